@@ -1,0 +1,1 @@
+"""Values: front ends and jobs as YAML, shipped with the package."""

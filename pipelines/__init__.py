@@ -1,0 +1,1 @@
+"""Jobs over data sets: files, shards, runners and the command line."""

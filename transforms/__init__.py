@@ -1,0 +1,30 @@
+"""What happens to one record or one batch of audio: the front end, its TensorFlow graph, the records.
+
+Names are loaded when touched: importing this package imports neither TensorFlow nor Apache Beam.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "FrontEnd": "front_end",
+    "Reject": "rejects",
+    "AudioConverter": "converters",
+    "Gemma4AudioConverter": "converters",
+    "ExtractLogMel": "beam",
+    "LogMelDoFn": "beam",
+    "log_mel_map": "tf_data",
+    "read_features": "tf_data",
+}
+
+__all__ = list(_HOMES)  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(_HOMES)}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(_HOMES)

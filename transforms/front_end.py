@@ -1,0 +1,304 @@
+"""The front end: the frozen set of numbers that decides the features, and its fingerprint.
+
+A front end is data. It is read from YAML, never from code, and it travels beside every feature that was
+computed with it as a fingerprint: two front ends with the same fingerprint give the same frames.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Raised whenever the mathematics behind the same numbers changes.
+ALGORITHM_VERSION = 1
+
+# The smallest floor whose logarithm float32 still takes: its smallest normal number.
+_SMALLEST_FLOOR = 2.0**-126
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "window": ("hann",),
+    "padding": ("semicausal", "center"),
+    "spectrum": ("magnitude", "power"),
+    "mel_scale": ("htk",),
+    "mel_norm": (None, "slaney"),
+    "compression": ("log_add", "log_max"),
+}
+_INTEGERS = ("sampling_rate", "frame_length", "hop_length", "fft_length", "num_mels")
+_OPTIONAL_INTEGERS = ("frames_per_token", "max_audio_tokens")
+_FLOATS = ("min_frequency", "max_frequency", "mel_floor")
+_PER_BIN = ("per_bin_mean", "per_bin_stddev")
+# What these hold does not change the value of any frame.
+_NOT_IN_FINGERPRINT = ("name", "max_audio_length", "frames_per_token", "max_audio_tokens")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FrontEnd:
+    """A log-mel front end.
+
+    Args:
+        name: how people call it; decides nothing.
+        sampling_rate: Hz of the waveform.
+        frame_length: samples under the window.
+        hop_length: samples from one frame to the next (the stride).
+        fft_length: points of the FFT; a frame is zero-padded to it on the right.
+        window: "hann", periodic.
+        padding: "semicausal" puts frame_length // 2 zeros before the first sample;
+            "center" reflects fft_length // 2 samples at each end of the clip, zero-padded to
+            `max_audio_length` first.
+        spectrum: "magnitude" or "power" (its square).
+        num_mels: mel bins.
+        min_frequency: Hz, the lower edge of the first triangle.
+        max_frequency: Hz, the upper edge of the last one.
+        mel_scale: "htk", 2595 log10(1 + f / 700).
+        mel_norm: None, or "slaney" for triangles of unit area in Hz.
+        compression: "log_add", ln(mel + mel_floor); or "log_max", ln(max(mel, mel_floor)).
+        mel_floor: of the compression.
+        per_bin_mean: subtracted from each of the log-mel bins, or None.
+        per_bin_stddev: divides each of them afterwards, or None.
+        max_audio_length: seconds that the model takes at most, or None for any length.
+        frames_per_token: frames that the model's encoder joins into one token, or None.
+        max_audio_tokens: tokens of one clip at most, or None.
+
+    Raises:
+        ValueError: a field is out of its bounds; the message names field, value and bound.
+        TypeError: an argument that is no field.
+    """
+
+    name: str
+    sampling_rate: int
+    frame_length: int
+    hop_length: int
+    fft_length: int
+    num_mels: int
+    min_frequency: float
+    max_frequency: float
+    mel_floor: float
+    padding: str
+    spectrum: str
+    compression: str
+    window: str = "hann"
+    mel_scale: str = "htk"
+    mel_norm: str | None = None
+    per_bin_mean: tuple[float, ...] | None = None
+    per_bin_stddev: tuple[float, ...] | None = None
+    max_audio_length: float | None = None
+    frames_per_token: int | None = None
+    max_audio_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"name must be a non-empty string, got {self.name!r}")
+        for field in _INTEGERS:
+            self._set(field, _positive_integer(field, getattr(self, field)))
+        for field in _OPTIONAL_INTEGERS:
+            if getattr(self, field) is not None:
+                self._set(field, _positive_integer(field, getattr(self, field)))
+        for field in _FLOATS:
+            self._set(field, _finite(field, getattr(self, field)))
+        for field, choices in _CHOICES.items():
+            if getattr(self, field) not in choices:
+                raise ValueError(f"{field} must be one of {choices}, got {getattr(self, field)!r}")
+        for field in _PER_BIN:
+            if getattr(self, field) is not None:
+                self._set(field, _per_bin(field, getattr(self, field), self.num_mels))
+
+        if self.frame_length > self.fft_length:
+            raise ValueError(
+                f"frame_length must be at most fft_length = {self.fft_length} samples, got {self.frame_length}"
+            )
+        if self.fft_length < 2 or self.fft_length % 2:
+            raise ValueError(f"fft_length must be even and at least 2, got {self.fft_length}")
+        if self.padding == "center" and self.frame_length != self.fft_length:
+            raise ValueError(
+                f"frame_length must equal fft_length = {self.fft_length} where padding is 'center', "
+                f"got {self.frame_length}"
+            )
+        nyquist = self.sampling_rate / 2
+        if not 0 <= self.min_frequency < self.max_frequency:
+            raise ValueError(
+                f"min_frequency must be at least 0 and below max_frequency = {self.max_frequency} Hz, "
+                f"got {self.min_frequency}"
+            )
+        if self.max_frequency > nyquist:
+            raise ValueError(
+                f"max_frequency must be at most half the sampling rate, {nyquist} Hz, got {self.max_frequency}"
+            )
+        if self.mel_floor < _SMALLEST_FLOOR:
+            raise ValueError(f"mel_floor must be at least {_SMALLEST_FLOOR:.3g}, got {self.mel_floor}")
+        if self.per_bin_stddev is not None and min(self.per_bin_stddev) <= 0:
+            raise ValueError(f"per_bin_stddev must be above 0 in every bin, got {min(self.per_bin_stddev)}")
+        if self.max_audio_length is not None:
+            self._set("max_audio_length", _finite("max_audio_length", self.max_audio_length))
+            shortest = (self.fft_length // 2 + 1 + self.hop_length) / self.sampling_rate
+            if self.max_audio_length < shortest:
+                raise ValueError(
+                    f"max_audio_length must be at least {shortest:.6g} seconds (one frame), "
+                    f"got {self.max_audio_length}"
+                )
+
+    def _set(self, field: str, value: Any) -> None:
+        object.__setattr__(self, field, value)
+
+    @property
+    def max_samples(self) -> int | None:
+        """Samples of the longest clip, or None where any length is taken."""
+        return None if self.max_audio_length is None else int(self.sampling_rate * self.max_audio_length)
+
+    @property
+    def left_padding(self) -> int:
+        """Samples in front of the first one of the clip that the first frame covers."""
+        return self.frame_length // 2
+
+    @property
+    def padded_frames(self) -> int:
+        """Frames of a clip padded to `max_audio_length`.
+
+        Raises:
+            ValueError: the front end has no `max_audio_length`.
+        """
+        if self.max_samples is None:
+            raise ValueError(f"front end {self.name!r} has no max_audio_length, so no padded length")
+        return self.max_samples // self.hop_length
+
+    def num_frames(self, num_samples: int) -> int:
+        """Valid frames of a clip of `num_samples` samples.
+
+        semicausal: the frames that end before the clip does, transformers' mask,
+        max(0, ceil((n + left_padding - frame_length) / hop_length)); center: n // hop_length.
+        A clip longer than `max_audio_length` has the frames of one that long.
+        """
+        if num_samples < 0:
+            raise ValueError(f"num_samples must be at least 0, got {num_samples}")
+        if self.max_samples is not None:
+            num_samples = min(num_samples, self.max_samples)
+        if self.padding == "center":
+            return num_samples // self.hop_length
+        return max(0, -((self.frame_length - self.left_padding - num_samples) // self.hop_length))
+
+    def num_audio_tokens(self, num_samples: int) -> int | None:
+        """Tokens that the model's encoder makes of the clip, or None where the front end names none."""
+        if self.frames_per_token is None:
+            return None
+        tokens = -(-self.num_frames(num_samples) // self.frames_per_token)
+        return tokens if self.max_audio_tokens is None else min(tokens, self.max_audio_tokens)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256, in hex, of what decides the value of a frame, in a canonical form.
+
+        Floats are written in hexadecimal and fields in alphabetical order, so that neither the spelling
+        of a number nor the order of a file shows.
+        """
+        canonical: dict[str, Any] = {"algorithm_version": ALGORITHM_VERSION}
+        for field, value in dataclasses.asdict(self).items():
+            if field in _NOT_IN_FINGERPRINT:
+                continue
+            if isinstance(value, float):
+                value = value.hex()
+            elif isinstance(value, tuple):
+                value = [x.hex() for x in value]
+            canonical[field] = value
+        text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as JSON and YAML hold them."""
+        fields = dataclasses.asdict(self)
+        for field in _PER_BIN:
+            if fields[field] is not None:
+                fields[field] = list(fields[field])
+        return fields
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> FrontEnd:
+        """Inverse of `to_dict`; an unknown or a missing field is a ValueError that names it."""
+        known = {f.name: f for f in dataclasses.fields(cls)}
+        unknown = sorted(map(str, set(fields) - set(known)))
+        if unknown:
+            raise ValueError(f"unknown front end field {', '.join(unknown)}; the fields are {', '.join(known)}")
+        missing = sorted(k for k, f in known.items() if f.default is dataclasses.MISSING and k not in fields)
+        if missing:
+            raise ValueError(f"front end field {', '.join(missing)} is missing")
+        return cls(**fields)
+
+    def to_yaml(self) -> str:
+        """The front end as a YAML document."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False)
+
+    @classmethod
+    def from_yaml(cls, text: str) -> FrontEnd:
+        """Inverse of `to_yaml`; JSON is YAML too."""
+        try:
+            fields = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"this is no YAML: {error}") from error
+        if not isinstance(fields, dict):
+            raise ValueError(f"a front end is a mapping of fields, got {type(fields).__name__}")
+        return cls.from_dict(fields)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> FrontEnd:
+        """A shipped front end by its name (`FrontEnd.shipped()`), or one from a YAML or JSON file.
+
+        Raises:
+            ValueError: neither a shipped name nor a readable file, or the file's content is wrong.
+        """
+        if str(name_or_path) in cls.shipped():
+            file = resources.files("melbeam.configs") / "front_ends" / f"{name_or_path}.yaml"
+            return cls.from_yaml(file.read_text(encoding="utf-8"))
+        path = Path(name_or_path)
+        if not path.is_file():
+            raise ValueError(
+                f"no front end {str(name_or_path)!r}: it is neither a file nor a shipped name "
+                f"({', '.join(cls.shipped())})"
+            )
+        try:
+            return cls.from_yaml(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise ValueError(f"front end file {path}: {error}") from error
+
+    @staticmethod
+    def shipped() -> tuple[str, ...]:
+        """Names of the front ends that come with the package."""
+        folder = resources.files("melbeam.configs") / "front_ends"
+        return tuple(sorted(f.name[: -len(".yaml")] for f in folder.iterdir() if f.name.endswith(".yaml")))
+
+    def replace(self, **changes: Any) -> FrontEnd:
+        """A copy with some fields changed, validated again."""
+        return FrontEnd.from_dict({**self.to_dict(), **changes})
+
+
+def _positive_integer(field: str, value: Any) -> int:
+    number = _finite(field, value)
+    if number != int(number) or number < 1:
+        raise ValueError(f"{field} must be a whole number of at least 1, got {value!r}")
+    return int(number)
+
+
+def _finite(field: str, value: Any) -> float:
+    # A string is taken since YAML 1.1 reads 1e-5, without a point, as one.
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{field} must be a finite number, got {value!r}")
+    return number
+
+
+def _per_bin(field: str, values: Any, num_mels: int) -> tuple[float, ...]:
+    try:
+        numbers = tuple(_finite(f"{field}[{i}]", value) for i, value in enumerate(values))
+    except TypeError as error:
+        raise ValueError(f"{field} must be a list of {num_mels} numbers, got {values!r}") from error
+    if len(numbers) != num_mels:
+        raise ValueError(f"{field} must have num_mels = {num_mels} values, got {len(numbers)}")
+    return numbers

@@ -1,0 +1,118 @@
+"""Waveform to log-mel features: pure TensorFlow functions of tensors and a front end.
+
+    samples   ----------------------------------------------
+    frame 0   [========]        left_padding samples before the first
+    frame 1       [========]
+    frame 2           [========]
+               <-> hop_length
+
+Every function takes and gives batches. Window, FFT and spectrum are computed in `precision`, the mel bank and
+the logarithm in float32: the rounding that shows in quiet bins beside a loud tone comes from the first three.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import tensorflow as tf
+
+from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.mel import hann_window, mel_bank
+
+Precision = Literal["float64", "float32"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
+
+# Full scale of integer samples. int64 is how TFDS stores 16-bit audio.
+_FULL_SCALE = {tf.int8: 2.0**7, tf.int16: 2.0**15, tf.int32: 2.0**31, tf.int64: 2.0**15}
+
+
+def to_waveform(audio: tf.Tensor, precision: Precision) -> tf.Tensor:
+    """Samples of any number dtype as floating point in [-1, 1), same shape.
+
+    int8, int16 and int32 are divided by their full scale (int16 by 32768); int64 holds 16-bit samples,
+    as in TFDS, and is divided by 32768 too. Floating point is taken as it is.
+
+    Raises:
+        TypeError: strings, booleans, complex or unsigned numbers.
+    """
+    dtype = tf.as_dtype(precision)
+    if audio.dtype.is_floating:
+        return tf.cast(audio, dtype)
+    if audio.dtype in _FULL_SCALE:
+        return tf.cast(audio, dtype) / tf.constant(_FULL_SCALE[audio.dtype], dtype)
+    raise TypeError(
+        f"audio must be floating point, int8, int16, int32 or int64, got {audio.dtype.name}: "
+        "scale it to [-1, 1) and pass float32"
+    )
+
+
+def num_frames(num_samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """`FrontEnd.num_frames` of an integer tensor of any shape."""
+    if front_end.max_samples is not None:
+        num_samples = tf.minimum(num_samples, front_end.max_samples)
+    if front_end.padding == "center":
+        return num_samples // front_end.hop_length
+    past_the_end = front_end.frame_length - front_end.left_padding - num_samples
+    return tf.maximum(0, -(past_the_end // front_end.hop_length))
+
+
+def pad(audio: tf.Tensor, front_end: FrontEnd, frames: tf.Tensor | int) -> tf.Tensor:
+    """`[batch, samples]` to exactly the samples that `frames` frames cover, as the front end pads.
+
+    "center" reflects at both ends of the clip *zero-padded to max_audio_length*; so, behind a shorter clip,
+    there are zeros, and the end of the full clip is reflected only into the frames that reach beyond it.
+    """
+    left = front_end.left_padding
+    covered = tf.maximum(0, (frames - 1) * front_end.hop_length + front_end.frame_length)
+    if front_end.max_samples is not None:
+        audio = audio[:, : front_end.max_samples]
+    samples = tf.shape(audio)[1]
+    if front_end.padding == "semicausal":
+        audio = tf.pad(audio, [[0, 0], [left, tf.maximum(0, covered - left - samples)]])
+        return audio[:, :covered]
+    whole = tf.maximum(tf.maximum(samples, covered - left), left + 1)
+    if front_end.max_samples is not None:
+        whole = tf.minimum(whole, front_end.max_samples)
+    audio = tf.pad(audio, [[0, 0], [0, whole - samples]])
+    audio = tf.pad(audio, [[0, 0], [left, tf.maximum(0, covered - left - whole)]], mode="REFLECT")
+    return audio[:, :covered]
+
+
+def spectrogram(
+    audio: tf.Tensor, front_end: FrontEnd, precision: Precision, frames: tf.Tensor | int
+) -> tf.Tensor:
+    """`[batch, samples]` to the magnitude or power spectrum, `[batch, frames, fft_length // 2 + 1]`."""
+    dtype = tf.as_dtype(precision)
+    padded = tf.cast(pad(audio, front_end, frames), dtype)
+    framed = tf.signal.frame(padded, front_end.frame_length, front_end.hop_length)
+    window = tf.constant(hann_window(front_end.frame_length), dtype)
+    spectrum = tf.signal.rfft(framed * window, [front_end.fft_length])
+    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    return power if front_end.spectrum == "power" else tf.sqrt(power)
+
+
+def mel_spectrogram(
+    audio: tf.Tensor, front_end: FrontEnd, precision: Precision, frames: tf.Tensor | int
+) -> tf.Tensor:
+    """`[batch, samples]` to mel values before the logarithm, float32 `[batch, frames, num_mels]`."""
+    spectrum = tf.cast(spectrogram(audio, front_end, precision, frames), tf.float32)
+    return tf.matmul(spectrum, tf.constant(mel_bank(front_end), tf.float32))
+
+
+def compress(mel: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """Mel values to normalised log-mel features, same shape."""
+    floor = tf.constant(front_end.mel_floor, mel.dtype)
+    log_mel = tf.math.log(mel + floor if front_end.compression == "log_add" else tf.maximum(mel, floor))
+    if front_end.per_bin_mean is not None:
+        log_mel -= tf.constant(np.asarray(front_end.per_bin_mean), mel.dtype)
+    if front_end.per_bin_stddev is not None:
+        log_mel /= tf.constant(np.asarray(front_end.per_bin_stddev), mel.dtype)
+    return log_mel
+
+
+def log_mel_spectrogram(
+    audio: tf.Tensor, front_end: FrontEnd, precision: Precision, frames: tf.Tensor | int
+) -> tf.Tensor:
+    """Waveform to features: `[batch, samples]` in [-1, 1) to float32 `[batch, frames, num_mels]`."""
+    return compress(mel_spectrogram(audio, front_end, precision, frames), front_end)
