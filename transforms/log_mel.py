@@ -79,9 +79,7 @@ def pad(audio: tf.Tensor, front_end: FrontEnd, frames: tf.Tensor | int) -> tf.Te
     return audio[:, :covered]
 
 
-def spectrogram(
-    audio: tf.Tensor, front_end: FrontEnd, precision: Precision, frames: tf.Tensor | int
-) -> tf.Tensor:
+def spectrogram(audio: tf.Tensor, front_end: FrontEnd, precision: Precision, frames: tf.Tensor | int) -> tf.Tensor:
     """`[batch, samples]` to the magnitude or power spectrum, `[batch, frames, fft_length // 2 + 1]`."""
     dtype = tf.as_dtype(precision)
     padded = tf.cast(pad(audio, front_end, frames), dtype)

@@ -1,0 +1,99 @@
+"""The element-wise form for somebody's own Beam pipeline: serialized audio Examples in, feature Examples out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+from apache_beam.metrics import Metrics
+from apache_beam.utils.shared import Shared
+
+from melbeam.transforms.examples import to_reject
+from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.record_options import RecordOptions
+from melbeam.transforms.rejects import REASONS, Reject
+
+NAMESPACE = "melbeam"
+FEATURES, REJECTS = "features", "rejects"
+
+
+class SharedRecordConverter:
+    """One `RecordConverter` a process, whatever the number of harness threads; TensorFlow comes with it."""
+
+    def __init__(self, front_end: FrontEnd, options: RecordOptions) -> None:
+        self._front_end = front_end
+        self._options = options
+        self._shared = Shared()
+
+    def acquire(self) -> Any:
+        """The process's `RecordConverter`, made at the first call."""
+        return self._shared.acquire(self._make)
+
+    def _make(self) -> Any:
+        from melbeam.transforms.record_converter import RecordConverter  # imports TensorFlow: workers only
+
+        return RecordConverter(self._front_end, self._options)
+
+
+class RecordMetrics:
+    """The counters of one step: records, features, audio_milliseconds, and rejects by reason."""
+
+    def __init__(self) -> None:
+        self.records = Metrics.counter(NAMESPACE, "records")
+        self.features = Metrics.counter(NAMESPACE, "features")
+        self.audio_milliseconds = Metrics.counter(NAMESPACE, "audio_milliseconds")
+        self.rejects = {reason: Metrics.counter(NAMESPACE, f"rejects_{reason}") for reason in REASONS}
+
+
+class LogMelDoFn(beam.DoFn):
+    """Serialized audio Examples to serialized feature Examples; rejects go to the output "rejects".
+
+    Args:
+        front_end: a `FrontEnd`, the name of a shipped one, or a path of a YAML file.
+        **options: fields of `RecordOptions`.
+
+    Raises:
+        ValueError: an option is out of its bounds; at construction, not on the workers.
+        TypeError: an unknown option.
+    """
+
+    def __init__(self, front_end: FrontEnd | str | Path = "gemma4", **options: Any) -> None:
+        super().__init__()
+        loaded = front_end if isinstance(front_end, FrontEnd) else FrontEnd.load(front_end)
+        self._front_end = loaded
+        self._shared = SharedRecordConverter(loaded, RecordOptions(**options))
+        self._metrics = RecordMetrics()
+
+    def setup(self) -> None:
+        """Loads TensorFlow and traces nothing yet."""
+        self._converter = self._shared.acquire()
+
+    def process(self, element: bytes) -> Iterator[Any]:
+        """Yields the record's feature Examples, or its reject."""
+        self._metrics.records.inc()
+        try:
+            conversion = self._converter.convert(element, source="")
+        except Reject as reject:
+            self._metrics.rejects[reject.reason].inc()
+            yield beam.pvalue.TaggedOutput(REJECTS, to_reject(element, reject.reason, reject.detail, source=""))
+            return
+        self._metrics.features.inc(len(conversion.examples))
+        self._metrics.audio_milliseconds.inc(round(1000 * conversion.num_samples / self._front_end.sampling_rate))
+        yield from conversion.examples
+
+
+class ExtractLogMel(beam.PTransform):
+    """`records | ExtractLogMel(front_end="gemma4")`: bytes in; `.features` and `.rejects`, bytes, out.
+
+    Args and errors are those of `LogMelDoFn`.
+    """
+
+    def __init__(self, front_end: FrontEnd | str | Path = "gemma4", **options: Any) -> None:
+        super().__init__()
+        self._fn = LogMelDoFn(front_end, **options)
+
+    def expand(self, pcoll: beam.PCollection) -> Any:
+        """Applies the DoFn."""
+        return pcoll | beam.ParDo(self._fn).with_outputs(REJECTS, main=FEATURES)
