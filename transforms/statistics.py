@@ -6,6 +6,7 @@ of 2**-32; from there on Python integers are added, which neither round nor over
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,7 +66,7 @@ class BinStatistics:
         # In integers, since the difference of two large near-equal floats would lose the digits that matter.
         frames = self.num_frames
         return [
-            float(np.sqrt(max(0, frames * square * int(_UNIT) - total * total))) / frames / _UNIT
+            math.isqrt(max(0, frames * square * int(_UNIT) - total * total)) / frames / _UNIT
             for total, square in zip(self.sums, self.squares, strict=True)
         ]
 

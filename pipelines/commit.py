@@ -1,0 +1,172 @@
+"""From an attempt to a finished shard.
+
+An attempt writes temporary files and, last, its report. The commit renames them to their final names and then
+writes the report to its final place: that report is the mark that the shard is done. Every step can be done
+twice, and whatever happens between two of them, the next start finds either a finished shard, or an attempt
+whose files hold what its report says, or nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from melbeam.pipelines import files
+from melbeam.pipelines.plan import Shard, SplitFolder
+from melbeam.pipelines.tfrecords import file_crc32c
+from melbeam.transforms.statistics import BinStatistics
+
+# Ids of records that a report names for each kind of change and of reject.
+NAMED_IDS = 5
+
+
+@dataclass
+class FileMark:
+    """What a file holds, for recognising it again."""
+
+    num_records: int
+    size: int  # bytes
+    crc32c: int  # of all its bytes
+
+    def confirms(self, path: str) -> bool:
+        """Whether the file is there and holds exactly these bytes."""
+        if not files.exists(path):
+            return False
+        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            return file_crc32c(file) == (self.crc32c, self.size)
+
+
+@dataclass
+class ShardReport:
+    """Counts of one shard; the same on every run over the same input.
+
+    records_read = records_converted + the sum of `rejects`; bytes between records that belong to none are
+    one reject each, `bad_framing`, counted as a record read, with their size in damaged_bytes.
+    """
+
+    job_hash: str
+    index: int
+    num_shards: int
+    input_path: str
+    input_size: int
+    features: FileMark
+    rejected: FileMark | None
+    records_read: int = 0
+    records_converted: int = 0
+    num_features: int = 0
+    num_samples: int = 0
+    damaged_bytes: int = 0
+    rejects: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    named_ids: dict[str, list[str]] = field(default_factory=dict)
+    passthrough: dict[str, dict[str, Any]] = field(default_factory=dict)
+    statistics: BinStatistics = field(default_factory=BinStatistics)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> ShardReport:
+        """Inverse of `to_dict`."""
+        rejected = fields["rejected"]
+        return cls(
+            **{
+                **fields,
+                "features": FileMark(**fields["features"]),
+                "rejected": None if rejected is None else FileMark(**rejected),
+                "statistics": BinStatistics.from_dict(fields["statistics"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A finished attempt at a shard; `name` is None where the shard is committed already."""
+
+    name: str | None
+    report: ShardReport
+
+
+def committed(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
+    """The shard's report, if it is there and the shard's files hold what it says."""
+    report = _load(folder.report(shard.index), job_hash)
+    if report is None or not report.features.confirms(folder.shard(shard.index, shard.num_shards)):
+        return None
+    if report.rejected is not None and not report.rejected.confirms(folder.rejects(shard.index)):
+        return None
+    return Attempt(None, report)
+
+
+def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
+    """An earlier attempt that ended and was not committed, if its files hold what its report says.
+
+    Its files may be under their final names already, where a commit was cut off.
+    """
+    for path in folder.temporaries(shard.index):
+        if not path.endswith(".report"):
+            continue
+        name = path.rsplit("-", 1)[1].removesuffix(".report")
+        report = _load(path, job_hash)
+        if report is None:
+            continue
+        final = folder.shard(shard.index, shard.num_shards)
+        pairs = [(report.features, folder.temporary(shard.index, name, "features"), final)]
+        if report.rejected is not None:
+            temporary = folder.temporary(shard.index, name, "rejects")
+            pairs.append((report.rejected, temporary, folder.rejects(shard.index)))
+        if all(mark.confirms(temporary) or mark.confirms(final) for mark, temporary, final in pairs):
+            return Attempt(name, report)
+    return None
+
+
+def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
+    """Gives an attempt's files their final names, and marks the shard as done. May be called twice.
+
+    Raises:
+        RuntimeError: neither the attempt's files nor the final ones hold what the report says.
+    """
+    report = attempt.report
+    if attempt.name is not None:
+        pairs = [(report.features, "features", folder.shard(report.index, report.num_shards))]
+        if report.rejected is not None:
+            pairs.append((report.rejected, "rejects", folder.rejects(report.index)))
+        for mark, kind, final in pairs:
+            temporary = folder.temporary(report.index, attempt.name, kind)
+            if files.exists(temporary):
+                ensure_folder(final)
+                FileSystems.rename([temporary], [final])
+            elif not mark.confirms(final):
+                raise RuntimeError(
+                    f"{temporary} is gone and {final} does not hold what its report says "
+                    f"({mark.num_records} records, {mark.size} bytes, CRC32C {mark.crc32c:08x}): "
+                    "another job may be writing into this folder; start the job again when it is alone"
+                )
+        files.write_json(folder.report(report.index), report.to_dict())
+    files.delete(folder.temporaries(report.index))
+    return report
+
+
+def ensure_folder(path: str) -> None:
+    """Makes the folder that the file lies in, where the file system has folders."""
+    parent = path.rsplit("/", 1)[0]
+    if files.is_local(path) and not FileSystems.exists(parent):
+        try:
+            FileSystems.mkdirs(parent)
+        except OSError:
+            if not FileSystems.exists(parent):  # else another worker was quicker
+                raise
+
+
+def _load(path: str, job_hash: str) -> ShardReport | None:
+    """The report, if there is a whole one, of this job."""
+    if not files.exists(path):
+        return None
+    try:
+        report = ShardReport.from_dict(files.read_json(path))
+    except (ValueError, TypeError, KeyError):
+        return None
+    return report if report.job_hash == job_hash else None

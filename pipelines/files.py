@@ -1,0 +1,61 @@
+"""Small files on any of Beam's file systems: whole reads, atomic writes."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+
+def is_local(path: str) -> bool:
+    """Whether the path is on this machine's file system."""
+    return "://" not in path
+
+
+def read_bytes(path: str) -> bytes:
+    """The whole file, as it is, never decompressed."""
+    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        return file.read()
+
+
+def write_bytes(path: str, data: bytes) -> None:
+    """Writes the whole file or none of it.
+
+    A local file is written under another name and renamed; an object store shows a file only when it is whole.
+    """
+    target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if is_local(path) else path
+    with FileSystems.create(target, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        file.write(data)
+    if target != path:
+        FileSystems.rename([target], [path])
+
+
+def read_json(path: str) -> Any:
+    """The file's JSON value."""
+    return json.loads(read_bytes(path))
+
+
+def write_json(path: str, value: Any) -> None:
+    """Writes JSON with sorted names, so that equal values are equal bytes."""
+    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+
+
+def match(pattern: str) -> list[tuple[str, int]]:
+    """Paths and sizes in bytes of the files that a glob names, sorted by path."""
+    (result,) = FileSystems.match([pattern])
+    return sorted((found.path, found.size_in_bytes) for found in result.metadata_list)
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file."""
+    return FileSystems.exists(path)
+
+
+def delete(paths: list[str]) -> None:
+    """Deletes those of the files that there are."""
+    present = [path for path in paths if exists(path)]
+    if present:
+        FileSystems.delete(present)

@@ -1,0 +1,111 @@
+"""melbeam ingest: a folder of audio files to audio TFRecords, the bytes of each file unchanged."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+
+import apache_beam as beam
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from melbeam.pipelines import files, options
+from melbeam.pipelines.commit import ensure_folder
+from melbeam.pipelines.plan import Shard, plan_shards, read_plan, write_plan
+from melbeam.pipelines.tfrecords import TFRecordWriter
+from melbeam.transforms.examples import to_example
+
+DESCRIPTION = "Audio files in, audio TFRecords out; `melbeam extract` reads them."
+EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus")
+
+
+class WriteAudioShard(beam.DoFn):
+    """Shard numbers to the numbers of records written."""
+
+    def __init__(self, plan: str, output: str, split: str, num_shards: int, root: str) -> None:
+        super().__init__()
+        self._plan, self._output, self._split = plan, output, split
+        self._num_shards, self._root = num_shards, root
+
+    def process(self, element: int) -> Iterator[int]:
+        """Writes one shard: a contiguous run of the sorted clips."""
+        final = f"{self._output}/{self._split}-{element:05d}-of-{self._num_shards:05d}.tfrecord"
+        temporary = f"{final}.tmp"
+        ensure_folder(temporary)
+        with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            writer = TFRecordWriter(file)
+            for clip in read_plan(self._plan):
+                if clip.index * self._num_shards // clip.num_shards == element:
+                    clip_id = clip.path.removeprefix(self._root)
+                    writer.write(to_example({"audio": files.read_bytes(clip.path), "id": clip_id}))
+        FileSystems.rename([temporary], [final])
+        yield writer.num_records
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ingest."""
+    parser.add_argument(
+        "--input", required=True, action="append", help="glob of audio files, 'clips/**'; may be repeated"
+    )
+    parser.add_argument("--output", required=True, help="folder of the audio TFRecords")
+    parser.add_argument("--split", default="train", help="name of the split")
+    parser.add_argument("--num_shards", type=int, default=16, help="files to write, at most one a clip")
+    parser.add_argument("--overwrite", action="store_true", help="replace the split if it is there already")
+
+
+def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    """Runs the job; gives the exit status.
+
+    Raises:
+        UsageError: the call was wrong, or the split is there already.
+    """
+    beam_options, _, _ = options.pipeline_options(beam_arguments)
+    patterns = [arguments.input] if isinstance(arguments.input, str) else arguments.input
+    if arguments.num_shards < 1:
+        raise options.UsageError(f"--num_shards must be at least 1, got {arguments.num_shards}")
+    try:
+        found = plan_shards(patterns)
+    except ValueError as error:
+        raise options.UsageError(str(error)) from error
+    clips = [clip for clip in found if clip.path.lower().endswith(EXTENSIONS)]
+    if not clips:
+        raise options.UsageError(f"none of the {len(found)} files is audio by its name ({', '.join(EXTENSIONS)})")
+    clips = [Shard(i, len(clips), clip.path, clip.size) for i, clip in enumerate(clips)]
+    output = arguments.output.rstrip("/")
+    present = [path for path, _ in files.match(f"{output}/{arguments.split}-*-of-*.tfrecord")]
+    if present and not arguments.overwrite:
+        raise options.UsageError(f"{output} has split {arguments.split!r} already: pass --overwrite to replace it")
+    files.delete(present)
+    num_shards = min(arguments.num_shards, len(clips))
+    plan = f"{output}/{arguments.split}.ingest-plan.jsonl"
+    ensure_folder(plan)
+    write_plan(plan, clips)
+    with beam.Pipeline(options=beam_options) as pipeline:
+        _ = (
+            pipeline
+            | beam.Create(range(num_shards))
+            | beam.Reshuffle()
+            | beam.ParDo(WriteAudioShard(plan, output, arguments.split, num_shards, _common_folder(clips)))
+        )
+    files.delete([plan])
+    skipped = f", {len(found) - len(clips)} other files skipped" if len(found) > len(clips) else ""
+    print(f"{output}, split {arguments.split}: {len(clips)} clips in {num_shards} shards{skipped}")
+    return options.EXIT_OK
+
+
+def _common_folder(clips: list[Shard]) -> str:
+    """The folder, with its slash, that all clips lie in: ids are paths below it."""
+    prefix = os.path.commonprefix([clip.path for clip in clips])  # noqa: RUF071 (cut at a slash below)
+    return prefix[: prefix.rfind("/") + 1]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; gives the exit status."""
+    argv = sys.argv[1:] if argv is None else argv
+    return options.exit_status(lambda: run(*options.parse(add_arguments, "melbeam ingest", DESCRIPTION, argv)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

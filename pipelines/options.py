@@ -1,0 +1,169 @@
+"""The command line of every job: arguments, a config file, Beam's own options, the runner."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import yaml
+from apache_beam.options.pipeline_options import PipelineOptions
+
+EXIT_OK, EXIT_FAILED, EXIT_REFUSED, EXIT_REJECTS = 0, 1, 2, 3
+
+# FnApiRunner by name: "DirectRunner" would first try to download another runner.
+LOCAL_RUNNER = "FnApiRunner"
+_REFUSED_RUNNERS = {
+    "DaskRunner": "it loses data without an error (tagged outputs and finish_bundle output)",
+}
+
+
+class UsageError(ValueError):
+    """The call was wrong: exit status 2."""
+
+
+def parse(
+    add_arguments: Callable[[argparse.ArgumentParser], None], prog: str, description: str, argv: Sequence[str]
+) -> tuple[argparse.Namespace, list[str]]:
+    """Parses a job's arguments, with a config file beneath them; the rest are Beam's.
+
+    Raises:
+        UsageError: an unknown name in the config file.
+        SystemExit: argparse's, status 2 for a wrong argument.
+    """
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_arguments(parser)
+    parser.add_argument("--config", help="YAML file of these options and of Beam's; the command line wins")
+    known = {action.dest: action for action in parser._actions}
+    beam_arguments: list[str] = []
+    for name, value in _read_config(argv).items():
+        if name in known:
+            parser.set_defaults(**{name: value})
+            known[name].required = False
+        else:
+            beam_arguments.append(f"--{name}" if value is True else f"--{name}={value}")
+    arguments, rest = parser.parse_known_args(argv)
+    beam_arguments += rest
+    _check_beam_arguments(beam_arguments, set(known))
+    return arguments, beam_arguments
+
+
+def _read_config(argv: Sequence[str]) -> dict[str, Any]:
+    """The values of the file that --config names; none where it names none."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config")
+    path = finder.parse_known_args(argv)[0].config
+    if path is None:
+        return {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = yaml.safe_load(file)
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"--config={path} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"--config={path} must be a mapping of option names to values")
+    return values
+
+
+def _beam_option_names() -> set[str]:
+    parser = argparse.ArgumentParser(add_help=False)
+    for option_class in _subclasses(PipelineOptions):
+        option_class._add_argparse_args(_Tolerant(parser))
+    return {string[2:] for action in parser._actions for string in action.option_strings}
+
+
+class _Tolerant:
+    """Takes an argument that two option classes both define, once."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._parser = parser
+
+    def add_argument(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return self._parser.add_argument(*args, **kwargs)
+        except argparse.ArgumentError:
+            return None
+
+    add_value_provider_argument = add_argument
+
+    def add_mutually_exclusive_group(self, **_: Any) -> _Tolerant:
+        return self
+
+
+def _subclasses(cls: type) -> list[Any]:
+    return [cls, *(deeper for sub in cls.__subclasses__() for deeper in _subclasses(sub))]
+
+
+def _check_beam_arguments(arguments: Sequence[str], known: set[str]) -> None:
+    """Beam drops an option that it does not know; a mistyped one must not be dropped in silence."""
+    names = _beam_option_names()
+    for argument in arguments:
+        if not argument.startswith("-"):
+            continue  # the value of the option before it
+        name = argument.lstrip("-").split("=")[0]
+        if name in names:
+            continue
+        near = difflib.get_close_matches(name, [*known, *names], n=1)
+        hint = f": did you mean --{near[0]}?" if near else "; see --help, and Beam's own options"
+        raise UsageError(f"unknown option --{name}{hint}")
+
+
+def pipeline_options(beam_arguments: list[str]) -> tuple[PipelineOptions, str, bool]:
+    """Beam's options, the runner's name, and whether it runs on this machine.
+
+    Without --runner it is Beam's local one, with a thread a core, which measured best here.
+
+    Raises:
+        UsageError: a runner that is refused.
+    """
+    options = PipelineOptions(beam_arguments)
+    values = options.get_all_options()
+    runner = str(values["runner"] or LOCAL_RUNNER)
+    short = runner.rsplit(".", 1)[-1]
+    for refused, reason in _REFUSED_RUNNERS.items():
+        if short.lower() in (refused.lower(), refused.lower().removesuffix("runner")):
+            raise UsageError(f"--runner={runner} is refused: {reason}. Use the local default, Flink or Dataflow")
+    local = short in (LOCAL_RUNNER, "DirectRunner", "BundleBasedDirectRunner")
+    if local:
+        # Beam logs a failed bundle's traceback twice; `exit_status` says what it comes to.
+        logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    if values["runner"] is None:
+        given = {argument.split("=")[0] for argument in beam_arguments}
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        extra = ["--runner=" + LOCAL_RUNNER]
+        if "--direct_running_mode" not in given:
+            extra.append("--direct_running_mode=multi_threading")
+        if "--direct_num_workers" not in given:
+            extra.append(f"--direct_num_workers={cores}")
+        options = PipelineOptions([*beam_arguments, *extra])
+    return options, runner, local
+
+
+def exit_status(run: Callable[[], int]) -> int:
+    """Runs a job; what goes wrong becomes a message and an exit status, never a bare traceback."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    try:
+        return run()
+    except UsageError as error:
+        print(f"melbeam: {error}", file=sys.stderr)
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        print("melbeam: interrupted; the same command goes on from here", file=sys.stderr)
+        return EXIT_FAILED
+    except Exception as error:
+        # Beam chains the worker's traceback into the message; its last line says what happened.
+        lines = [line for line in str(error).splitlines() if line.strip()] or [repr(error)]
+        logging.getLogger("melbeam").debug("the whole error", exc_info=True)
+        print(f"melbeam: the job failed: {lines[-1].strip()}", file=sys.stderr)
+        print("melbeam: what was finished is kept; the same command goes on from there", file=sys.stderr)
+        return EXIT_FAILED
