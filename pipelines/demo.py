@@ -30,10 +30,9 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     for folder in (clips, audio, output / "features"):
         shutil.rmtree(folder, ignore_errors=True)
     clips.mkdir(parents=True)
-    with resources.as_file(resources.files("melbeam.pipelines.demo_clips")) as shipped:
-        for clip in sorted(shipped.iterdir()):
-            if clip.suffix in ingest.EXTENSIONS:
-                shutil.copy(clip, clips)
+    for clip in resources.files("melbeam.pipelines.demo_clips").iterdir():
+        if clip.name.endswith(ingest.EXTENSIONS):
+            (clips / clip.name).write_bytes(clip.read_bytes())
 
     print("1. clips -> audio TFRecords (melbeam ingest)")
     status = ingest.main([f"--input={clips}/*", f"--output={audio}", "--num_shards=2"])
