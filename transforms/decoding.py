@@ -78,7 +78,9 @@ def decode_audio(
                     raise Reject("over_limit", f"longer than {max_seconds:g} s, the limit for one clip")
                 blocks.append(block[:, 0] if channels == 1 else block.mean(axis=1, dtype=np.float64))
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError, TypeError, OverflowError) as error:
-        raise Reject("bad_audio", f"{len(data)} bytes that cannot be decoded: {error}") from error
+        # Not str(error): it holds the address of our buffer, and the same input must give the same bytes.
+        reason = getattr(error, "error_string", None) or type(error).__name__
+        raise Reject("bad_audio", f"{len(data)} bytes that cannot be decoded: {reason}") from error
     if kind == "FLAC" and decoded != promised:
         raise Reject("bad_audio", f"the header promises {promised} samples a channel, {decoded} are there")
     samples = np.concatenate(blocks).astype(np.float32) if blocks else np.zeros(0, np.float32)
