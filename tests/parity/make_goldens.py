@@ -44,9 +44,7 @@ def reference(name):
         return features, importlib.metadata.version("transformers")
     import keras_hub
 
-    converter = keras_hub.layers.Gemma4AudioConverter(
-        **({"mel_floor": 1e-3} if name == "keras-hub" else {})
-    )
+    converter = keras_hub.layers.Gemma4AudioConverter(**({"mel_floor": 1e-3} if name == "keras-hub" else {}))
     return lambda samples: np.asarray(converter(samples)), importlib.metadata.version("keras-hub")
 
 

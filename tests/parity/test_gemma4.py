@@ -1,0 +1,125 @@
+"""Both Gemma 4 front ends against the float64 oracle and against the references' own output."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from melbeam.transforms import AudioConverter, FrontEnd, Gemma4AudioConverter
+from melbeam.transforms.log_mel import mel_spectrogram
+
+GOLDENS = Path(__file__).parents[1] / "data" / "goldens"
+SIGNALS = ["speech", "noise", "tones", "chirp", "silence", "impulse", "full"]
+LENGTHS = [*range(1, 482), 479999, 480000, 480001]
+FRONT_ENDS = ["gemma4", "gemma4_documented"]
+
+# float32 rounds at 6e-8 and a frame sums 512 products: 2e-6 of its largest mel value leaves a factor of ten
+# over the 3e-7 seen. A power is a square, which doubles relative errors.
+FLOAT32_LIMIT = {"gemma4": 2e-6, "gemma4_documented": 4e-6}
+
+# What FACTS measured of the references' own rounding, and the floor of a chirp's quiet bins: no golden may be
+# further from exact mathematics, so that a broken golden cannot hide a broken converter.
+REFERENCES = [
+    ("keras-hub-documented", "gemma4_documented", 2.2e-4),
+    ("keras-hub", "gemma4", 7.4e-4),
+    ("transformers", "gemma4", 7.4e-4),
+]
+
+
+@pytest.fixture(scope="module")
+def converters():
+    return {
+        (name, precision): AudioConverter(name, precision=precision)
+        for name in FRONT_ENDS
+        for precision in ("float64", "float32")
+    }
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_float64_is_exact(converters, oracle, signals, name, signal):
+    expected = getattr(oracle, name)(signals[signal])
+    found = converters[name, "float64"](signals[signal]).numpy()
+    assert found.shape == (3000, 128)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+def test_float64_is_exact_at_every_short_length(converters, oracle, signals, name):
+    short = [n for n in LENGTHS if n < 482]
+    batch = np.zeros((len(short), 481), np.float32)
+    for row, n in zip(batch, short, strict=True):
+        row[:n] = signals["noise"][:n]
+    unpadded = AudioConverter(name, pad_to_max_length=False)
+    found = unpadded(batch, lengths=np.array(short)).numpy()
+    for row, n in zip(found, short, strict=True):
+        valid = unpadded.num_frames(n)
+        expected = getattr(oracle, name)(signals["noise"][:n])[:valid]
+        np.testing.assert_allclose(row[:valid], expected, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(unpadded(signals["noise"][:n]).numpy(), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+@pytest.mark.parametrize("length", [479801, 479999, 480000, 480001])
+def test_float64_is_exact_around_the_longest_clip(converters, oracle, signals, name, length):
+    samples = np.resize(signals["full"], length)
+    found = converters[name, "float64"](samples).numpy()
+    np.testing.assert_allclose(found, getattr(oracle, name)(samples), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_float32_errs_by_its_rounding_alone(oracle, signals, name, signal):
+    expected = getattr(oracle, f"{name}_mel")(signals[signal])
+    audio = tf.constant(signals[signal][None])
+    found = mel_spectrogram(audio, FrontEnd.load(name), "float32", 3000)[0].numpy()
+    largest = expected.max(axis=1, keepdims=True)
+    error = np.abs(found - expected) / np.where(largest > 0, largest, 1)
+    assert error.max() <= FLOAT32_LIMIT[name]
+
+
+@pytest.mark.parametrize(("reference", "name", "own_rounding"), REFERENCES)
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_as_near_to_the_reference_as_its_own_rounding(
+    converters, oracle, signals, reference, name, own_rounding, signal
+):
+    golden = np.load(GOLDENS / f"{reference}.npz")
+    rows, features = golden["rows"], golden[signal]
+    kept = ~np.isnan(features).any(axis=1)
+    assert kept.any()
+    exact = getattr(oracle, name)(signals[signal])[rows][kept]
+    ours = converters[name, "float64"](signals[signal]).numpy()[rows][kept]
+    its_error = np.abs(features[kept] - exact).max()
+    assert its_error <= own_rounding
+    assert np.abs(ours - features[kept]).max() <= its_error + 1e-5
+
+
+@pytest.mark.parametrize("name", FRONT_ENDS)
+@pytest.mark.parametrize("length", [161, 400, 16000, 47999, 479999, 480000])
+def test_unpadded_is_the_prefix_of_padded(converters, signals, name, length):
+    samples = signals["full"][:length]
+    unpadded = AudioConverter(name, pad_to_max_length=False)
+    found = unpadded(samples).numpy()
+    assert len(found) == unpadded.num_frames(length)
+    # The same values; CPU kernels round differently at other lengths, by 2e-7.
+    np.testing.assert_allclose(
+        found, converters[name, "float64"](samples).numpy()[: len(found)], rtol=0, atol=1e-6
+    )
+
+
+def test_frames_and_tokens_follow_the_published_rules():
+    checkpoint, documented = FrontEnd.load("gemma4"), FrontEnd.load("gemma4_documented")
+    for n in range(0, 480001, 7):
+        valid = max(0, -(-n // 160) - 1)
+        assert checkpoint.num_frames(n) == valid
+        assert checkpoint.num_audio_tokens(n) == min(750, -(-valid // 4))
+        assert documented.num_frames(n) == n // 160
+    assert [checkpoint.num_frames(n) for n in (160, 161, 16000, 480000, 490000)] == [0, 1, 99, 2999, 2999]
+
+
+def test_the_published_example():
+    second = np.random.default_rng(0).standard_normal(16000).astype("float32")
+    assert Gemma4AudioConverter()(second).shape == (3000, 128)
+    assert Gemma4AudioConverter(pad_to_max_length=False)(second).shape == (100, 128)
+    assert Gemma4AudioConverter(pad_to_max_length=False)(np.stack([second] * 4)).shape == (4, 100, 128)

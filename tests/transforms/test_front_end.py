@@ -1,0 +1,105 @@
+"""The front end: validation, round trips, fingerprint, and that importing it is cheap."""
+
+import subprocess
+import sys
+
+import pytest
+
+from melbeam.transforms import FrontEnd
+
+
+@pytest.fixture
+def gemma4():
+    return FrontEnd.load("gemma4")
+
+
+def test_shipped_front_ends_load():
+    assert FrontEnd.shipped() == ("gemma4", "gemma4_documented")
+    assert all(FrontEnd.load(name).name == name for name in FrontEnd.shipped())
+
+
+def test_fingerprints_are_pinned():
+    # Features on disk carry these: a change makes every folder written before unreadable.
+    assert FrontEnd.load("gemma4").fingerprint[:16] == "275767d000dc6c22"
+    assert FrontEnd.load("gemma4_documented").fingerprint[:16] == "ab7c2a8555ddc5c7"
+
+
+def test_round_trips(gemma4):
+    normalised = gemma4.replace(per_bin_mean=[0.1] * 128, per_bin_stddev=[2.0] * 128)
+    assert FrontEnd.from_yaml(normalised.to_yaml()) == normalised
+    assert FrontEnd.from_dict(normalised.to_dict()) == normalised
+
+
+def test_fingerprint_sees_values_and_not_their_spelling(gemma4):
+    fields = dict(reversed(gemma4.to_dict().items()))
+    respelled = FrontEnd.from_dict({**fields, "mel_floor": "1e-3", "sampling_rate": 16000.0, "min_frequency": 0})
+    assert respelled.fingerprint == gemma4.fingerprint
+    assert gemma4.replace(name="other", max_audio_length=10).fingerprint == gemma4.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("frame_length", 400),
+        ("hop_length", 80),
+        ("fft_length", 1024),
+        ("num_mels", 80),
+        ("min_frequency", 20.0),
+        ("max_frequency", 7600.0),
+        ("mel_floor", 1e-5),
+        ("spectrum", "power"),
+        ("compression", "log_max"),
+        ("mel_norm", "slaney"),
+        ("per_bin_mean", [0.0] * 128),
+    ],
+)
+def test_fingerprint_changes_with_what_decides_a_frame(gemma4, field, value):
+    assert gemma4.replace(**{field: value}).fingerprint != gemma4.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("sampling_rate", 0, "sampling_rate must be a whole number of at least 1, got 0"),
+        ("hop_length", 1.5, "hop_length must be a whole number of at least 1, got 1.5"),
+        ("num_mels", True, "num_mels must be a finite number, got True"),
+        ("frame_length", 513, "frame_length must be at most fft_length = 512 samples, got 513"),
+        ("fft_length", 513, "fft_length must be even"),
+        ("max_frequency", 8000.5, "at most half the sampling rate, 8000.0 Hz, got 8000.5"),
+        ("min_frequency", 8000, "below max_frequency = 8000.0 Hz, got 8000.0"),
+        ("mel_floor", 1e-60, "mel_floor must be at least"),
+        ("mel_floor", float("nan"), "mel_floor must be a finite number, got nan"),
+        ("window", "hamming", "window must be one of"),
+        ("padding", "center", "frame_length must equal fft_length"),
+        ("per_bin_mean", [1.0], "per_bin_mean must have num_mels = 128 values, got 1"),
+        ("per_bin_stddev", [0.0] * 128, "per_bin_stddev must be above 0 in every bin, got 0.0"),
+        ("max_audio_length", 0.001, "max_audio_length must be at least"),
+        ("dither", 0.1, "unknown front end field dither"),
+    ],
+)
+def test_errors_name_field_value_and_bound(gemma4, field, value, message):
+    with pytest.raises(ValueError, match=message.replace("(", r"\(")):
+        FrontEnd.from_dict({**gemma4.to_dict(), field: value})
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "{unclosed", "name: only"])
+def test_a_broken_file_is_a_clear_error(tmp_path, text):
+    path = tmp_path / "front_end.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=r"front_end\.yaml"):
+        FrontEnd.load(path)
+    with pytest.raises(ValueError, match=r"neither a file nor a shipped name \(gemma4, gemma4_documented\)"):
+        FrontEnd.load("gemma5")
+
+
+def test_importing_transforms_loads_neither_tensorflow_nor_beam():
+    code = (
+        "import sys, melbeam.transforms as t; t.FrontEnd.load('gemma4');"
+        "sys.exit(any(m in sys.modules for m in ('tensorflow', 'apache_beam')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_launcher_does_not_import_tensorflow():
+    code = "import sys, melbeam.pipelines.extract, melbeam.pipelines.ingest; sys.exit('tensorflow' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
