@@ -46,7 +46,7 @@ class AudioConverter:
         self.front_end = front_end if isinstance(front_end, FrontEnd) else FrontEnd.load(front_end)
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
-        if tf.as_dtype(dtype).name not in _OUTPUT_DTYPES:
+        if dtype not in map(tf.as_dtype, _OUTPUT_DTYPES):
             raise ValueError(f"dtype must be one of {_OUTPUT_DTYPES}, got {dtype!r}")
         if pad_to_max_length and self.front_end.max_samples is None:
             raise ValueError(

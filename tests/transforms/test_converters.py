@@ -47,7 +47,9 @@ def test_other_ranks_are_refused(converter, shape):
         converter(np.zeros(shape, "float32"))
 
 
-def test_rows_of_a_batch_equal_their_clips_alone(converter, clip):
+@pytest.mark.parametrize("name", ["gemma4", "gemma4_documented"])
+def test_rows_of_a_batch_equal_their_clips_alone(name, clip):
+    converter = AudioConverter(name, pad_to_max_length=False)
     lengths = np.array([8000, 3210, 161, 100])
     batch = np.stack([clip] * 4)  # what lies behind a row's length is not silence: it must not show
     found = converter(batch, lengths=lengths)
@@ -72,6 +74,37 @@ def test_static_and_dynamic_shapes_in_a_graph(converter, clip, spec):
     assert static[-1] == 128
     assert static[-2] == (49 if spec[-1] else None)
     np.testing.assert_allclose(function(audio), converter(audio), rtol=0, atol=1e-6)
+
+
+def test_lengths_in_a_graph(converter, clip):
+    batch, lengths = np.stack([clip, clip]), np.array([3210, 8000])
+    signature = [tf.TensorSpec([None, None], "float32"), tf.TensorSpec([None], "int64")]
+    function = tf.function(lambda audio, valid: converter(audio, lengths=valid), input_signature=signature)
+    found = function(batch, lengths).numpy()
+    np.testing.assert_allclose(found, converter(batch, lengths=lengths), rtol=0, atol=1e-6)
+    assert np.abs(found - function(batch, np.array([8000, 8000])).numpy()).max() > 1
+
+
+def test_mask_counts_each_rows_valid_frames(converter):
+    found = converter.mask([0, 160, 161, 640, 16000, 480000, 960000], 3000)
+    assert found.dtype == tf.bool
+    assert found.shape == (7, 3000)
+    assert found.numpy().sum(axis=1).tolist() == [0, 0, 1, 3, 99, 2999, 2999]
+    assert found.numpy()[3, :4].tolist() == [True, True, True, False]
+
+
+def test_a_dataset_of_unequal_clips(converter, clip):
+    clips = [clip, clip[:500]]
+    spec = tf.TensorSpec([None], "float32")
+    dataset = tf.data.Dataset.from_generator(lambda: clips, output_signature=spec).map(converter)
+    assert dataset.element_spec.shape.as_list() == [None, 128]
+    for found, samples in zip(dataset, clips, strict=True):
+        np.testing.assert_allclose(found, converter(samples), rtol=0, atol=1e-6)
+
+
+def test_a_front_end_and_its_name_are_the_same_converter():
+    by_value = AudioConverter(FrontEnd.load("gemma4"), pad_to_max_length=True, precision="float64")
+    assert by_value.get_config() == AudioConverter("gemma4").get_config()
 
 
 def test_padded_frames_are_static_in_a_dataset(clip):
@@ -99,7 +132,9 @@ def test_keras_arguments_are_taken(clip):
 
 
 def test_config_and_pickle_give_the_same_features(clip):
-    original = Gemma4AudioConverter(num_mels=64, per_bin_mean=[0.5] * 64, pad_to_max_length=False)
+    original = Gemma4AudioConverter(
+        num_mels=64, per_bin_mean=[0.5] * 64, pad_to_max_length=False, precision="float32", name="ears"
+    )
     for copy in (Gemma4AudioConverter.from_config(original.get_config()), pickle.loads(pickle.dumps(original))):
         assert isinstance(copy, Gemma4AudioConverter)
         assert copy.get_config() == original.get_config()
@@ -122,6 +157,7 @@ def test_config_and_pickle_give_the_same_features(clip):
         ("per_bin_stddev", [0.0] * 128),
         ("precision", "float16"),
         ("dtype", "int32"),
+        ("dtype", "banana"),
     ],
 )
 def test_a_wrong_argument_is_named_with_its_value(argument, value):
@@ -129,6 +165,8 @@ def test_a_wrong_argument_is_named_with_its_value(argument, value):
         Gemma4AudioConverter(**{argument: value})
     names = {"num_fft_bins": ("num_fft_bins", "fft_length")}.get(argument, (argument,))
     assert any(name in str(error.value) for name in names)
+    shown = {"per_bin_mean": "got 1", "per_bin_stddev": "got 0.0"}.get(argument, f"got {value!r}")
+    assert shown in str(error.value)
 
 
 def test_defaults():
