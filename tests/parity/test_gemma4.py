@@ -19,8 +19,8 @@ FRONT_ENDS = ["gemma4", "gemma4_documented"]
 # over the 3e-7 seen. A power is a square, which doubles relative errors.
 FLOAT32_LIMIT = {"gemma4": 2e-6, "gemma4_documented": 4e-6}
 
-# How far each reference's own rounding takes it from exact mathematics in the quiet bins beside a loud tone. No
-# golden may be further off, so that a broken golden cannot hide a broken converter.
+# How far each reference's own rounding takes it from exact mathematics in the quiet bins beside a loud tone.
+# No golden may be further off, so that a broken golden cannot hide a broken converter.
 REFERENCES = [
     ("keras-hub-documented", "gemma4_documented", 2.2e-4),
     ("keras-hub", "gemma4", 7.4e-4),
