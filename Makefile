@@ -1,38 +1,49 @@
 # Everything below needs only make and Python 3.10 to 3.13; PYTHON=... chooses another one.
-PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.10; do \
-	$$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+# A candidate must run and bring pip: a shim on the PATH may stand for a Python that is not there.
+SUITS := import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; do \
+	$$p -c '$(SUITS)' >/dev/null 2>&1 && echo $$p && break; done)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test check bench goldens clean
+.PHONY: help demo test check bench clean
+.NOTPARALLEL:
 
 help:
 	@echo "make demo    the whole chain on spoken clips, offline: audio to features to tf.data"
 	@echo "make test    the tests, in an environment of their own"
 	@echo "make check   ruff, mypy and the slow end-to-end tests"
 	@echo "make bench   the speed of the local default, on 12 hours of audio"
-	@echo "make clean   removes the environment and what the demo wrote"
+	@echo "make clean   removes the environment, caches and what the demo wrote"
 
-.venv/installed-%: pyproject.toml setup.py
-	@test -n "$(PYTHON)" || { echo "melbeam needs Python 3.10 to 3.13: make PYTHON=/path/to/python3" >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(PIP) -e '.[$*]'
+$(BIN)/python:
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUITS)' 2>/dev/null || { \
+		echo "melbeam needs Python 3.10 to 3.13 with pip, got '$(PYTHON)': make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# Editable, so that what is run is what is in the folder.
+.venv/.installed-run: pyproject.toml setup.py | $(BIN)/python
+	$(PIP) -e '.[demo,test]'
 	@touch $@
 
-demo: .venv/installed-demo
+.venv/.installed-check: pyproject.toml setup.py | $(BIN)/python
+	$(PIP) -e '.[demo,test,check]'
+	@touch $@
+
+demo: .venv/.installed-run
 	$(BIN)/melbeam demo
 
-test: .venv/installed-test
+test: .venv/.installed-run
 	$(BIN)/python -m pytest -m "not slow" -q
 
-check: .venv/installed-test .venv/installed-check
+check: .venv/.installed-check
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p melbeam.transforms -p melbeam.pipelines
 	$(BIN)/python -m pytest -m slow -q
 
-bench: .venv/installed-test
+bench: .venv/.installed-run
 	$(BIN)/python benchmarks/extract_speed.py
 
 clean:
-	rm -rf .venv melbeam-demo
+	rm -rf .venv melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
