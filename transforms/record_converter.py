@@ -32,7 +32,7 @@ class Conversion:
         examples: serialized feature Examples, one, or one a chunk.
         num_samples: at the front end's rate, before truncation.
         changes: what was done to the audio beyond computing features: "resampled", "mixed_down",
-            "truncated", "chunked".
+            "truncated", "chunked", and "trimmed" where the last chunk was too short for a frame.
         statistics: of the features as they were written, valid frames only.
         passthrough: kind and number of values of each feature that was passed through.
     """
@@ -104,6 +104,8 @@ class RecordConverter:
                 )
             chunked = options.on_long == "chunk"
             conversion.changes.append("chunked" if chunked else "truncated")
+            if chunked and num_samples % longest > 0 and not self.front_end.num_frames(num_samples % longest):
+                conversion.changes.append("trimmed")
         for chunk_index, start in self._starts(num_samples, chunked):
             samples = example.audio.samples[start : None if longest is None else start + longest]
             features = self._features(samples)
