@@ -79,9 +79,11 @@ class AudioConverter:
             `[frames, num_mels]` or `[batch, frames, num_mels]`, of the converter's dtype.
 
         Raises:
-            TypeError: `audio` is of a dtype that holds no samples.
+            TypeError: `audio` is of a dtype that holds no samples, or ragged.
             ValueError: `audio` has neither one nor two dimensions, or `lengths` do not fit it.
         """
+        if isinstance(audio, tf.RaggedTensor):
+            raise TypeError("audio is ragged: pass audio.to_tensor() and lengths=audio.row_lengths()")
         audio = tf.convert_to_tensor(audio)
         rank = audio.shape.rank
         if rank not in (1, 2):
@@ -237,5 +239,14 @@ def _silence_behind(waveform: tf.Tensor, lengths: Any) -> tf.Tensor:
         )
     if not lengths.shape.is_compatible_with(waveform.shape[:1]):
         raise ValueError(f"lengths must have a value for each of {waveform.shape[0]} rows, got {lengths.shape[0]}")
-    valid = tf.sequence_mask(lengths, tf.shape(waveform)[1])
+    lengths, width = tf.cast(lengths, tf.int64), tf.shape(waveform, out_type=tf.int64)[1]
+    message = "lengths must be from 0 to the samples of a row"
+    if tf.executing_eagerly() and len(lengths) and not 0 <= min(lengths.numpy()) <= max(lengths.numpy()) <= width:
+        raise ValueError(f"{message}, {int(width)}, got {min(lengths.numpy())} to {max(lengths.numpy())}")
+    checks = [
+        tf.debugging.assert_non_negative(lengths, message),
+        tf.debugging.assert_less_equal(lengths, width, message),
+    ]
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        valid = tf.sequence_mask(lengths, width)
     return tf.where(valid, waveform, tf.zeros_like(waveform))

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import operator
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -25,15 +26,16 @@ _SMALLEST_FLOOR = 2.0**-126
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "window": ("hann",),
-    "padding": ("semicausal", "center"),
+    "padding": ("semicausal", "center", "right"),
     "spectrum": ("magnitude", "power"),
-    "mel_scale": ("htk",),
+    "mel_scale": ("htk", "slaney"),
     "mel_norm": (None, "slaney"),
-    "compression": ("log_add", "log_max"),
+    "compression": ("log_add", "log_max", "log10_clamp"),
 }
-_INTEGERS = ("sampling_rate", "frame_length", "hop_length", "fft_length", "num_mels")
+_BOOLEANS = ("count_partial_hop", "preemphasis_htk_flavor")
+_INTEGERS = ("sampling_rate", "frame_length", "hop_length", "fft_length", "num_mels", "pad_to_multiple_of")
 _OPTIONAL_INTEGERS = ("frames_per_token", "max_audio_tokens")
-_FLOATS = ("min_frequency", "max_frequency", "mel_floor")
+_FLOATS = ("min_frequency", "max_frequency", "mel_floor", "preemphasis", "input_scale_factor")
 _PER_BIN = ("per_bin_mean", "per_bin_stddev")
 # What these hold does not change the value of any frame.
 _NOT_IN_FINGERPRINT = ("name", "max_audio_length", "frames_per_token", "max_audio_tokens")
@@ -52,20 +54,28 @@ class FrontEnd:
         window: "hann", periodic.
         padding: "semicausal" puts frame_length // 2 zeros before the first sample;
             "center" reflects fft_length // 2 samples at each end of the clip, zero-padded to
-            `max_audio_length` first.
+            `max_audio_length` first; "right" puts zeros behind the last sample, up to a multiple of
+            `pad_to_multiple_of`.
         spectrum: "magnitude" or "power" (its square).
         num_mels: mel bins.
         min_frequency: Hz, the lower edge of the first triangle.
         max_frequency: Hz, the upper edge of the last one.
-        mel_scale: "htk", 2595 log10(1 + f / 700).
+        mel_scale: "htk", 2595 log10(1 + f / 700); or "slaney", linear below 1 kHz, logarithmic above.
         mel_norm: None, or "slaney" for triangles of unit area in Hz.
-        compression: "log_add", ln(mel + mel_floor); or "log_max", ln(max(mel, mel_floor)).
+        compression: "log_add", ln(mel + mel_floor); "log_max", ln(max(mel, mel_floor)); or "log10_clamp",
+            Whisper's: x = log10(max(mel, mel_floor)), raised to the clip's largest x less 8, then (x + 4) / 4.
         mel_floor: of the compression.
+        count_partial_hop: with "center", whether samples behind the last whole hop count as a frame.
+        pad_to_multiple_of: samples; with "right".
+        preemphasis: p of x[n] - p x[n-1], taken inside each frame; 0 for none.
+        preemphasis_htk_flavor: True scales a frame's first sample by 1 - p, as HTK does; False lets the frame
+            begin one sample later, and take the one before it.
+        input_scale_factor: multiplies the samples.
         per_bin_mean: subtracted from each of the log-mel bins, or None.
         per_bin_stddev: divides each of them afterwards, or None.
         max_audio_length: seconds that the model takes at most, or None for any length.
         frames_per_token: frames that the model's encoder joins into one token, or None.
-        max_audio_tokens: tokens of one clip at most, or None.
+        max_audio_tokens: tokens of one clip at most; those of every clip where `frames_per_token` is None.
 
     Raises:
         ValueError: a field is out of its bounds; the message names field, value and bound.
@@ -87,6 +97,11 @@ class FrontEnd:
     window: str = "hann"
     mel_scale: str = "htk"
     mel_norm: str | None = None
+    count_partial_hop: bool = False
+    pad_to_multiple_of: int = 1
+    preemphasis: float = 0.0
+    preemphasis_htk_flavor: bool = True
+    input_scale_factor: float = 1.0
     per_bin_mean: tuple[float, ...] | None = None
     per_bin_stddev: tuple[float, ...] | None = None
     max_audio_length: float | None = None
@@ -103,6 +118,9 @@ class FrontEnd:
                 self._set(field, _positive_integer(field, getattr(self, field)))
         for field in _FLOATS:
             self._set(field, _finite(field, getattr(self, field)))
+        for field in _BOOLEANS:
+            if not isinstance(getattr(self, field), bool):
+                raise ValueError(f"{field} must be true or false, got {getattr(self, field)!r}")
         for field, choices in _CHOICES.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be one of {choices}, got {getattr(self, field)!r}")
@@ -133,11 +151,29 @@ class FrontEnd:
             )
         if self.mel_floor < _SMALLEST_FLOOR:
             raise ValueError(f"mel_floor must be at least {_SMALLEST_FLOOR:.3g}, got {self.mel_floor}")
+        if not 0 <= self.preemphasis <= 1:
+            raise ValueError(f"preemphasis must be in [0, 1], got {self.preemphasis}")
+        if self.input_scale_factor <= 0:
+            raise ValueError(f"input_scale_factor must be above 0, got {self.input_scale_factor}")
+        for field, default, padding in (
+            ("count_partial_hop", False, "center"),
+            ("pad_to_multiple_of", 1, "right"),
+        ):
+            if getattr(self, field) != default and self.padding != padding:
+                raise ValueError(
+                    f"{field} must be {default} where padding is {self.padding!r}, got {getattr(self, field)}: "
+                    f"it belongs to padding {padding!r}"
+                )
+        if self.compression == "log10_clamp" and self.max_audio_length is None:
+            raise ValueError(
+                "max_audio_length must be a number of seconds where compression is 'log10_clamp', got None: "
+                "each frame depends on the loudest of the whole clip"
+            )
         if self.per_bin_stddev is not None and min(self.per_bin_stddev) <= 0:
             raise ValueError(f"per_bin_stddev must be above 0 in every bin, got {min(self.per_bin_stddev)}")
         if self.max_audio_length is not None:
             self._set("max_audio_length", _finite("max_audio_length", self.max_audio_length))
-            shortest = (self.fft_length // 2 + 1 + self.hop_length) / self.sampling_rate
+            shortest = (self.fft_length + 1 + self.hop_length) / self.sampling_rate
             if self.max_audio_length < shortest:
                 raise ValueError(
                     f"max_audio_length must be at least {shortest:.6g} seconds (one frame), "
@@ -155,7 +191,12 @@ class FrontEnd:
     @property
     def left_padding(self) -> int:
         """Samples in front of the first one of the clip that the first frame covers."""
-        return self.frame_length // 2
+        return 0 if self.padding == "right" else self.frame_length // 2
+
+    @property
+    def frame_span(self) -> int:
+        """Samples that one frame is made of: with the other flavor of pre-emphasis, one more than its length."""
+        return self.frame_length + (self.preemphasis > 0 and not self.preemphasis_htk_flavor)
 
     @property
     def padded_frames(self) -> int:
@@ -166,27 +207,39 @@ class FrontEnd:
         """
         if self.max_samples is None:
             raise ValueError(f"front end {self.name!r} has no max_audio_length, so no padded length")
-        return self.max_samples // self.hop_length
+        return (
+            self.num_frames(self.max_samples) if self.padding == "right" else self.max_samples // self.hop_length
+        )
 
     def num_frames(self, num_samples: int) -> int:
         """Valid frames of a clip of `num_samples` samples.
 
         semicausal: the frames that end before the clip does, transformers' mask,
-        max(0, ceil((n + left_padding - frame_length) / hop_length)); center: n // hop_length.
+        max(0, ceil((n + left_padding - frame_length) / hop_length)); center: n // hop_length, or
+        ceil(n / hop_length) with `count_partial_hop`; right: those of frame_length + 1 samples that fit into
+        the padded clip, as in transformers.
         A clip longer than `max_audio_length` has the frames of one that long.
+
+        Raises:
+            ValueError: `num_samples` is negative.
+            TypeError: `num_samples` is no integer.
         """
+        num_samples = operator.index(num_samples)
         if num_samples < 0:
             raise ValueError(f"num_samples must be at least 0, got {num_samples}")
         if self.max_samples is not None:
             num_samples = min(num_samples, self.max_samples)
         if self.padding == "center":
-            return num_samples // self.hop_length
+            return (num_samples + self.count_partial_hop * (self.hop_length - 1)) // self.hop_length
+        if self.padding == "right":
+            padded = -(-num_samples // self.pad_to_multiple_of) * self.pad_to_multiple_of
+            return max(0, (padded - self.frame_length - 1) // self.hop_length + 1)
         return max(0, -((self.frame_length - self.left_padding - num_samples) // self.hop_length))
 
     def num_audio_tokens(self, num_samples: int) -> int | None:
         """Tokens that the model's encoder makes of the clip, or None where the front end names none."""
         if self.frames_per_token is None:
-            return None
+            return self.max_audio_tokens
         tokens = -(-self.num_frames(num_samples) // self.frames_per_token)
         return tokens if self.max_audio_tokens is None else min(tokens, self.max_audio_tokens)
 
@@ -195,17 +248,19 @@ class FrontEnd:
         """SHA-256, in hex, of what decides the value of a frame, in a canonical form.
 
         Floats are written in hexadecimal and fields in alphabetical order, so that neither the spelling
-        of a number nor the order of a file shows.
+        of a number nor the order of a file shows. A field at its default is left out, so that a field
+        added later changes no fingerprint of before; for the same reason no default ever changes.
         """
         canonical: dict[str, Any] = {"algorithm_version": ALGORITHM_VERSION}
-        for field, value in dataclasses.asdict(self).items():
-            if field in _NOT_IN_FINGERPRINT:
+        for field in dataclasses.fields(self):
+            name, value = field.name, getattr(self, field.name)
+            if name in _NOT_IN_FINGERPRINT or value == field.default:
                 continue
             if isinstance(value, float):
                 value = value.hex()
             elif isinstance(value, tuple):
                 value = [x.hex() for x in value]
-            canonical[field] = value
+            canonical[name] = value
         text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -277,8 +332,8 @@ class FrontEnd:
 
 
 def _positive_integer(field: str, value: Any) -> int:
-    number = _finite(field, value)
-    if number != int(number) or number < 1:
+    number = math.nan if isinstance(value, str) else _finite(field, value)
+    if math.isnan(number) or number != int(number) or number < 1:
         raise ValueError(f"{field} must be a whole number of at least 1, got {value!r}")
     return int(number)
 

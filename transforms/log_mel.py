@@ -48,13 +48,18 @@ def to_waveform(audio: tf.Tensor, precision: Precision) -> tf.Tensor:
 
 
 def num_frames(num_samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """`FrontEnd.num_frames` of an integer tensor of any shape."""
+    """`FrontEnd.num_frames` of an integer tensor of any shape, in its dtype."""
+    hop = front_end.hop_length
     if front_end.max_samples is not None:
-        num_samples = tf.minimum(num_samples, front_end.max_samples)
+        num_samples = tf.minimum(num_samples, tf.constant(front_end.max_samples, num_samples.dtype))
     if front_end.padding == "center":
-        return num_samples // front_end.hop_length
-    past_the_end = front_end.frame_length - front_end.left_padding - num_samples
-    return tf.maximum(0, -(past_the_end // front_end.hop_length))
+        return (num_samples + front_end.count_partial_hop * (hop - 1)) // hop
+    if front_end.padding == "right":
+        multiple = front_end.pad_to_multiple_of
+        frames = (-(-num_samples // multiple) * multiple - front_end.frame_length - 1) // hop + 1
+    else:
+        frames = -((front_end.frame_length - front_end.left_padding - num_samples) // hop)
+    return tf.maximum(tf.zeros_like(frames), frames)
 
 
 def pad(audio: tf.Tensor, front_end: FrontEnd, frames: tf.Tensor | int) -> tf.Tensor:
@@ -64,48 +69,76 @@ def pad(audio: tf.Tensor, front_end: FrontEnd, frames: tf.Tensor | int) -> tf.Te
     there are zeros, and the end of the full clip is reflected only into the frames that reach beyond it.
     """
     left = front_end.left_padding
-    covered = tf.maximum(0, (frames - 1) * front_end.hop_length + front_end.frame_length)
+    covered = tf.maximum(0, (frames - 1) * front_end.hop_length + front_end.frame_span)
     if front_end.max_samples is not None:
         audio = audio[:, : front_end.max_samples]
     samples = tf.shape(audio)[1]
-    if front_end.padding == "semicausal":
+    if front_end.padding != "center":
         audio = tf.pad(audio, [[0, 0], [left, tf.maximum(0, covered - left - samples)]])
         return audio[:, :covered]
     whole = tf.maximum(tf.maximum(samples, covered - left), left + 1)
     if front_end.max_samples is not None:
         whole = tf.minimum(whole, front_end.max_samples)
     audio = tf.pad(audio, [[0, 0], [0, whole - samples]])
-    audio = tf.pad(audio, [[0, 0], [left, tf.maximum(0, covered - left - whole)]], mode="REFLECT")
-    return audio[:, :covered]
+    # By slices: tf.pad's own REFLECT takes no batch of no clips.
+    beyond = tf.maximum(0, covered - left - whole)
+    before = tf.reverse(audio[:, 1 : left + 1], [1])
+    behind = tf.reverse(audio[:, whole - 1 - beyond : whole - 1], [1])
+    return tf.concat([before, audio, behind], axis=1)[:, :covered]
 
 
-def spectrogram(audio: tf.Tensor, front_end: FrontEnd, precision: Precision, frames: tf.Tensor | int) -> tf.Tensor:
-    """`[batch, samples]` to the magnitude or power spectrum, `[batch, frames, fft_length // 2 + 1]`."""
+def spectrogram(padded: tf.Tensor, front_end: FrontEnd, precision: Precision) -> tf.Tensor:
+    """`[batch, padded samples]` to the spectrum of each whole frame, `[batch, frames, fft_length // 2 + 1]`."""
     dtype = tf.as_dtype(precision)
-    padded = tf.cast(pad(audio, front_end, frames), dtype)
-    framed = tf.signal.frame(padded, front_end.frame_length, front_end.hop_length)
+    framed = tf.signal.frame(tf.cast(padded, dtype), front_end.frame_span, front_end.hop_length)
+    if front_end.input_scale_factor != 1:
+        framed *= tf.constant(front_end.input_scale_factor, dtype)
+    framed = _preemphasise(framed, front_end)
     window = tf.constant(hann_window(front_end.frame_length), dtype)
     spectrum = tf.signal.rfft(framed * window, [front_end.fft_length])
     power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
     return power if front_end.spectrum == "power" else tf.sqrt(power)
 
 
-def mel_spectrogram(
-    audio: tf.Tensor, front_end: FrontEnd, precision: Precision, frames: tf.Tensor | int
-) -> tf.Tensor:
-    """`[batch, samples]` to mel values before the logarithm, float32 `[batch, frames, num_mels]`."""
-    spectrum = tf.cast(spectrogram(audio, front_end, precision, frames), tf.float32)
+def _preemphasise(framed: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """`[batch, frames, frame_span]` to `[batch, frames, frame_length]`, each frame by itself."""
+    coefficient = tf.constant(front_end.preemphasis, framed.dtype)
+    if front_end.preemphasis == 0:
+        return framed
+    differences = framed[..., 1:] - coefficient * framed[..., :-1]
+    if not front_end.preemphasis_htk_flavor:
+        return differences
+    return tf.concat([(1 - coefficient) * framed[..., :1], differences], axis=-1)
+
+
+def mel_spectrogram(padded: tf.Tensor, front_end: FrontEnd, precision: Precision) -> tf.Tensor:
+    """`[batch, padded samples]` to mel values before the logarithm, float32 `[batch, frames, num_mels]`."""
+    spectrum = tf.cast(spectrogram(padded, front_end, precision), tf.float32)
     return tf.matmul(spectrum, tf.constant(mel_bank(front_end), tf.float32))
 
 
 def compress(mel: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """Mel values to normalised log-mel features, same shape."""
+    """Mel values `[batch, frames, num_mels]` to log-mel features, same shape.
+
+    "log10_clamp" takes the loudest of all the frames that it is given.
+    """
     floor = tf.constant(front_end.mel_floor, mel.dtype)
-    log_mel = tf.math.log(mel + floor if front_end.compression == "log_add" else tf.maximum(mel, floor))
+    if front_end.compression == "log_add":
+        return tf.math.log(mel + floor)
+    log_mel = tf.math.log(tf.maximum(mel, floor))
+    if front_end.compression == "log_max":
+        return log_mel
+    log_mel *= tf.constant(1 / np.log(10), mel.dtype)
+    loudest = tf.reduce_max(log_mel, axis=[1, 2], keepdims=True)
+    return (tf.maximum(log_mel, loudest - 8.0) + 4.0) / 4.0
+
+
+def normalise(log_mel: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """Less the per-bin mean, divided by the per-bin standard deviation, where the front end has them."""
     if front_end.per_bin_mean is not None:
-        log_mel -= tf.constant(np.asarray(front_end.per_bin_mean), mel.dtype)
+        log_mel -= tf.constant(np.asarray(front_end.per_bin_mean), log_mel.dtype)
     if front_end.per_bin_stddev is not None:
-        log_mel /= tf.constant(np.asarray(front_end.per_bin_stddev), mel.dtype)
+        log_mel /= tf.constant(np.asarray(front_end.per_bin_stddev), log_mel.dtype)
     return log_mel
 
 
@@ -113,4 +146,10 @@ def log_mel_spectrogram(
     audio: tf.Tensor, front_end: FrontEnd, precision: Precision, frames: tf.Tensor | int
 ) -> tf.Tensor:
     """Waveform to features: `[batch, samples]` in [-1, 1) to float32 `[batch, frames, num_mels]`."""
-    return compress(mel_spectrogram(audio, front_end, precision, frames), front_end)
+    computed = frames
+    if front_end.compression == "log10_clamp":
+        # The loudest may lie in a frame that only ends inside the clip.
+        overhang = -(-front_end.left_padding // front_end.hop_length)
+        computed = tf.minimum(frames + overhang, front_end.padded_frames)
+    mel = mel_spectrogram(pad(audio, front_end, computed), front_end, precision)
+    return normalise(compress(mel, front_end)[:, :frames], front_end)

@@ -16,14 +16,28 @@ def hann_window(length: int) -> np.ndarray:
     return 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
 
 
-def hertz_to_mel(hertz: np.ndarray | float) -> np.ndarray:
-    """HTK's mel scale, 2595 log10(1 + f / 700) (the HTK book, section 5.4)."""
-    return 2595.0 * np.log10(1.0 + np.asarray(hertz, np.float64) / 700.0)
+# Slaney's scale (Auditory Toolbox, 1998): 200 / 3 Hz a mel up to 1 kHz, 15 mels; from there on 27 mels for each
+# factor of 6.4.
+_SLANEY_KNEE_HERTZ, _SLANEY_KNEE_MEL = 1000.0, 15.0
+_SLANEY_LOG_STEP = np.log(6.4) / 27.0
 
 
-def mel_to_hertz(mel: np.ndarray | float) -> np.ndarray:
+def hertz_to_mel(hertz: np.ndarray | float, scale: str = "htk") -> np.ndarray:
+    """The "htk" mel scale, 2595 log10(1 + f / 700) (the HTK book, section 5.4), or "slaney"."""
+    hertz = np.asarray(hertz, np.float64)
+    if scale == "htk":
+        return 2595.0 * np.log10(1.0 + hertz / 700.0)
+    above = np.log(np.maximum(hertz, _SLANEY_KNEE_HERTZ) / _SLANEY_KNEE_HERTZ) / _SLANEY_LOG_STEP
+    return np.minimum(hertz, _SLANEY_KNEE_HERTZ) * (_SLANEY_KNEE_MEL / _SLANEY_KNEE_HERTZ) + above
+
+
+def mel_to_hertz(mel: np.ndarray | float, scale: str = "htk") -> np.ndarray:
     """Inverse of `hertz_to_mel`."""
-    return 700.0 * (10.0 ** (np.asarray(mel, np.float64) / 2595.0) - 1.0)
+    mel = np.asarray(mel, np.float64)
+    if scale == "htk":
+        return 700.0 * (10.0 ** (mel / 2595.0) - 1.0)
+    above = np.exp(_SLANEY_LOG_STEP * np.maximum(mel - _SLANEY_KNEE_MEL, 0.0))
+    return np.minimum(mel, _SLANEY_KNEE_MEL) * (_SLANEY_KNEE_HERTZ / _SLANEY_KNEE_MEL) * above
 
 
 def mel_bank(front_end: FrontEnd) -> np.ndarray:
@@ -33,10 +47,11 @@ def mel_bank(front_end: FrontEnd) -> np.ndarray:
     """
     edges = mel_to_hertz(
         np.linspace(
-            hertz_to_mel(front_end.min_frequency),
-            hertz_to_mel(front_end.max_frequency),
+            hertz_to_mel(front_end.min_frequency, front_end.mel_scale),
+            hertz_to_mel(front_end.max_frequency, front_end.mel_scale),
             front_end.num_mels + 2,
-        )
+        ),
+        front_end.mel_scale,
     )
     bins = np.arange(front_end.fft_length // 2 + 1) * (front_end.sampling_rate / front_end.fft_length)
     rising = (bins[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])

@@ -116,7 +116,7 @@ def test_a_feature_record_holds_the_converters_features():
     np.testing.assert_array_equal(features, expected)
     whole = {"num_frames": 99, "num_audio_tokens": 25, "num_samples": 16000, "sampling_rate": 16000}
     assert {name: record[name].int64_list.value[0] for name in whole} == whole
-    texts = {"id": b"clip-1", "speaker": b"ada", "source": b"here#0", "front_end": b"275767d000dc6c22"}
+    texts = {"id": b"clip-1", "speaker": b"ada", "source": b"here#0", "front_end": b"8f52391f89d1faf8"}
     assert {name: record[name].bytes_list.value[0] for name in texts} == texts
     assert list(record["weights"].float_list.value) == [0.5, 1.5]
     assert sorted(record) == sorted([*whole, *texts, "weights", "input_features"])
