@@ -191,8 +191,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
             raise ValueError(f"--max_reject_fraction must be in [0, 1], got {arguments.max_reject_fraction}")
         if arguments.limit is not None and arguments.limit < 1:
             raise ValueError(f"--limit must be at least 1, got {arguments.limit}")
-        if not arguments.split.replace("_", "").isalnum():
-            raise ValueError(f"--split must be letters, digits and underscores, got {arguments.split!r}")
+        options.check_split(arguments.split)
         shards = plan_shards(patterns)
     except ValueError as error:
         raise options.UsageError(str(error)) from error

@@ -62,6 +62,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         UsageError: the call was wrong, or the split is there already.
     """
     beam_options, _, _ = options.pipeline_options(beam_arguments)
+    options.check_split(arguments.split)
     patterns = [arguments.input] if isinstance(arguments.input, str) else arguments.input
     if arguments.num_shards < 1:
         raise options.UsageError(f"--num_shards must be at least 1, got {arguments.num_shards}")

@@ -45,13 +45,24 @@ def parse(
     parser.add_argument("--config", help="YAML file of these options and of Beam's; the command line wins")
     known = {action.dest: action for action in parser._actions}
     beam_arguments: list[str] = []
+    repeated: dict[str, list[str]] = {}
     for name, value in _read_config(argv).items():
-        if name in known:
-            parser.set_defaults(**{name: value})
-            known[name].required = False
+        values = [str(v) for v in value] if isinstance(value, list) else [str(value)]
+        if name not in known:
+            if value is True:
+                beam_arguments.append(f"--{name}")
+            elif value is not False and value is not None:
+                beam_arguments += [f"--{name}={v}" for v in values]
+            continue
+        known[name].required = False
+        if isinstance(known[name], argparse._AppendAction):
+            repeated[name] = values  # as a default, the command line would add to it, not win
         else:
-            beam_arguments.append(f"--{name}" if value is True else f"--{name}={value}")
+            parser.set_defaults(**{name: value if value is None or isinstance(value, bool) else str(value)})
     arguments, rest = parser.parse_known_args(argv)
+    for name, values in repeated.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, values)
     beam_arguments += rest
     _check_beam_arguments(beam_arguments, set(known))
     return arguments, beam_arguments
@@ -74,11 +85,12 @@ def _read_config(argv: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _beam_option_names() -> set[str]:
+def _beam_options() -> dict[str, bool]:
+    """Names of Beam's options, and whether each takes a value."""
     parser = argparse.ArgumentParser(add_help=False)
     for option_class in _subclasses(PipelineOptions):
         option_class._add_argparse_args(_Tolerant(parser))
-    return {string[2:] for action in parser._actions for string in action.option_strings}
+    return {string[2:]: action.nargs != 0 for action in parser._actions for string in action.option_strings}
 
 
 class _Tolerant:
@@ -104,17 +116,32 @@ def _subclasses(cls: type) -> list[Any]:
 
 
 def _check_beam_arguments(arguments: Sequence[str], known: set[str]) -> None:
-    """Beam drops an option that it does not know; a mistyped one must not be dropped in silence."""
-    names = _beam_option_names()
+    """Beam drops what it does not know; a mistyped option, or a file too many, must not be dropped in silence."""
+    options = _beam_options()
+    value_follows = False
     for argument in arguments:
         if not argument.startswith("-"):
-            continue  # the value of the option before it
-        name = argument.lstrip("-").split("=")[0]
-        if name in names:
+            if not value_follows:
+                raise UsageError(f"{argument!r} belongs to no option: quote a glob, and repeat an option's name")
+            value_follows = False
             continue
-        near = difflib.get_close_matches(name, [*known, *names], n=1)
-        hint = f": did you mean --{near[0]}?" if near else "; see --help, and Beam's own options"
-        raise UsageError(f"unknown option --{name}{hint}")
+        name, equals, _ = argument.partition("=")
+        name = name.removeprefix("--")
+        if name not in options:
+            near = difflib.get_close_matches(name, [*known, *options], n=1)
+            hint = f": did you mean --{near[0]}?" if near else "; see --help, and Beam's own options"
+            raise UsageError(f"unknown option --{name}{hint}")
+        value_follows = options[name] and not equals
+
+
+def check_split(split: str) -> None:
+    """Refuses a name that could not stand in a file name.
+
+    Raises:
+        UsageError: it is something else than letters, digits and underscores.
+    """
+    if not split.replace("_", "").isalnum():
+        raise UsageError(f"--split must be letters, digits and underscores, got {split!r}")
 
 
 def pipeline_options(beam_arguments: list[str]) -> tuple[PipelineOptions, str, bool]:
