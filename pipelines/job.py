@@ -115,10 +115,14 @@ def claim_folder(job: Job, *, overwrite: bool) -> bool:
 
 
 def _delete_split(folder: SplitFolder) -> None:
-    """The reports first, so that a half-deleted split is never taken for a finished one."""
-    files.delete([folder.summary, folder.job])
+    """The reports first, so that a half-deleted split is never taken for a finished one.
+
+    job.json last: shards without one would be refused as somebody else's.
+    """
+    files.delete([folder.summary])
     for pattern in ("reports/*", "rejects/*", "tmp/*"):
         found = [path for path, _ in files.match(f"{folder.bookkeeping}/{pattern}")]
         if found:
             FileSystems.delete(found)
     files.delete([path for path, _ in files.match(f"{folder.output}/{folder.split}-*-of-*.tfrecord")])
+    files.delete([folder.job])
