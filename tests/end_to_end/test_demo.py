@@ -1,0 +1,76 @@
+"""The demo: what it makes, and what it tells somebody who sees melbeam for the first time."""
+
+import contextlib
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+
+from melbeam.pipelines import demo
+from melbeam.transforms import read_features
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A demo's status, what it printed, and its folder."""
+    folder, said = tmp_path_factory.mktemp("demo") / "out", io.StringIO()
+    with contextlib.redirect_stdout(said):
+        status = demo.main([f"--output={folder}"])
+    return status, said.getvalue(), folder
+
+
+def test_it_tells_what_was_made(ran):
+    status, said, folder = ran
+    assert status == 0
+    for pattern in (
+        r"^1\. .*melbeam ingest",
+        r"^2\. .*melbeam extract",
+        r"8 records read = 8 converted \+ 0 rejected",
+        r"\d+\.\d s of audio in \d+\.\d s: \d+ times real time",
+        r"^3\. .*read_features",
+        r"a batch of 4 clips: input_features \(4, \d+, 128\)",
+        r"8 clips as audio TFRecords",
+        r"8 clips, 25\.\d s, as log-mel features; 0 rejects",
+        r"log-mel\.png +the features of 01-morning\.wav",
+    ):
+        assert re.search(pattern, said, re.MULTILINE), (pattern, said)
+    assert f"Made in {folder}:" in said
+
+
+def test_the_next_commands_can_be_parsed(ran):
+    _, _, tail = ran[1].partition("Next:\n")
+    commands = [line.strip() for line in tail.splitlines()]
+    assert [command.split()[:2] for command in commands] == [
+        ["melbeam", "ingest"],
+        ["melbeam", "extract"],
+        ["python", "-c"],
+    ]
+    snippet = re.search(r'python -c "(.*)"', commands[2]).group(1)
+    exec(compile(snippet, "demo", "exec"), {})
+
+
+def test_the_picture_is_not_blank(ran):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    pixels = pyplot.imread(ran[2] / "log-mel.png")
+    assert pixels.shape[0] > 200
+    assert pixels.shape[1] > 500
+    assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 200
+    inside = pixels[len(pixels) // 4 : len(pixels) // 2, pixels.shape[1] // 4 : pixels.shape[1] // 2, :3]
+    assert inside.std() > 0.05
+
+
+def test_the_features_are_those_of_the_clips(ran):
+    clips = list(read_features(ran[2] / "features/1.0.0"))
+    names = sorted(path.name for path in (ran[2] / "clips").iterdir())
+    assert [clip["id"].numpy().decode() for clip in clips] == names
+    assert all(np.ptp(clip["input_features"]) > 3 for clip in clips)
+    summary = json.loads((ran[2] / "features/1.0.0/_melbeam/train/summary.json").read_text())
+    assert summary["statistics"]["num_frames"] == sum(int(clip["num_frames"]) for clip in clips)
+
+
+def test_it_can_be_run_again_in_the_same_folder(ran, capsys):
+    (ran[2] / "clips/stray.wav").write_bytes(b"left over")
+    assert demo.main([f"--output={ran[2]}"]) == 0
+    assert "8 records read = 8 converted" in capsys.readouterr().out

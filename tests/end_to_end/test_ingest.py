@@ -1,0 +1,127 @@
+"""Whole `ingest` jobs: a folder of audio files to TFRecords that `extract` reads."""
+
+import contextlib
+import io
+from importlib import resources
+from typing import NamedTuple
+
+import pytest
+import tensorflow as tf
+
+from melbeam.pipelines import extract, ingest
+from melbeam.pipelines.tfrecords import read_tfrecord_file
+from melbeam.transforms import read_features
+
+
+class Job(NamedTuple):
+    status: int
+    text: str
+
+
+def run(job, *arguments):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        status = job.main([str(argument) for argument in arguments])
+    return Job(status, said.getvalue())
+
+
+def records(folder, pattern="train-*"):
+    """Id and audio of each record of each file."""
+    found = []
+    for path in sorted(folder.glob(pattern)):
+        examples = [tf.train.Example.FromString(item.data) for item in read_tfrecord_file(str(path))]
+        features = [example.features.feature for example in examples]
+        found.append([(f["id"].bytes_list.value[0].decode(), f["audio"].bytes_list.value[0]) for f in features])
+    return found
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    """WAV, FLAC, MP3 and Ogg in nested folders, with two other files; and the audio files' bytes by id."""
+    folder = tmp_path_factory.mktemp("clips") / "clips"
+    audio = {}
+    for clip in resources.files("melbeam.pipelines.demo_clips").iterdir():
+        if clip.name.endswith((".wav", ".flac", ".mp3", ".ogg")):
+            name = f"{clip.name.rsplit('.')[-1]}/deep er/{clip.name}"
+            audio[name] = clip.read_bytes()
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(audio[name])
+    (folder / "wav/notes.txt").write_text("not audio")
+    (folder / "README").write_text("nor this")
+    assert len(audio) == 8
+    return folder, audio
+
+
+@pytest.fixture(scope="module")
+def ingested(clips, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ingested") / "audio"
+    return run(ingest, f"--input={clips[0]}/**", f"--output={folder}", "--num_shards=3"), folder
+
+
+def test_the_bytes_are_unchanged_and_the_ids_are_relative_paths(ingested, clips):
+    (status, said), folder = ingested
+    assert (status, "8 clips in 3 shards, 2 other files skipped" in said) == (0, True), said
+    shards = records(folder)
+    assert [record for shard in shards for record in shard] == sorted(clips[1].items())
+    assert [len(shard) for shard in shards] == [3, 3, 2]
+
+
+def test_nothing_else_is_left_in_the_folder(ingested):
+    assert sorted(p.name for p in ingested[1].iterdir()) == [f"train-0000{i}-of-00003.tfrecord" for i in range(3)]
+
+
+def test_a_second_run_is_refused(ingested, clips):
+    folder = ingested[1]
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    again = run(ingest, f"--input={clips[0]}/**", f"--output={folder}", "--num_shards=2")
+    assert (again.status, "pass --overwrite to replace it" in again.text) == (2, True)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_extract_reads_what_ingest_wrote(ingested, clips, tmp_path):
+    assert run(extract, f"--input={ingested[1]}/train-*", f"--output={tmp_path}").status == 0
+    found = {clip["id"].numpy().decode(): int(clip["num_frames"]) for clip in read_features(tmp_path)}
+    assert sorted(found) == sorted(clips[1])
+    assert all(150 < frames < 600 for frames in found.values())
+
+
+def test_another_split_and_overwrite(clips, tmp_path):
+    arguments = [f"--input={clips[0]}/ogg/**", f"--output={tmp_path}", "--split=test"]
+    assert run(ingest, *arguments, "--num_shards=99").status == 0
+    assert [len(shard) for shard in records(tmp_path, "test-*-of-00002.tfrecord")] == [1, 1]
+    assert run(ingest, *arguments, "--num_shards=1", "--overwrite").status == 0
+    assert [p.name for p in tmp_path.iterdir()] == ["test-00000-of-00001.tfrecord"]
+    ids = [record_id for record_id, _ in records(tmp_path, "test-*")[0]]
+    assert ids == ["07-market.ogg", "08-evening.ogg"]
+
+
+def test_another_split_may_join(clips, tmp_path):
+    for split in ("train", "test"):
+        arguments = [f"--input={clips[0]}/wav/**", f"--output={tmp_path}", f"--split={split}", "--num_shards=1"]
+        assert run(ingest, *arguments).status == 0
+    assert records(tmp_path, "test-*") == records(tmp_path, "train-*")
+
+
+def test_several_globs_name_a_file_once(clips, tmp_path):
+    inputs = [f"--input={clips[0]}/wav/**", f"--input={clips[0]}/**.wav", f"--input={clips[0]}/mp3/**"]
+    assert run(ingest, *inputs, f"--output={tmp_path}", "--num_shards=1").status == 0
+    assert [name for name, _ in records(tmp_path)[0]] == sorted(n for n in clips[1] if n[:3] in ("wav", "mp3"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--input={}/nothing/**"], "names no file"),
+        (["--input={}/README"], "none of the 1 files is audio by its name"),
+        (["--input={}/**", "--num_shards=0"], "--num_shards must be at least 1, got 0"),
+        (["--input={}/**", "--num_shard=4"], "did you mean --num_shards?"),
+        (["--input={}/**", "--split=a/b"], "--split must be letters"),
+        (["--input={}/**", "--runner=DaskRunner"], "it loses data"),
+        (["--input", "{}/wav/01-morning.wav", "{}/README"], "README' belongs to no option"),
+    ],
+)
+def test_a_wrong_call_is_refused(clips, tmp_path, arguments, named):
+    arguments = [argument.format(clips[0]) for argument in arguments]
+    refused = run(ingest, *arguments, f"--output={tmp_path}/audio")
+    assert (refused.status, named in refused.text) == (2, True), refused.text
+    assert not (tmp_path / "audio").exists()
