@@ -106,7 +106,7 @@ def to_example(features: Mapping[str, Values], passthrough: Mapping[str, Any] | 
     example = Example()
     target = example.features.feature
     for name, value in features.items():
-        values = value if isinstance(value, list | np.ndarray) else [value]
+        values: Any = value if isinstance(value, list | np.ndarray) else [value]
         first = values[0] if len(values) else 0.0
         if isinstance(first, str):
             target[name].bytes_list.value.extend(v.encode() for v in values)
@@ -171,7 +171,7 @@ def read_audio_example(
     declared = _single(features, "sampling_rate", "int64_list")
     given_id = _single(features, "id", "bytes_list")
     kind = features["audio"].WhichOneof("kind") if "audio" in features else None
-    values = getattr(features["audio"], kind).value if kind else ()
+    values: Any = getattr(features["audio"], kind).value if kind else ()
     if len(values) == 0:
         raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
     if kind == "bytes_list":

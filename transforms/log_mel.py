@@ -87,16 +87,27 @@ def pad(audio: tf.Tensor, front_end: FrontEnd, frames: tf.Tensor | int) -> tf.Te
     return tf.concat([before, audio, behind], axis=1)[:, :covered]
 
 
-def spectrogram(padded: tf.Tensor, front_end: FrontEnd, precision: Precision) -> tf.Tensor:
-    """`[batch, padded samples]` to the spectrum of each whole frame, `[batch, frames, fft_length // 2 + 1]`."""
+def spectrogram(
+    padded: tf.Tensor, front_end: FrontEnd, precision: Precision, *, by_matrix: bool = False
+) -> tf.Tensor:
+    """`[batch, padded samples]` to the spectrum of each whole frame, `[batch, frames, fft_length // 2 + 1]`.
+
+    `by_matrix` multiplies by the transform's matrix, for TFLite, whose FFT takes powers of two only.
+    """
     dtype = tf.as_dtype(precision)
     framed = tf.signal.frame(tf.cast(padded, dtype), front_end.frame_span, front_end.hop_length)
     if front_end.input_scale_factor != 1:
         framed *= tf.constant(front_end.input_scale_factor, dtype)
     framed = _preemphasise(framed, front_end)
     window = tf.constant(hann_window(front_end.frame_length), dtype)
-    spectrum = tf.signal.rfft(framed * window, [front_end.fft_length])
-    power = tf.square(tf.math.real(spectrum)) + tf.square(tf.math.imag(spectrum))
+    if by_matrix:
+        turns = np.outer(np.arange(front_end.frame_length), np.arange(front_end.fft_length // 2 + 1))
+        angles = 2 * np.pi * (turns % front_end.fft_length) / front_end.fft_length
+        parts = [tf.matmul(framed * window, tf.constant(wave(angles), dtype)) for wave in (np.cos, np.sin)]
+    else:
+        spectrum = tf.signal.rfft(framed * window, [front_end.fft_length])
+        parts = [tf.math.real(spectrum), tf.math.imag(spectrum)]
+    power = tf.square(parts[0]) + tf.square(parts[1])
     return power if front_end.spectrum == "power" else tf.sqrt(power)
 
 
@@ -111,9 +122,11 @@ def _preemphasise(framed: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     return tf.concat([(1 - coefficient) * framed[..., :1], differences], axis=-1)
 
 
-def mel_spectrogram(padded: tf.Tensor, front_end: FrontEnd, precision: Precision) -> tf.Tensor:
+def mel_spectrogram(
+    padded: tf.Tensor, front_end: FrontEnd, precision: Precision, *, by_matrix: bool = False
+) -> tf.Tensor:
     """`[batch, padded samples]` to mel values before the logarithm, float32 `[batch, frames, num_mels]`."""
-    spectrum = tf.cast(spectrogram(padded, front_end, precision), tf.float32)
+    spectrum = tf.cast(spectrogram(padded, front_end, precision, by_matrix=by_matrix), tf.float32)
     return tf.matmul(spectrum, tf.constant(mel_bank(front_end), tf.float32))
 
 
@@ -143,7 +156,12 @@ def normalise(log_mel: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
 
 
 def log_mel_spectrogram(
-    audio: tf.Tensor, front_end: FrontEnd, precision: Precision, frames: tf.Tensor | int
+    audio: tf.Tensor,
+    front_end: FrontEnd,
+    precision: Precision,
+    frames: tf.Tensor | int,
+    *,
+    by_matrix: bool = False,
 ) -> tf.Tensor:
     """Waveform to features: `[batch, samples]` in [-1, 1) to float32 `[batch, frames, num_mels]`."""
     computed = frames
@@ -151,5 +169,5 @@ def log_mel_spectrogram(
         # The loudest may lie in a frame that only ends inside the clip.
         overhang = -(-front_end.left_padding // front_end.hop_length)
         computed = tf.minimum(frames + overhang, front_end.padded_frames)
-    mel = mel_spectrogram(pad(audio, front_end, computed), front_end, precision)
+    mel = mel_spectrogram(pad(audio, front_end, computed), front_end, precision, by_matrix=by_matrix)
     return normalise(compress(mel, front_end)[:, :frames], front_end)

@@ -1,0 +1,258 @@
+"""The audio converter: a front end, its TensorFlow graph, and the calling convention of keras-hub's layers."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import tensorflow as tf
+
+from melbeam.transforms import log_mel
+from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.log_mel import PRECISIONS, Precision
+from melbeam.transforms.streaming import FeatureStream
+
+# A longer clip is computed in pieces: one graph call takes some 50 bytes of memory a sample and byte of precision.
+_SAMPLES_AT_ONCE = 1 << 20
+_OUTPUT_DTYPES = ("float32", "bfloat16", "float16")
+
+
+class AudioConverter:
+    """Waveforms to log-mel features, as one TensorFlow graph.
+
+    Works eagerly, inside `tf.function` and in `tf.data.Dataset.map`; pickles to its arguments.
+
+    Args:
+        front_end: a `FrontEnd`, the name of a shipped one, or a path of a YAML file.
+        pad_to_max_length: True gives every clip the frames of `max_audio_length`, as keras-hub does;
+            False gives `num_frames(n)` rows, a prefix of the padded result.
+        precision: of window, FFT and spectrum, "float64" or "float32".
+        name: of the converter; decides nothing.
+        dtype: of the output, "float32", "bfloat16" or "float16".
+        trainable: accepted as Keras layers do; there is nothing to train.
+
+    Raises:
+        ValueError: an argument is out of its bounds.
+    """
+
+    family: ClassVar[str | None] = None  # of the presets that a subclass takes; None takes all
+    _by_family: ClassVar[dict[str, type[AudioConverter]]] = {}
+
+    def __init_subclass__(cls, family: str | None = None, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if family is not None:
+            cls.family = family
+            cls._by_family[family] = cls
+
+    def __init__(
+        self,
+        front_end: FrontEnd | str | Path,
+        *,
+        pad_to_max_length: bool = True,
+        precision: Precision = "float64",
+        name: str | None = None,
+        dtype: str = "float32",
+        trainable: bool = False,
+    ) -> None:
+        self.front_end = front_end if isinstance(front_end, FrontEnd) else FrontEnd.load(front_end)
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
+        if dtype not in map(tf.as_dtype, _OUTPUT_DTYPES):
+            raise ValueError(f"dtype must be one of {_OUTPUT_DTYPES}, got {dtype!r}")
+        if pad_to_max_length and self.front_end.max_samples is None:
+            raise ValueError(
+                "pad_to_max_length=True needs a front end with max_audio_length; "
+                f"{self.front_end.name!r} has none: pass pad_to_max_length=False"
+            )
+        self.pad_to_max_length = pad_to_max_length
+        self.precision: Precision = precision
+        self.name = name or self.front_end.name
+        self.dtype = tf.as_dtype(dtype).name
+        self.trainable = trainable
+        self._compiled = tf.function(
+            self._features,
+            input_signature=[tf.TensorSpec([None, None], self.precision)],
+            autograph=False,
+        )
+
+    def __call__(self, audio: Any, lengths: Any = None) -> tf.Tensor:
+        """Features of one clip or of a batch.
+
+        Args:
+            audio: `[num_samples]` or `[batch, num_samples]` at the front end's sampling rate; floating point
+                in [-1, 1), or int8, int16, int32 (divided by their full scale; int16 by 32768), or int64
+                (16-bit samples as TFDS stores them, divided by 32768).
+                Samples beyond `max_audio_length` are cut off, as the references do.
+            lengths: integers `[batch]`, valid samples of each row of a batch; what lies behind is taken as
+                silence. A row's features then equal those of its clip alone, on its valid frames (`mask`).
+
+        Returns:
+            `[frames, num_mels]` or `[batch, frames, num_mels]`, of the converter's dtype. Outside a graph, a clip
+            of any length is computed in bounded memory, where neither `max_audio_length` nor padding bounds it.
+
+        Raises:
+            TypeError: `audio` is of a dtype that holds no samples, or ragged.
+            ValueError: `audio` has neither one nor two dimensions, or `lengths` do not fit it.
+        """
+        if isinstance(audio, tf.RaggedTensor):
+            raise TypeError("audio is ragged: pass audio.to_tensor() and lengths=audio.row_lengths()")
+        if self._is_long(audio):
+            return self._features_of_long(audio, lengths)
+        audio = tf.convert_to_tensor(audio)
+        rank = audio.shape.rank
+        if rank not in (1, 2):
+            shape = "unknown rank" if rank is None else f"shape {tuple(audio.shape)}"
+            raise ValueError(f"audio must be [num_samples] or [batch, num_samples], got {shape}")
+        waveform = log_mel.to_waveform(audio, self.precision)
+        if rank == 1:
+            if lengths is not None:
+                raise ValueError("lengths belong to a batch, [batch, num_samples]; got one clip with lengths")
+            waveform = waveform[tf.newaxis]
+        elif lengths is not None:
+            waveform = _silence_behind(waveform, lengths)
+        features = self._compiled(waveform) if tf.executing_eagerly() else self._features(waveform)
+        return features[0] if rank == 1 else features
+
+    def _features(self, waveform: tf.Tensor) -> tf.Tensor:
+        """`[batch, num_samples]` to `[batch, frames, num_mels]`, the frame count static where it can be."""
+        static: int | None
+        if self.pad_to_max_length:
+            static = self.front_end.padded_frames
+        elif waveform.shape[1] is not None:
+            static = self.front_end.num_frames(waveform.shape[1])
+        else:
+            static = None
+        frames = static
+        if frames is None:
+            frames = log_mel.num_frames(tf.shape(waveform)[1], self.front_end)
+        features = log_mel.log_mel_spectrogram(waveform, self.front_end, self.precision, frames)
+        features.set_shape([waveform.shape[0], static, self.front_end.num_mels])
+        return tf.cast(features, self.dtype)
+
+    def _is_long(self, audio: Any) -> bool:
+        """Whether to compute in pieces; Whisper's front ends and padded clips never are."""
+        if self.front_end.max_samples is not None or not tf.executing_eagerly():
+            return False
+        return len(getattr(audio, "shape", ())) in (1, 2) and audio.shape[-1] > 2 * _SAMPLES_AT_ONCE
+
+    def _features_of_long(self, audio: Any, lengths: Any) -> tf.Tensor:
+        """`__call__` of long clips: one after the other, a piece at a time, into memory that becomes the result."""
+        rows = audio[np.newaxis] if len(audio.shape) == 1 else audio
+        num_samples = rows.shape[1]
+        valid = np.full(len(rows), num_samples) if lengths is None else _checked_lengths(lengths, rows.shape)
+        features = _aligned_empty((len(rows), self.num_frames(num_samples), self.front_end.num_mels))
+        for samples, row_valid, row_features in zip(rows, valid, features, strict=True):
+            stream, frame = self.stream(), 0
+            for start in range(0, num_samples, _SAMPLES_AT_ONCE):
+                piece = np.array(samples[start : start + _SAMPLES_AT_ONCE])
+                piece[max(0, int(row_valid) - start) :] = 0
+                pulled = stream.push(piece)
+                row_features[frame : frame + len(pulled)] = pulled
+                frame += len(pulled)
+            row_features[frame:] = stream.finish()
+        result = tf.cast(tf.experimental.dlpack.from_dlpack(features.__dlpack__()), self.dtype)
+        return result[0] if len(audio.shape) == 1 else result
+
+    def stream(self) -> FeatureStream:
+        """A stream of this front end and precision: samples are pushed, frames are pulled.
+
+        Raises:
+            ValueError: the front end needs the whole clip (Whisper's).
+        """
+        return FeatureStream(self.front_end, self.precision)
+
+    def num_frames(self, num_samples: int) -> int:
+        """Valid frames of a clip of `num_samples` samples."""
+        return self.front_end.num_frames(num_samples)
+
+    def num_audio_tokens(self, num_samples: int) -> int | None:
+        """Tokens that the model's encoder makes of such a clip; None where the front end names none."""
+        return self.front_end.num_audio_tokens(num_samples)
+
+    def mask(self, lengths: Any, num_frames: int | tf.Tensor) -> tf.Tensor:
+        """Which frames are valid: integers `[batch]` (valid samples) to bool `[batch, num_frames]`."""
+        lengths = tf.cast(tf.convert_to_tensor(lengths), tf.int32)
+        return tf.sequence_mask(log_mel.num_frames(lengths, self.front_end), num_frames)
+
+    def export(self, folder: str | Path) -> None:
+        """Writes a SavedModel that needs no melbeam: `exporting.export_saved_model`."""
+        from melbeam.transforms.exporting import export_saved_model  # a floor above
+
+        export_saved_model(self, folder)
+
+    def export_tflite(self, path: str | Path) -> None:
+        """Writes a TFLite model of built-in operations, float32: `exporting.export_tflite`."""
+        from melbeam.transforms.exporting import export_tflite  # a floor above
+
+        export_tflite(self, path)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, the whole front end among them, as JSON takes them."""
+        return {
+            "front_end": self.front_end.to_dict(),
+            "pad_to_max_length": self.pad_to_max_length,
+            "precision": self.precision,
+            "name": self.name,
+            "dtype": self.dtype,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> AudioConverter:
+        """Inverse of `get_config`; of whichever class, the same mathematics."""
+        arguments = dict(config)
+        converter = cls.__new__(cls)
+        AudioConverter.__init__(converter, FrontEnd.from_dict(arguments.pop("front_end")), **arguments)
+        return converter
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self).from_config, (self.get_config(),)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.front_end.name!r}, fingerprint {self.front_end.fingerprint[:16]}, "
+            f"pad_to_max_length={self.pad_to_max_length}, precision={self.precision!r})"
+        )
+
+
+def _silence_behind(waveform: tf.Tensor, lengths: Any) -> tf.Tensor:
+    """Zeroes what lies behind each row's valid samples."""
+    lengths = tf.cast(_checked_lengths(lengths, waveform.shape), tf.int64)
+    width = tf.shape(waveform, out_type=tf.int64)[1]
+    checks = []
+    if not tf.executing_eagerly():
+        message = "lengths must be from 0 to the samples of a row"
+        checks = [
+            tf.debugging.assert_non_negative(lengths, message),
+            tf.debugging.assert_less_equal(lengths, width, message),
+        ]
+    with tf.control_dependencies(checks):
+        valid = tf.sequence_mask(lengths, width)
+    return tf.where(valid, waveform, tf.zeros_like(waveform))
+
+
+def _checked_lengths(lengths: Any, shape: Any) -> tf.Tensor:
+    """The lengths of a batch of that shape, as a tensor; their values are seen outside a graph only."""
+    lengths = tf.convert_to_tensor(lengths)
+    if not lengths.dtype.is_integer or lengths.shape.rank != 1:
+        raise ValueError(
+            f"lengths must be integers [batch], got {lengths.dtype.name} of shape {tuple(lengths.shape)}"
+        )
+    if not lengths.shape.is_compatible_with(shape[:1]):
+        raise ValueError(f"lengths must have a value for each of {shape[0]} rows, got {lengths.shape[0]}")
+    if tf.executing_eagerly() and len(lengths):
+        least, most = int(tf.reduce_min(lengths)), int(tf.reduce_max(lengths))
+        if least < 0 or most > shape[1]:
+            raise ValueError(
+                f"lengths must be from 0 to {shape[1]}, the samples of a row, got {least} to {most}"
+            )
+    return lengths
+
+
+def _aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
+    """float32 memory that a tensor can take over without a copy: TensorFlow wants it aligned to 64 bytes."""
+    buffer = np.empty(math.prod(shape) * 4 + 64, np.uint8)
+    start = -buffer.ctypes.data % 64
+    return buffer[start : start + math.prod(shape) * 4].view(np.float32).reshape(shape)
