@@ -101,14 +101,28 @@ def spectrogram(
     framed = _preemphasise(framed, front_end)
     window = tf.constant(hann_window(front_end.frame_length), dtype)
     if by_matrix:
-        turns = np.outer(np.arange(front_end.frame_length), np.arange(front_end.fft_length // 2 + 1))
-        angles = 2 * np.pi * (turns % front_end.fft_length) / front_end.fft_length
-        parts = [tf.matmul(framed * window, tf.constant(wave(angles), dtype)) for wave in (np.cos, np.sin)]
+        parts = _dft_by_matrix(framed * window, front_end.fft_length)
     else:
         spectrum = tf.signal.rfft(framed * window, [front_end.fft_length])
         parts = [tf.math.real(spectrum), tf.math.imag(spectrum)]
     power = tf.square(parts[0]) + tf.square(parts[1])
     return power if front_end.spectrum == "power" else tf.sqrt(power)
+
+
+def _dft_by_matrix(framed: tf.Tensor, fft_length: int) -> list[tf.Tensor]:
+    """Real and imaginary part of the transform of real frames, up to their sign, as two matrix products.
+
+    Cosines are even and sines odd about the middle, so a frame is folded there first: half the products, and
+    half the rounding.
+    """
+    half = fft_length // 2
+    whole = tf.pad(framed, [[0, 0], [0, 0], [0, fft_length - framed.shape[-1]]])
+    front = whole[..., : half + 1]
+    back = tf.pad(tf.reverse(whole[..., half + 1 :], [-1]), [[0, 0], [0, 0], [1, 1]])
+    turns = np.outer(np.arange(half + 1), np.arange(half + 1)) % fft_length
+    angles = 2 * np.pi * turns / fft_length
+    folded = ((front + back, np.cos(angles)), (front - back, np.sin(angles)))
+    return [tf.matmul(part, tf.constant(waves, framed.dtype)) for part, waves in folded]
 
 
 def _preemphasise(framed: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:

@@ -48,7 +48,9 @@ def test_tflite_has_built_in_operations_only_and_takes_any_length(tmp_path, clip
         expected = converter(batch).numpy()
         found = interpreter.get_tensor(features)
         assert found.shape == expected.shape
-        limit = 5e-4 if name == "gemma3n" else 1e-5  # as in test_xla
+        # As in test_xla; and where the FFT is replaced by a matrix, two roundings of a power are compared: one or
+        # two values of 50000 are 1.5e-5 apart.
+        limit = {"gemma3n": 5e-4, "gemma4": 1e-5}.get(name, 3e-5)
         np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
 
 
