@@ -17,6 +17,7 @@ EXIT_OK, EXIT_FAILED, EXIT_REFUSED, EXIT_REJECTS = 0, 1, 2, 3
 
 # FnApiRunner by name: "DirectRunner" would first try to download another runner.
 LOCAL_RUNNER = "FnApiRunner"
+_GRPC_PROXY_EXCEPTIONS = "no_grpc_proxy"  # gRPC reads it before no_proxy, and in lower case only
 _REFUSED_RUNNERS = {
     "DaskRunner": "it loses data without an error (tagged outputs and finish_bundle output)",
 }
@@ -163,6 +164,7 @@ def pipeline_options(beam_arguments: list[str]) -> tuple[PipelineOptions, str, b
     if local:
         # Beam logs a failed bundle's traceback twice; `exit_status` says what it comes to.
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+        _spare_localhost_the_proxy()
     if values["runner"] is None:
         given = {argument.split("=")[0] for argument in beam_arguments}
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
@@ -173,6 +175,14 @@ def pipeline_options(beam_arguments: list[str]) -> tuple[PipelineOptions, str, b
             extra.append(f"--direct_num_workers={cores}")
         options = PipelineOptions([*beam_arguments, *extra])
     return options, runner, local
+
+
+def _spare_localhost_the_proxy() -> None:
+    """Beam's workers speak gRPC with one another, which asks an http_proxy for localhost too: nothing answers."""
+    exceptions = os.environ.get(_GRPC_PROXY_EXCEPTIONS) or os.environ.get("no_proxy", "")
+    names = [name for name in exceptions.split(",") if name]
+    if "localhost" not in names:
+        os.environ[_GRPC_PROXY_EXCEPTIONS] = ",".join([*names, "localhost"])
 
 
 def exit_status(run: Callable[[], int]) -> int:
