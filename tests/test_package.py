@@ -1,0 +1,97 @@
+"""What importing melbeam does, and who may import whom."""
+
+import ast
+import json
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import melbeam.pipelines
+import melbeam.transforms
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(
+    found.name
+    for package in (melbeam.transforms, melbeam.pipelines)
+    for found in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+)
+
+
+def loaded_after(code, cwd):
+    """Name to file of every module that a fresh interpreter has after the code."""
+    script = f"""
+import json, sys
+{code}
+print(json.dumps({{name: getattr(module, "__file__", None) for name, module in list(sys.modules.items())}}))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], cwd=cwd, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0, ended.stderr
+    return json.loads(ended.stdout.splitlines()[-1])
+
+
+def heavy(modules):
+    return {"tensorflow", "apache_beam"} & {name.split(".")[0] for name in modules}
+
+
+def test_no_module_is_imported_under_two_names():
+    assert {"melbeam.transforms.beam", "melbeam.pipelines.extract", "melbeam.pipelines.plan"} <= set(MODULES)
+    # At the root, where transforms/ and pipelines/ could be found as packages of their own.
+    modules = loaded_after("\n".join(f"import {name}" for name in MODULES), cwd=ROOT)
+    assert set(MODULES) <= set(modules)
+    floors = tuple(str(ROOT / floor) + "/" for floor in ("configs", "pipelines", "transforms"))
+    files = {name: str(Path(file).resolve()) for name, file in modules.items() if file}
+    ours = {name: file for name, file in files.items() if file.startswith(floors) or name in MODULES}
+    assert set(ours) >= set(MODULES)
+    assert all(name.startswith("melbeam.") for name in ours)
+    assert len(set(ours.values())) == len(ours)
+
+
+@pytest.mark.parametrize("module", ["melbeam.transforms", "melbeam.transforms.front_end", "melbeam.pipelines.cli"])
+def test_imports_neither_tensorflow_nor_beam(module, tmp_path):
+    assert not heavy(loaded_after(f"import {module}", tmp_path))
+
+
+@pytest.mark.parametrize("name", ["extract", "ingest", "demo", "progress", "shard_extractor"])
+def test_a_job_imports_no_tensorflow(name, tmp_path):
+    assert heavy(loaded_after(f"import melbeam.pipelines.{name}", tmp_path)) <= {"apache_beam"}
+
+
+def test_the_beam_transform_imports_no_tensorflow(tmp_path):
+    code = "from melbeam.transforms import ExtractLogMel; ExtractLogMel(on_long='chunk')"
+    assert heavy(loaded_after(code, tmp_path)) == {"apache_beam"}
+
+
+def test_every_public_name_is_there_and_none_else():
+    for name in melbeam.transforms.__all__:
+        assert getattr(melbeam.transforms, name).__name__ == name
+    with pytest.raises(AttributeError, match="it has FrontEnd"):
+        melbeam.transforms.ExtractLogMels  # noqa: B018
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize(
+    ("floor", "above"),
+    [("configs", ("melbeam.transforms", "melbeam.pipelines")), ("transforms", ("melbeam.pipelines",))],
+)
+def test_no_floor_imports_from_above(floor, above):
+    files = sorted((ROOT / floor).rglob("*.py"))
+    assert files
+    assert not [(path.name, name) for path in files for name in imports(path) if name.startswith(above)]
+
+
+def test_the_floors_are_imported_by_their_full_names():
+    files = [path for floor in ("transforms", "pipelines", "tests") for path in (ROOT / floor).rglob("*.py")]
+    wrong = ("transforms", "pipelines", "configs")
+    assert not [(path.name, name) for path in files for name in imports(path) if name.split(".")[0] in wrong]
