@@ -6,13 +6,14 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test check bench clean
+.PHONY: help demo test check parity bench clean
 .NOTPARALLEL:
 
 help:
 	@echo "make demo    the whole chain on spoken clips, offline: audio to features to tf.data"
 	@echo "make test    the tests, in an environment of their own"
 	@echo "make check   ruff, mypy and the slow end-to-end tests"
+	@echo "make parity  the distances from keras-hub and transformers, into docs/parity.md and the README"
 	@echo "make bench   the speed of the local default, on 12 hours of audio"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
 
@@ -45,8 +46,14 @@ check: .venv/.installed-check
 	MYPYPATH=.venv/typed $(BIN)/mypy -p melbeam.transforms -p melbeam.pipelines
 	$(BIN)/python -m pytest -m slow -q
 
+# The references want an environment of their own: they bring hundreds of packages.
+parity: | $(BIN)/python
+	$(PYTHON) -m venv .venv-parity
+	.venv-parity/bin/python -m pip install -q --disable-pip-version-check -e '.[parity]'
+	.venv-parity/bin/python scripts/parity_table.py
+
 bench: .venv/.installed-run
 	$(BIN)/python benchmarks/extract_speed.py
 
 clean:
-	rm -rf .venv melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-parity melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

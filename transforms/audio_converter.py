@@ -138,7 +138,7 @@ class AudioConverter:
         return len(getattr(audio, "shape", ())) in (1, 2) and audio.shape[-1] > 2 * _SAMPLES_AT_ONCE
 
     def _features_of_long(self, audio: Any, lengths: Any) -> tf.Tensor:
-        """`__call__` of long clips: one after the other, a piece at a time, into memory that becomes the result."""
+        """`__call__` of long clips: one after the other, in pieces, into memory that becomes the result."""
         rows = audio[np.newaxis] if len(audio.shape) == 1 else audio
         num_samples = rows.shape[1]
         valid = np.full(len(rows), num_samples) if lengths is None else _checked_lengths(lengths, rows.shape)
@@ -245,9 +245,7 @@ def _checked_lengths(lengths: Any, shape: Any) -> tf.Tensor:
     if tf.executing_eagerly() and len(lengths):
         least, most = int(tf.reduce_min(lengths)), int(tf.reduce_max(lengths))
         if least < 0 or most > shape[1]:
-            raise ValueError(
-                f"lengths must be from 0 to {shape[1]}, the samples of a row, got {least} to {most}"
-            )
+            raise ValueError(f"lengths must be from 0 to {shape[1]}, the samples of a row, got {least} to {most}")
     return lengths
 
 

@@ -92,8 +92,8 @@ class Gemma4AudioConverter(AudioConverter, family="gemma4"):
 class Gemma3nAudioConverter(AudioConverter, family="gemma3n"):
     """transformers' `Gemma3nAudioFeatureExtractor`, with its arguments and its mathematics.
 
-    keras-hub's converter of this name pre-emphasises the whole waveform; this one, as the checkpoints were
-    trained, each frame by itself.
+    keras-hub's converter of this name pre-emphasises the whole waveform, this one each frame by itself: they
+    differ in a frame's first sample only, where the window is 0.
 
     Args:
         feature_size: mel bins.

@@ -90,7 +90,7 @@ def test_batches_are_zero_past_each_clip(written):
 
 
 def test_what_reading_refuses(written, tmp_path):
-    with pytest.raises(ValueError, match=r"holds features of front end 'gemma4' .* not of 'whisper'.*num_mels 128"):
+    with pytest.raises(ValueError, match=r"holds features of front end 'gemma4' .* not of 'whisper'.*num_mels"):
         read_features(written, front_end="whisper")
     with pytest.raises(ValueError, match="no finished split 'test'; it has train"):
         read_features(written, split="test")
@@ -99,7 +99,7 @@ def test_what_reading_refuses(written, tmp_path):
     shard = written / "train-00001-of-00002.tfrecord"
     moved = shard.rename(tmp_path / "moved")
     try:
-        with pytest.raises(ValueError, match="1 of 2 shards are missing, the first is .*train-00001-of-00002"):
+        with pytest.raises(ValueError, match=r"1 of 2 shards are missing, the first is .*train-00001-of-00002"):
             read_features(written)
     finally:
         moved.rename(shard)

@@ -1,0 +1,353 @@
+"""Runs the references and melbeam on the same signals, and writes docs/parity.md and the README's table.
+
+`make parity` runs it in an environment of its own, with the `parity` extra. keras-hub 0.27.1, which the published
+page of Gemma 4 documents, is there as goldens that tests/parity/make_goldens.py made with it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import inspect
+import os
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import numpy as np
+import tensorflow as tf
+
+from melbeam.transforms import AudioConverter, FrontEnd
+from melbeam.transforms.log_mel import mel_spectrogram, pad
+
+ROOT = Path(__file__).parents[1]
+LONGEST = 490_000  # samples
+
+
+@dataclass
+class Reference:
+    """What computes a front end elsewhere.
+
+    Attributes:
+        name: of the class, with its package.
+        front_end: the shipped front end that follows it.
+        features: samples to features `[rows, num_mels]`, and the numbers of those rows that count.
+        note: where it departs.
+    """
+
+    name: str
+    front_end: str
+    features: Callable[[str, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    note: str = ""
+
+
+def references() -> list[Reference]:
+    """All of them."""
+    import keras_hub
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    versions = {name: importlib.metadata.version(name) for name in ("keras-hub", "transformers")}
+
+    def extractor(found: Any, **arguments: Any) -> Callable[[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+        def features(_: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            given = found([samples], return_tensors="np", **arguments)
+            rows = given["input_features"][0]
+            if "input_features_mask" not in given:  # Whisper's, which has its bins first
+                return rows.T, np.arange(rows.shape[1])
+            return rows, np.flatnonzero(given["input_features_mask"][0])
+
+        return features
+
+    def layer(found: Any) -> Callable[[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+        def features(_: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            rows = np.asarray(found(samples))
+            return rows, np.arange(len(rows))
+
+        return features
+
+    def keras_gemma3n(_: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows, mask = gemma3n_layer(samples[None])
+        return np.asarray(rows)[0], np.flatnonzero(np.asarray(mask)[0])
+
+    def goldens(signal: str, _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return golden[signal], golden["rows"]
+
+    golden = np.load(ROOT / "tests" / "data" / "goldens" / "keras-hub-documented.npz")
+    gemma3n = transformers.Gemma3nAudioFeatureExtractor()
+    taken = inspect.signature(keras_hub.layers.Gemma3nAudioConverter.__init__).parameters
+    arguments = [name for name in taken if hasattr(gemma3n, name)]
+    gemma3n_layer = keras_hub.layers.Gemma3nAudioConverter(
+        **{name: getattr(gemma3n, name) for name in arguments},
+        frame_length_ms=32.0,
+        hop_length_ms=10.0,
+        mel_floor=1e-5,
+    )
+    hub, hugging_face = f"keras-hub {versions['keras-hub']}", f"transformers {versions['transformers']}"
+    whole = {"padding": "max_length", "sampling_rate": 16000}
+    return [
+        Reference(
+            f"{hugging_face} `Gemma4AudioFeatureExtractor`",
+            "gemma4",
+            extractor(transformers.Gemma4AudioFeatureExtractor()),
+        ),
+        Reference(
+            f"{hub} `Gemma4AudioConverter(mel_floor=1e-3)`",
+            "gemma4",
+            layer(keras_hub.layers.Gemma4AudioConverter(mel_floor=1e-3)),
+            "its default floor is 1e-5, which is not the checkpoints'",
+        ),
+        Reference(f"keras-hub {golden['version']} `Gemma4AudioConverter()`", "gemma4_documented", goldens),
+        Reference(f"{hugging_face} `Gemma3nAudioFeatureExtractor`", "gemma3n", extractor(gemma3n)),
+        Reference(
+            f"{hub} `Gemma3nAudioConverter`",
+            "gemma3n",
+            keras_gemma3n,
+            "it pre-emphasises the whole waveform, which only differs in each frame's first sample, where Hann's "
+            "window is 0",
+        ),
+        *(
+            Reference(
+                f"{hugging_face} `WhisperFeatureExtractor(feature_size={mels})`",
+                name,
+                extractor(transformers.WhisperFeatureExtractor(feature_size=mels), **whole),
+            )
+            for name, mels in (("whisper", 80), ("whisper_large_v3", 128))
+        ),
+        *(
+            Reference(
+                f"{hub} `WhisperAudioConverter(num_mels={mels})`",
+                name,
+                layer(keras_hub.layers.WhisperAudioConverter(num_mels=mels)),
+            )
+            for name, mels in (("whisper", 80), ("whisper_large_v3", 128))
+        ),
+    ]
+
+
+@dataclass
+class Distances:
+    """Largest and 99th-percentile absolute differences of log-mel features, on the rows that count."""
+
+    float64: tuple[float, float]
+    float32: tuple[float, float]
+    its_own: float  # of the reference from the float64 oracle
+    rows: int
+
+
+def compare(
+    reference: Reference, signals: dict[str, np.ndarray], exact: Callable[[str, str], Any]
+) -> dict[str, Distances]:
+    """Signal to distances of melbeam from the reference."""
+    converters = {p: AudioConverter(reference.front_end, precision=p) for p in ("float64", "float32")}
+    found = {}
+    for signal, samples in signals.items():
+        features, rows = reference.features(signal, samples)
+        features = features[: len(rows)]
+        ours = {p: np.abs(converters[p](samples).numpy()[rows] - features) for p in converters}
+        apart = {p: (float(d.max()), float(np.percentile(d, 99))) for p, d in ours.items()}
+        its_own = float(np.abs(features - exact(reference.front_end, signal)[rows]).max())
+        found[signal] = Distances(apart["float64"], apart["float32"], its_own, len(rows))
+    return found
+
+
+def before_the_logarithm(name: str, oracle: Any, signals: dict[str, np.ndarray]) -> dict[str, float]:
+    """Signal to float32's largest error in mel values, relative to each frame's largest (spectral) value."""
+    front_end, found = FrontEnd.load(name), {}
+    for signal, samples in signals.items():
+        expected = getattr(oracle, f"{name}_mel")(samples)
+        loudness = oracle.gemma3n_spectrum(samples) if name == "gemma3n" else expected
+        largest = loudness.max(axis=1, keepdims=True)
+        padded = pad(tf.constant(samples[None]), front_end, front_end.padded_frames)
+        error = np.abs(mel_spectrogram(padded, front_end, "float32")[0].numpy() - expected)
+        found[signal] = float((error / np.where(largest > 0, largest, 1)).max())
+    return found
+
+
+def lengths() -> list[str]:
+    """Frames and tokens against transformers', for every length."""
+    from transformers import Gemma3nAudioFeatureExtractor, Gemma4AudioFeatureExtractor, WhisperFeatureExtractor
+    from transformers.models.gemma4.processing_gemma4 import Gemma4Processor
+
+    gemma4 = FrontEnd.load("gemma4")
+    extractors = {
+        "gemma4": Gemma4AudioFeatureExtractor(),
+        "gemma3n": Gemma3nAudioFeatureExtractor(),
+        "whisper": WhisperFeatureExtractor(),
+    }
+    processor = SimpleNamespace(feature_extractor=extractors["gemma4"], audio_seq_length=750)
+    tokens_differ, keras_differs = [], []
+    for n in range(LONGEST + 1):
+        tokens = gemma4.num_audio_tokens(n)
+        if tokens != Gemma4Processor._compute_audio_num_tokens(processor, range(n), 16000):
+            tokens_differ.append(n)
+        if tokens != min(750, max(1, (n // 160 + 3) // 4)):
+            keras_differs.append(n)
+    rule = [n for n in range(LONGEST + 1) if n <= 160 or (n % 640 == 160 and n <= 480_000)]
+    lines = [
+        f"- Gemma 4 tokens, `num_audio_tokens(n)` against transformers' `Gemma4Processor`, every n from 0 to "
+        f"{LONGEST}: {len(tokens_differ)} differ.",
+        f"- Gemma 4 tokens against keras-hub's preprocessor, `max(1, (n // 160 + 3) // 4)`: {len(keras_differs)} "
+        f"of {LONGEST + 1} differ, {'exactly' if keras_differs == rule else 'NOT only'} those with n <= 160 or "
+        "n % 640 == 160. melbeam follows transformers, whose mask leaves out a frame that reaches past the last "
+        "sample.",
+    ]
+    # Only the masks are looked at, so the spectra are cut to next to nothing.
+    for extractor in (extractors["gemma4"], extractors["gemma3n"]):
+        extractor.fft_length, extractor.mel_filters = 2, np.zeros((2, 1))
+    extractors["whisper"]._np_extract_fbank_features = lambda batch, device: np.zeros((len(batch), 1, 1))
+    for name, extractor in extractors.items():
+        front_end, differ = FrontEnd.load(name), []
+        whisper = {"return_attention_mask": True, "sampling_rate": 16000} if name == "whisper" else {}
+        steps = [n for n in range(1, LONGEST + 1) if front_end.num_frames(n) != front_end.num_frames(n - 1)]
+        checked = sorted({n for step in steps for n in (step - 1, step)} - {0} | {LONGEST})
+        for n in checked:
+            given = extractor([np.zeros(n, np.float32)], return_tensors="np", **whisper)
+            if int(np.sum(given["attention_mask" if whisper else "input_features_mask"])) != front_end.num_frames(
+                n
+            ):
+                differ.append(n)
+        lines.append(
+            f"- `{name}`, `num_frames(n)` against the mask of transformers' extractor, a clip on its own, on both "
+            f"sides of each of the {len(steps)} steps up to {LONGEST} samples: {len(differ)} differ"
+            f"{': ' + ', '.join(map(str, differ[:5])) if differ else ''}. Neither ever falls, so this covers all."
+        )
+    return lines
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def number(value: float) -> str:
+    """Two digits."""
+    return "0" if value == 0 else f"{value:.1e}"
+
+
+def main() -> None:
+    spec = importlib.util.spec_from_file_location("oracle", ROOT / "tests" / "oracle.py")
+    oracle = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(oracle)
+    signals = oracle.signals()
+    cache: dict[tuple[str, str], np.ndarray] = {}
+
+    def exact(name: str, signal: str) -> np.ndarray:
+        if (name, signal) not in cache:
+            cache[name, signal] = getattr(oracle, name)(signals[signal])
+        return cache[name, signal]
+
+    page = [
+        "# Parity",
+        "",
+        "Made by `make parity`. Differences are of log-mel features, in natural units of each front end, over all "
+        "frames that count and all bins: the largest, and the 99th percentile. *Its own* is the reference's "
+        "distance from exact mathematics (the NumPy float64 oracle of tests/oracle.py): where ours from it is the "
+        "same, the difference is the reference's rounding.",
+        "",
+        f"TensorFlow {tf.__version__}, NumPy {np.__version__}.",
+        "",
+        "## melbeam against exact mathematics",
+        "",
+    ]
+    exact_rows, worst64, worst32 = [], {}, {}
+    for name in FrontEnd.shipped():
+        converters = {p: AudioConverter(name, precision=p) for p in ("float64", "float32")}
+        relative = before_the_logarithm(name, oracle, signals)
+        for signal, samples in signals.items():
+            error = {p: np.abs(c(samples).numpy() - exact(name, signal)).max() for p, c in converters.items()}
+            exact_rows.append(
+                [f"`{name}`", signal, number(error["float64"]), number(error["float32"]), number(relative[signal])]
+            )
+            worst64[name] = max(worst64.get(name, 0.0), float(error["float64"]))
+        worst32[name] = max(relative.values())
+    head = [
+        "front end",
+        "signal",
+        "float64",
+        "float32",
+        "float32 before the logarithm, of the frame's largest value",
+    ]
+    page += [table(head, exact_rows), "", "## melbeam against each reference", ""]
+
+    summary, rows = [], []
+    for reference in references():
+        found = compare(reference, signals, exact)
+        for signal, d in found.items():
+            rows.append(
+                [reference.name, f"`{reference.front_end}`", signal, str(d.rows)]
+                + [number(x) for x in (*d.float64, *d.float32, d.its_own)]
+            )
+        worst = max(found, key=lambda signal: found[signal].float64[0])
+        summary.append(
+            [
+                f"`{reference.front_end}`",
+                reference.name + (f" ({reference.note})" if reference.note else ""),
+                number(found["speech"].float64[0]),
+                number(found["speech"].its_own),
+                f"{number(found[worst].float64[0])} ({worst})",
+                number(found[worst].its_own),
+            ]
+        )
+    head = [
+        "reference",
+        "front end",
+        "signal",
+        "frames",
+        "float64 max",
+        "float64 p99",
+        "float32 max",
+        "float32 p99",
+    ]
+    page += [table([*head, "its own"], rows), "", "## Frames, masks and tokens", "", *lengths(), ""]
+    page += [
+        "- Gemma 3n: 188 tokens for every clip. In a batch transformers pads each clip to the longest, and its "
+        "mask then counts frames of silence too; melbeam counts those of the clip on its own.",
+        "- The published page of Gemma 4 (`gemma4_documented`): `n // 160` frames. keras-hub 0.27.1 itself always "
+        "gives 3000, as `pad_to_max_length=True` does here.",
+        "",
+        "## Whose rounding it is",
+        "",
+        "A float32 FFT leaves an error of some 1e-7 of the *loudest* bin in every bin; the logarithm shows it "
+        "where a bin is quiet. TensorFlow's float32 FFT leaves some seven times as much there as NumPy's, on a "
+        "loud chirp. It is the FFT's own: with the transform's matrix in its place (what a TFLite model of 400 "
+        "points has), the chirp of `gemma4` came from 8.4e-3 to 1.1e-3, at 1.8 times the time. float64 takes it "
+        "to 4e-7, for less than that: so it is the default.",
+    ]
+    (ROOT / "docs").mkdir(exist_ok=True)
+    (ROOT / "docs" / "parity.md").write_text("\n".join(page) + "\n", encoding="utf-8")
+    ours = [[f"`{n}`", number(worst64[n]), number(worst32[n])] for n in worst64]
+    head = [
+        "front end",
+        "reference",
+        "speech: from it",
+        "its own rounding",
+        "worst signal: from it",
+        "its own rounding",
+    ]
+    short = "\n\n".join(
+        [
+            table(["front end", "float64, log-mel", "float32, before the logarithm"], ours),
+            table(head, summary),
+        ]
+    )
+    readme = ROOT / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    text = re.sub(
+        r"(<!-- parity table -->\n).*?(<!-- /parity table -->)",
+        lambda m: m[1] + short + "\n" + m[2],
+        text,
+        flags=re.DOTALL,
+    )
+    readme.write_text(text, encoding="utf-8")
+    print(short)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
