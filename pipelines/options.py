@@ -112,7 +112,7 @@ class _Tolerant:
         return self
 
 
-def _subclasses(cls: type) -> list[Any]:
+def _subclasses(cls: Any) -> list[Any]:
     return [cls, *(deeper for sub in cls.__subclasses__() for deeper in _subclasses(sub))]
 
 
