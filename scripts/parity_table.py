@@ -83,11 +83,9 @@ def references() -> list[Reference]:
     gemma3n = transformers.Gemma3nAudioFeatureExtractor()
     taken = inspect.signature(keras_hub.layers.Gemma3nAudioConverter.__init__).parameters
     arguments = [name for name in taken if hasattr(gemma3n, name)]
+    milliseconds = {"frame_length_ms": 32.0, "hop_length_ms": 10.0}
     gemma3n_layer = keras_hub.layers.Gemma3nAudioConverter(
-        **{name: getattr(gemma3n, name) for name in arguments},
-        frame_length_ms=32.0,
-        hop_length_ms=10.0,
-        mel_floor=1e-5,
+        **{name: getattr(gemma3n, name) for name in arguments}, **milliseconds
     )
     hub, hugging_face = f"keras-hub {versions['keras-hub']}", f"transformers {versions['transformers']}"
     whole = {"padding": "max_length", "sampling_rate": 16000}

@@ -4,6 +4,13 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples on every run, so that a pass says something about the change at hand; to look for more,
+# pytest --hypothesis-profile=explore.
+settings.register_profile("same", derandomize=True)
+settings.register_profile("explore", max_examples=300)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

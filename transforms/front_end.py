@@ -207,9 +207,8 @@ class FrontEnd:
         """
         if self.max_samples is None:
             raise ValueError(f"front end {self.name!r} has no max_audio_length, so no padded length")
-        return (
-            self.num_frames(self.max_samples) if self.padding == "right" else self.max_samples // self.hop_length
-        )
+        valid = self.num_frames(self.max_samples)
+        return valid if self.padding == "right" else max(valid, self.max_samples // self.hop_length)
 
     def num_frames(self, num_samples: int) -> int:
         """Valid frames of a clip of `num_samples` samples.
