@@ -31,8 +31,9 @@ class WriteAudioShard(beam.DoFn):
 
     def process(self, element: int) -> Iterator[int]:
         """Writes one shard: a contiguous run of the sorted clips."""
-        final = f"{self._output}/{self._split}-{element:05d}-of-{self._num_shards:05d}.tfrecord"
-        temporary = f"{final}.tmp"
+        name = f"{self._split}-{element:05d}-of-{self._num_shards:05d}.tfrecord"
+        # What a failed run leaves must not match the glob of a later extract.
+        final, temporary = f"{self._output}/{name}", f"{self._output}/.{name}.tmp"
         ensure_folder(temporary)
         with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             writer = TFRecordWriter(file)

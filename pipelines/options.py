@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.worker import sdk_worker
 
 EXIT_OK, EXIT_FAILED, EXIT_REFUSED, EXIT_REJECTS = 0, 1, 2, 3
 
@@ -58,6 +59,8 @@ def parse(
         known[name].required = False
         if isinstance(known[name], argparse._AppendAction):
             repeated[name] = values  # as a default, the command line would add to it, not win
+        elif known[name].nargs == 0 and not isinstance(value, bool):
+            raise UsageError(f"--config: {name} must be true or false, got {value!r}")
         else:
             parser.set_defaults(**{name: value if value is None or isinstance(value, bool) else str(value)})
     arguments, rest = parser.parse_known_args(argv)
@@ -162,8 +165,9 @@ def pipeline_options(beam_arguments: list[str]) -> tuple[PipelineOptions, str, b
             raise UsageError(f"--runner={runner} is refused: {reason}. Use the local default, Flink or Dataflow")
     local = short in (LOCAL_RUNNER, "DirectRunner", "BundleBasedDirectRunner")
     if local:
-        # Beam logs a failed bundle's traceback twice; `exit_status` says what it comes to.
+        # Beam prints a failed bundle's traceback and logs it twice; `exit_status` says what it comes to.
         logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+        vars(sdk_worker)["print"] = lambda *_, **__: None
         _spare_localhost_the_proxy()
     if values["runner"] is None:
         given = {argument.split("=")[0] for argument in beam_arguments}

@@ -82,6 +82,10 @@ class TestConfig:
         found, _, _ = options.pipeline_options(beam)
         assert found.get_all_options()["direct_num_workers"] == 2
 
+    def test_a_quoted_boolean_is_refused(self, config):
+        with pytest.raises(UsageError, match="fast must be true or false, got 'false'"):
+            parse(config("input: a\nfast: 'false'"))
+
     def test_a_value_of_the_wrong_type_is_refused(self, config, capsys):
         with pytest.raises(SystemExit):
             parse(config("input: a\ncount: 2.5"))
