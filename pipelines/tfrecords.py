@@ -340,7 +340,8 @@ def _length(header: bytes) -> int | None:
 def _is_compressed(start: bytes) -> bool:
     """Whether this begins a GZIP or ZLIB stream, and is not a damaged length that looks like their magic.
 
-    It is one if it inflates to a header that holds, or to `_PROOF` bytes, or to its end, without an error.
+    It is one if it inflates to a header that holds, or to `_PROOF` bytes, or to its end, without an error; one
+    cut short must have come to the size of a header, or there is nothing to lose by keeping its bytes as they are.
     """
     zlib_header = len(start) >= 2 and start[0] == 0x78 and (start[0] * 256 + start[1]) % 31 == 0
     if not zlib_header and start[:2] != b"\x1f\x8b":
@@ -353,7 +354,7 @@ def _is_compressed(start: bytes) -> bool:
                 break
     except zlib.error:
         return False
-    return True
+    return inflater.eof or len(inflated) >= _HEADER
 
 
 def _over_limit(window: _Window, number: int, length: int, max_record_bytes: int) -> Damage:

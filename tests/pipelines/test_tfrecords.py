@@ -100,9 +100,7 @@ def test_compressed_files_are_read(tmp_path, compression):
 
 
 def test_a_path_is_read_through_beam(tmp_path):
-    (tmp_path / "a.gz").write_bytes(
-        gzip.compress(written(RECORDS))
-    )  # the name must not make Beam inflate it too
+    (tmp_path / "a.gz").write_bytes(gzip.compress(written(RECORDS)))  # the name must not make Beam inflate it too
     (tmp_path / "b").write_bytes(written(RECORDS))
     for name in ("a.gz", "b"):
         assert good(read_tfrecord_file(str(tmp_path / name))) == RECORDS
@@ -130,7 +128,8 @@ def test_a_compressed_file_cut_anywhere(compress):
         items = read(data[:cut])
         assert len(bad(items)) == 1, cut
         assert good(items) == RECORDS[: len(items) - 1]
-        assert "compressed file is cut" in items[-1].detail
+        # Too little to be sure that it is compressed is kept as it is.
+        assert "compressed file is cut" in items[-1].detail or items[-1].data == data[:cut]
         covered(items)
         counts.append(len(items) - 1)
     assert counts == sorted(counts)
@@ -347,7 +346,9 @@ def test_resynchronises_across_blocks():
     assert (items[1].reason, items[1].data) == ("bad_framing", garbage)
 
 
-@pytest.mark.parametrize("data", [b"x", b"no TFRecord at all, by far", bytes(5000), b"\x1f\x8b is no gzip"])
+@pytest.mark.parametrize(
+    "data", [b"x", b"no TFRecord at all, by far", bytes(5000), b"\x1f\x8b is no gzip", b"\x1f\x8b"]
+)
 def test_what_is_no_tfrecord_is_one_damage(data):
     items = read(data)
     assert [item.reason for item in items] == ["bad_framing"]
