@@ -21,6 +21,8 @@ def clips():
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 @pytest.mark.parametrize("name", FRONT_ENDS)
 def test_xla(clips, name, precision):
+    if precision == "float64" and tf.__version__.startswith("2.16."):
+        pytest.skip("the XLA of TensorFlow 2.16 has no float64 FFT")
     converter = AudioConverter(name, pad_to_max_length=False, precision=precision)
     found = tf.function(converter, jit_compile=True)(clips)
     # In float32, XLA's other FFT rounds otherwise; Gemma 3n's pre-emphasis makes the low bins quiet, and the
