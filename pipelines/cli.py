@@ -12,6 +12,7 @@ _JOBS = {
     "demo": "the whole chain on a small spoken corpus, offline",
     "ingest": "audio files to audio TFRecords",
     "extract": "audio TFRecords to feature TFRecords",
+    "presets": "the models whose front end is known by name",
 }
 
 

@@ -28,6 +28,7 @@ from melbeam.pipelines.progress import ProgressBar
 from melbeam.pipelines.shard_extractor import ShardExtractor
 from melbeam.transforms.beam import RecordMetrics, SharedRecordConverter
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.record_options import CHOICES, RecordOptions
 
 DESCRIPTION = "Audio TFRecords in, log-mel feature TFRecords out. Beam's own options are taken too."
@@ -147,7 +148,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", required=True, action="append", help="glob of audio TFRecords; may be repeated")
     parser.add_argument("--output", required=True, help="folder of the features, features/1.0.0 for example")
     parser.add_argument("--split", default="train", help="name of the split")
-    parser.add_argument("--front_end", default="gemma4", help="a shipped front end, or a YAML file")
+    parser.add_argument(
+        "--front_end", default="gemma4", help="a shipped name, a YAML file, or a preset (melbeam presets)"
+    )
     defaults = {field.name: field.default for field in dataclass_fields(RecordOptions)}
     helps = {
         "precision": "of window and FFT",
@@ -181,7 +184,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     beam_options, runner, local = options.pipeline_options(beam_arguments)
     patterns = [arguments.input] if isinstance(arguments.input, str) else arguments.input
     try:
-        front_end = FrontEnd.load(arguments.front_end)
+        front_end = find_front_end(arguments.front_end)
         record_options = RecordOptions(
             **{field.name: getattr(arguments, field.name) for field in dataclass_fields(RecordOptions)}
         )

@@ -12,11 +12,22 @@ import tensorflow as tf
 from melbeam.transforms import log_mel
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.log_mel import PRECISIONS, Precision
+from melbeam.transforms.presets import BuiltInPreset, built_in, find_front_end, load_preset, save_preset
 from melbeam.transforms.streaming import FeatureStream
 
 # A longer clip is computed in pieces: one graph call takes some 50 bytes of memory a sample and byte of precision.
 _SAMPLES_AT_ONCE = 1 << 20
+# What `from_preset` hands to the constructor; the rest are fields of the front end, by its names or by these.
+_ARGUMENTS = ("pad_to_max_length", "precision", "name", "dtype", "trainable")
+_FIELD_NAMES = {"num_fft_bins": "fft_length", "stride": "hop_length", "feature_size": "num_mels"}
 _OUTPUT_DTYPES = ("float32", "bfloat16", "float16")
+
+
+class _Presets:
+    """`AudioConverter.presets`: the built-in presets that a class takes, by name."""
+
+    def __get__(self, instance: Any, owner: type[AudioConverter]) -> dict[str, BuiltInPreset]:
+        return built_in(owner.family)
 
 
 class AudioConverter:
@@ -25,7 +36,7 @@ class AudioConverter:
     Works eagerly, inside `tf.function` and in `tf.data.Dataset.map`; pickles to its arguments.
 
     Args:
-        front_end: a `FrontEnd`, the name of a shipped one, or a path of a YAML file.
+        front_end: a `FrontEnd`, the name of a shipped one, a path of a YAML file, or a preset's handle.
         pad_to_max_length: True gives every clip the frames of `max_audio_length`, as keras-hub does;
             False gives `num_frames(n)` rows, a prefix of the padded result.
         precision: of window, FFT and spectrum, "float64" or "float32".
@@ -37,6 +48,7 @@ class AudioConverter:
         ValueError: an argument is out of its bounds.
     """
 
+    presets = _Presets()
     family: ClassVar[str | None] = None  # of the presets that a subclass takes; None takes all
     _by_family: ClassVar[dict[str, type[AudioConverter]]] = {}
 
@@ -56,7 +68,7 @@ class AudioConverter:
         dtype: str = "float32",
         trainable: bool = False,
     ) -> None:
-        self.front_end = front_end if isinstance(front_end, FrontEnd) else FrontEnd.load(front_end)
+        self.front_end = find_front_end(front_end)
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
         if dtype not in map(tf.as_dtype, _OUTPUT_DTYPES):
@@ -187,6 +199,47 @@ class AudioConverter:
         from melbeam.transforms.exporting import export_tflite  # a floor above
 
         export_tflite(self, path)
+
+    @classmethod
+    def from_preset(cls, preset: str | Path, load_weights: bool = True, **overrides: Any) -> AudioConverter:
+        """The converter of a preset.
+
+        Args:
+            preset: a built-in name (`AudioConverter.presets`, `melbeam presets`), a folder, or an hf:// or
+                kaggle:// handle: see `presets.load_preset`.
+            load_weights: accepted as keras-hub does; there are no weights to load.
+            **overrides: `pad_to_max_length`, `precision`, `name`, `dtype`, `trainable`; or fields of the front
+                end (also as `num_fft_bins`, `stride`, `feature_size`), which then is no longer the preset's.
+
+        Returns:
+            Of the preset's own class, where it is called on `AudioConverter`.
+
+        Raises:
+            ValueError: there is no such preset, it cannot be reached, its file is wrong, it has no audio, it
+                belongs to another class, or an override is out of its bounds.
+        """
+        loaded = load_preset(preset)
+        target = cls._by_family.get(loaded.family or "", cls) if cls.family is None else cls
+        if target.family not in (None, loaded.family):
+            raise ValueError(
+                f"{preset} is a preset of {loaded.family or 'no known family'}, not of {cls.__name__} "
+                f"({cls.family}): use AudioConverter.from_preset, which picks the class"
+            )
+        front_end = loaded.front_end
+        if front_end.frame_length == front_end.fft_length and "num_fft_bins" in overrides:
+            overrides.setdefault("frame_length", overrides["num_fft_bins"])
+        arguments = {name: overrides.pop(name) for name in _ARGUMENTS if name in overrides}
+        if overrides:
+            front_end = front_end.replace(
+                **{_FIELD_NAMES.get(name, name): value for name, value in overrides.items()}
+            )
+        converter = target.__new__(target)
+        AudioConverter.__init__(converter, front_end, **arguments)
+        return converter
+
+    def save_to_preset(self, preset_dir: str | Path) -> None:
+        """Writes the front end as a preset, keras-hub's form where that can express it: `presets.save_preset`."""
+        save_preset(self.front_end, preset_dir, self.family)
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments, the whole front end among them, as JSON takes them."""

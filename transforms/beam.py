@@ -12,6 +12,7 @@ from apache_beam.utils.shared import Shared
 
 from melbeam.transforms.examples import to_reject
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.record_options import RecordOptions
 from melbeam.transforms.rejects import REASONS, Reject
 
@@ -51,7 +52,7 @@ class LogMelDoFn(beam.DoFn):
     """Serialized audio Examples to serialized feature Examples; rejects go to the output "rejects".
 
     Args:
-        front_end: a `FrontEnd`, the name of a shipped one, or a path of a YAML file.
+        front_end: a `FrontEnd`, the name of a shipped one, a path of a YAML file, or a preset's handle.
         **options: fields of `RecordOptions`.
 
     Raises:
@@ -61,7 +62,7 @@ class LogMelDoFn(beam.DoFn):
 
     def __init__(self, front_end: FrontEnd | str | Path = "gemma4", **options: Any) -> None:
         super().__init__()
-        loaded = front_end if isinstance(front_end, FrontEnd) else FrontEnd.load(front_end)
+        loaded = find_front_end(front_end)
         self._front_end = loaded
         self._shared = SharedRecordConverter(loaded, RecordOptions(**options))
         self._metrics = RecordMetrics()

@@ -12,6 +12,7 @@ import tensorflow as tf
 from melbeam.transforms.converters import AudioConverter
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.log_mel import Precision, num_frames
+from melbeam.transforms.presets import find_front_end
 
 Features = dict[str, tf.Tensor]
 
@@ -77,7 +78,7 @@ def read_features(
     Raises:
         ValueError: the folder holds no such split, not all of its shards, or features of another front end.
     """
-    expected = front_end if isinstance(front_end, FrontEnd) else FrontEnd.load(front_end)
+    expected = find_front_end(front_end)
     written = FrontEnd.from_dict(_read_json(folder, "front_end.json")["front_end"])
     if written.fingerprint != expected.fingerprint:
         differences = [
