@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
+import time
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -39,7 +41,9 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     if status != options.EXIT_OK:
         return status
     print("2. audio TFRecords -> feature TFRecords (melbeam extract)")
+    start = time.monotonic()
     status = extract.main([f"--input={audio}/train-*", f"--output={features}"])
+    elapsed = time.monotonic() - start
     if status != options.EXIT_OK:
         return status
     print("3. feature TFRecords -> tf.data (read_features)")
@@ -52,17 +56,23 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     drawn = _draw(first["input_features"].numpy(), first["id"].numpy().decode(), picture)
 
     summary = SplitSummary.from_dict(files.read_json(SplitFolder(str(features), "train").summary))
+    # `make demo` installs into .venv, which is not on the PATH.
+    prefix = "" if shutil.which("melbeam") else f"{os.path.dirname(sys.argv[0])}/"
+    reasons = "".join(f", {count} {reason}" for reason, count in sorted(summary.rejects.items()))
     seconds = summary.num_samples / FrontEnd.load("gemma4").sampling_rate
     print(
         f"\nMade in {output}:\n"
         f"  audio/           {summary.records_read} clips as audio TFRecords\n"
         f"  features/1.0.0/  {summary.num_features} clips, {seconds:.1f} s, as log-mel features; "
-        f"{summary.num_rejects} rejects\n"
+        f"{summary.num_rejects} rejects{reasons}\n"
         f"  log-mel.png      {drawn}\n\n"
+        f"Speed: {seconds / elapsed:.0f} times real time, its start included, which is nearly all of it "
+        "(`make bench` takes 12 hours of audio)\n\n"
         "Next:\n"
-        "  melbeam ingest  --input='my-clips/**' --output=my-audio --num_shards=16\n"
-        "  melbeam extract --input='my-audio/train-*' --output=my-features/1.0.0\n"
-        f"  python -c \"from melbeam.transforms import read_features as read; print(read('{features}'))\""
+        f"  {prefix}melbeam ingest  --input='my-clips/**' --output=my-audio --num_shards=16\n"
+        f"  {prefix}melbeam extract --input='my-audio/train-*' --output=my-features/1.0.0\n"
+        f'  {prefix}python -c "from melbeam.transforms import read_features; '
+        f"print(read_features('{features}'))\""
     )
     return options.EXIT_OK
 

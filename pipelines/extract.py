@@ -26,7 +26,9 @@ from melbeam.pipelines.job import FolderRefused, Job, claim_folder
 from melbeam.pipelines.plan import Shard, SplitFolder, limit_records, plan_shards, read_plan, write_plan
 from melbeam.pipelines.progress import ProgressBar
 from melbeam.pipelines.shard_extractor import ShardExtractor
+from melbeam.pipelines.tfrecords import Record, read_tfrecord_file
 from melbeam.transforms.beam import RecordMetrics, SharedRecordConverter
+from melbeam.transforms.examples import colliding_names
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.record_options import CHOICES, RecordOptions
@@ -198,6 +200,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         shards = plan_shards(patterns)
     except ValueError as error:
         raise options.UsageError(str(error)) from error
+    _check_first_record(shards)
     if arguments.limit is not None:
         shards = limit_records(shards, arguments.limit)
     folder = SplitFolder(arguments.output.rstrip("/"), arguments.split)
@@ -238,6 +241,25 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         )
         return options.EXIT_REJECTS
     return options.EXIT_OK
+
+
+def _check_first_record(shards: list[Shard]) -> None:
+    """Looks at one record before any work: what would make every record a reject is refused at the start.
+
+    Raises:
+        UsageError: it has features that melbeam writes itself.
+    """
+    for shard in shards:
+        if shard.size == 0:
+            continue
+        first = next(read_tfrecord_file(shard.path), None)
+        names = colliding_names(first.data) if isinstance(first, Record) else []
+        if names:
+            raise options.UsageError(
+                f"the first record of {shard.path} has features {', '.join(names)}, names that melbeam writes "
+                "itself: rename them, or is this --input the output of an earlier extract?"
+            )
+        return
 
 
 def in_words(folder: SplitFolder, summary: SplitSummary, front_end: FrontEnd, elapsed: float) -> str:

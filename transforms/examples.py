@@ -165,7 +165,7 @@ def read_audio_example(
             raise Reject("bad_field", "a reject record without its feature 'record'")
         features = _parse(record)
     passthrough = {name: value for name, value in features.items() if name not in CONSUMED}
-    collisions = [name for name in passthrough if name in RESERVED]
+    collisions = [name for name in RESERVED if name in passthrough]
     if collisions:
         raise Reject("bad_field", f"features {collisions} have names that melbeam writes itself: rename them")
     declared = _single(features, "sampling_rate", "int64_list")
@@ -200,6 +200,15 @@ def read_audio_example(
         if not name:
             raise Reject("bad_field", "id is empty: leave it out for the SHA-256 of the audio")
     return AudioExample(name, audio, passthrough)
+
+
+def colliding_names(record: bytes) -> list[str]:
+    """The features of an audio record whose names melbeam writes itself; none where it cannot be parsed."""
+    try:
+        features = _parse(record)
+    except Reject:
+        return []
+    return [] if "melbeam_reject" in features else [name for name in RESERVED if name in features]
 
 
 def _parse(record: bytes) -> Any:

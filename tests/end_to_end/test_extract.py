@@ -577,3 +577,19 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(source, tmp_path):
     assert failed.status == 1
     assert "melbeam: the job failed: " in failed.text
     assert "Traceback" not in failed.text
+
+
+def test_names_that_melbeam_writes_are_refused_at_the_start(tmp_path):
+    source = write_shards(tmp_path / "in", b"", [clip("a", num_frames=3, source="x")])
+    refused = job(source, tmp_path / "features")
+    assert (refused.status, "has features num_frames, source, names that" in refused.text) == (2, True)
+    assert not (tmp_path / "features").exists()
+
+
+def test_a_preset_names_the_front_end(tmp_path):
+    source = write_shards(tmp_path / "in", [clip("a")])
+    assert job(source, tmp_path / "features", "--front_end=whisper_base_en").status == 0
+    assert next(iter(read_features(tmp_path / "features", front_end="whisper")))["input_features"].shape == (
+        50,
+        80,
+    )
