@@ -10,6 +10,9 @@ Run once for each environment; the clips come from melbeam, installed beside it 
     pip install --no-deps .
     python tests/parity/make_goldens.py keras-hub
     python tests/parity/make_goldens.py transformers
+    python tests/parity/make_goldens.py transformers-gemma3n
+    python tests/parity/make_goldens.py transformers-whisper
+    python tests/parity/make_goldens.py transformers-whisper_large_v3
 
 Only some rows are kept: the first and the last five, every 97th, and those around the impulse.
 """
@@ -27,25 +30,38 @@ ROWS = np.unique([*range(5), *range(40, 48), *range(0, 3000, 97), *range(2995, 3
 
 
 def reference(name):
-    """A function of samples to float32 `[3000, 128]`, and the version of what computes it."""
-    if name == "transformers":
-        from transformers import Gemma4AudioFeatureExtractor
-
-        extractor = Gemma4AudioFeatureExtractor()
-
-        def features(samples):
-            found = extractor([samples], padding="max_length", max_length=480000, return_tensors="np")
-            rows = found["input_features"][0]
-            # Its last row of 3000 is never computed, and masked rows are zeroed: not compared.
-            kept = np.full((3000, 128), np.nan, np.float32)
-            kept[: len(rows)][found["input_features_mask"][0]] = rows[found["input_features_mask"][0]]
-            return kept
-
-        return features, importlib.metadata.version("transformers")
+    """A function of samples to float32 `[rows, num_mels]`, and the version of what computes it."""
+    if name.startswith("transformers"):
+        return extractor(name), importlib.metadata.version("transformers")
     import keras_hub
 
     converter = keras_hub.layers.Gemma4AudioConverter(**({"mel_floor": 1e-3} if name == "keras-hub" else {}))
     return lambda samples: np.asarray(converter(samples)), importlib.metadata.version("keras-hub")
+
+
+def extractor(name):
+    import transformers
+
+    found = {
+        "transformers": transformers.Gemma4AudioFeatureExtractor,
+        "transformers-gemma3n": transformers.Gemma3nAudioFeatureExtractor,
+        "transformers-whisper": transformers.WhisperFeatureExtractor,
+        "transformers-whisper_large_v3": lambda: transformers.WhisperFeatureExtractor(feature_size=128),
+    }[name]()
+
+    def features(samples):
+        whisper = {"sampling_rate": 16000} if "whisper" in name else {}
+        given = found([samples], padding="max_length", max_length=480000, return_tensors="np", **whisper)
+        rows = given["input_features"][0]
+        if whisper:
+            return rows.T
+        # The last of Gemma 4's 3000 rows is never computed, and masked rows are zeroed: not compared.
+        kept = np.full((3000, 128), np.nan, np.float32)
+        valid = given["input_features_mask"][0]
+        kept[: len(rows)][valid] = rows[valid]
+        return kept
+
+    return features
 
 
 def main():
