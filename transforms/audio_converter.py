@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from melbeam.transforms import log_mel
+from melbeam.transforms.exporting import export_saved_model, export_tflite
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.log_mel import PRECISIONS, Precision
 from melbeam.transforms.presets import BuiltInPreset, built_in, find_front_end, load_preset, save_preset
@@ -190,15 +191,11 @@ class AudioConverter:
 
     def export(self, folder: str | Path) -> None:
         """Writes a SavedModel that needs no melbeam: `exporting.export_saved_model`."""
-        from melbeam.transforms.exporting import export_saved_model  # a floor above
-
-        export_saved_model(self, folder)
+        export_saved_model(self, self.front_end, folder)
 
     def export_tflite(self, path: str | Path) -> None:
         """Writes a TFLite model of built-in operations, float32: `exporting.export_tflite`."""
-        from melbeam.transforms.exporting import export_tflite  # a floor above
-
-        export_tflite(self, path)
+        export_tflite(self.front_end, path, pad_to_max_length=self.pad_to_max_length)
 
     @classmethod
     def from_preset(cls, preset: str | Path, load_weights: bool = True, **overrides: Any) -> AudioConverter:

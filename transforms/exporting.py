@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
 from melbeam.transforms import log_mel
-
-if TYPE_CHECKING:
-    from melbeam.transforms.audio_converter import AudioConverter
+from melbeam.transforms.front_end import FrontEnd
 
 
-def export_saved_model(converter: AudioConverter, folder: str | Path) -> None:
-    """Writes a SavedModel of any batch size and length.
+def export_saved_model(converter: Callable[..., tf.Tensor], front_end: FrontEnd, folder: str | Path) -> None:
+    """Writes a SavedModel of a converter, for any batch size and length.
 
     Signatures, audio being float32 `[batch, num_samples]` in [-1, 1):
 
@@ -28,7 +26,7 @@ def export_saved_model(converter: AudioConverter, folder: str | Path) -> None:
     lengths = tf.TensorSpec([None], tf.int32, name="lengths")
 
     def with_lengths(audio: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
-        frames = log_mel.num_frames(lengths, converter.front_end)
+        frames = log_mel.num_frames(lengths, front_end)
         return {"input_features": converter(audio, lengths), "num_frames": frames}
 
     module = tf.Module()
@@ -38,26 +36,23 @@ def export_saved_model(converter: AudioConverter, folder: str | Path) -> None:
     module.convert_with_lengths = tf.function(with_lengths, input_signature=[audio, lengths], autograph=False)
     signatures = {"serving_default": module.convert, "with_lengths": module.convert_with_lengths}
     tf.saved_model.save(module, str(folder), signatures=signatures)
-    front_end = converter.front_end
     extra = f"{folder}/assets.extra"
     tf.io.gfile.makedirs(extra)
     with tf.io.gfile.GFile(f"{extra}/front_end.yaml", "w") as file:
         file.write(f"# fingerprint: {front_end.fingerprint}\n{front_end.to_yaml()}")
 
 
-def export_tflite(converter: AudioConverter, path: str | Path) -> None:
-    """Writes a TFLite model of built-in operations only, of any batch size and length.
+def export_tflite(front_end: FrontEnd, path: str | Path, *, pad_to_max_length: bool) -> None:
+    """Writes a TFLite model of built-in operations only, for any batch size and length.
 
     Its one input is float32 `[batch, num_samples]` (`Interpreter.resize_tensor_input` says how large), its one
-    output `[batch, frames, num_mels]`. TFLite has no float64, so precision is float32, whatever the
-    converter's; and its FFT takes powers of two only, so other lengths (400) are multiplied by the transform's
-    matrix.
+    output `[batch, frames, num_mels]`. TFLite has no float64, so precision is float32; and its FFT takes powers
+    of two only, so other lengths (400) are multiplied by the transform's matrix.
     """
-    front_end = converter.front_end
     by_matrix = front_end.fft_length & (front_end.fft_length - 1) != 0
 
     def features(audio: tf.Tensor) -> tf.Tensor:
-        if converter.pad_to_max_length:
+        if pad_to_max_length:
             frames: tf.Tensor | int = front_end.padded_frames
         else:
             frames = log_mel.num_frames(tf.shape(audio)[1], front_end)
