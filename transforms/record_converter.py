@@ -133,7 +133,8 @@ class RecordConverter:
 
     def _features(self, samples: np.ndarray) -> np.ndarray:
         try:
-            return self._converter(samples).numpy().astype(self._dtype, copy=False)
+            batch = self._converter(samples[np.newaxis]).numpy()  # NumPy adds and takes off an axis without a copy
+            return batch[0].astype(self._dtype, copy=False)
         except Exception as error:  # whatever TensorFlow raises: one record must not end the job
             raise Reject("converter_error", f"{type(error).__name__}: {error}"[:1000]) from error
 

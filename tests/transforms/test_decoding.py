@@ -11,6 +11,7 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from melbeam.transforms import decoding
 from melbeam.transforms.decoding import decode_audio, decode_pcm_s16le, from_samples
 from melbeam.transforms.rejects import Reject
 
@@ -84,6 +85,36 @@ def test_every_16_bit_value_is_exact(kind):
     ):
         assert samples.dtype == np.float32
         np.testing.assert_array_equal(samples, expected)
+
+
+def outcome(data, options):
+    try:
+        audio = decode_audio(data, sampling_rate=8000, **options)
+    except Reject as reject:
+        return reject.reason, reject.detail
+    return audio.samples.tobytes(), audio.source_rate, audio.resampled, audio.mixed_down
+
+
+@pytest.mark.parametrize("options", [{}, {"declared_rate": RATE}, {"declared_rate": 8000}, {"max_seconds": 0.01}])
+def test_libsndfile_says_the_same_of_a_plain_wav(options, monkeypatch):
+    """Whole, cut, lengthened, and with every byte of its header changed."""
+    plain = encode(NOISE[:1000])
+    files = [
+        plain,
+        plain[:44],
+        plain[:-1],
+        plain[:-2],
+        plain + b"\0",
+        plain + b"\0\0",
+        plain[:43],
+        encode(NOISE[:0]),
+    ]
+    files += [with_value(plain, i, "B", plain[i] ^ bit) for i in range(44) for bit in (1, 2, 64, 128)]
+    assert decoding._rate_of_plain_wav(plain) == RATE
+    quickly = [outcome(data, options) for data in files]
+    monkeypatch.setattr(decoding, "_rate_of_plain_wav", lambda data: None)
+    for data, quick in zip(files, quickly, strict=True):
+        assert quick == outcome(data, options), data[:44]
 
 
 def test_wider_integers():
