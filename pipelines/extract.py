@@ -27,6 +27,7 @@ from melbeam.pipelines.plan import Shard, SplitFolder, limit_records, plan_shard
 from melbeam.pipelines.progress import ProgressBar
 from melbeam.pipelines.shard_extractor import ShardExtractor
 from melbeam.pipelines.tfrecords import Record, read_tfrecord_file
+from melbeam.pipelines.watchdog import MAX_CONVERT_SECONDS
 from melbeam.transforms.beam import RecordMetrics, SharedRecordConverter
 from melbeam.transforms.examples import colliding_names
 from melbeam.transforms.front_end import FrontEnd
@@ -61,6 +62,7 @@ class ExtractShard(beam.DoFn):
             self._job.hash,
             max_reject_fraction=self._job.max_reject_fraction,
             on_record=self._count,
+            max_convert_seconds=self._job.max_convert_seconds,
         )
 
     def _count(self, reason: str | None, milliseconds: int, num_features: int) -> None:
@@ -171,6 +173,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max_record_bytes", type=int, default=defaults["max_record_bytes"], help="larger records are rejects"
     )
+    parser.add_argument(
+        "--max_convert_seconds",
+        type=float,
+        default=MAX_CONVERT_SECONDS,
+        help="a record that takes longer ends the process, and is a reject at the next attempt",
+    )
     parser.add_argument("--max_reject_fraction", type=float, default=0.01, help="exit status 3 above it")
     parser.add_argument("--limit", type=int, help="records to read at most, of the whole input")
     parser.add_argument("--overwrite", action="store_true", help="replace the split if it is there already")
@@ -194,6 +202,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
             raise ValueError(f"--pad_to_max_length: front end {front_end.name!r} has no max_audio_length")
         if not 0 <= arguments.max_reject_fraction <= 1:
             raise ValueError(f"--max_reject_fraction must be in [0, 1], got {arguments.max_reject_fraction}")
+        if not 0 < arguments.max_convert_seconds <= 1e6:
+            raise ValueError(f"--max_convert_seconds must be in (0, 1e6], got {arguments.max_convert_seconds}")
         if arguments.limit is not None and arguments.limit < 1:
             raise ValueError(f"--limit must be at least 1, got {arguments.limit}")
         options.check_split(arguments.split)
@@ -204,7 +214,14 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     if arguments.limit is not None:
         shards = limit_records(shards, arguments.limit)
     folder = SplitFolder(arguments.output.rstrip("/"), arguments.split)
-    job = Job.of(folder, front_end, record_options, arguments.max_reject_fraction, shards)
+    job = Job.of(
+        folder,
+        front_end,
+        record_options,
+        arguments.max_reject_fraction,
+        shards,
+        arguments.max_convert_seconds,
+    )
     size = sum(shard.size for shard in shards)
     print(
         f"melbeam: {len(shards)} shards, {size / 2**20:.1f} MiB, front end {front_end.name} "

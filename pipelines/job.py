@@ -11,6 +11,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines import files
 from melbeam.pipelines.plan import Shard, SplitFolder, plan_hash
+from melbeam.pipelines.watchdog import MAX_CONVERT_SECONDS
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.record_options import RecordOptions
 
@@ -34,6 +35,7 @@ class Job:
     max_reject_fraction: float
     plan_hash: str
     num_shards: int
+    max_convert_seconds: float = MAX_CONVERT_SECONDS
 
     @classmethod
     def of(
@@ -43,9 +45,12 @@ class Job:
         options: RecordOptions,
         max_reject_fraction: float,
         shards: list[Shard],
+        max_convert_seconds: float = MAX_CONVERT_SECONDS,
     ) -> Job:
         """The job of a plan."""
-        return cls(folder, front_end, options, max_reject_fraction, plan_hash(shards), len(shards))
+        return cls(
+            folder, front_end, options, max_reject_fraction, plan_hash(shards), len(shards), max_convert_seconds
+        )
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -64,7 +69,12 @@ class Job:
     @property
     def hash(self) -> str:
         """SHA-256, in hex, of the identity."""
-        return hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
+        return identity_hash(self.identity)
+
+
+def identity_hash(identity: dict[str, Any]) -> str:
+    """SHA-256, in hex, of a job's identity."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def claim_folder(job: Job, *, overwrite: bool) -> bool:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
@@ -14,8 +15,10 @@ from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines import files
 from melbeam.pipelines.commit import NAMED_IDS, Attempt, FileMark, ShardReport, ensure_folder
+from melbeam.pipelines.isolation import IsolatedConverter
 from melbeam.pipelines.plan import Shard, SplitFolder
 from melbeam.pipelines.tfrecords import Damage, TFRecordWriter, read_tfrecord_file
+from melbeam.pipelines.watchdog import MAX_CONVERT_SECONDS, WatchedConverter
 from melbeam.transforms.examples import to_reject
 from melbeam.transforms.rejects import Reject
 
@@ -23,6 +26,7 @@ from melbeam.transforms.rejects import Reject
 EARLY_STOP_RECORDS = 1000
 EARLY_STOP_FRACTION = 0.5
 _PROGRESS_SECONDS = 0.5
+_LOG = logging.getLogger("melbeam")
 
 
 class TooManyRejects(RuntimeError):
@@ -38,6 +42,7 @@ class ShardExtractor:
         job_hash: of the job, kept in every report.
         max_reject_fraction: the job's; the early stop never comes below it.
         on_record: called for each record read, with the reject's reason or None, and milliseconds of audio.
+        max_convert_seconds: that one record may take.
     """
 
     def __init__(
@@ -48,15 +53,21 @@ class ShardExtractor:
         *,
         max_reject_fraction: float,
         on_record: Callable[[str | None, int, int], None],
+        max_convert_seconds: float = MAX_CONVERT_SECONDS,
     ) -> None:
         self._folder = folder
         self._converter = converter
         self._job_hash = job_hash
         self._early_stop_fraction = max(EARLY_STOP_FRACTION, max_reject_fraction)
         self._on_record = on_record
+        self._max_convert_seconds = max_convert_seconds
 
     def extract(self, shard: Shard) -> Attempt:
         """Makes an attempt at the shard: temporary files and, last, the attempt's report.
+
+        Its progress file comes first, and goes with an exception. So one without a report is the mark of an
+        attempt that never ended: a record may have killed the process, or hung it until the watchdog did. Then
+        the records are converted in isolation, which finds the record.
 
         Raises:
             OSError: the input cannot be read or the output not be written.
@@ -68,7 +79,36 @@ class ShardExtractor:
             for kind in ("features", "rejects", "report", "progress")
         }
         ensure_folder(path["features"])
+        converter = self._guarded_converter(shard)
         progress = _Progress(path["progress"])
+        progress.start()
+        try:
+            report = self._attempt(shard, path, converter, progress)
+        except Exception:
+            with suppress(OSError):  # what went wrong is told, not this
+                files.delete([path["progress"]])
+            raise
+        return Attempt(attempt, report)
+
+    def _guarded_converter(self, shard: Shard) -> WatchedConverter | IsolatedConverter:
+        names: dict[str, set[str]] = {"progress": set(), "report": set()}
+        for path in self._folder.temporaries(shard.index):
+            name, _, kind = path.rpartition(".")
+            names.setdefault(kind, set()).add(name)
+        if not names["progress"] - names["report"]:
+            return WatchedConverter(self._converter, self._max_convert_seconds)
+        _LOG.warning(
+            "%s: an earlier attempt never ended, so each record is converted in a process apart", shard.name
+        )
+        return IsolatedConverter(self._converter.front_end, self._converter.options, self._max_convert_seconds)
+
+    def _attempt(
+        self,
+        shard: Shard,
+        path: dict[str, str],
+        guarded_converter: WatchedConverter | IsolatedConverter,
+        progress: _Progress,
+    ) -> ShardReport:
         report = ShardReport(
             self._job_hash,
             shard.index,
@@ -78,7 +118,11 @@ class ShardExtractor:
             features=FileMark(0, 0, 0),
             rejected=None,
         )
-        with _record_file(path["features"]) as features, _LazyRecordFile(path["rejects"]) as rejects:
+        with (
+            guarded_converter as converter,
+            _record_file(path["features"]) as features,
+            _LazyRecordFile(path["rejects"]) as rejects,
+        ):
             for item in read_tfrecord_file(shard.path, max_record_bytes=self._converter.options.max_record_bytes):
                 if shard.limit is not None and report.records_read >= shard.limit:
                     break
@@ -90,7 +134,7 @@ class ShardExtractor:
                             report.damaged_bytes += item.size
                         where = f"{item.detail} ({item.size} bytes at offset {item.offset})"
                         raise Reject(item.reason, where)
-                    conversion = self._converter.convert(item.data, source)
+                    conversion = converter.convert(item.data, source)
                 except Reject as reject:
                     rejects.write(to_reject(item.data, reject.reason, reject.detail, source))
                     _count(report.rejects, report.named_ids, reject.reason, source)
@@ -107,7 +151,7 @@ class ShardExtractor:
         report.rejected = rejects.mark
         report.rejects = dict(sorted(report.rejects.items()))
         files.write_json(path["report"], report.to_dict())
-        return Attempt(attempt, report)
+        return report
 
     def _milliseconds(self, num_samples: int) -> int:
         return round(1000 * num_samples / self._converter.front_end.sampling_rate)
@@ -141,11 +185,14 @@ class ShardExtractor:
 
 
 class _Progress:
-    """Seconds of audio done by an attempt, in a small local file that the launcher's progress bar reads."""
+    """Seconds of audio done by an attempt, in a small file that a local launcher's progress bar reads."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._written = 0.0
+
+    def start(self) -> None:
+        files.write_bytes(self._path, b"0.0")
 
     def update(self, seconds: float) -> None:
         now = time.monotonic()

@@ -247,6 +247,7 @@ OPTIONS = {
         "pcm_sampling_rate": None,
         "max_audio_seconds": 14400.0,
         "max_record_bytes": 268435456,
+        "max_convert_seconds": 600.0,
         "max_reject_fraction": 0.01,
         "limit": None,
         "overwrite": False,

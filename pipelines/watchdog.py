@@ -1,0 +1,76 @@
+"""A hang becomes a crash, which a runner retries and a next start sees.
+
+A thread looks at the record at hand once a second. Native code that hangs while it holds the interpreter's
+lock stops that thread too; then faulthandler's timer, which needs no lock and is wound up again at every look,
+runs out.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import threading
+import time
+from typing import Any
+
+MAX_CONVERT_SECONDS = 600.0  # many times what the longest clip that is taken by default needs
+_LOOK_SECONDS = 1.0
+_EXIT_STATUS = 1
+_STDERR = 2
+
+
+class WatchedConverter:
+    """Converts with a `RecordConverter`, and ends the process where one record takes too long.
+
+    Args:
+        converter: a `RecordConverter`.
+        max_seconds: that one record may take.
+    """
+
+    _lock = threading.Lock()
+    _num_active = 0  # of this process: they share faulthandler's one timer
+
+    def __init__(self, converter: Any, max_seconds: float) -> None:
+        self._converter = converter
+        self._max_seconds = max_seconds
+        self._at_hand: tuple[str, float] | None = None  # the source, and since when
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="melbeam-watchdog")
+
+    def __enter__(self) -> WatchedConverter:
+        with self._lock:
+            WatchedConverter._num_active += 1
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        with self._lock:
+            WatchedConverter._num_active -= 1
+            if not WatchedConverter._num_active:
+                faulthandler.cancel_dump_traceback_later()
+
+    def convert(self, record: bytes, source: str) -> Any:
+        """`RecordConverter.convert`."""
+        self._at_hand = source, time.monotonic()
+        try:
+            return self._converter.convert(record, source)
+        finally:
+            self._at_hand = None
+
+    def _watch(self) -> None:
+        while True:
+            with self._lock:
+                faulthandler.dump_traceback_later(self._max_seconds + 2 * _LOOK_SECONDS, exit=True, file=_STDERR)
+            if self._stopped.wait(min(_LOOK_SECONDS, self._max_seconds)):
+                return
+            at_hand = self._at_hand
+            if at_hand is not None and time.monotonic() - at_hand[1] > self._max_seconds:
+                say = (
+                    f"melbeam: {at_hand[0]} has not been converted within {self._max_seconds:g} s "
+                    "(--max_convert_seconds): this process ends. The next attempt at its shard, by the runner or "
+                    "by the same command again, finds the record and rejects it\n"
+                )
+                os.write(_STDERR, say.encode(errors="replace"))
+                os._exit(_EXIT_STATUS)
