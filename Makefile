@@ -50,7 +50,7 @@ check: .venv/.installed-check
 parity: | $(BIN)/python
 	$(PYTHON) -m venv .venv-parity
 	.venv-parity/bin/python -m pip install -q --disable-pip-version-check -e '.[parity]'
-	.venv-parity/bin/python -m pytest tests/parity -q
+	.venv-parity/bin/python -m pytest tests/parity tests/end_to_end/test_verify.py -q
 	.venv-parity/bin/python scripts/parity_table.py
 
 bench: .venv/.installed-run

@@ -12,6 +12,7 @@ _JOBS = {
     "demo": "the whole chain on a small spoken corpus, offline",
     "ingest": "audio files to audio TFRecords",
     "extract": "audio TFRecords to feature TFRecords",
+    "verify": "checks a folder of features, every byte of it",
     "presets": "the models whose front end is known by name",
 }
 

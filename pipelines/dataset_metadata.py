@@ -68,7 +68,7 @@ class SplitSummary:
         )
 
     def add(self, other: SplitSummary) -> None:
-        """Adds the other's totals to these; shards that are here already are not counted twice."""
+        """Adds the totals of other shards to these."""
         self.shard_features |= other.shard_features
         for name in ("num_bytes", "records_read", "records_converted", "num_samples", "damaged_bytes"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
@@ -112,15 +112,21 @@ def write_metadata(
         path.split("/")[-2]: SplitSummary.from_dict(files.read_json(path))
         for path, _ in files.match(f"{folder.output}/_melbeam/*/summary.json")
     }
-    output = folder.output
-    files.write_json(
-        f"{output}/front_end.json", {"front_end": front_end.to_dict(), "fingerprint": front_end.fingerprint}
-    )
+    for name, content in metadata(summaries, front_end, options).items():
+        files.write_json(f"{folder.output}/{name}", content)
+
+
+def metadata(
+    summaries: dict[str, SplitSummary], front_end: FrontEnd, options: RecordOptions
+) -> dict[str, dict[str, Any]]:
+    """What the files at the top of the folder say of its finished splits: name to JSON value, in writing order."""
     rate = front_end.sampling_rate
-    statistics = {split: _statistics(summary, rate) for split, summary in summaries.items()}
-    files.write_json(f"{output}/statistics.json", {"splits": statistics})
-    files.write_json(f"{output}/features.json", _features_json(summaries, front_end, options))
-    files.write_json(f"{output}/dataset_info.json", _dataset_info(summaries, front_end))
+    return {
+        "front_end.json": {"front_end": front_end.to_dict(), "fingerprint": front_end.fingerprint},
+        "statistics.json": {"splits": {name: _statistics(summary, rate) for name, summary in summaries.items()}},
+        "features.json": _features_json(summaries, front_end, options),
+        "dataset_info.json": _dataset_info(summaries, front_end),
+    }
 
 
 def _statistics(summary: SplitSummary, sampling_rate: int) -> dict[str, Any]:

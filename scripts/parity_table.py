@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import inspect
 import os
 import re
 import sys
@@ -23,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
 
+from melbeam.pipelines.references import reference
 from melbeam.transforms import AudioConverter, FrontEnd
 from melbeam.transforms.log_mel import mel_spectrogram, pad
 
@@ -31,13 +31,13 @@ LONGEST = 490_000  # samples
 
 
 @dataclass
-class Reference:
-    """What computes a front end elsewhere.
+class Row:
+    """A reference in the table.
 
     Attributes:
         name: of the class, with its package.
         front_end: the shipped front end that follows it.
-        features: samples to features `[rows, num_mels]`, and the numbers of those rows that count.
+        features: name of a signal and samples to features, and the numbers of the rows that count.
         note: where it departs.
     """
 
@@ -47,85 +47,40 @@ class Reference:
     note: str = ""
 
 
-def references() -> list[Reference]:
+def references() -> list[Row]:
     """All of them."""
-    import keras_hub
-    import transformers
 
-    transformers.logging.set_verbosity_error()
-    versions = {name: importlib.metadata.version(name) for name in ("keras-hub", "transformers")}
-
-    def extractor(found: Any, **arguments: Any) -> Callable[[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-        def features(_: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            given = found([samples], return_tensors="np", **arguments)
-            rows = given["input_features"][0]
-            if "input_features_mask" not in given:  # Whisper's, which has its bins first
-                return rows.T, np.arange(rows.shape[1])
-            return rows, np.flatnonzero(given["input_features_mask"][0])
-
-        return features
-
-    def layer(found: Any) -> Callable[[str, np.ndarray], tuple[np.ndarray, np.ndarray]]:
-        def features(_: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            rows = np.asarray(found(samples))
-            return rows, np.arange(len(rows))
-
-        return features
-
-    def keras_gemma3n(_: str, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows, mask = gemma3n_layer(samples[None])
-        return np.asarray(rows)[0], np.flatnonzero(np.asarray(mask)[0])
-
-    def goldens(signal: str, _: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return golden[signal], golden["rows"]
+    def of(package: str, name: str, front_end: str, note: str = "") -> Row:
+        compute = reference(package, FrontEnd.load(front_end))
+        shown = f"{package} {importlib.metadata.version(package)} `{name}`"
+        return Row(shown, front_end, lambda _, samples: compute(samples), note)
 
     golden = np.load(ROOT / "tests" / "data" / "goldens" / "keras-hub-documented.npz")
-    gemma3n = transformers.Gemma3nAudioFeatureExtractor()
-    taken = inspect.signature(keras_hub.layers.Gemma3nAudioConverter.__init__).parameters
-    arguments = [name for name in taken if hasattr(gemma3n, name)]
-    milliseconds = {"frame_length_ms": 32.0, "hop_length_ms": 10.0}
-    gemma3n_layer = keras_hub.layers.Gemma3nAudioConverter(
-        **{name: getattr(gemma3n, name) for name in arguments}, **milliseconds
-    )
-    hub, hugging_face = f"keras-hub {versions['keras-hub']}", f"transformers {versions['transformers']}"
-    whole = {"padding": "max_length", "sampling_rate": 16000}
     return [
-        Reference(
-            f"{hugging_face} `Gemma4AudioFeatureExtractor`",
+        of("transformers", "Gemma4AudioFeatureExtractor", "gemma4"),
+        of(
+            "keras-hub",
+            "Gemma4AudioConverter(mel_floor=1e-3)",
             "gemma4",
-            extractor(transformers.Gemma4AudioFeatureExtractor()),
-        ),
-        Reference(
-            f"{hub} `Gemma4AudioConverter(mel_floor=1e-3)`",
-            "gemma4",
-            layer(keras_hub.layers.Gemma4AudioConverter(mel_floor=1e-3)),
             "its default floor is 1e-5, which is not the checkpoints'",
         ),
-        Reference(f"keras-hub {golden['version']} `Gemma4AudioConverter()`", "gemma4_documented", goldens),
-        Reference(f"{hugging_face} `Gemma3nAudioFeatureExtractor`", "gemma3n", extractor(gemma3n)),
-        Reference(
-            f"{hub} `Gemma3nAudioConverter`",
+        Row(
+            f"keras-hub {golden['version']} `Gemma4AudioConverter()`",
+            "gemma4_documented",
+            lambda signal, _: (golden[signal], golden["rows"]),
+        ),
+        of("transformers", "Gemma3nAudioFeatureExtractor", "gemma3n"),
+        of(
+            "keras-hub",
+            "Gemma3nAudioConverter",
             "gemma3n",
-            keras_gemma3n,
             "it pre-emphasises the whole waveform, which only differs in each frame's first sample, where Hann's "
             "window is 0",
         ),
-        *(
-            Reference(
-                f"{hugging_face} `WhisperFeatureExtractor(feature_size={mels})`",
-                name,
-                extractor(transformers.WhisperFeatureExtractor(feature_size=mels), **whole),
-            )
-            for name, mels in (("whisper", 80), ("whisper_large_v3", 128))
-        ),
-        *(
-            Reference(
-                f"{hub} `WhisperAudioConverter(num_mels={mels})`",
-                name,
-                layer(keras_hub.layers.WhisperAudioConverter(num_mels=mels)),
-            )
-            for name, mels in (("whisper", 80), ("whisper_large_v3", 128))
-        ),
+        of("transformers", "WhisperFeatureExtractor(feature_size=80)", "whisper"),
+        of("transformers", "WhisperFeatureExtractor(feature_size=128)", "whisper_large_v3"),
+        of("keras-hub", "WhisperAudioConverter(num_mels=80)", "whisper"),
+        of("keras-hub", "WhisperAudioConverter(num_mels=128)", "whisper_large_v3"),
     ]
 
 
@@ -139,18 +94,16 @@ class Distances:
     rows: int
 
 
-def compare(
-    reference: Reference, signals: dict[str, np.ndarray], exact: Callable[[str, str], Any]
-) -> dict[str, Distances]:
+def compare(row: Row, signals: dict[str, np.ndarray], exact: Callable[[str, str], Any]) -> dict[str, Distances]:
     """Signal to distances of melbeam from the reference."""
-    converters = {p: AudioConverter(reference.front_end, precision=p) for p in ("float64", "float32")}
+    converters = {p: AudioConverter(row.front_end, precision=p) for p in ("float64", "float32")}
     found = {}
     for signal, samples in signals.items():
-        features, rows = reference.features(signal, samples)
+        features, rows = row.features(signal, samples)
         features = features[: len(rows)]
         ours = {p: np.abs(converters[p](samples).numpy()[rows] - features) for p in converters}
         apart = {p: (float(d.max()), float(np.percentile(d, 99))) for p, d in ours.items()}
-        its_own = float(np.abs(features - exact(reference.front_end, signal)[rows]).max())
+        its_own = float(np.abs(features - exact(row.front_end, signal)[rows]).max())
         found[signal] = Distances(apart["float64"], apart["float32"], its_own, len(rows))
     return found
 
@@ -275,18 +228,18 @@ def main() -> None:
     page += [table(head, exact_rows), "", "## melbeam against each reference", ""]
 
     summary, rows = [], []
-    for reference in references():
-        found = compare(reference, signals, exact)
+    for row in references():
+        found = compare(row, signals, exact)
         for signal, d in found.items():
             rows.append(
-                [reference.name, f"`{reference.front_end}`", signal, str(d.rows)]
+                [row.name, f"`{row.front_end}`", signal, str(d.rows)]
                 + [number(x) for x in (*d.float64, *d.float32, d.its_own)]
             )
         worst = max(found, key=lambda signal: found[signal].float64[0])
         summary.append(
             [
-                f"`{reference.front_end}`",
-                reference.name + (f" ({reference.note})" if reference.note else ""),
+                f"`{row.front_end}`",
+                row.name + (f" ({row.note})" if row.note else ""),
                 number(found["speech"].float64[0]),
                 number(found["speech"].its_own),
                 f"{number(found[worst].float64[0])} ({worst})",

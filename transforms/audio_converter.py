@@ -90,6 +90,7 @@ class AudioConverter:
             autograph=False,
         )
 
+    @tf.autograph.experimental.do_not_convert  # it is graph code already
     def __call__(self, audio: Any, lengths: Any = None) -> tf.Tensor:
         """Features of one clip or of a batch.
 

@@ -76,10 +76,8 @@ def decode_audio(
     plain_rate = _rate_of_plain_wav(data)
     if plain_rate is not None:
         _check_declared_rate(declared_rate, plain_rate)
-        samples = memoryview(data)[_PLAIN_WAV.size :]
-        return decode_pcm_s16le(
-            samples, source_rate=plain_rate, sampling_rate=sampling_rate, max_seconds=max_seconds
-        )
+        pcm = memoryview(data)[_PLAIN_WAV.size :]
+        return decode_pcm_s16le(pcm, source_rate=plain_rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
     _check_wav_is_whole(data)
     _check_ogg_is_whole(data)
     try:

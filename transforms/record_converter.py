@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from melbeam.transforms.converters import AudioConverter
@@ -15,12 +14,6 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.record_options import RecordOptions
 from melbeam.transforms.rejects import Reject
 from melbeam.transforms.statistics import BinStatistics
-
-_NUMPY_DTYPES: dict[str, Any] = {
-    "float32": np.dtype("<f4"),
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-    "float16": np.dtype("<f2"),
-}
 
 
 @dataclass
@@ -60,7 +53,7 @@ class RecordConverter:
         self._converter = AudioConverter(
             front_end, pad_to_max_length=options.pad_to_max_length, precision=options.precision
         )
-        self._dtype = _NUMPY_DTYPES[options.dtype]
+        self._dtype = options.numpy_dtype
 
     def convert(self, record: bytes, source: str) -> Conversion:
         """Converts one record; `source` names where it came from.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import ml_dtypes
+import numpy as np
+
 CHOICES: dict[str, tuple[str, ...]] = {
     "precision": ("float64", "float32"),
     "dtype": ("float32", "bfloat16", "float16"),
@@ -54,3 +57,8 @@ class RecordOptions:
                 raise ValueError(f"{field} must be above 0, got {getattr(self, field)!r}")
         if self.pcm_sampling_rate is not None and self.pcm_sampling_rate < 1:
             raise ValueError(f"pcm_sampling_rate must be at least 1 Hz, got {self.pcm_sampling_rate!r}")
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """Of the stored features, little-endian."""
+        return np.dtype(ml_dtypes.bfloat16) if self.dtype == "bfloat16" else np.dtype(self.dtype).newbyteorder("<")

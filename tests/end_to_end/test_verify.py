@@ -1,0 +1,277 @@
+"""melbeam verify finds planted faults, each, and nothing where there is none."""
+
+import contextlib
+import io
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from melbeam.pipelines import extract, verify
+from melbeam.pipelines.tfrecords import Record, TFRecordWriter, read_tfrecord_file
+from melbeam.transforms.examples import Example, to_example
+
+RATE = 16000
+
+
+def wav(seed, seconds=0.3):
+    file = io.BytesIO()
+    noise = 0.1 * np.random.default_rng(seed).standard_normal(round(RATE * seconds))
+    soundfile.write(file, noise, RATE, format="WAV", subtype="PCM_16")
+    return file.getvalue()
+
+
+def write(path, records):
+    with open(path, "wb") as file:
+        writer = TFRecordWriter(file)
+        for record in records:
+            writer.write(record)
+
+
+def run(*arguments):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        status = verify.main([str(argument) for argument in arguments])
+    return status, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two splits: train in two shards, with rejects; test, chunked."""
+    folder = tmp_path_factory.mktemp("verify")
+    for shard in range(2):
+        clips = [to_example({"audio": wav(10 * shard + i), "id": f"clip-{shard}-{i}"}) for i in range(4)]
+        write(folder / f"train-{shard}", [*clips, b"\xff\xff", to_example({"id": "no audio"})])
+    write(folder / "test-0", [to_example({"audio": wav(50, 31.0), "id": "long"}), to_example({"audio": wav(51)})])
+    jobs = [("train", "--max_reject_fraction=1"), ("test", "--on_long=chunk")]
+    for split, option in jobs:
+        arguments = [f"--input={folder}/{split}-*", f"--output={folder}/features", f"--split={split}", option]
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert extract.main(arguments) == 0
+    return folder / "features"
+
+
+@pytest.fixture
+def folder(made, tmp_path):
+    """A copy to plant faults in; the sources stay where the plan says."""
+    return shutil.copytree(made, tmp_path / "features")
+
+
+def edit(path, change):
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def edit_record(path, index, change):
+    """Rewrites one record, with right checksums, and makes the shard's report fit the new file."""
+    records = [item.data for item in read_tfrecord_file(str(path)) if isinstance(item, Record)]
+    example = Example.FromString(records[index])
+    change(example.features.feature)
+    records[index] = example.SerializeToString(deterministic=True)
+    write_with_report(path, records)
+
+
+def write_with_report(path, records):
+    with open(path, "wb") as file:
+        writer = TFRecordWriter(file)
+        for record in records:
+            writer.write(record)
+        mark = {"num_records": writer.num_records, "size": writer.num_bytes, "crc32c": writer.crc32c}
+    split, number = path.name.split("-")[:2]
+    edit(path.parent / f"_melbeam/{split}/reports/{number}.json", lambda report: report.update(features=mark))
+
+
+def test_a_whole_folder_has_no_faults(folder):
+    status, said = run(folder)
+    assert (status, said.splitlines()[-1]) == (0, "no faults, 0 warnings")
+    assert "split train: 12 records read = 8 converted + 4 rejected; 8 features in 2 shards" in said
+    assert "split test: 2 records read = 2 converted + 0 rejected; 3 features in 1 shards" in said
+
+
+def swap_shards(folder):
+    a, b = (folder / f"train-0000{i}-of-00002.tfrecord" for i in (0, 1))
+    content = a.read_bytes()
+    a.write_bytes(b.read_bytes())
+    b.write_bytes(content)
+
+
+def flip(path, offset):
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def set_bytes(name, value):
+    return lambda features: features[name].bytes_list.value.__setitem__(0, value)
+
+
+def set_int(name, value):
+    return lambda features: features[name].int64_list.value.__setitem__(0, value)
+
+
+def drop_row(features):
+    value = features["input_features"].bytes_list.value
+    value[0] = value[0][: -128 * 4]
+
+
+def not_finite(features):
+    value = features["input_features"].bytes_list.value
+    value[0] = np.float32(np.nan).tobytes() + value[0][4:]
+
+
+def drop_record(folder):
+    path = folder / "train-00000-of-00002.tfrecord"
+    records = [item.data for item in read_tfrecord_file(str(path))]
+    write_with_report(path, records[1:])
+
+
+def repeat_record(folder):
+    path = folder / "train-00000-of-00002.tfrecord"
+    records = [item.data for item in read_tfrecord_file(str(path))]
+    write_with_report(path, [*records, records[0]])
+
+
+SHARD = "train-00000-of-00002.tfrecord"
+REPORT = "_melbeam/train/reports/00000.json"
+FAULTS = {
+    "swapped shards": (swap_shards, "is not the file that its report describes"),
+    "a truncated shard": (lambda f: cut(f / SHARD), "is not the file that its report describes"),
+    "a flipped byte": (lambda f: flip(f / SHARD, 300), "is not the file that its report describes"),
+    "a missing shard": (lambda f: (f / SHARD).unlink(), f"{SHARD}: it is missing"),
+    "a shard too many": (
+        lambda f: shutil.copy(f / SHARD, f / "train-00002-of-00003.tfrecord"),
+        "no shard of this split's plan",
+    ),
+    "a missing reject file": (
+        lambda f: (f / "_melbeam/train/rejects/00000.tfrecord").unlink(),
+        "rejects/00000.tfrecord: it is missing",
+    ),
+    "a reject file too many": (
+        lambda f: shutil.copy(
+            f / "_melbeam/train/rejects/00000.tfrecord", f / "_melbeam/train/rejects/00009.tfrecord"
+        ),
+        "rejects of no shard of the plan",
+    ),
+    "a missing report": (lambda f: (f / REPORT).unlink(), "no report of shard 0 of 2"),
+    "a report of another job": (
+        lambda f: edit(f / REPORT, lambda r: r.update(job_hash="0" * 64)),
+        "it is not the report of shard 0 of 2",
+    ),
+    "an edited count in a report": (
+        lambda f: edit(f / REPORT, lambda r: r.update(records_read=7)),
+        "7 records read are not 4 converted + 2 rejected",
+    ),
+    "an edited count in dataset_info.json": (
+        lambda f: edit(f / "dataset_info.json", lambda d: d["splits"][1].update(shardLengths=["4", "5"])),
+        "splits[1].shardLengths[1] is 5, the reports come to 4",
+    ),
+    "an edited mean in statistics.json": (
+        lambda f: edit(f / "statistics.json", lambda d: d["splits"]["train"]["per_bin_mean"].__setitem__(5, 0.0)),
+        "splits.train.per_bin_mean[5] is 0.0",
+    ),
+    "an edited features.json": (
+        lambda f: edit(f / "features.json", lambda d: d["featuresDict"]["features"].pop("num_samples")),
+        "featuresDict.features.num_samples is None",
+    ),
+    "an edited front_end.json": (
+        lambda f: edit(f / "front_end.json", lambda d: d["front_end"].update(mel_floor=0.5)),
+        "front_end.mel_floor is 0.5, the reports come to 0.001",
+    ),
+    "a missing dataset_info.json": (lambda f: (f / "dataset_info.json").unlink(), "dataset_info.json: it cannot"),
+    "an edited summary": (
+        lambda f: edit(f / "_melbeam/train/summary.json", lambda d: d.update(num_samples=1)),
+        "summary.json: it is not the sum of the reports",
+    ),
+    "an edited job.json": (
+        lambda f: edit(f / "_melbeam/train/job.json", lambda d: d["identity"].update(dtype="float16")),
+        "its hash is not that of what it says",
+    ),
+    "features of another front end": (
+        lambda f: edit_record(f / SHARD, 1, set_bytes("front_end", b"0" * 16)),
+        "record 1: id 'clip-0-1' has front_end 0000000000000000",
+    ),
+    "a wrong shape": (lambda f: edit_record(f / SHARD, 1, drop_row), "has input_features of 28 rows"),
+    "a wrong number of frames": (
+        lambda f: edit_record(f / SHARD, 1, set_int("num_frames", 3)),
+        "has num_frames 3",
+    ),
+    "a value that is not finite": (lambda f: edit_record(f / SHARD, 1, not_finite), "values that are not finite"),
+    "a changed value": (
+        lambda f: edit_record(f / SHARD, 1, set_bytes("input_features", bytes(29 * 128 * 4))),
+        "the sums of the features are not those of the report",
+    ),
+    "a duplicate id": (
+        lambda f: edit_record(f / SHARD, 1, set_bytes("id", b"clip-1-2")),
+        "id 'clip-1-2' is given more than once",
+    ),
+    "a record that is neither feature nor reject": (drop_record, "are neither features nor rejects: 0"),
+    "a record that is there twice": (repeat_record, "is here again, as a feature; before as a feature"),
+    "no feature record": (
+        lambda f: edit_record(f / SHARD, 1, lambda features: features.pop("num_samples")),
+        "record 1: it is no feature record",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_it_finds(folder, name):
+    plant, named = FAULTS[name]
+    plant(folder)
+    status, said = run(folder)
+    assert status == 1, said
+    assert any(line.startswith("FAULT: ") and named in line for line in said.splitlines()), said
+
+
+def test_the_same_audio_twice_is_a_warning(tmp_path):
+    write(tmp_path / "in", [to_example({"audio": wav(1)}), to_example({"audio": wav(1)})])
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert extract.main([f"--input={tmp_path}/in", f"--output={tmp_path}/features"]) == 0
+    status, said = run(tmp_path / "features")
+    assert (status, said.splitlines()[-1]) == (0, "no faults, 1 warnings")
+    assert "warning: train: the same audio, " in said
+
+
+def test_what_an_attempt_left_is_a_warning(folder):
+    left = folder / "_melbeam/train/tmp/00000-abc.features"
+    left.parent.mkdir(exist_ok=True)
+    left.write_bytes(b"")
+    assert "warning: " in run(folder)[1]
+    assert run(folder)[0] == 0
+
+
+def test_wrong_calls(folder, tmp_path):
+    assert run(tmp_path / "nowhere")[0] == 2
+    assert run(folder, "--sample=0")[0] == 2
+
+
+@pytest.mark.parametrize("package", ["transformers", "keras-hub"])
+def test_against_a_reference(folder, package):
+    pytest.importorskip(package.replace("-", "_"), reason=f"{package} is there in `make parity` only")
+    status, said = run(folder, f"--against={package}", "--sample=5")
+    assert status == 0, said
+    assert f"train: 5 records against {package}: at most" in said
+
+    def roll(features):
+        value = features["input_features"].bytes_list.value
+        value[0] = np.roll(np.frombuffer(value[0], "<f4").reshape(-1, 128), 1, axis=0).tobytes()
+
+    edit_record(folder / SHARD, 1, roll)  # the frames in another order: every sum is as it was
+    assert run(folder)[0] == 0
+    status, said = run(folder, f"--against={package}")
+    assert (status, "id 'clip-0-1' is " in said, "these are not its features" in said) == (1, True, True), said
+
+
+def test_a_reference_that_is_not_there_is_named(folder):
+    import importlib.util
+
+    if importlib.util.find_spec("transformers"):
+        pytest.skip("it is there")
+    status, said = run(folder, "--against=transformers")
+    assert (status, "pip install transformers" in said) == (2, True)
