@@ -13,6 +13,8 @@ _JOBS = {
     "ingest": "audio files to audio TFRecords",
     "extract": "audio TFRecords to feature TFRecords",
     "verify": "checks a folder of features, every byte of it",
+    "retry-rejects": "a split's rejects through extract again",
+    "clean": "removes what attempts left that did not end",
     "presets": "the models whose front end is known by name",
 }
 
@@ -22,11 +24,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     _quiet_imports()
     if argv and argv[0] in _JOBS:
-        return import_module(f"melbeam.pipelines.{argv[0]}").main(argv[1:])
+        return import_module(f"melbeam.pipelines.{argv[0].replace('-', '_')}").main(argv[1:])
     asked = not argv or argv[0] in ("-h", "--help", "help")
     if not asked:
         print(f"melbeam: no job {argv[0]!r}", file=sys.stderr)
-    jobs = "\n".join(f"  melbeam {name:9}{text}" for name, text in _JOBS.items())
+    jobs = "\n".join(f"  melbeam {name:15}{text}" for name, text in _JOBS.items())
     print(f"usage: melbeam JOB [options]\n\n{jobs}\n\nmelbeam JOB --help tells its options.", file=sys.stderr)
     return 0 if asked and argv else 2
 

@@ -137,7 +137,7 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
         for mark, kind, final in pairs:
             temporary = folder.temporary(report.index, attempt.name, kind)
             if files.exists(temporary):
-                ensure_folder(final)
+                files.ensure_folder(final)
                 FileSystems.rename([temporary], [final])
             elif not mark.confirms(final):
                 raise RuntimeError(
@@ -148,17 +148,6 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
         files.write_json(folder.report(report.index), report.to_dict())
     files.delete(folder.temporaries(report.index))
     return report
-
-
-def ensure_folder(path: str) -> None:
-    """Makes the folder that the file lies in, where the file system has folders."""
-    parent = path.rsplit("/", 1)[0]
-    if files.is_local(path) and not FileSystems.exists(parent):
-        try:
-            FileSystems.mkdirs(parent)
-        except OSError:
-            if not FileSystems.exists(parent):  # else another worker was quicker
-                raise
 
 
 def _load(path: str, job_hash: str) -> ShardReport | None:

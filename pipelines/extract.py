@@ -23,6 +23,7 @@ from melbeam.pipelines import files, options
 from melbeam.pipelines.commit import Attempt, ShardReport, commit, committed, finished_attempt
 from melbeam.pipelines.dataset_metadata import SplitSummary, write_metadata
 from melbeam.pipelines.job import FolderRefused, Job, claim_folder
+from melbeam.pipelines.lock import Locked, SplitLock
 from melbeam.pipelines.plan import Shard, SplitFolder, limit_records, plan_shards, read_plan, write_plan
 from melbeam.pipelines.progress import ProgressBar
 from melbeam.pipelines.shard_extractor import ShardExtractor
@@ -232,22 +233,22 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         for shard in shards:
             print(f"{shard.path} ({shard.size} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
         return options.EXIT_OK
-    try:
-        claim_folder(job, overwrite=arguments.overwrite)
-    except FolderRefused as error:
-        raise options.UsageError(str(error)) from error
-    write_plan(folder.plan, shards)
-
     start = time.monotonic()
     watched = local and files.is_local(folder.output)
-    with ProgressBar(folder, shards, front_end.sampling_rate) if watched else nullcontext():
-        pipeline = beam.Pipeline(options=beam_options)
-        pipeline | ExtractDataset(job)
-        result = pipeline.run()
-        if not local and beam_options.get_all_options().get("no_wait_until_finish"):
-            print("melbeam: the job was accepted", file=sys.stderr)
-            return options.EXIT_OK
-        result.wait_until_finish()
+    try:
+        with SplitLock(folder):
+            claim_folder(job, overwrite=arguments.overwrite)
+            write_plan(folder.plan, shards)
+            with ProgressBar(folder, shards, front_end.sampling_rate) if watched else nullcontext():
+                pipeline = beam.Pipeline(options=beam_options)
+                pipeline | ExtractDataset(job)
+                result = pipeline.run()
+                if not local and beam_options.get_all_options().get("no_wait_until_finish"):
+                    print("melbeam: the job was accepted", file=sys.stderr)
+                    return options.EXIT_OK
+                result.wait_until_finish()
+    except (FolderRefused, Locked) as error:
+        raise options.UsageError(str(error)) from error
     summary = SplitSummary.from_dict(files.read_json(folder.summary))
     print(in_words(folder, summary, front_end, time.monotonic() - start))
     if summary.reject_fraction > arguments.max_reject_fraction:

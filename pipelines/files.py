@@ -59,3 +59,14 @@ def delete(paths: list[str]) -> None:
     present = [path for path in paths if exists(path)]
     if present:
         FileSystems.delete(present)
+
+
+def ensure_folder(path: str) -> None:
+    """Makes the folder that the file lies in, where the file system has folders."""
+    parent = path.rsplit("/", 1)[0]
+    if is_local(path) and not FileSystems.exists(parent):
+        try:
+            FileSystems.mkdirs(parent)
+        except OSError:
+            if not FileSystems.exists(parent):  # else another worker was quicker
+                raise

@@ -12,7 +12,6 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines import files, options
-from melbeam.pipelines.commit import ensure_folder
 from melbeam.pipelines.plan import Shard, plan_shards, read_plan, write_plan
 from melbeam.pipelines.tfrecords import TFRecordWriter
 from melbeam.transforms.examples import to_example
@@ -34,7 +33,7 @@ class WriteAudioShard(beam.DoFn):
         name = f"{self._split}-{element:05d}-of-{self._num_shards:05d}.tfrecord"
         # What a failed run leaves must not match the glob of a later extract.
         final, temporary = f"{self._output}/{name}", f"{self._output}/.{name}.tmp"
-        ensure_folder(temporary)
+        files.ensure_folder(temporary)
         with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
             writer = TFRecordWriter(file)
             for clip in read_plan(self._plan):
@@ -82,7 +81,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     files.delete(present)
     num_shards = min(arguments.num_shards, len(clips))
     plan = f"{output}/{arguments.split}.ingest-plan.jsonl"
-    ensure_folder(plan)
+    files.ensure_folder(plan)
     write_plan(plan, clips)
     with beam.Pipeline(options=beam_options) as pipeline:
         _ = (

@@ -14,7 +14,7 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines import files
-from melbeam.pipelines.commit import NAMED_IDS, Attempt, FileMark, ShardReport, ensure_folder
+from melbeam.pipelines.commit import NAMED_IDS, Attempt, FileMark, ShardReport
 from melbeam.pipelines.isolation import IsolatedConverter
 from melbeam.pipelines.plan import Shard, SplitFolder
 from melbeam.pipelines.tfrecords import Damage, TFRecordWriter, read_tfrecord_file
@@ -78,7 +78,7 @@ class ShardExtractor:
             kind: self._folder.temporary(shard.index, attempt, kind)
             for kind in ("features", "rejects", "report", "progress")
         }
-        ensure_folder(path["features"])
+        files.ensure_folder(path["features"])
         converter = self._guarded_converter(shard)
         progress = _Progress(path["progress"])
         progress.start()

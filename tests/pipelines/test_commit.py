@@ -14,7 +14,6 @@ from melbeam.pipelines.commit import (
     ShardReport,
     commit,
     committed,
-    ensure_folder,
     finished_attempt,
 )
 from melbeam.pipelines.plan import Shard, SplitFolder
@@ -30,7 +29,7 @@ class CutOff(BaseException):
 
 
 def write(path, records):
-    ensure_folder(path)
+    files.ensure_folder(path)
     with open(path, "wb") as file:
         writer = TFRecordWriter(file)
         for record in records:
@@ -88,7 +87,7 @@ def test_a_mark_confirms_these_bytes_only(tmp_path):
 
 
 def test_commit(folder, attempt):
-    ensure_folder(folder.report(3))
+    files.ensure_folder(folder.report(3))
     report = commit(folder, attempt)
     assert report == attempt.report
     assert report.features.confirms(finals(folder)[0])

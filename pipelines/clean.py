@@ -1,0 +1,56 @@
+"""melbeam clean: removes what attempts left that did not end, from the splits on which no job is at work."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from melbeam.pipelines import files, options
+from melbeam.pipelines.lock import is_alive, read_lock
+from melbeam.pipelines.plan import SplitFolder
+
+DESCRIPTION = "Removes the temporary files of dead attempts; features, rejects and reports stay."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of clean."""
+    parser.add_argument("folder", help="what melbeam extract --output wrote")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Removes them and says what; gives the exit status.
+
+    Raises:
+        UsageError: the folder has no split.
+    """
+    output = arguments.folder.rstrip("/")
+    jobs = [path for path, _ in files.match(f"{output}/_melbeam/*/job.json")]
+    if not jobs:
+        raise options.UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
+    for path in jobs:
+        folder = SplitFolder(output, path.split("/")[-2])
+        lock = f"{folder.bookkeeping}/lock.json"
+        holder = read_lock(lock)
+        if holder and is_alive(holder):
+            print(
+                f"split {folder.split}: left alone, process {holder['pid']} on {holder['host']} is at work on it"
+            )
+            continue
+        found = files.match(f"{folder.bookkeeping}/tmp/*")
+        files.delete([name for name, _ in found] + ([lock] if holder else []))
+        size = sum(size for _, size in found)
+        print(f"split {folder.split}: {len(found)} temporary files removed, {size / 2**20:.1f} MiB")
+    return options.EXIT_OK
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command; gives the exit status."""
+    parser = argparse.ArgumentParser(prog="melbeam clean", description=DESCRIPTION)
+    add_arguments(parser)
+    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    return options.exit_status(lambda: run(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,164 @@
+"""Around a folder: one job at a time, retry-rejects, clean."""
+
+import contextlib
+import io
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import soundfile
+
+from melbeam.pipelines import clean, extract, lock, retry_rejects, verify
+from melbeam.pipelines.lock import Locked, SplitLock
+from melbeam.pipelines.plan import SplitFolder
+from melbeam.pipelines.tfrecords import TFRecordWriter
+from melbeam.transforms import read_features
+from melbeam.transforms.examples import to_example
+
+RATE = 16000
+
+
+def clip(name, seconds):
+    file = io.BytesIO()
+    noise = 0.1 * np.random.default_rng(0).standard_normal(round(RATE * seconds))
+    soundfile.write(file, noise, RATE, format="WAV", subtype="PCM_16")
+    return to_example({"audio": file.getvalue(), "id": name})
+
+
+def run(job, *arguments):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            status = job.main([str(argument) for argument in arguments])
+        except SystemExit as left:
+            status = left.code
+    return status, said.getvalue()
+
+
+@pytest.fixture
+def source(tmp_path):
+    with open(tmp_path / "in", "wb") as file:
+        writer = TFRecordWriter(file)
+        for record in (clip("short", 1), clip("long", 31), b"\xff\xff", clip("other", 2)):
+            writer.write(record)
+    return tmp_path / "in"
+
+
+@pytest.fixture
+def folder(source, tmp_path):
+    output = tmp_path / "features"
+    status = run(extract, f"--input={source}", f"--output={output}", "--dtype=float16", "--max_reject_fraction=1")
+    assert status[0] == 0, status
+    return output
+
+
+def tree(folder, pattern):
+    return {path.name: path.read_bytes() for path in folder.rglob(pattern) if path.is_file()}
+
+
+class TestRetryRejects:
+    def test_what_passes_now_is_a_split_of_its_own(self, folder):
+        before = tree(folder, "train-*")
+        status, said = run(retry_rejects, folder, "--on_long=chunk", "--max_reject_fraction=1")
+        assert status == 0, said
+        assert "split train_retried: 2 records read = 1 converted + 1 rejected" in said
+        assert before.items() <= tree(folder, "train*").items()
+        ids = [element["id"].numpy().decode() for element in read_features(folder, "train_retried")]
+        assert ids == ["long#0", "long#1"]
+        assert run(verify, folder)[0] == 0
+
+    def test_it_keeps_the_options_of_the_split(self, folder):
+        assert run(retry_rejects, folder, "--on_long=truncate", "--max_reject_fraction=1")[0] == 0
+        identity = json.loads((folder / "_melbeam/train_retried/job.json").read_text())["identity"]
+        assert (identity["dtype"], identity["on_long"]) == ("float16", "truncate")
+
+    def test_too_many_rejects_still_show(self, folder):
+        status, said = run(retry_rejects, folder)
+        assert (status, "100.00% of the records are rejects" in said) == (3, True)
+
+    def test_what_it_refuses(self, folder, tmp_path):
+        assert run(retry_rejects, tmp_path / "nowhere")[0] == 2
+        status, said = run(retry_rejects, folder, "--split=test")
+        assert (status, "no finished split 'test'" in said) == (2, True)
+        assert run(retry_rejects)[0] == 2
+
+
+class TestClean:
+    def test_it_removes_what_attempts_left(self, folder):
+        before = tree(folder, "*")
+        left = folder / "_melbeam/train/tmp"
+        left.mkdir(exist_ok=True)
+        (left / "00000-abc.features").write_bytes(bytes(1 << 20))
+        (left / "00000-abc.progress").write_bytes(b"1")
+        status, said = run(clean, folder)
+        assert (status, said) == (0, "split train: 2 temporary files removed, 1.0 MiB\n")
+        assert tree(folder, "*") == before
+
+    def test_it_leaves_a_running_job_alone(self, folder):
+        left = folder / "_melbeam/train/tmp/00000-abc.features"
+        left.parent.mkdir(exist_ok=True)
+        left.write_bytes(b"x")
+        with SplitLock(SplitFolder(str(folder), "train")):
+            assert "left alone, process" in run(clean, folder)[1]
+        assert left.exists()
+
+    def test_a_folder_of_something_else(self, tmp_path):
+        assert run(clean, tmp_path)[0] == 2
+
+
+class TestLock:
+    def test_two_jobs_on_one_split(self, source, tmp_path):
+        """The second is refused while the first, a process of its own, is at work; and nothing is overwritten."""
+        output = tmp_path / "features"
+        script = (
+            "import sys, time; from melbeam.pipelines.lock import SplitLock; "
+            "from melbeam.pipelines.plan import SplitFolder\n"
+            "with SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); time.sleep(60)"
+        )
+        holder = subprocess.Popen([sys.executable, "-c", script, str(output)], stdout=subprocess.PIPE, text=True)
+        try:
+            assert holder.stdout.readline() == "held\n"
+            status, said = run(extract, f"--input={source}", f"--output={output}", "--overwrite")
+            assert (status, f"process {holder.pid} on {socket.gethostname()}" in said) == (2, True), said
+            assert not list(output.glob("train-*"))
+            other = run(extract, f"--input={source}", f"--output={output}", "--split=test", "--limit=1")
+            assert other[0] == 0, other  # another split may go on
+        finally:
+            holder.kill()
+            holder.wait()
+        # Killed: its lock is there, and is taken over at once.
+        assert (output / "_melbeam/train/lock.json").exists()
+        status = run(extract, f"--input={source}", f"--output={output}", "--max_reject_fraction=1")
+        assert status[0] == 0, status
+        assert not (output / "_melbeam/train/lock.json").exists()
+
+    @pytest.mark.parametrize(("age", "alive"), [(0, True), (lock.STALE_SECONDS + 1, False)])
+    def test_a_job_on_another_machine_lives_by_its_beat(self, tmp_path, age, alive):
+        folder = SplitFolder(str(tmp_path), "train")
+        path = tmp_path / "_melbeam/train/lock.json"
+        path.parent.mkdir(parents=True)
+        content = {"token": "x", "host": "elsewhere", "pid": 1, "started": 0.0, "beat": time.time() - age}
+        path.write_text(json.dumps(content))
+        if alive:
+            with pytest.raises(Locked, match="process 1 on elsewhere"), SplitLock(folder):
+                pass
+            assert path.exists()
+        else:
+            with SplitLock(folder):
+                assert json.loads(path.read_text())["pid"] == os.getpid()
+            assert not path.exists()
+
+    def test_it_beats(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
+        path = tmp_path / "_melbeam/train/lock.json"
+        with SplitLock(SplitFolder(str(tmp_path), "train")):
+            first = json.loads(path.read_text())["beat"]
+            deadline = time.monotonic() + 10
+            while json.loads(path.read_text())["beat"] == first:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
