@@ -144,6 +144,23 @@ def test_frames_and_tokens_follow_the_published_rules():
     assert [checkpoint.num_frames(n) for n in (160, 161, 16000, 480000, 490000)] == [0, 1, 99, 2999, 2999]
 
 
+@pytest.mark.parametrize(
+    ("name", "frames", "tokens"),
+    [
+        ("gemma3n", {0: 0, 512: 0, 513: 1, 16000: 97, 16001: 98, 480000: 2997, 490000: 2997}, 188),
+        ("whisper", {0: 0, 1: 1, 160: 1, 161: 2, 16000: 100, 480000: 3000, 490000: 3000}, None),
+        ("whisper_large_v3", {0: 0, 160: 1, 161: 2, 480001: 3000}, None),
+    ],
+)
+def test_frames_and_tokens_of_the_other_models(name, frames, tokens):
+    """As transformers' masks have them (`make parity` compares every step)."""
+    front_end = FrontEnd.load(name)
+    assert {n: front_end.num_frames(n) for n in frames} == frames
+    assert {front_end.num_audio_tokens(n) for n in frames} == {tokens}
+    found = AudioConverter(name).mask(list(frames), 3000).numpy().sum(axis=1)
+    assert found.tolist() == list(frames.values())
+
+
 def test_the_published_example():
     second = np.random.default_rng(0).standard_normal(16000).astype("float32")
     assert Gemma4AudioConverter()(second).shape == (3000, 128)
