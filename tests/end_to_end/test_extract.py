@@ -214,8 +214,9 @@ class TestFinished:
         assert sorted(described) == sorted(parsed(folder, "train-*")[0])
         assert described["input_features"]["tensor"]["shape"]["dimensions"] == ["-1", "128"]
 
+    @pytest.mark.slow
     def test_tfds_reads_the_folder(self, finished):
-        tfds = pytest.importorskip("tensorflow_datasets")
+        tfds = pytest.importorskip("tensorflow_datasets", reason="`make check` installs it")
         builder = tfds.builder_from_directory(str(finished[1]))
         assert builder.info.splits["train"].num_examples == 3
         records = list(tfds.as_numpy(builder.as_dataset(split="train")))
