@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
 import logging
 import os
 import sys
@@ -11,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import yaml
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.worker import sdk_worker
 
 EXIT_OK, EXIT_FAILED, EXIT_REFUSED, EXIT_REJECTS = 0, 1, 2, 3
@@ -154,15 +155,12 @@ def pipeline_options(beam_arguments: list[str]) -> tuple[PipelineOptions, str, b
     Without --runner it is Beam's local one, with a thread a core, which measured best here.
 
     Raises:
-        UsageError: a runner that is refused.
+        UsageError: a runner that is refused, or that there is none of.
     """
     options = PipelineOptions(beam_arguments)
     values = options.get_all_options()
-    runner = str(values["runner"] or LOCAL_RUNNER)
+    runner = _find_runner(str(values["runner"] or LOCAL_RUNNER))
     short = runner.rsplit(".", 1)[-1]
-    for refused, reason in _REFUSED_RUNNERS.items():
-        if short.lower() in (refused.lower(), refused.lower().removesuffix("runner")):
-            raise UsageError(f"--runner={runner} is refused: {reason}. Use the local default, Flink or Dataflow")
     local = short in (LOCAL_RUNNER, "DirectRunner", "BundleBasedDirectRunner")
     if local:
         # Beam prints a failed bundle's traceback and logs it twice; `exit_status` says what it comes to.
@@ -179,6 +177,33 @@ def pipeline_options(beam_arguments: list[str]) -> tuple[PipelineOptions, str, b
             extra.append(f"--direct_num_workers={cores}")
         options = PipelineOptions([*beam_arguments, *extra])
     return options, runner, local
+
+
+def _find_runner(given: str) -> str:
+    """The runner's name in Beam's spelling; Beam also takes it in any case, and without its "Runner".
+
+    Raises:
+        UsageError: the runner is refused, or there is none of that name.
+    """
+    module, _, name = given.rpartition(".")
+    stem = name.lower().removesuffix("runner")
+    for refused, reason in _REFUSED_RUNNERS.items():
+        if stem == refused.lower().removesuffix("runner"):
+            raise UsageError(f"--runner={given} is refused: {reason}. Use the local default, Flink or Dataflow")
+    if module:
+        try:
+            found = hasattr(importlib.import_module(module), name)
+        except ImportError as error:
+            raise UsageError(f"--runner={given} cannot be loaded: {error}") from error
+        if not found:
+            raise UsageError(f"--runner={given}: {module} has no {name}")
+        return given
+    names = {known.lower().removesuffix("runner"): known for known in StandardOptions.KNOWN_RUNNER_NAMES}
+    if stem in names:
+        return names[stem]
+    near = difflib.get_close_matches(stem, names, n=1)
+    hint = f"did you mean {names[near[0]]}?" if near else f"Beam has {', '.join(names.values())}"
+    raise UsageError(f"unknown --runner={given}: {hint}")
 
 
 def _spare_localhost_the_proxy() -> None:

@@ -125,7 +125,34 @@ class TestRunner:
     def test_a_named_runner(self, runner, local):
         assert options.pipeline_options([f"--runner={runner}"])[1:] == (runner, local)
 
-    @pytest.mark.parametrize("name", ["DaskRunner", "apache_beam.runners.dask.dask_runner.DaskRunner"])
+    @pytest.mark.parametrize("name", ["flinkrunner", "Flink", "FLINK", "FlinkRunner"])
+    def test_a_name_as_beam_takes_it(self, name):
+        assert options.pipeline_options([f"--runner={name}"])[1] == "FlinkRunner"
+
+    def test_a_local_runner_is_local_however_it_is_spelt(self):
+        assert options.pipeline_options(["--runner=fnapi"])[1:] == ("FnApiRunner", True)
+
+    @pytest.mark.parametrize(
+        ("name", "message"),
+        [
+            ("FlinkRuner", "unknown --runner=FlinkRuner: did you mean FlinkRunner"),
+            ("flnik", "did you mean FlinkRunner"),
+            ("DataFlowRuner", "did you mean DataflowRunner"),
+            ("Prsim", "did you mean PrismRunner"),
+            ("Zzz", "unknown --runner=Zzz: Beam has DataflowRunner, .*PrismRunner"),
+            ("no.such.module.Runner", "cannot be loaded: No module named 'no'"),
+            ("apache_beam.runners.FlinkRunr", "apache_beam.runners has no FlinkRunr"),
+        ],
+    )
+    def test_an_unknown_runner_is_refused_with_the_nearest(self, name, message):
+        with pytest.raises(UsageError, match=message):
+            options.pipeline_options([f"--runner={name}"])
+
+    def test_a_runner_by_its_path(self):
+        path = "apache_beam.runners.portability.flink_runner.FlinkRunner"
+        assert options.pipeline_options([f"--runner={path}"])[1:] == (path, False)
+
+    @pytest.mark.parametrize("name", ["DaskRunner", "dask", "apache_beam.runners.dask.dask_runner.DaskRunner"])
     def test_dask_is_refused(self, name):
         with pytest.raises(UsageError, match="loses data without an error"):
             options.pipeline_options([f"--runner={name}"])
