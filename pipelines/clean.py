@@ -37,7 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
                 f"split {folder.split}: left alone, process {holder['pid']} on {holder['host']} is at work on it"
             )
             continue
-        found = files.match(f"{folder.bookkeeping}/tmp/*")
+        patterns = ("tmp/*", "*.tmp", "reports/*.tmp")  # the last two as of a process killed while it wrote them
+        found = [file for pattern in patterns for file in files.match(f"{folder.bookkeeping}/{pattern}")]
         files.delete([name for name, _ in found] + ([lock] if holder else []))
         size = sum(size for _, size in found)
         print(f"split {folder.split}: {len(found)} temporary files removed, {size / 2**20:.1f} MiB")

@@ -106,14 +106,18 @@ class SplitSummary:
 def write_metadata(
     folder: SplitFolder, summary: SplitSummary, front_end: FrontEnd, options: RecordOptions
 ) -> None:
-    """Writes the split's summary, and the folder's metadata anew from the summaries of all its splits."""
+    """Writes the split's summary, and the folder's metadata anew from the summaries of all its splits.
+
+    All shards are done by now: what starts that were killed were writing is removed.
+    """
     files.write_json(folder.summary, summary.to_dict())
     summaries = {
         path.split("/")[-2]: SplitSummary.from_dict(files.read_json(path))
         for path, _ in files.match(f"{folder.output}/_melbeam/*/summary.json")
     }
     for name, content in metadata(summaries, front_end, options).items():
-        files.write_json(f"{folder.output}/{name}", content)
+        files.write_json(f"{folder.output}/{name}", content, half_written_in=folder.bookkeeping)
+    files.delete(folder.half_written())
 
 
 def metadata(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
@@ -21,16 +22,30 @@ def read_bytes(path: str) -> bytes:
         return file.read()
 
 
-def write_bytes(path: str, data: bytes) -> None:
+def write_bytes(path: str, data: bytes, *, half_written_in: str | None = None) -> None:
     """Writes the whole file or none of it.
 
-    A local file is written under another name and renamed; an object store shows a file only when it is whole.
+    A local file is written under another name, ending in .tmp, and renamed; an object store shows a file only
+    when it is whole.
+
+    Args:
+        path: of the file.
+        data: all of it.
+        half_written_in: the folder, of the same file system, of the other name; else the file's own.
     """
-    target = f"{path}.{uuid.uuid4().hex[:8]}.tmp" if is_local(path) else path
-    with FileSystems.create(target, compression_type=CompressionTypes.UNCOMPRESSED) as file:
-        file.write(data)
-    if target != path:
-        FileSystems.rename([target], [path])
+    target = path
+    if is_local(path):
+        start = f"{half_written_in}/{path.rsplit('/', 1)[-1]}" if half_written_in else path
+        target = f"{start}.{uuid.uuid4().hex[:8]}.tmp"
+    try:
+        with FileSystems.create(target, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+            file.write(data)
+        if target != path:
+            FileSystems.rename([target], [path])
+    except OSError:
+        with suppress(OSError):  # what went wrong first is told
+            delete([target] if target != path else [])
+        raise
 
 
 def read_json(path: str) -> Any:
@@ -38,9 +53,10 @@ def read_json(path: str) -> Any:
     return json.loads(read_bytes(path))
 
 
-def write_json(path: str, value: Any) -> None:
-    """Writes JSON with sorted names, so that equal values are equal bytes."""
-    write_bytes(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode())
+def write_json(path: str, value: Any, *, half_written_in: str | None = None) -> None:
+    """`write_bytes` of JSON with sorted names, so that equal values are equal bytes."""
+    data = (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+    write_bytes(path, data, half_written_in=half_written_in)
 
 
 def match(pattern: str) -> list[tuple[str, int]]:

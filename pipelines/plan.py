@@ -124,3 +124,8 @@ class SplitFolder:
         """All temporary files, or those of one shard."""
         name = "*" if index is None else f"{index:05d}-*"
         return [path for path, _ in files.match(f"{self.bookkeeping}/tmp/{name}")]
+
+    def half_written(self) -> list[str]:
+        """Small files that a job which was killed was writing at that moment."""
+        patterns = (f"{self.bookkeeping}/*.tmp", f"{self.bookkeeping}/reports/*.tmp")
+        return [path for pattern in patterns for path, _ in files.match(pattern)]

@@ -45,6 +45,19 @@ class Audio:
     mixed_down: bool
 
 
+class _Bytes(io.BytesIO):
+    """A file that stays where it is when a lying header asks for a place before its beginning.
+
+    The error would not reach libsndfile, which looks at the place that it gets, but be printed for every record.
+    """
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
+
+
 class _ForwardFile(soundfile.SoundFile):
     """Read once, front to back: soundfile seeks after each block where it may, which a piped FLAC refuses."""
 
@@ -81,7 +94,7 @@ def decode_audio(
     _check_wav_is_whole(data)
     _check_ogg_is_whole(data)
     try:
-        with _ForwardFile(io.BytesIO(data)) as file:
+        with _ForwardFile(_Bytes(data)) as file:
             rate, channels, promised, kind = file.samplerate, file.channels, file.frames, file.format
             _check_rate(rate)
             if channels > MAX_CHANNELS:

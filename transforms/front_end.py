@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 
+from melbeam.transforms.plain_yaml import load_yaml
+
 # Raised whenever the mathematics behind the same numbers changes.
 ALGORITHM_VERSION = 1
 
@@ -290,10 +292,7 @@ class FrontEnd:
     @classmethod
     def from_yaml(cls, text: str) -> FrontEnd:
         """Inverse of `to_yaml`; JSON is YAML too."""
-        try:
-            fields = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ValueError(f"this is no YAML: {error}") from error
+        fields = load_yaml(text)
         if not isinstance(fields, dict):
             raise ValueError(f"a front end is a mapping of fields, got {type(fields).__name__}")
         return cls.from_dict(fields)
