@@ -13,6 +13,10 @@ settings.register_profile("explore", max_examples=300)
 settings.load_profile("same")
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fuzz_seconds", type=float, default=120, help="of tests/fuzz, in all; the default is 120")
+
+
 @pytest.fixture(scope="session")
 def oracle():
     """The module tests/oracle.py."""

@@ -71,7 +71,7 @@ for shard in shards:
 def clip(name, poison=None):
     noise = 0.1 * np.random.default_rng(len(name)).standard_normal(RATE // 2)
     file = io.BytesIO()
-    soundfile.write(file, noise, RATE, format="WAV", subtype="PCM_16")
+    soundfile.write(file, noise, RATE, format="WAV", subtype="FLOAT")
     data = file.getvalue()
     if poison:
         text = f"POISON: {poison} ".encode()
