@@ -11,9 +11,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import yaml
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.worker import sdk_worker
+
+from melbeam.transforms.plain_yaml import load_yaml
 
 EXIT_OK, EXIT_FAILED, EXIT_REFUSED, EXIT_REJECTS = 0, 1, 2, 3
 
@@ -82,8 +83,8 @@ def _read_config(argv: Sequence[str]) -> dict[str, Any]:
         return {}
     try:
         with open(path, encoding="utf-8") as file:
-            values = yaml.safe_load(file)
-    except (OSError, yaml.YAMLError) as error:
+            values = load_yaml(file.read())
+    except (OSError, ValueError) as error:
         raise UsageError(f"--config={path} cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise UsageError(f"--config={path} must be a mapping of option names to values")
