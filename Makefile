@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 help:
 	@echo "make demo    the whole chain on spoken clips, offline: audio to features to tf.data"
 	@echo "make test    the tests, in an environment of their own"
-	@echo "make check   ruff, mypy and the slow end-to-end tests"
+	@echo "make check   ruff, mypy, pip-audit and the slow tests, two minutes of fuzzing among them"
 	@echo "make parity  the distances from keras-hub and transformers, into docs/parity.md and the README"
 	@echo "make bench   the speed of the local default, on 12 hours of audio"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
@@ -44,6 +44,7 @@ check: .venv/.installed-check
 	@mkdir -p .venv/typed/melbeam
 	@for p in configs pipelines transforms; do ln -sfn ../../../$$p .venv/typed/melbeam/$$p; done
 	MYPYPATH=.venv/typed $(BIN)/mypy -p melbeam.transforms -p melbeam.pipelines
+	$(BIN)/python scripts/audit.py
 	$(BIN)/python -m pytest -m slow -q
 
 # The references want an environment of their own: they bring hundreds of packages.
