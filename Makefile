@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test check parity bench clean
+.PHONY: help demo test check parity bench test-prism clean
 .NOTPARALLEL:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make check   ruff, mypy, pip-audit and the slow tests, two minutes of fuzzing among them"
 	@echo "make parity  the distances from keras-hub and transformers, into docs/parity.md and the README"
 	@echo "make bench   the speed of the local default, on 12 hours of audio"
+	@echo "make test-prism  the same job on Prism, Beam's portable runner; needs Go"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
 
 $(BIN)/python:
@@ -56,6 +57,10 @@ parity: | $(BIN)/python
 
 bench: .venv/.installed-run
 	$(BIN)/python benchmarks/extract_speed.py
+
+# An engine is fetched or built once, into ~/.cache/melbeam.
+test-prism: .venv/.installed-run
+	$(BIN)/python -m pytest tests/engines -m prism -q
 
 clean:
 	rm -rf .venv .venv-parity melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
