@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test check parity bench test-prism clean
+.PHONY: help demo test check parity bench test-prism test-flink clean
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make parity  the distances from keras-hub and transformers, into docs/parity.md and the README"
 	@echo "make bench   the speed of the local default, on 12 hours of audio"
 	@echo "make test-prism  the same job on Prism, Beam's portable runner; needs Go"
+	@echo "make test-flink  the same job on Apache Flink; needs Java 17 and Maven"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
 
 $(BIN)/python:
@@ -61,6 +62,9 @@ bench: .venv/.installed-run
 # An engine is fetched or built once, into ~/.cache/melbeam.
 test-prism: .venv/.installed-run
 	$(BIN)/python -m pytest tests/engines -m prism -q
+
+test-flink: .venv/.installed-run
+	$(BIN)/python -m pytest tests/engines -m flink -q
 
 clean:
 	rm -rf .venv .venv-parity melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

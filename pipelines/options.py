@@ -21,6 +21,8 @@ EXIT_OK, EXIT_FAILED, EXIT_REFUSED, EXIT_REJECTS = 0, 1, 2, 3
 # FnApiRunner by name: "DirectRunner" would first try to download another runner.
 LOCAL_RUNNER = "FnApiRunner"
 _GRPC_PROXY_EXCEPTIONS = "no_grpc_proxy"  # gRPC reads it before no_proxy, and in lower case only
+# Beam's Python does not list these: it learns them from Flink's job server, once the job is handed to it.
+_JOB_SERVER_OPTIONS = ("number_of_execution_retries", "execution_retry_delay")
 _REFUSED_RUNNERS = {
     "DaskRunner": "it loses data without an error (tagged outputs and finish_bundle output)",
 }
@@ -96,7 +98,8 @@ def _beam_options() -> dict[str, bool]:
     parser = argparse.ArgumentParser(add_help=False)
     for option_class in _subclasses(PipelineOptions):
         option_class._add_argparse_args(_Tolerant(parser))
-    return {string[2:]: action.nargs != 0 for action in parser._actions for string in action.option_strings}
+    found = {string[2:]: action.nargs != 0 for action in parser._actions for string in action.option_strings}
+    return {**dict.fromkeys(_JOB_SERVER_OPTIONS, True), **found}
 
 
 class _Tolerant:

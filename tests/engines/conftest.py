@@ -183,6 +183,17 @@ def worker_pool(tmp_path):
         yield WorkerPool(f"localhost:{port}", process.pid)
 
 
+@pytest.fixture
+def on_a_pool(job_endpoint, worker_pool):
+    """Options of a job on the module's job server, with its workers in a pool."""
+    return [
+        "--runner=PortableRunner",
+        f"--job_endpoint={job_endpoint}",
+        "--environment_type=EXTERNAL",
+        f"--environment_config={worker_pool.endpoint}",
+    ]
+
+
 @pytest.fixture(scope="session")
 def cache():
     """Where fetched and built programs stay between runs."""

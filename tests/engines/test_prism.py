@@ -43,17 +43,6 @@ def test_prism_runner_writes_what_the_local_default_does(prism, source, expected
     assert files_of(job.output) == expected
 
 
-@pytest.fixture
-def on_a_pool(job_endpoint, worker_pool):
-    """Options of a job on a job server, with its workers in a pool."""
-    return [
-        "--runner=PortableRunner",
-        f"--job_endpoint={job_endpoint}",
-        "--environment_type=EXTERNAL",
-        f"--environment_config={worker_pool.endpoint}",
-    ]
-
-
 def test_a_worker_pool_writes_what_the_local_default_does(
     on_a_pool, source, expected, extract, files_of, tmp_path
 ):
