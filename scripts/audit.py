@@ -26,7 +26,7 @@ def main() -> int:
             print(f"audit: {package['name']} {package['version']} has {found['id']}, fixed in {fixed}")
     print(f"audit: {len(asked)} of {len(packages)} packages were known to the service")
     if not asked:
-        print("audit: NOT DONE, then; run it where https://pypi.org answers")
+        print("audit: NOT DONE, then; run it where the package index itself answers")
     return int(any(package["vulns"] for package in asked))
 
 
