@@ -1,0 +1,55 @@
+"""The README's Python runs, and gives what its comments say."""
+
+import ast
+import re
+from pathlib import Path
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SHOWN = re.compile(r"^(?P<code>[^#=]+?|\w+ = [^#]+?)  # (?P<shown>\([\d, ]+\)|\d+)(:.*|)$")
+
+
+def blocks(section):
+    text = README.split(f"\n{section}\n", 1)[1]
+    text = re.split(r"\n##+ ", text, maxsplit=1)[0]
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_converters_example(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    (first,), (serving,) = blocks("## The converter"), blocks("### Serving, long audio, streams")
+    exec(first, names)
+    checked = 0
+    for line in first.splitlines():
+        match = SHOWN.match(line)
+        if match is None:
+            continue
+        name, _, value = match["code"].rpartition(" = ")
+        found = names[name] if name else eval(value, names)
+        assert getattr(found, "shape", found) == ast.literal_eval(match["shown"]), line
+        checked += 1
+    assert checked >= 4
+    exec(serving, names)
+    assert (tmp_path / "saved_model/saved_model.pb").exists()
+    assert (tmp_path / "converter.tflite").exists()
+    assert names["features"].shape == (99, 128)
+
+
+def test_every_option_of_extract_is_in_the_table():
+    import argparse
+
+    from melbeam.pipelines import extract
+
+    parser = argparse.ArgumentParser()
+    extract.add_arguments(parser)
+    parser.add_argument("--config")
+    options = {action.option_strings[0] for action in parser._actions} - {"-h"}
+    table = README.split("| option of `extract` |")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(--\w+)`", table, re.MULTILINE)) == options
+
+
+def test_every_reject_reason_is_in_the_table():
+    from melbeam.transforms.rejects import REASONS
+
+    table = README.split("| reason | what it means |")[1].split("\n\n")[0]
+    assert tuple(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == REASONS
