@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 
 from melbeam.pipelines import files, options
-from melbeam.pipelines.lock import is_alive, read_lock
+from melbeam.pipelines.lock import Locked, SplitLock
 from melbeam.pipelines.plan import SplitFolder
 
 DESCRIPTION = "Removes the temporary files of dead attempts; features, rejects and reports stay."
+_LEFT = ("tmp/*", "*.tmp", "reports/*.tmp")  # the last two by a process that was killed while it wrote them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,16 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise options.UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
     for path in jobs:
         folder = SplitFolder(output, path.split("/")[-2])
-        lock = f"{folder.bookkeeping}/lock.json"
-        holder = read_lock(lock)
-        if holder and is_alive(holder):
-            print(
-                f"split {folder.split}: left alone, process {holder['pid']} on {holder['host']} is at work on it"
-            )
+        try:
+            with SplitLock(folder):
+                found = [file for pattern in _LEFT for file in files.match(f"{folder.bookkeeping}/{pattern}")]
+                files.delete([name for name, _ in found])
+        except Locked as error:
+            print(f"split {folder.split}: left alone: {error}")
             continue
-        patterns = ("tmp/*", "*.tmp", "reports/*.tmp")  # the last two as of a process killed while it wrote them
-        found = [file for pattern in patterns for file in files.match(f"{folder.bookkeeping}/{pattern}")]
-        files.delete([name for name, _ in found] + ([lock] if holder else []))
         size = sum(size for _, size in found)
         print(f"split {folder.split}: {len(found)} temporary files removed, {size / 2**20:.1f} MiB")
     return options.EXIT_OK

@@ -1,10 +1,16 @@
-"""One job at a time on a split: a lock file with a heartbeat, on any of Beam's file systems."""
+"""One job at a time on a split: a lock file with a heartbeat, on any of Beam's file systems.
+
+On a local file system, network ones included, of any number of jobs that start at once one has it. An object
+store cannot create a file only if it is not there, at least through Beam: there each writes, waits, and the one
+whose lock stayed goes on. A job that finds its lock another's ends its process, so that two never write.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -17,6 +23,9 @@ from melbeam.pipelines.plan import SplitFolder
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0  # without a beat: its holder is gone
+_SETTLE_SECONDS = 2.0  # on an object store: more than lies between a look at the lock and its writing
+_EXIT_STATUS = 1
+_FIELDS = {"token": str, "host": str, "pid": int, "started": float, "beat": float}
 
 
 class Locked(ValueError):
@@ -46,11 +55,13 @@ class SplitLock:
 
     def __enter__(self) -> SplitLock:
         files.ensure_folder(self._path)
-        if not self._create():
+        if files.is_local(self._path):
+            if not _create(self._path, self._content()):
+                self._take_over()
+        else:
             self._refuse_a_living_holder()
-            self._write()  # a dead one's
-        # Of two that took it at once, the one whose token stayed has it.
-        if self._read().get("token") != self._token:
+            self._write()
+            time.sleep(_SETTLE_SECONDS)
             self._refuse_a_living_holder()
         self._thread.start()
         return self
@@ -63,20 +74,21 @@ class SplitLock:
         if self._read().get("token") == self._token:
             files.delete([self._path])
 
-    def _create(self) -> bool:
-        """Whether there was no lock, and there is ours now."""
-        if not files.is_local(self._path):
-            if files.exists(self._path):
-                return False
-            self._write()
-            return True
+    def _take_over(self) -> None:
+        """Takes a dead job's lock; of several that find it dead, the one that made the guard."""
+        self._refuse_a_living_holder()
+        guard = f"{self._path}.guard.tmp"  # as all *.tmp of the folder, `melbeam clean` removes it
+        if not _create(guard, self._content()):
+            if is_alive(read_lock(guard)):
+                raise Locked(f"another job is just taking split {self._split!r} of {self._output} over: {guard}")
+            files.delete([guard])
+            if not _create(guard, self._content()):
+                raise Locked(f"another job is just taking split {self._split!r} of {self._output} over: {guard}")
         try:
-            descriptor = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            return False
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(self._content(), file)
-        return True
+            self._refuse_a_living_holder()  # who was quicker, and has removed its guard already
+            self._write()
+        finally:
+            files.delete([guard])
 
     def _refuse_a_living_holder(self) -> None:
         holder = self._read()
@@ -106,16 +118,50 @@ class SplitLock:
     def _beat(self) -> None:
         while not self._stopped.wait(BEAT_SECONDS):
             with suppress(OSError):  # the next beat may pass; the job itself says what is wrong with its folder
-                if self._read().get("token") == self._token:
-                    self._write()
+                holder = self._read()
+                if holder.get("token", self._token) != self._token:
+                    self._end_the_process(holder)
+                self._write()
+
+    def _end_the_process(self, holder: dict[str, Any]) -> None:
+        """As a crash, which every step of a job allows for: nothing of it may be written any more."""
+        print(
+            f"melbeam: process {holder.get('pid')} on {holder.get('host')} has taken split {self._split!r} of "
+            f"{self._output} over, since this one gave no sign of life for {STALE_SECONDS:.0f} s: it ends",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(_EXIT_STATUS)
+
+
+def _create(path: str, content: dict[str, Any]) -> bool:
+    """Whether there was no such local file, and there is now, whole from its first moment."""
+    whole = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+    with open(whole, "x", encoding="utf-8") as file:
+        json.dump(content, file)
+    try:
+        os.link(whole, path)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        try:
+            with open(path, "x", encoding="utf-8") as file:
+                json.dump(content, file)
+        except FileExistsError:
+            return False
+    finally:
+        with suppress(FileNotFoundError):  # swept by the job that holds the split
+            os.remove(whole)
+    return True
 
 
 def read_lock(path: str) -> dict[str, Any]:
-    """What the lock says; nothing where there is none, or it is being written."""
-    with suppress(OSError, ValueError):
+    """What the lock says; nothing where there is none, or it is no lock."""
+    with suppress(OSError, ValueError, AttributeError):
         if files.exists(path):
             content = files.read_json(path)
-            return content if isinstance(content, dict) else {}
+            if all(isinstance(content.get(name), kind) for name, kind in _FIELDS.items()):
+                return dict(content)
     return {}
 
 
@@ -126,8 +172,8 @@ def is_alive(holder: dict[str, Any]) -> bool:
     if holder.get("host") != socket.gethostname():
         return True
     try:
-        os.kill(int(holder["pid"]), 0)
-    except ProcessLookupError:
+        os.kill(holder["pid"], 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

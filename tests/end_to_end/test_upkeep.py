@@ -104,7 +104,10 @@ class TestClean:
         left.parent.mkdir(exist_ok=True)
         left.write_bytes(b"x")
         with SplitLock(SplitFolder(str(folder), "train")):
-            assert "left alone, process" in run(clean, folder)[1]
+            assert (
+                f"left alone: another job is at work on split 'train' of {folder}: process"
+                in run(clean, folder)[1]
+            )
         assert left.exists()
 
     def test_a_folder_of_something_else(self, tmp_path):
@@ -152,6 +155,75 @@ class TestLock:
             with SplitLock(folder):
                 assert json.loads(path.read_text())["pid"] == os.getpid()
             assert not path.exists()
+
+    def test_of_many_that_find_a_dead_lock_one_takes_it(self, tmp_path):
+        path = tmp_path / "_melbeam/train/lock.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps({"token": "x", "host": "elsewhere", "pid": 1, "started": 0.0, "beat": 0.0}))
+        script = (
+            "import sys, time; from melbeam.pipelines.lock import Locked, SplitLock; "
+            "from melbeam.pipelines.plan import SplitFolder\n"
+            "print('ready', flush=True); input()\n"
+            "try:\n"
+            "    with SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); input()\n"
+            "except Locked: print('refused', flush=True)"
+        )
+        jobs = [
+            subprocess.Popen(
+                [sys.executable, "-c", script, str(tmp_path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(4)
+        ]
+        try:
+            assert [job.stdout.readline() for job in jobs] == ["ready\n"] * 4
+            for job in jobs:
+                job.stdin.write("\n")
+                job.stdin.flush()
+            assert sorted(job.stdout.readline() for job in jobs) == ["held\n", *["refused\n"] * 3]
+        finally:
+            for job in jobs:
+                job.communicate("\n")
+        assert not list(path.parent.iterdir())
+
+    def test_a_job_whose_lock_was_taken_over_ends(self, tmp_path):
+        """A laptop that slept, for example: what it would still write could be another job's by now."""
+        path = tmp_path / "_melbeam/train/lock.json"
+        script = (
+            "import sys, time\n"
+            "from melbeam.pipelines import lock; from melbeam.pipelines.plan import SplitFolder\n"
+            "lock.BEAT_SECONDS = 0.2\n"
+            "with lock.SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); time.sleep(60)"
+        )
+        job = subprocess.Popen(
+            [sys.executable, "-c", script, str(tmp_path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            assert job.stdout.readline() == "held\n"
+            others = {"token": "x", "host": "elsewhere", "pid": 1, "started": 0.0, "beat": time.time()}
+            deadline = time.monotonic() + 30
+            while job.poll() is None and time.monotonic() < deadline:  # again: a beat may have been under way
+                path.write_text(json.dumps(others))
+                time.sleep(0.5)
+            assert (job.wait(1), json.loads(path.read_text())) == (1, others)
+            assert "process 1 on elsewhere has taken split 'train'" in job.stderr.read()
+        finally:
+            job.kill()
+            job.communicate()
+
+    @pytest.mark.parametrize("content", ["", "[]", '{"token": 1}', '{"token": "x", "pid": "1"}'])
+    def test_what_is_no_lock_locks_nothing(self, tmp_path, content):
+        path = tmp_path / "_melbeam/train/lock.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+        with SplitLock(SplitFolder(str(tmp_path), "train")):
+            assert json.loads(path.read_text())["pid"] == os.getpid()
+        assert not path.exists()
 
     def test_it_beats(self, tmp_path, monkeypatch):
         monkeypatch.setattr(lock, "BEAT_SECONDS", 0.05)
