@@ -1,0 +1,296 @@
+"""Jobs killed anywhere, full disks, folders and inputs that change: nothing half said, nothing lost."""
+
+import contextlib
+import io
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from melbeam.pipelines import extract
+from melbeam.pipelines.tfrecords import TFRecordWriter
+from melbeam.transforms.examples import to_example
+
+pytestmark = pytest.mark.slow
+
+RATE = 16000
+NUM_SHARDS, NUM_RECORDS = 12, 6
+SEED = 2026
+KILLS = {"in_memory": 9, "multi_threading": 9, "multi_processing": 4}
+MOST_KILLS_OF_ONE_JOB = 4  # then it is left to end
+# Seconds from a job's first file on: all shards take about one; a shard in isolation several.
+LONGEST_WAITS = [1, 1, 5]
+MODES = {
+    "in_memory": ["--direct_running_mode=in_memory", "--direct_num_workers=1"],
+    "multi_threading": ["--direct_running_mode=multi_threading", "--direct_num_workers=2"],
+    "multi_processing": ["--direct_running_mode=multi_processing", "--direct_num_workers=2"],
+}
+
+
+def clip(name, seconds=0.5, seed=0):
+    file = io.BytesIO()
+    noise = 0.1 * np.random.default_rng(seed).standard_normal(round(RATE * seconds))
+    soundfile.write(file, noise, RATE, format="WAV", subtype="PCM_16")
+    return to_example({"audio": file.getvalue(), "id": name})
+
+
+def write_input(folder, *shards):
+    folder.mkdir()
+    for index, records in enumerate(shards):
+        with open(folder / f"part-{index:02d}", "wb") as file:
+            writer = TFRecordWriter(file)
+            for record in records:
+                writer.write(record)
+    return f"{folder}/part-*"
+
+
+def tree(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def run(source, output, *arguments, python=(sys.executable,), program=("-m", "melbeam.pipelines.extract")):
+    """Exit status and words of a job."""
+    arguments = [f"--input={source}", f"--output={output}", "--max_reject_fraction=1", *arguments]
+    done = subprocess.run(
+        [*python, *program, *arguments], capture_output=True, text=True, timeout=200, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def kill_all(job):
+    """The job and its workers, at once."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(job.pid, signal.SIGKILL)
+    job.communicate()
+
+
+def workers(job):
+    """The process ids of the job's workers (multi_processing): all others of its session."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rsplit(")", 1)[1].split()
+        except OSError:  # it is gone
+            continue
+        state, session, pid = fields[0], int(fields[3]), int(path.parent.name)
+        if session == job.pid and pid != job.pid and state != "Z":
+            found.append(pid)
+    return found
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    rng = random.Random(SEED)
+    shards = [
+        [clip(f"{s}-{r}", rng.uniform(0.1, 3), s * 100 + r) if r else b"\xff bad" for r in range(NUM_RECORDS)]
+        for s in range(NUM_SHARDS)
+    ]
+    return write_input(tmp_path_factory.mktemp("in") / "audio", *shards)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(source, tmp_path_factory):
+    """The files of a job that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed") / "features"
+    status, said = run(source, folder, *MODES["in_memory"])
+    assert status == 0, said
+    return tree(folder)
+
+
+class Forked:
+    """A job in one process, forked from one that has all imports done: a start costs little."""
+
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["melbeam.pipelines.extract", "tensorflow"])
+
+    def __init__(self, *arguments):
+        self._process = self.context.Process(target=extract.main, args=(arguments,))
+        self._process.start()
+
+    def ended(self):
+        return self._process.exitcode is not None
+
+    def kill(self, _):
+        self._process.kill()
+        self._process.join()
+
+    def join(self):
+        self._process.join(120)
+        assert self.ended()
+
+
+class WithWorkers:
+    """A job whose workers are processes of their own."""
+
+    def __init__(self, *arguments):
+        command = [sys.executable, "-m", "melbeam.pipelines.extract", *arguments]
+        self._job = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def ended(self):
+        return self._job.poll() is not None
+
+    def kill(self, rng):
+        """One worker, wherefore the runner ends the job; or everything."""
+        candidates = workers(self._job)
+        if candidates and rng.random() < 0.6:
+            os.kill(rng.choice(sorted(candidates)), signal.SIGKILL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._job.wait(120)
+            status = self._job.poll()
+            kill_all(self._job)
+            # 0: the worker had nothing left to do, or it was a record's process in isolation, started again
+            assert status in (0, 1), f"the job of a killed worker: {status}"
+        else:
+            kill_all(self._job)
+
+    def join(self):
+        self._job.wait(200)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds workers in /proc")
+@pytest.mark.parametrize("mode", MODES)
+def test_killed_at_random_moments(source, undisturbed, tmp_path, mode):
+    rng = random.Random(f"{SEED} {mode}")
+    kind = WithWorkers if mode == "multi_processing" else Forked
+    num_killed, folder = 0, None
+    for number in itertools.count():
+        if folder is None:
+            folder, since = tmp_path / f"features-{number}", num_killed
+            arguments = [f"--input={source}", f"--output={folder}", "--max_reject_fraction=1", *MODES[mode]]
+        done = inodes_of_finished_shards(folder)
+        job = kind(*arguments)
+        wait_for_work(job, folder)
+        end = time.monotonic() + rng.uniform(0, rng.choice(LONGEST_WAITS))
+        while time.monotonic() < end and not job.ended():
+            time.sleep(0.002)
+        num_killed += not job.ended()
+        job.kill(rng)
+        check_finals(folder, undisturbed)
+        now = inodes_of_finished_shards(folder)
+        assert {name: now.get(name) for name in done} == done, "a finished shard was done again"
+        if len(now) == NUM_SHARDS or num_killed == KILLS[mode] or num_killed - since == MOST_KILLS_OF_ONE_JOB:
+            kind(*arguments).join()
+            assert tree(folder) == undisturbed
+            folder = None
+        if num_killed == KILLS[mode]:
+            return
+
+
+def wait_for_work(job, folder):
+    """Until the job writes a file that was not there."""
+    before = {p.name for p in folder.rglob("*")}
+    deadline = time.monotonic() + 120
+    while not job.ended() and {p.name for p in folder.rglob("*")} <= before:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def check_finals(folder, whole):
+    for path in [*folder.glob("*.tfrecord"), *folder.glob("_melbeam/train/rejects/*")]:
+        assert path.read_bytes() == whole[str(path.relative_to(folder))], f"{path.name} is not whole"
+
+
+def inodes_of_finished_shards(folder):
+    shards = folder.glob("train-*")
+    reports = {p.stem for p in folder.glob("_melbeam/train/reports/*.json")}
+    return {p.name: p.stat().st_ino for p in shards if p.name.split("-")[1] in reports}
+
+
+class TestDisksAndInputs:
+    """Each a clear error, and a start afterwards ends as if nothing had been."""
+
+    def check_told(self, said, *words):
+        assert "Traceback" not in said
+        assert "melbeam: the job failed: " in said
+        last = said.splitlines()[-2]
+        assert all(word in last for word in words), last
+
+    @pytest.mark.parametrize("size", [1 << 10, 300 << 10])
+    def test_a_full_disk(self, source, undisturbed, tmp_path, size):
+        """No file may grow above a size, or with the small one not even the plan fits."""
+        limit = ["prlimit", f"--fsize={size}", sys.executable]
+        status, said = run(source, tmp_path / "features", python=limit)
+        assert status == 1, said
+        self.check_told(said, "File too large")
+        check_finals(tmp_path / "features", undisturbed)
+        status, said = run(source, tmp_path / "features")
+        assert (status, "never ended" in said) == (0, False), said
+        assert tree(tmp_path / "features") == undisturbed
+
+    def test_a_tmpfs_that_is_full(self, source, undisturbed, tmp_path):
+        disk = tmp_path / "disk"
+        disk.mkdir()
+        mounted = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=1500k", "melbeam-test", str(disk)],
+            capture_output=True,
+            check=False,
+        )
+        if mounted.returncode:
+            pytest.skip("cannot mount a tmpfs")
+        try:
+            status, said = run(source, disk / "features")
+            assert status == 1, said
+            self.check_told(said, "No space left on device")
+            check_finals(disk / "features", undisturbed)
+            subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+            status, said = run(source, disk / "features")
+            assert status == 0, said
+            assert tree(disk / "features") == undisturbed
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+
+    def test_an_output_where_a_file_stands_or_that_is_read_only(self, source, tmp_path):
+        (tmp_path / "file").write_text("")
+        status, said = run(source, tmp_path / "file" / "features")
+        assert status == 1
+        self.check_told(said, str(tmp_path / "file"))
+        (tmp_path / "features").mkdir()
+        (tmp_path / "features/_melbeam").write_text("")
+        status, said = run(source, tmp_path / "features")
+        assert status == 1
+        self.check_told(said, "_melbeam")
+
+    def test_an_input_that_vanishes_or_changes_between_two_runs(self, tmp_path):
+        shards = [[clip("a")], [clip("b")]]
+        source = write_input(tmp_path / "in", *shards)
+        folder = tmp_path / "features"
+        assert run(source, folder)[0] == 0
+        whole = tree(folder)
+        data = (tmp_path / "in/part-01").read_bytes()
+        for change, status, words in [
+            (lambda path: path.write_bytes(data + data), 2, "input was"),
+            (lambda path: path.unlink(), 2, "num_shards was 2 and is now 1"),
+        ]:
+            change(tmp_path / "in/part-01")
+            found, said = run(source, folder)
+            assert (found, words in said) == (status, True), said
+            assert tree(folder) == whole
+
+    def test_an_input_that_vanishes_after_the_plan(self, tmp_path):
+        """Between the plan and the shard's turn."""
+        source = write_input(tmp_path / "in", [clip("a")], [clip("b")])
+        folder = tmp_path / "features"
+        program = (
+            "import os, sys; from melbeam.pipelines import extract; write_plan = extract.write_plan\n"
+            f"def plan_and_delete(*a): write_plan(*a); os.remove({str(tmp_path / 'in/part-01')!r})\n"
+            "extract.write_plan = plan_and_delete; sys.exit(extract.main())"
+        )
+        status, said = run(source, folder, python=[sys.executable], program=["-c", program])
+        assert status == 1, said
+        self.check_told(said, "part-01")
+        with open(tmp_path / "in/part-01", "wb") as file:
+            TFRecordWriter(file).write(clip("b"))
+        assert run(source, folder)[0] == 0
+        assert run(source, tmp_path / "undisturbed")[0] == 0
+        assert tree(folder) == tree(tmp_path / "undisturbed")
