@@ -152,6 +152,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of extract."""
     parser.add_argument("--input", required=True, action="append", help="glob of audio TFRecords; may be repeated")
     parser.add_argument("--output", required=True, help="folder of the features, features/1.0.0 for example")
+    add_split_arguments(parser)
+
+
+def add_split_arguments(parser: argparse.ArgumentParser) -> None:
+    """Those of them that say how a split is made, not of what or where."""
     parser.add_argument("--split", default="train", help="name of the split")
     parser.add_argument(
         "--front_end", default="gemma4", help="a shipped name, a YAML file, or a preset (melbeam presets)"

@@ -25,24 +25,23 @@ DESCRIPTION = (
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; gives the exit status."""
     argv = sys.argv[1:] if argv is None else argv
-    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    finder.add_argument("folder", nargs="?")
-    finder.add_argument("--split", default="train")
-    asked, _ = finder.parse_known_args([argument for argument in argv if argument not in ("-h", "--help")])
+    made_with: dict[str, object] = {}
 
     def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("folder", help="what melbeam extract --output wrote")
-        extract.add_arguments(parser)
-        for action in parser._actions:
-            action.required = action.required and action.dest == "folder"
-        if asked.folder is not None:
-            parser.set_defaults(**_of_the_split(SplitFolder(asked.folder.rstrip("/"), asked.split)))
+        extract.add_split_arguments(parser)
+        parser.set_defaults(**made_with)
 
     def run() -> int:
-        arguments, beam_arguments = options.parse(add_arguments, "melbeam retry-rejects", DESCRIPTION, argv)
-        arguments.output, arguments.split = arguments.folder, f"{asked.split}_retried"
-        if arguments.input is None:
-            arguments.input = [_rejects(SplitFolder(arguments.folder.rstrip("/"), asked.split))]
+        def parse() -> tuple[argparse.Namespace, list[str]]:
+            return options.parse(add_arguments, "melbeam retry-rejects", DESCRIPTION, argv)
+
+        asked, _ = parse()  # for the split, whose options are the defaults
+        folder = SplitFolder(asked.folder.rstrip("/"), asked.split)
+        made_with.update(_of_the_split(folder))
+        arguments, beam_arguments = parse()
+        arguments.input, arguments.output = [_rejects(folder)], folder.output
+        arguments.split = f"{folder.split}_retried"
         return extract.run(arguments, beam_arguments)
 
     return options.exit_status(run)

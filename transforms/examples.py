@@ -149,7 +149,7 @@ def read_audio_example(
     """Parses an audio record and decodes its audio to mono float32 at `sampling_rate` Hz.
 
     Args:
-        record: a serialized tf.train.Example; or a reject record, whose own record is then read.
+        record: a serialized tf.train.Example; or a reject record, whose own record, unless damaged, is then read.
         sampling_rate: Hz of the samples that come out.
         audio_format: "encoded" (WAV, FLAC, MP3, Ogg), or "pcm_s16le" for raw samples.
         pcm_sampling_rate: Hz of raw samples and of lists, where the record names none.
@@ -159,11 +159,8 @@ def read_audio_example(
         Reject: with the reason.
     """
     features = _parse(record)
-    if "melbeam_reject" in features:
-        record = _single(features, "record", "bytes_list")
-        if record is None:
-            raise Reject("bad_field", "a reject record without its feature 'record'")
-        features = _parse(record)
+    while "melbeam_reject" in features:  # one in another, where a reject was retried
+        features = _parse_rejected(features)
     passthrough = {name: value for name, value in features.items() if name not in CONSUMED}
     collisions = [name for name in RESERVED if name in passthrough]
     if collisions:
@@ -216,6 +213,29 @@ def _parse(record: bytes) -> Any:
         return Example.FromString(record).features.feature
     except DecodeError as error:
         raise Reject("not_an_example", f"{len(record)} bytes that are no tf.train.Example") from error
+
+
+def _parse_rejected(reject: Any) -> Any:
+    """The features of the record in a reject.
+
+    Raises:
+        Reject: also where the record was damaged or cut when it was read: its audio may still decode, to noise.
+    """
+    record = _single(reject, "record", "bytes_list")
+    if record is None:
+        raise Reject("bad_field", "a reject record without its feature 'record'")
+    reason = (_single(reject, "reason", "bytes_list") or b"").decode(errors="replace")
+    if reason in ("bad_checksum", "bad_framing"):
+        raise Reject(reason, "the record was damaged when it was read first: copy its file again from its source")
+    try:
+        return _parse(record)
+    except Reject as error:
+        if reason == "over_limit":
+            detail = (
+                "only the record's beginning was kept: extract its file again with a larger --max_record_bytes"
+            )
+            raise Reject("over_limit", detail) from error
+        raise
 
 
 def _single(features: Any, name: str, kind: str) -> Any:

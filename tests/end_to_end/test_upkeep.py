@@ -81,6 +81,39 @@ class TestRetryRejects:
         status, said = run(retry_rejects, folder)
         assert (status, "100.00% of the records are rejects" in said) == (3, True)
 
+    def test_damaged_audio_does_not_pass(self, source, tmp_path):
+        """It would decode, to noise: nothing in a reject says what its bytes should have been."""
+        data = bytearray(source.read_bytes())
+        data[10_000] ^= 1  # of the first clip's samples
+        source.write_bytes(data)
+        output = tmp_path / "features"
+        assert run(extract, f"--input={source}", f"--output={output}", "--max_reject_fraction=1")[0] == 0
+        status, said = run(retry_rejects, output, "--on_long=truncate", "--max_reject_fraction=1")
+        assert (status, "rejected: 1 bad_checksum" in said) == (0, True), said
+        ids = [element["id"].numpy().decode() for element in read_features(output, "train_retried")]
+        assert ids == ["long"]
+
+    def test_a_record_of_which_only_the_beginning_was_kept_keeps_its_reason(self, source, tmp_path):
+        output = tmp_path / "features"
+        cut = ("--max_record_bytes=100000", "--max_reject_fraction=1")
+        assert run(extract, f"--input={source}", f"--output={output}", *cut)[0] == 0
+        status, said = run(retry_rejects, output, "--max_record_bytes=10000000", "--max_reject_fraction=1")
+        assert (status, "rejected: 1 over_limit" in said) == (0, True), said
+
+    def test_what_a_retry_rejects_can_be_retried(self, folder):
+        assert run(retry_rejects, folder, "--max_reject_fraction=1")[0] == 0
+        options = ("--split=train_retried", "--on_long=chunk", "--max_reject_fraction=1")
+        status, said = run(retry_rejects, folder, *options)
+        assert (status, "split train_retried_retried: 2 records read = 1 converted" in said) == (0, True), said
+        assert run(verify, folder)[0] == 0
+
+    def test_options_may_come_before_the_folder_and_from_a_file(self, folder, tmp_path):
+        config = tmp_path / "config.yaml"
+        config.write_text("split: test\n")
+        assert "no finished split 'test'" in run(retry_rejects, f"--config={config}", folder)[1]
+        retried = run(retry_rejects, "--on_long", "chunk", folder, "--dry_run")
+        assert (retried[0], "train_retried-00000-of-00001" in retried[1]) == (0, True), retried
+
     def test_what_it_refuses(self, folder, tmp_path):
         assert run(retry_rejects, tmp_path / "nowhere")[0] == 2
         status, said = run(retry_rejects, folder, "--split=test")
