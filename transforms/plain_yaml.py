@@ -6,14 +6,23 @@ from typing import Any
 
 import yaml
 
+_MAX_DEPTH = 20  # a job has 3; PyYAML's time grows with the square of it
+
 
 class _PlainLoader(yaml.SafeLoader):
     """Safe YAML without aliases, by which a few hundred bytes become a value of any size."""
 
+    _depth = 0
+
     def compose_node(self, parent: Any, index: Any) -> Any:
         if self.check_event(yaml.AliasEvent):
             raise yaml.MarkedYAMLError(problem="an alias: write the value itself")
-        return super().compose_node(parent, index)
+        if self._depth == _MAX_DEPTH:
+            raise yaml.MarkedYAMLError(problem=f"nested more than {_MAX_DEPTH} deep")
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
 
 def load_yaml(text: str) -> Any:
@@ -24,9 +33,5 @@ def load_yaml(text: str) -> Any:
     """
     try:
         return yaml.load(text, _PlainLoader)  # a SafeLoader
-    except RecursionError as error:
-        raise ValueError("this is no YAML of ours: it is nested too deep") from error
-    except (
-        Exception
-    ) as error:  # beside its own, PyYAML lets out what a wrong tag's value raises: KeyError and others
+    except Exception as error:  # not only YAMLError: a wrong tag's value raises KeyError and others
         raise ValueError(f"this is no YAML: {error}") from error
