@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import io
 import itertools
+import json
 import math
 import os
 import shutil
@@ -100,9 +101,12 @@ class Checker:
         self._pool, self._clips, self._shards = pool, clips, shards
 
     def check(self, features: Path, arguments: list[str]) -> None:
-        """Every record's id, order and frames; the values of each shard's longest clip."""
+        """The counts; every record's id, order and frames; the values of each shard's longest clip."""
         from melbeam.transforms import AudioConverter  # with TensorFlow: after the first run, not beside it
 
+        counts = json.loads((features / "statistics.json").read_text())["splits"]["train"]
+        for name in ("records_read", "records_converted", "num_features"):
+            assert counts[name] == len(self._clips), f"{features}: {counts[name]} {name}, not {len(self._clips)}"
         precision = "float32" if "--precision=float32" in arguments else "float64"
         converter = AudioConverter("gemma4", pad_to_max_length=False, precision=precision)
         for index, numbers in enumerate(shard_clips(self._clips, self._shards)):
