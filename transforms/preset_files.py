@@ -1,4 +1,4 @@
-"""The files that published models keep their front end in, as front ends, and back.
+"""The files that published models keep their front end in, as front ends.
 
 Every field of such a file is computed, or known to change nothing, or refused by name; none is ignored.
 
@@ -18,10 +18,21 @@ KERAS_FILE = "audio_converter.json"
 HUGGING_FACE_FILES = ("processor_config.json", "preprocessor_config.json")
 OWN_FILE = "melbeam_front_end.json"
 _OWN_KEYS = ("front_end", "fingerprint", "family")
+# Of the image processor, in a flat file that both share, as Gemma 3n's is: transformers' keyword arguments.
+_IMAGE_FIELDS = (
+    *("image_processor_type", "image_mean", "image_std", "image_seq_length", "size", "default_to_square"),
+    *("crop_size", "do_center_crop", "do_convert_rgb", "do_normalize", "do_pad", "do_rescale", "do_resize"),
+    *("pad_size", "resample", "rescale_factor", "data_format", "input_data_format", "device"),
+    *("disable_grouping", "return_tensors"),
+)
 
 
 class PresetError(ValueError):
     """A preset that cannot be loaded: what was wrong, where, and what to do."""
+
+
+class NoExtractorError(PresetError):
+    """A file without a feature extractor, which the other one beside it may have."""
 
 
 class Preset(NamedTuple):
@@ -54,8 +65,42 @@ def read_preset_file(name: str, content: Any, where: str) -> Preset:
         return readers[name](content, where)
     except PresetError:
         raise
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise PresetError(f"{where}: {error}") from error
+
+
+def with_audio_tokens(preset: Preset, processor: Any, where: str) -> Preset:
+    """The preset with the number of tokens that processor_config.json says, whichever file has the extractor.
+
+    Its other fields change no feature, and no count of tokens either: transformers counts those from the frames,
+    not from `audio_ms_per_token`.
+
+    Raises:
+        PresetError: the number is none.
+    """
+    tokens = processor.get("audio_seq_length")
+    if tokens is None or preset.family == "whisper":
+        return preset
+    try:
+        return Preset(preset.front_end.replace(max_audio_tokens=tokens), preset.family)
+    except ValueError as error:
+        raise PresetError(f"{where}: audio_seq_length: {error}") from error
+
+
+def refuse_without_audio(config: Any, where: str) -> None:
+    """Refuses a Hugging Face model whose config.json has no audio encoder.
+
+    The larger Gemma 4 models share their processor with those that hear. The rule is that of keras-hub's own
+    converter of these checkpoints.
+
+    Raises:
+        PresetError: the model has no audio encoder.
+    """
+    if isinstance(config, dict) and config.get("model_type") == "gemma4" and not config.get("audio_config"):
+        raise PresetError(
+            f"{where} has no 'audio_config': this Gemma 4 model has no audio encoder; those with one are the "
+            "E2B and E4B models"
+        )
 
 
 class _Fields:
@@ -88,6 +133,32 @@ class _Fields:
         found = self._left.pop(name, expected)
         if found != expected:
             raise PresetError(f"{self._where}: {name} must be {expected!r}, got {found!r}: {why}")
+
+    def number(self, name: str, default: float) -> float:
+        """A field that is counted with here, before the front end checks what comes of it.
+
+        Raises:
+            PresetError: it is not a number above 0.
+        """
+        value = self.take(name, default)
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            raise PresetError(f"{self._where}: {name} must be a finite number above 0, got {value!r}")
+        return value
+
+    def flag(self, name: str, default: bool) -> bool:
+        """A field that is true or false.
+
+        Raises:
+            PresetError: it is something else.
+        """
+        value = self.take(name, default)
+        if not isinstance(value, bool):
+            raise PresetError(f"{self._where}: {name} must be true or false, got {value!r}")
+        return value
+
+    def has(self, name: str) -> bool:
+        """Whether the field is there, and not yet taken."""
+        return name in self._left
 
     def drop(self, *names: str) -> None:
         """Takes fields that change no feature."""
@@ -125,8 +196,16 @@ def _from_keras(content: dict[str, Any], where: str) -> Preset:
         raise PresetError(
             f"{where}: class_name must be one of {', '.join(readers)}, with a config, got {class_name!r}"
         )
+    registered = content.get("registered_name", class_name)
+    # Older files are registered in the package keras_nlp.
+    if not isinstance(registered, str) or registered.rpartition(">")[2] != class_name:
+        raise PresetError(
+            f"{where}: class_name {class_name!r} and registered_name {registered!r} contradict each other: "
+            "correct the one that is wrong"
+        )
     family, read = readers[class_name]
     fields = _Fields(config, where)
+    # The dtype is that of keras-hub's arithmetic, not of the features that the model was trained on.
     fields.drop("name", "trainable", "dtype")
     front_end = read(fields, where)
     fields.finish()
@@ -165,12 +244,21 @@ def _from_keras_gemma4(fields: _Fields, where: str) -> FrontEnd:
 
 
 def _from_keras_gemma3n(fields: _Fields, where: str) -> FrontEnd:
-    # The same names as in transformers, plus milliseconds; it always has all of them.
+    # The same names as in transformers, plus milliseconds; it always has all of them. keras-hub pre-emphasises
+    # the whole waveform and transformers each frame: with HTK's flavor only the first sample of a frame differs,
+    # where the window is 0. So such a file means the published model's features.
     fields.drop("seed")  # of the dither, which is refused
     fields.expect("padding_side", "right", "clips would begin with the silence that belongs behind them")
     fields.expect("padding_value", 0.0, "silence is 0")
     fields.drop("return_attention_mask")
-    return _from_gemma3n_extractor(fields, where)
+    front_end = _from_gemma3n_extractor(fields, where)
+    if front_end.preemphasis > 0 and not front_end.preemphasis_htk_flavor:
+        raise PresetError(
+            f"{where}: preemphasis_htk_flavor must be true, got false: keras-hub's frames then begin one sample "
+            "before transformers', and it is not known which the model was trained on. Take the model's "
+            "preprocessor_config.json instead"
+        )
+    return front_end
 
 
 def _from_keras_whisper(fields: _Fields, where: str) -> FrontEnd:
@@ -190,15 +278,11 @@ def _from_keras_whisper(fields: _Fields, where: str) -> FrontEnd:
 
 def _from_processor(content: dict[str, Any], where: str) -> Preset:
     if not isinstance(content.get("feature_extractor"), dict):
-        raise PresetError(
+        raise NoExtractorError(
             f"{where} has no 'feature_extractor': the model takes no audio, or an older transformers wrote the "
             "file, and preprocessor_config.json has it"
         )
-    preset = _from_extractor(content["feature_extractor"], where)
-    tokens = content.get("audio_seq_length")
-    if tokens is None or preset.family == "whisper":
-        return preset
-    return Preset(preset.front_end.replace(max_audio_tokens=tokens), preset.family)
+    return with_audio_tokens(_from_extractor(content["feature_extractor"], where), content, where)
 
 
 def _from_extractor(content: dict[str, Any], where: str) -> Preset:
@@ -213,6 +297,8 @@ def _from_extractor(content: dict[str, Any], where: str) -> Preset:
             f"{where}: this model (Gemma 4 12B, 'unified') takes raw waveforms, 640 samples a token, and no "
             "log-mel features: there is nothing for melbeam to compute"
         )
+    if kind is None and "image_processor_type" in content:
+        raise NoExtractorError(f"{where} is of the image processor alone: it has no 'feature_extractor_type'")
     if kind not in readers:
         raise PresetError(f"{where}: feature_extractor_type must be one of {', '.join(readers)}, got {kind!r}")
     if "num_mel_filters" in content:
@@ -222,7 +308,9 @@ def _from_extractor(content: dict[str, Any], where: str) -> Preset:
         )
     family, read = readers[kind]
     fields = _Fields(content, where)
-    fields.drop("feature_extractor_type", "processor_class", "return_attention_mask", "image_processor_type")
+    fields.drop("feature_extractor_type", "processor_class", "return_attention_mask")
+    if fields.has("image_processor_type"):
+        fields.drop(*_IMAGE_FIELDS)
     fields.expect("padding_side", "right", "clips would begin with the silence that belongs behind them")
     fields.expect("padding_value", 0.0, "silence is 0")
     front_end = read(fields, where)
@@ -246,10 +334,12 @@ def _gemma(
     rate = fields.take("sampling_rate", base.sampling_rate)
     if isinstance(rate, bool) or not isinstance(rate, int) or rate < 1:
         raise PresetError(f"{where}: sampling_rate must be a whole number of at least 1, got {rate!r}")
-    frame_length = round(rate * fields.take("frame_length_ms", frame_length_ms) / 1000)
-    hop_length = round(rate * fields.take("hop_length_ms", 10.0) / 1000)
+    frame_length = round(rate * fields.number("frame_length_ms", frame_length_ms) / 1000)
+    hop_length = round(rate * fields.number("hop_length_ms", 10.0) / 1000)
+    if frame_length < 1:
+        raise PresetError(f"{where}: frame_length_ms gives frames of {frame_length} samples at {rate} Hz")
     fft_length = 2 ** math.ceil(math.log2(frame_length))
-    if fields.take("fft_overdrive", fft_overdrive):
+    if fields.flag("fft_overdrive", fft_overdrive):
         fft_length *= 2
     # transformers writes these, and computes them anew from the milliseconds when it reads the file.
     for name, computed in (("frame_length", frame_length), ("hop_length", hop_length), ("fft_length", fft_length)):
@@ -279,8 +369,8 @@ def _gemma(
 def _from_whisper_extractor(fields: _Fields, where: str) -> FrontEnd:
     _no_dither(fields)
     fields.drop("mel_filters")  # older files have the bank itself, which transformers computes anew
-    rate, seconds = fields.take("sampling_rate", 16000), fields.take("chunk_length", 30)
-    fft_length, hop_length = fields.take("n_fft", 400), fields.take("hop_length", 160)
+    rate, seconds = fields.number("sampling_rate", 16000), fields.number("chunk_length", 30)
+    fft_length, hop_length = fields.number("n_fft", 400), fields.number("hop_length", 160)
     fields.expect("n_samples", seconds * rate, "transformers computes it as chunk_length * sampling_rate")
     fields.expect("nb_max_frames", seconds * rate // hop_length, "transformers computes it from n_samples")
     return FrontEnd.load("whisper").replace(
@@ -293,13 +383,15 @@ def _from_whisper_extractor(fields: _Fields, where: str) -> FrontEnd:
     )
 
 
-# ------------------------------------------------------------------------------------------------- writing
+# ----------------------------------------------------------------------------------------------- our own
 
 
 def _from_own(content: dict[str, Any], where: str) -> Preset:
     missing = [key for key in _OWN_KEYS if key not in content]
     if missing:
         raise PresetError(f"{where} has no {', '.join(missing)}: melbeam wrote it otherwise")
+    if content["family"] not in (None, "gemma4", "gemma3n", "whisper"):
+        raise PresetError(f"{where}: family must be gemma4, gemma3n, whisper or null, got {content['family']!r}")
     front_end = FrontEnd.from_dict(content["front_end"])
     if front_end.fingerprint != content["fingerprint"]:
         raise PresetError(
@@ -307,88 +399,3 @@ def _from_own(content: dict[str, Any], where: str) -> Preset:
             f"{front_end.fingerprint!r}: the file was edited, or another version of melbeam computes otherwise"
         )
     return Preset(front_end, content["family"])
-
-
-def write_preset_file(front_end: FrontEnd, family: str | None) -> tuple[str, dict[str, Any]]:
-    """The name and the JSON value of the file that keeps a front end.
-
-    keras-hub's where it gives equal features there (checked by reading it back); else one of our own, which
-    keras-hub cannot take for its own.
-    """
-    for class_name, module, config in (
-        ("Gemma4AudioConverter", "gemma4", _keras_gemma4(front_end)),
-        ("Gemma3nAudioConverter", "gemma3n", _keras_gemma3n(front_end)),
-        ("WhisperAudioConverter", "whisper", _keras_whisper(front_end)),
-    ):
-        content = {
-            "module": f"keras_hub.src.models.{module}.{module}_audio_converter",
-            "class_name": class_name,
-            "config": {"name": f"{module}_audio_converter", "trainable": False, "dtype": "float32", **config},
-            "registered_name": f"keras_hub>{class_name}",
-        }
-        try:
-            read = read_preset_file(KERAS_FILE, content, KERAS_FILE).front_end
-        except PresetError:
-            continue
-        if read.replace(name=front_end.name) == front_end:
-            return KERAS_FILE, content
-    own = {"front_end": front_end.to_dict(), "fingerprint": front_end.fingerprint, "family": family}
-    return OWN_FILE, own
-
-
-def _seconds(front_end: FrontEnd) -> float | None:
-    """keras-hub multiplies whole seconds by the rate; other numbers break it."""
-    seconds = front_end.max_audio_length
-    return int(seconds) if seconds is not None and seconds == int(seconds) else None
-
-
-def _listed(values: tuple[float, ...] | None) -> list[float] | None:
-    return None if values is None else list(values)
-
-
-def _keras_gemma4(front_end: FrontEnd) -> dict[str, Any]:
-    return {
-        "num_mels": front_end.num_mels,
-        "num_fft_bins": front_end.fft_length,
-        "stride": front_end.hop_length,
-        "sampling_rate": front_end.sampling_rate,
-        "max_audio_length": _seconds(front_end),
-        "min_frequency": front_end.min_frequency,
-        "max_frequency": front_end.max_frequency,
-        "mel_floor": front_end.mel_floor,
-        "per_bin_mean": _listed(front_end.per_bin_mean),
-        "per_bin_stddev": _listed(front_end.per_bin_stddev),
-        "frame_length": front_end.frame_length,
-    }
-
-
-def _keras_gemma3n(front_end: FrontEnd) -> dict[str, Any]:
-    return {
-        "feature_size": front_end.num_mels,
-        "sampling_rate": front_end.sampling_rate,
-        "padding_value": 0.0,
-        "return_attention_mask": True,
-        "frame_length_ms": front_end.frame_length * 1000 / front_end.sampling_rate,
-        "hop_length_ms": front_end.hop_length * 1000 / front_end.sampling_rate,
-        "min_frequency": front_end.min_frequency,
-        "max_frequency": front_end.max_frequency,
-        "preemphasis": front_end.preemphasis,
-        "preemphasis_htk_flavor": front_end.preemphasis_htk_flavor,
-        "fft_overdrive": front_end.fft_length >= 2 * front_end.frame_length,
-        "dither": 0.0,
-        "input_scale_factor": front_end.input_scale_factor,
-        "mel_floor": front_end.mel_floor,
-        "per_bin_mean": _listed(front_end.per_bin_mean),
-        "per_bin_stddev": _listed(front_end.per_bin_stddev),
-        "padding_side": "right",
-    }
-
-
-def _keras_whisper(front_end: FrontEnd) -> dict[str, Any]:
-    return {
-        "num_mels": front_end.num_mels,
-        "num_fft_bins": front_end.fft_length,
-        "stride": front_end.hop_length,
-        "sampling_rate": front_end.sampling_rate,
-        "max_audio_length": _seconds(front_end),
-    }

@@ -23,16 +23,21 @@ from melbeam.transforms.preset_files import (
     HUGGING_FACE_FILES,
     KERAS_FILE,
     OWN_FILE,
+    NoExtractorError,
     Preset,
     PresetError,
     read_preset_file,
-    write_preset_file,
+    refuse_without_audio,
+    with_audio_tokens,
 )
+from melbeam.transforms.preset_writing import preset_files_of
 
 __all__ = ["BuiltInPreset", "Preset", "PresetError", "built_in", "find_front_end", "load_preset", "save_preset"]
 
 FETCH_SECONDS = 60.0  # for a file of a few kB, the clients' own retries included
 _KAGGLE, _HUGGING_FACE = "kaggle://", "hf://"
+_HUGGING_FACE_MODEL_FILE = "config.json"
+_FOLDER_FILES = (OWN_FILE, KERAS_FILE, *HUGGING_FACE_FILES)
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,8 @@ def find_front_end(front_end: FrontEnd | str | Path) -> FrontEnd:
     """
     if isinstance(front_end, FrontEnd):
         return front_end
-    if str(front_end) in FrontEnd.shipped() or Path(front_end).is_file():
+    path = Path(front_end)
+    if str(front_end) in FrontEnd.shipped() or (path.is_file() and path.name not in _FOLDER_FILES):
         return FrontEnd.load(front_end)
     return load_preset(str(front_end)).front_end
 
@@ -90,8 +96,9 @@ def load_preset(handle: str | Path) -> Preset:
 
     Args:
         handle: a built-in name (`built_in()`); a folder with audio_converter.json (Keras), with
-            processor_config.json or preprocessor_config.json (Hugging Face), or as `save_preset` leaves it;
-            "hf://owner/repository[@revision]"; or "kaggle://owner/model/framework/variation[/version]".
+            processor_config.json or preprocessor_config.json (Hugging Face), or as `save_preset` leaves it; one
+            of these files; "hf://owner/repository[@revision]"; or
+            "kaggle://owner/model/framework/variation[/version]".
 
     Raises:
         PresetError: there is no such preset, it cannot be reached, or its file is wrong; says what to do.
@@ -108,8 +115,16 @@ def load_preset(handle: str | Path) -> Preset:
         return _from_hub(text)
     if text.startswith(_KAGGLE):
         return _from_kaggle(text)
-    if Path(text).is_dir():
-        return _from_folder(Path(text))
+    path = Path(text)
+    if text and path.is_dir():
+        return _from_folder(path)
+    if path.is_file() and path.name in _FOLDER_FILES:
+        return _named(read_preset_file(path.name, _parse(path), text), path.parent.name)
+    if text in FrontEnd.shipped() or path.is_file():
+        raise PresetError(
+            f"{text!r} is no preset: the name of a front end, and its YAML file, go to AudioConverter({text!r}). "
+            "A preset is a built-in name, a folder, hf://... or kaggle://..."
+        )
     names = [*FrontEnd.shipped(), *known]
     near = difflib.get_close_matches(text, names, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
@@ -123,42 +138,49 @@ def load_preset(handle: str | Path) -> Preset:
 def save_preset(front_end: FrontEnd, folder: str | Path, family: str | None = None) -> Path:
     """Writes a front end as a preset that `load_preset` gives back equal.
 
-    It is keras-hub's audio_converter.json where keras-hub (>= 0.28) then computes equal features, and else a
-    file of our own, melbeam_front_end.json, which keras-hub cannot take for its own.
+    It is keras-hub's audio_converter.json where keras-hub (>= 0.28) then computes equal features, with the
+    config.json that it finds the class by, unless there is one; and else a file of our own,
+    melbeam_front_end.json, which keras-hub cannot take for its own.
 
     Returns:
-        The file.
+        The file with the front end.
 
     Raises:
         PresetError: the folder has a front end in the other form already.
     """
-    name, content = write_preset_file(front_end, family)
+    files = preset_files_of(front_end, family)
+    name = next(iter(files))
     other = Path(folder) / (OWN_FILE if name == KERAS_FILE else KERAS_FILE)
     if other.exists():
         raise PresetError(f"{other} is there already, and would contradict {name}: choose another folder")
-    path = Path(folder) / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
-    return path
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for file, content in files.items():
+        path = Path(folder) / file
+        if file == name or not path.exists():  # a whole preset's own config.json says more
+            path.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+    return Path(folder) / name
 
 
 def _from_folder(folder: Path) -> Preset:
-    files = [folder / name for name in (OWN_FILE, KERAS_FILE, *HUGGING_FACE_FILES) if (folder / name).is_file()]
+    files = [folder / name for name in _FOLDER_FILES if (folder / name).is_file()]
     if not files:
         raise PresetError(
-            f"{folder} has none of {OWN_FILE}, {KERAS_FILE}, {', '.join(HUGGING_FACE_FILES)}: it is no preset of "
-            "a model with audio"
+            f"{folder} has none of {', '.join(_FOLDER_FILES)}: it is no preset of a model with audio"
         )
+    contents = {file: _parse(file) for file in files}
+    model = folder / _HUGGING_FACE_MODEL_FILE
+    if files[0].name in HUGGING_FACE_FILES and model.is_file():
+        refuse_without_audio(_parse(model), str(model))
     found: dict[Path, Preset] = {}
     problem: PresetError | None = None
-    for file in files:
+    for file, content in contents.items():
         try:
-            found[file] = read_preset_file(file.name, _parse(file), str(file))
-        except PresetError as error:
-            # transformers' newer file may lack what its older one has beside it.
-            if file.name != HUGGING_FACE_FILES[0] or len(files) == 1:
-                raise
+            found[file] = read_preset_file(file.name, content, str(file))
+        except NoExtractorError as error:
             problem = error
+    processor, flat = (folder / name for name in HUGGING_FACE_FILES)
+    if flat in found and processor in contents:
+        found[flat] = with_audio_tokens(found[flat], contents[processor], str(processor))
     if not found:
         raise problem or PresetError(f"{folder} holds no front end")
     first = next(iter(found))
@@ -175,7 +197,9 @@ def _named(preset: Preset, name: str) -> Preset:
 def _parse(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
-    except ValueError as error:
+    except OSError as error:
+        raise PresetError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
         raise PresetError(f"{path} is no whole JSON ({error}): fetch or write it again") from error
 
 
@@ -185,7 +209,12 @@ def _from_hub(handle: str) -> Preset:
         from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
     except ImportError as error:
         raise PresetError(f"{handle} needs the hub's client: pip install 'melbeam[hub]'") from error
-    repository, _, revision = handle.removeprefix(_HUGGING_FACE).partition("@")
+    repository, at, revision = handle.removeprefix(_HUGGING_FACE).partition("@")
+    if len(repository.split("/")) != 2 or not all(repository.split("/")) or bool(at) != bool(revision):
+        raise PresetError(
+            f"{handle} must be hf://owner/repository or hf://owner/repository@revision, for example "
+            "hf://google/gemma-4-E2B-it"
+        )
 
     def fetch(name: str) -> str | None:
         try:
@@ -198,20 +227,35 @@ def _from_hub(handle: str) -> Preset:
         except EntryNotFoundError:
             return None
 
-    problem: PresetError | None = None
-    for name in (KERAS_FILE, *HUGGING_FACE_FILES):
+    def read(name: str) -> Any:
         path = _fetched(handle, name, fetch)
-        if path is None:
-            continue
+        return None if path is None else _parse_fetched(handle, name, path)
+
+    content = read(KERAS_FILE)
+    if content is not None:
+        return _named(read_preset_file(KERAS_FILE, content, f"{handle}/{KERAS_FILE}"), handle)
+    processor_name, flat_name = HUGGING_FACE_FILES
+    problem: PresetError | None = None
+    preset: Preset | None = None
+    processor = read(processor_name)
+    if processor is not None:
         try:
-            return _named(read_preset_file(name, _parse_fetched(handle, name, path), f"{handle}/{name}"), handle)
-        except PresetError as error:
-            if name != HUGGING_FACE_FILES[0] or "'feature_extractor'" not in str(error):
-                raise
+            preset = read_preset_file(processor_name, processor, f"{handle}/{processor_name}")
+        except NoExtractorError as error:
             problem = error
-    raise problem or PresetError(
-        f"{handle} has none of {KERAS_FILE}, {', '.join(HUGGING_FACE_FILES)}: no preset of a model with audio"
-    )
+    if preset is None:
+        flat = read(flat_name)
+        if flat is None:
+            raise problem or PresetError(
+                f"{handle} has none of {', '.join((KERAS_FILE, *HUGGING_FACE_FILES))}: no preset of a model with "
+                "audio"
+            )
+        preset = read_preset_file(flat_name, flat, f"{handle}/{flat_name}")
+        if processor is not None:
+            preset = with_audio_tokens(preset, processor, f"{handle}/{processor_name}")
+    if preset.family == "gemma4":
+        refuse_without_audio(read(_HUGGING_FACE_MODEL_FILE), f"{handle}/{_HUGGING_FACE_MODEL_FILE}")
+    return _named(preset, handle)
 
 
 def _from_kaggle(handle: str) -> Preset:
@@ -256,10 +300,13 @@ def _fetched(handle: str, name: str, fetch: Callable[[str], str | None]) -> str 
         causes = [error, error.__cause__, error.__context__]
         responses = [getattr(cause, "response", None) for cause in causes if cause is not None]
         status = next((r.status_code for r in responses if r is not None), None)
+        missing = f"there is no such model or version, or it has no {name}, so no audio"
         what = {
             401: "it answers 401: log in (`hf auth login`, or Kaggle's API token), or the name is wrong",
             403: "it answers 403: accept the model's terms on its page, with the account you are logged in as",
-            404: "it answers 404: there is no such repository or revision; check the handle",
+            404: "it answers 404: "
+            + (missing if handle.startswith(_KAGGLE) else "there is no such repository or revision")
+            + "; check the handle",
         }.get(status or 0)
         if what is None:
             reason = " ".join(str(error).split())[:300]

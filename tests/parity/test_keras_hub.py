@@ -5,17 +5,16 @@ import json
 import numpy as np
 import pytest
 
-from melbeam.transforms import AudioConverter, FrontEnd, Gemma4AudioConverter
+from melbeam.transforms import AudioConverter, FrontEnd
+from melbeam.transforms.presets import save_preset
 
 keras_hub = pytest.importorskip("keras_hub", reason="keras-hub is there in `make parity` only")
 
-# keras-hub finds the class by the backbone that a whole preset has beside the converter.
-BACKBONES = {"gemma4": "Gemma4Backbone", "gemma3n": "Gemma3nBackbone", "whisper": "WhisperBackbone"}
-
-
-def load(folder, family):
-    (folder / "config.json").write_text(json.dumps({"registered_name": f"keras_hub>{BACKBONES[family]}"}))
-    return keras_hub.layers.AudioConverter.from_preset(str(folder))
+CLASSES = {
+    "gemma4": keras_hub.layers.Gemma4AudioConverter,
+    "gemma3n": keras_hub.layers.Gemma3nAudioConverter,
+    "whisper": keras_hub.layers.WhisperAudioConverter,
+}
 
 
 @pytest.mark.parametrize(
@@ -24,15 +23,23 @@ def load(folder, family):
         ("gemma4", "gemma4", {}),
         ("gemma4", "gemma4", {"per_bin_mean": [0.5] * 128, "per_bin_stddev": [2.0] * 128, "max_audio_length": 10}),
         ("gemma4", "gemma4", {"mel_floor": 1e-4, "num_mels": 80, "frame_length": 400, "hop_length": 200}),
+        ("gemma4", "gemma4", {"frame_length": 321, "hop_length": 170, "max_audio_length": 7}),
         ("whisper", "whisper", {}),
+        ("whisper", "whisper", {"frame_length": 512, "fft_length": 512, "hop_length": 100}),
         ("whisper_large_v3", "whisper", {"max_audio_length": 10}),
         ("gemma3n", "gemma3n", {}),
+        (
+            "gemma3n",
+            "gemma3n",
+            {"frame_length": 320, "fft_length": 512, "num_mels": 64, "input_scale_factor": 2.0},
+        ),
     ],
 )
 def test_keras_hub_loads_equal_features(tmp_path, signals, name, family, changes):
     converter = AudioConverter(FrontEnd.load(name).replace(**changes))
     converter.save_to_preset(tmp_path)
-    layer = load(tmp_path, family)
+    layer = CLASSES[family].from_preset(str(tmp_path))
+    assert type(keras_hub.layers.AudioConverter.from_preset(str(tmp_path))) is type(layer)
     noise = signals["noise"]
     expected = converter(noise).numpy()
     if family == "gemma3n":
@@ -44,7 +51,20 @@ def test_keras_hub_loads_equal_features(tmp_path, signals, name, family, changes
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
-def test_keras_hub_does_not_take_the_documented_mathematics_for_its_own(tmp_path):
-    Gemma4AudioConverter().save_to_preset(tmp_path)
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("gemma4_documented", {}),
+        ("gemma4", {"max_audio_length": None}),
+        ("gemma4", {"preemphasis": 0.97}),
+        ("gemma3n", {"preemphasis_htk_flavor": False}),
+    ],
+)
+def test_keras_hub_does_not_take_a_form_of_our_own_for_its_own(tmp_path, name, changes):
+    save_preset(FrontEnd.load(name).replace(**changes), tmp_path)
+    with pytest.raises(ValueError, match=r"has no config\.json"):
+        keras_hub.layers.AudioConverter.from_preset(str(tmp_path))
+    model = {"registered_name": "keras_hub>Gemma4Backbone"}  # as beside a whole preset
+    (tmp_path / "config.json").write_text(json.dumps(model))
     with pytest.raises(FileNotFoundError, match=r"audio_converter\.json"):
-        load(tmp_path, "gemma4")
+        keras_hub.layers.AudioConverter.from_preset(str(tmp_path))

@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import math
 import threading
 import time
 from typing import ClassVar
@@ -73,6 +74,19 @@ GEMMA3N = {
     "min_frequency": 125.0,
     "preemphasis": 0.97,
 }
+# Of the image processor, in the one flat file that Gemma 3n's processor shares with it.
+IMAGE_PROCESSOR = {
+    "image_processor_type": "SiglipImageProcessorFast",
+    "do_normalize": False,
+    "do_rescale": True,
+    "do_resize": True,
+    "image_mean": [0.5, 0.5, 0.5],
+    "image_seq_length": 256,
+    "image_std": [0.5, 0.5, 0.5],
+    "resample": 2,
+    "rescale_factor": 0.00392156862745098,
+    "size": {"height": 768, "width": 768},
+}
 WHISPER = {
     "feature_extractor_type": "WhisperFeatureExtractor",
     "processor_class": "WhisperProcessor",
@@ -131,6 +145,11 @@ class TestBuiltIn:
     def test_a_wrong_name_gets_the_nearest(self):
         with pytest.raises(PresetError, match="did you mean 'whisper_base_en'"):
             load_preset("whisper_base_eng")
+
+    @pytest.mark.parametrize("name", ["gemma4", "whisper_large_v3"])
+    def test_a_front_end_is_no_preset(self, name):
+        with pytest.raises(PresetError, match=rf"the name of a front end, .* go to AudioConverter\('{name}'\)"):
+            load_preset(name)
 
     def test_each_has_a_size_a_description_and_a_handle(self):
         for preset in AudioConverter.presets.values():
@@ -204,6 +223,45 @@ class TestFiles:
         front_end = load_preset(folder(preprocessor_config={**WHISPER, "feature_size": 128})).front_end
         assert front_end.fingerprint == FrontEnd.load("whisper_large_v3").fingerprint
 
+    def test_a_file_that_the_image_processor_shares(self, folder):
+        front_end = load_preset(folder(preprocessor_config={**GEMMA3N, **IMAGE_PROCESSOR})).front_end
+        assert front_end.fingerprint == FrontEnd.load("gemma3n").fingerprint
+        alone = {name: IMAGE_PROCESSOR[name] for name in ("do_normalize", "size")}
+        with pytest.raises(PresetError, match="will not ignore: do_normalize = False, size = "):
+            load_preset(folder(preprocessor_config={**GEMMA3N, **alone}))
+
+    def test_a_file_by_its_path(self, folder):
+        path = folder(audio_converter=KERAS_CHECKPOINT) / "audio_converter.json"
+        assert load_preset(path).family == "gemma4"
+        assert find_front_end(path).fingerprint == FrontEnd.load("gemma4").fingerprint
+
+    def test_the_number_of_tokens_is_taken_whichever_file_has_the_extractor(self, folder):
+        nested = folder(processor_config={"feature_extractor": EXTRACTOR, "audio_seq_length": 7})
+        assert load_preset(nested).front_end.max_audio_tokens == 7
+        older = folder(processor_config={"audio_seq_length": 7}, preprocessor_config=GEMMA3N)
+        assert load_preset(older).front_end.max_audio_tokens == 7
+        wrong = folder(processor_config={"audio_seq_length": "many"})
+        with pytest.raises(PresetError, match=r"processor_config.json: audio_seq_length: .* got 'many'"):
+            load_preset(wrong)
+
+    def test_a_model_without_audio_beside_a_processor_with_it(self, folder):
+        config = {"model_type": "gemma4", "audio_config": None, "vision_config": {}}
+        silent = folder(processor_config={"feature_extractor": EXTRACTOR}, config=config)
+        with pytest.raises(PresetError, match="has no 'audio_config': this Gemma 4 model has no audio encoder"):
+            load_preset(silent)
+        assert load_preset(folder(config={**config, "audio_config": {"hidden_size": 1024}})).family == "gemma4"
+
+    def test_a_file_of_the_image_processor_alone(self, folder):
+        with pytest.raises(PresetError, match=r"preprocessor_config.json is of the image processor alone"):
+            load_preset(folder(preprocessor_config=IMAGE_PROCESSOR))
+        both = folder(processor_config={"feature_extractor": EXTRACTOR}, preprocessor_config=IMAGE_PROCESSOR)
+        assert load_preset(both).family == "gemma4"
+
+    def test_a_wrong_file_is_not_passed_over_for_another(self, folder):
+        wrong = {"feature_extractor": {**EXTRACTOR, "dither": 1e-4}}
+        with pytest.raises(PresetError, match=r"processor_config.json: dither must be 0.0"):
+            load_preset(folder(processor_config=wrong, preprocessor_config=EXTRACTOR))
+
     def test_computed_fields_are_computed(self, folder):
         content = {
             **EXTRACTOR,
@@ -230,6 +288,10 @@ class TestFiles:
             ({"frame_length": 400}, "frame_length is 400, but transformers ignores it and takes 320"),
             ({"fft_length": 400}, "fft_length is 400, but transformers ignores it and takes 512"),
             ({"top_db": 80}, "fields that melbeam does not know, and will not ignore: top_db = 80"),
+            ({"fft_overdrive": "false"}, "fft_overdrive must be true or false, got 'false'"),
+            ({"frame_length_ms": math.inf}, "frame_length_ms must be a finite number above 0, got inf"),
+            ({"hop_length_ms": True}, "hop_length_ms must be a finite number above 0, got True"),
+            ({"frame_length_ms": 0.001}, "frame_length_ms gives frames of 0 samples at 16000 Hz"),
             ({"sampling_rate": "16k"}, "sampling_rate must be a whole number of at least 1, got '16k'"),
             ({"max_frequency": 9000.0}, "max_frequency must be at most half the sampling rate"),
             ({"feature_extractor_type": "Gemma4UnifiedAudioFeatureExtractor"}, "takes raw waveforms, 640 samples"),
@@ -242,6 +304,12 @@ class TestFiles:
             load_preset(folder(preprocessor_config=content))
         assert "preprocessor_config.json" in str(error.value)
 
+    @pytest.mark.parametrize("field", ["hop_length", "n_fft", "chunk_length", "sampling_rate"])
+    @pytest.mark.parametrize("value", [0, -1, None, "400", math.inf, math.nan])
+    def test_whispers_numbers(self, folder, field, value):
+        with pytest.raises(PresetError, match=f"{field} must be a finite number above 0"):
+            load_preset(folder(preprocessor_config={**WHISPER, field: value}))
+
     def test_no_feature_extractor_key(self, folder):
         with pytest.raises(PresetError, match=r"processor_config.json has no 'feature_extractor'"):
             load_preset(folder(processor_config={"image_processor": {}}))
@@ -252,7 +320,12 @@ class TestFiles:
         ("content", "message"),
         [
             ('{"class_name": "Gemm', "is no whole JSON .*fetch or write it again"),
+            ("[" * 100_000, "is no whole JSON"),
             ("[]", "must hold a JSON object, got list"),
+            (
+                {**KERAS_CHECKPOINT, "registered_name": "keras_hub>WhisperAudioConverter"},
+                "'Gemma4AudioConverter' and registered_name 'keras_hub>WhisperAudioConverter' contradict",
+            ),
             ({"class_name": "MoonshineAudioConverter", "config": {}}, "class_name must be one of"),
             (keras(dither=0.1), "does not know, and will not ignore: dither = 0.1"),
             (keras(mel_floor=None), "has no 'mel_floor': the checkpoints have 0.001"),
@@ -262,6 +335,16 @@ class TestFiles:
     def test_broken_keras_files(self, folder, content, message):
         with pytest.raises(PresetError, match=message):
             load_preset(folder(audio_converter=content))
+
+    def test_keras_gemma3n_whose_frames_begin_elsewhere(self, folder):
+        config = {"mel_floor": 1e-5, "preemphasis_htk_flavor": False}
+        with pytest.raises(PresetError, match="preemphasis_htk_flavor must be true, got false"):
+            load_preset(folder(audio_converter={"class_name": "Gemma3nAudioConverter", "config": config}))
+
+    def test_a_package_of_before(self, folder):
+        content = {"class_name": "WhisperAudioConverter", "config": {}}
+        content["registered_name"] = "keras_nlp>WhisperAudioConverter"
+        assert load_preset(folder(audio_converter=content)).family == "whisper"
 
     def test_two_files_that_contradict_each_other(self, folder):
         both = folder(audio_converter=keras(num_mels=80), preprocessor_config=EXTRACTOR)
@@ -285,6 +368,33 @@ class TestSaving:
             AudioConverter.from_preset(tmp_path)(np.ones(2000, "float32")), converter(np.ones(2000, "float32"))
         )
 
+    @pytest.mark.parametrize(
+        ("name", "change"),
+        [
+            ("gemma4", {"max_audio_length": None}),
+            ("gemma4", {"max_audio_length": 12.5}),
+            ("gemma4", {"preemphasis": 0.97}),
+            ("gemma4", {"max_audio_tokens": 100}),
+            ("gemma3n", {"preemphasis_htk_flavor": False}),
+            ("gemma3n", {"max_audio_length": 10}),
+            ("whisper", {"mel_floor": 1e-5}),
+        ],
+    )
+    def test_what_keras_hub_would_not_load_equal_has_a_form_of_our_own(self, tmp_path, name, change):
+        front_end = FrontEnd.load(name).replace(**change)
+        assert save_preset(front_end, tmp_path, name).name == "melbeam_front_end.json"
+        loaded = load_preset(tmp_path)
+        assert (loaded.front_end.replace(name=name), loaded.family) == (front_end, name)
+
+    def test_keras_hub_finds_the_class_unless_a_whole_preset_is_there(self, tmp_path):
+        save_preset(FrontEnd.load("gemma4"), tmp_path / "new")
+        assert json.loads((tmp_path / "new/config.json").read_text()) == {
+            "registered_name": "keras_hub>Gemma4Backbone"
+        }
+        (tmp_path / "config.json").write_text("{}")
+        save_preset(FrontEnd.load("gemma4"), tmp_path)
+        assert (tmp_path / "config.json").read_text() == "{}"
+
     def test_what_keras_hub_cannot_express_has_a_form_of_our_own(self, tmp_path):
         Gemma4AudioConverter().save_to_preset(tmp_path)
         assert [file.name for file in tmp_path.iterdir()] == ["melbeam_front_end.json"]
@@ -296,6 +406,13 @@ class TestSaving:
         path = save_preset(FrontEnd.load("gemma4_documented"), tmp_path)
         path.write_text(path.read_text().replace("1e-05", "1e-04"))
         with pytest.raises(PresetError, match=r"its fingerprint .* is not that of its front end"):
+            load_preset(tmp_path)
+
+    @pytest.mark.parametrize("family", ["gemma5", ["gemma4"]])
+    def test_a_family_that_there_is_not(self, tmp_path, family):
+        path = save_preset(FrontEnd.load("gemma4_documented"), tmp_path)
+        path.write_text(json.dumps({**json.loads(path.read_text()), "family": family}))
+        with pytest.raises(PresetError, match="family must be gemma4, gemma3n, whisper or null, got"):
             load_preset(tmp_path)
 
 
@@ -334,7 +451,7 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):  # Kaggle's
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.answer(request["path"])
+        self.answer(request.get("path", self.path.rsplit("/", 1)[-1]))
 
     def log_message(self, *_):
         pass
@@ -383,6 +500,34 @@ class TestHubs:
             "audio_converter.json"
         }
 
+    def test_a_kaggle_handle_without_a_version_is_the_newest(self, hub):
+        hub.files = {
+            "audio_converter.json": json.dumps(KERAS_CHECKPOINT).encode(),
+            "GetModelInstance": json.dumps({"versionNumber": 3}).encode(),
+        }
+        assert load_preset("kaggle://someone/model/keras/variation").family == "gemma4"
+        assert "GetModelInstance" in hub.asked
+
+    def test_kaggle_does_not_have_the_file(self, hub):
+        hub.files = {"config.json": b"{}"}
+        with pytest.raises(PresetError, match=r"or it has no audio_converter.json, so no audio"):
+            load_preset(HANDLES[1])
+
+    def test_a_hugging_face_model_without_audio(self, hub):
+        files = {
+            "processor_config.json": {"feature_extractor": EXTRACTOR},
+            "config.json": {"model_type": "gemma4"},
+        }
+        hub.files = {name: json.dumps(content).encode() for name, content in files.items()}
+        with pytest.raises(PresetError, match=r"someone/model@v2/config.json has no 'audio_config'"):
+            load_preset(HANDLES[0])
+
+    def test_the_older_layout_with_its_number_of_tokens(self, hub):
+        files = {"processor_config.json": {"audio_seq_length": 7}, "preprocessor_config.json": GEMMA3N}
+        hub.files = {name: json.dumps(content).encode() for name, content in files.items()}
+        loaded = load_preset(HANDLES[0])
+        assert (loaded.family, loaded.front_end.max_audio_tokens) == ("gemma3n", 7)
+
     def test_a_hugging_face_file_is_looked_for_next(self, hub):
         hub.files = {"preprocessor_config.json": json.dumps(WHISPER).encode()}
         assert type(AudioConverter.from_preset(HANDLES[0])) is WhisperAudioConverter
@@ -393,7 +538,7 @@ class TestHubs:
         [
             (401, "it answers 401: log in"),
             (403, "it answers 403: accept the model's terms"),
-            (404, "it answers 404: there is no such repository or revision"),
+            (404, "it answers 404: there is no such (repository|model)"),
             ("slow", "no answer in 1.5 seconds"),
         ],
     )
@@ -417,4 +562,9 @@ class TestHubs:
     @pytest.mark.parametrize("handle", ["kaggle://someone/model", "kaggle://a//b/c"])
     def test_a_malformed_handle(self, handle):
         with pytest.raises(PresetError, match="must be kaggle://owner/model/framework/variation"):
+            load_preset(handle)
+
+    @pytest.mark.parametrize("handle", ["hf://", "hf://model", "hf://a/b/c", "hf://a/b@", "hf:///b"])
+    def test_a_malformed_handle_of_hugging_face(self, handle):
+        with pytest.raises(PresetError, match="must be hf://owner/repository"):
             load_preset(handle)
