@@ -4,6 +4,8 @@ import contextlib
 import io
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -143,7 +145,7 @@ REPORT = "_melbeam/train/reports/00000.json"
 FAULTS = {
     "swapped shards": (swap_shards, "is not the file that its report describes"),
     "a truncated shard": (lambda f: cut(f / SHARD), "is not the file that its report describes"),
-    "a flipped byte": (lambda f: flip(f / SHARD, 300), "is not the file that its report describes"),
+    "a flipped byte": (lambda f: flip(f / SHARD, 300), "record 0, at byte 0, is bad_checksum"),
     "a missing shard": (lambda f: (f / SHARD).unlink(), f"{SHARD}: it is missing"),
     "a shard too many": (
         lambda f: shutil.copy(f / SHARD, f / "train-00002-of-00003.tfrecord"),
@@ -193,6 +195,40 @@ FAULTS = {
         lambda f: edit(f / "_melbeam/train/job.json", lambda d: d["identity"].update(dtype="float16")),
         "its hash is not that of what it says",
     ),
+    "a count that no memory holds": (
+        lambda f: edit(f / REPORT, lambda r: r.update(records_read=10**12)),
+        "999999999994 records of ",
+    ),
+    "an edited number of a file's records": (
+        lambda f: edit(f / REPORT, lambda r: r["rejected"].update(num_records=3)),
+        "the records of its rejects are not those of the report: 2 are there, the report says 3",
+    ),
+    "a report that is no report": (
+        lambda f: edit(f / REPORT, lambda r: r.update(rejects=["x"])),
+        "no report of shard 0 of 2",
+    ),
+    "an edited number of samples": (
+        lambda f: edit(f / REPORT, lambda r: r.update(num_samples=1)),
+        "the samples are not those of the report: 19200 are there",
+    ),
+    "an edited plan": (
+        lambda f: (f / "_melbeam/train/plan.jsonl").write_text(
+            (f / "_melbeam/train/plan.jsonl").read_text().replace("null", "5")
+        ),
+        "it is not the plan that job.json was written for",
+    ),
+    "a split without its job.json": (
+        lambda f: (f / "_melbeam/test/job.json").unlink(),
+        "_melbeam/test: job.json or plan.jsonl cannot be read",
+    ),
+    "shards of no split": (
+        lambda f: shutil.copy(f / SHARD, f / "dev-00000-of-00001.tfrecord"),
+        "dev-00000-of-00001.tfrecord: no shard of the splits test, train",
+    ),
+    "a chunk that starts elsewhere": (
+        lambda f: edit_record(f / "test-00000-of-00001.tfrecord", 1, set_int("start_sample", 1)),
+        "id 'long#1' has start_sample 1",
+    ),
     "features of another front end": (
         lambda f: edit_record(f / SHARD, 1, set_bytes("front_end", b"0" * 16)),
         "record 1: id 'clip-0-1' has front_end 0000000000000000",
@@ -227,6 +263,52 @@ def test_it_finds(folder, name):
     status, said = run(folder)
     assert status == 1, said
     assert any(line.startswith("FAULT: ") and named in line for line in said.splitlines()), said
+
+
+def test_it_finds_a_split_of_another_front_end(folder, tmp_path):
+    """Right in itself, and copied to where it does not belong."""
+    write(tmp_path / "in", [to_example({"audio": wav(60)})])
+    other = tmp_path / "other"
+    arguments = [f"--input={tmp_path}/in", f"--output={other}", "--split=dev", "--front_end=whisper"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert extract.main(arguments) == 0
+    shutil.copytree(other / "_melbeam/dev", folder / "_melbeam/dev")
+    shutil.copy(other / "dev-00000-of-00001.tfrecord", folder)
+    status, said = run(folder)
+    assert (status, "is not that of split 'dev'" in said) == (1, True), said
+
+
+def test_many_faults_of_one_file_are_a_few_lines(tmp_path):
+    write(tmp_path / "in", [to_example({"audio": wav(1), "id": "one"})] * 60)
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert extract.main([f"--input={tmp_path}/in", f"--output={tmp_path}/features"]) == 0
+    shard = tmp_path / "features/train-00000-of-00001.tfrecord"
+    for index in range(50):
+        edit_record(shard, index, set_bytes("front_end", b"0" * 16))
+    status, said = run(tmp_path / "features")
+    assert (status, f"FAULT: {shard}: " in said, len(said.splitlines()) < 40) == (1, True, True), said
+    assert " more faults" in said
+
+
+def test_an_id_of_a_split_and_of_its_retried_rejects_is_a_duplicate(tmp_path):
+    write(tmp_path / "in", [to_example({"audio": wav(1), "id": "one"})])
+    for split in ("train", "train_retried", "other"):
+        arguments = [f"--input={tmp_path}/in", f"--output={tmp_path}/features", f"--split={split}"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            assert extract.main(arguments) == 0
+    status, said = run(tmp_path / "features")
+    faults = [line for line in said.splitlines() if line.startswith("FAULT: ")]
+    assert (status, len(faults), "train+train_retried: id 'one' is given more" in faults[0]) == (1, 1, True), said
+
+
+def test_it_needs_no_tensorflow(folder):
+    code = f"""if True:
+        import sys
+        from melbeam.pipelines import verify
+        assert verify.main([{str(folder)!r}]) == 0
+        assert "tensorflow" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
 def test_the_same_audio_twice_is_a_warning(tmp_path):
