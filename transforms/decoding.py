@@ -134,7 +134,8 @@ def decode_pcm_s16le(
     """
     if len(data) % 2:
         raise Reject("bad_audio", f"{len(data)} bytes, an odd number, are no 16-bit samples")
-    samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(_FULL_SCALE)
+    samples = np.frombuffer(data, "<i2").astype(np.float32)
+    samples /= np.float32(_FULL_SCALE)
     return _from_floats(samples, source_rate, sampling_rate, max_seconds)
 
 

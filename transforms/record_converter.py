@@ -126,22 +126,24 @@ class RecordConverter:
 
     def _features(self, samples: np.ndarray) -> np.ndarray:
         try:
-            batch = self._converter(samples[np.newaxis]).numpy()  # NumPy adds and takes off an axis without a copy
+            # NumPy adds and takes off an axis without a copy; a tensor's memoryview, unlike its numpy(), is none.
+            batch = np.asarray(memoryview(self._converter(samples[np.newaxis])))
             return batch[0].astype(self._dtype, copy=False)
         except Exception as error:  # whatever TensorFlow raises: one record must not end the job
             raise Reject("converter_error", f"{type(error).__name__}: {error}"[:1000]) from error
 
     def _example(self, fields: dict[str, Any], features: np.ndarray, example: AudioExample) -> bytes:
-        if self.options.encoding == "float_list":
-            fields["input_features"] = features.astype(np.float32).ravel()
-        else:
-            fields["input_features"] = features.tobytes()
         fields["sampling_rate"] = self.front_end.sampling_rate
         fields["front_end"] = self._fingerprint
         tokens = self.front_end.num_audio_tokens(fields["num_samples"])
         if tokens is not None:
             fields["num_audio_tokens"] = tokens
-        return to_example(fields, example.passthrough)
+        if self.options.encoding == "float_list":
+            fields["input_features"] = features.astype(np.float32).ravel()
+            return to_example(fields, example.passthrough)
+        # As bytes, for bfloat16 has no memoryview.
+        content = memoryview(np.ascontiguousarray(features).view(np.uint8))
+        return to_example(fields, example.passthrough, ("input_features", content))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordConverter, (self.front_end, self.options)

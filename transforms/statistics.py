@@ -81,4 +81,4 @@ class BinStatistics:
 
 
 def _fixed(values: np.ndarray) -> list[int]:
-    return [int(value) for value in np.rint(values * _UNIT)]
+    return [int(value) for value in np.rint(values * _UNIT).tolist()]

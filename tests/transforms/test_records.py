@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from melbeam.transforms import AudioConverter, ExtractLogMel, FrontEnd, Reject
 from melbeam.transforms.decoding import decode_audio
-from melbeam.transforms.examples import to_example, to_reject
+from melbeam.transforms.examples import Example, to_example, to_reject
 from melbeam.transforms.record_converter import RecordConverter
 from melbeam.transforms.record_options import RecordOptions
 
@@ -105,6 +105,15 @@ def test_a_damaged_file_is_a_reject_or_finite(position, change, kind):
     except Reject:
         return
     assert np.isfinite(audio.samples).all()
+
+
+@pytest.mark.parametrize("size", [0, 1, 127, 128, 16383, 16384, 70000])
+@pytest.mark.parametrize("name", ["input_features", "a", "z" * 200])
+def test_a_bulk_feature_is_serialized_as_protobuf_does(name, size):
+    features = {"id": "x", "num_frames": 7, "source": "here"}
+    passthrough = {"speaker": Example.FromString(to_example({"_": [0.5, 1.5]})).features.feature["_"]}
+    bulk = to_example(features, passthrough, (name, memoryview(bytes(size))))
+    assert bulk == to_example({**features, name: bytes(size)}, passthrough)
 
 
 def test_a_feature_record_holds_the_converters_features():
