@@ -142,7 +142,7 @@ class RecordConverter:
             fields["input_features"] = features.astype(np.float32).ravel()
             return to_example(fields, example.passthrough)
         # As bytes, for bfloat16 has no memoryview.
-        content = memoryview(np.ascontiguousarray(features).view(np.uint8))
+        content = np.ascontiguousarray(features).view(np.uint8).data
         return to_example(fields, example.passthrough, ("input_features", content))
 
     def __reduce__(self) -> tuple[Any, ...]:
