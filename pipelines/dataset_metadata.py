@@ -111,13 +111,20 @@ def write_metadata(
     All shards are done by now: what starts that were killed were writing is removed.
     """
     files.write_json(folder.summary, summary.to_dict())
-    summaries = {
-        path.split("/")[-2]: SplitSummary.from_dict(files.read_json(path))
-        for path, _ in files.match(f"{folder.output}/_melbeam/*/summary.json")
-    }
-    for name, content in metadata(summaries, front_end, options).items():
-        files.write_json(f"{folder.output}/{name}", content, half_written_in=folder.bookkeeping)
+    written: dict[str, SplitSummary] = {}
+    # Of splits that end at the same moment, the last one to write has read the summaries of them all.
+    while written != (summaries := _summaries(folder.output)):
+        for name, content in metadata(summaries, front_end, options).items():
+            files.write_json(f"{folder.output}/{name}", content, half_written_in=folder.bookkeeping)
+        written = summaries
     files.delete(folder.half_written())
+
+
+def _summaries(output: str) -> dict[str, SplitSummary]:
+    return {
+        path.split("/")[-2]: SplitSummary.from_dict(files.read_json(path))
+        for path, _ in files.match(f"{output}/_melbeam/*/summary.json")
+    }
 
 
 def metadata(
