@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test check parity bench test-prism test-flink clean
+.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow clean
 .NOTPARALLEL:
 
 help:
@@ -16,6 +16,8 @@ help:
 	@echo "make parity  the distances from keras-hub and transformers, into docs/parity.md and the README"
 	@echo "make bench   the speed of the local default, on 12 hours of audio"
 	@echo "make test-prism  the same job on Prism, Beam's portable runner; needs Go"
+	@echo "make test-cloud  input and output on gs:// and s3://, against the stores' emulators"
+	@echo "make rehearse-dataflow  a Dataflow job, from its submission to its features, without the cloud"
 	@echo "make test-flink  the same job on Apache Flink; needs Java 17 and Maven"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
 
@@ -63,8 +65,20 @@ bench: .venv/.installed-run
 test-prism: .venv/.installed-run
 	$(BIN)/python -m pytest tests/engines -m prism -q
 
+# The stores' clients and emulators want an environment of their own.
+.venv-cloud/.installed: pyproject.toml setup.py | $(BIN)/python
+	$(PYTHON) -m venv .venv-cloud
+	.venv-cloud/bin/python -m pip install -q --disable-pip-version-check -e '.[cloud]'
+	@touch $@
+
+test-cloud: .venv-cloud/.installed
+	.venv-cloud/bin/python -m pytest tests/engines -m cloud -q
+
+rehearse-dataflow: .venv-cloud/.installed
+	.venv-cloud/bin/python scripts/rehearse_dataflow.py
+
 test-flink: .venv/.installed-run
 	$(BIN)/python -m pytest tests/engines -m flink -q
 
 clean:
-	rm -rf .venv .venv-parity melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-parity .venv-cloud melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,9 +11,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
 from melbeam.pipelines import files
 from melbeam.pipelines.plan import Shard, SplitFolder
 from melbeam.pipelines.tfrecords import file_crc32c
@@ -35,7 +32,7 @@ class FileMark:
         """Whether the file is there and holds exactly these bytes."""
         if not files.exists(path):
             return False
-        with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with files.open_file(path) as file:
             return file_crc32c(file) == (self.crc32c, self.size)
 
 
@@ -138,7 +135,7 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
             temporary = folder.temporary(report.index, attempt.name, kind)
             if files.exists(temporary):
                 files.ensure_folder(final)
-                FileSystems.rename([temporary], [final])
+                files.rename(temporary, final)
             elif not mark.confirms(final):
                 raise RuntimeError(
                     f"{temporary} is gone and {final} does not hold what its report says "

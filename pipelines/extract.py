@@ -214,11 +214,11 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
             raise ValueError(f"--limit must be at least 1, got {arguments.limit}")
         options.check_split(arguments.split)
         shards = plan_shards(patterns)
-    except ValueError as error:
+        _check_first_record(shards)
+        if arguments.limit is not None:
+            shards = limit_records(shards, arguments.limit)
+    except (ValueError, PermissionError, FileNotFoundError) as error:
         raise options.UsageError(str(error)) from error
-    _check_first_record(shards)
-    if arguments.limit is not None:
-        shards = limit_records(shards, arguments.limit)
     folder = SplitFolder(arguments.output.rstrip("/"), arguments.split)
     job = Job.of(
         folder,
@@ -248,11 +248,15 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
                 pipeline = beam.Pipeline(options=beam_options)
                 pipeline | ExtractDataset(job)
                 result = pipeline.run()
-                if not local and beam_options.get_all_options().get("no_wait_until_finish"):
+                given = beam_options.get_all_options()
+                if not local and given.get("template_location"):
+                    print(f"melbeam: the template is {given['template_location']}", file=sys.stderr)
+                    return options.EXIT_OK
+                if not local and given.get("no_wait_until_finish"):
                     print("melbeam: the job was accepted", file=sys.stderr)
                     return options.EXIT_OK
                 result.wait_until_finish()
-    except (FolderRefused, Locked) as error:
+    except (FolderRefused, Locked, PermissionError, FileNotFoundError) as error:
         raise options.UsageError(str(error)) from error
     summary = SplitSummary.from_dict(files.read_json(folder.summary))
     print(in_words(folder, summary, front_end, time.monotonic() - start))

@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterator, Sequence
 
 import apache_beam as beam
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines import files, options
 from melbeam.pipelines.plan import Shard, plan_shards, read_plan, write_plan
@@ -34,13 +32,13 @@ class WriteAudioShard(beam.DoFn):
         # What a failed run leaves must not match the glob of a later extract.
         final, temporary = f"{self._output}/{name}", f"{self._output}/.{name}.tmp"
         files.ensure_folder(temporary)
-        with FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+        with files.create_file(temporary) as file:
             writer = TFRecordWriter(file)
             for clip in read_plan(self._plan):
                 if clip.index * self._num_shards // clip.num_shards == element:
                     clip_id = clip.path.removeprefix(self._root)
                     writer.write(to_example({"audio": files.read_bytes(clip.path), "id": clip_id}))
-        FileSystems.rename([temporary], [final])
+        files.rename(temporary, final)
         yield writer.num_records
 
 
@@ -68,7 +66,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         raise options.UsageError(f"--num_shards must be at least 1, got {arguments.num_shards}")
     try:
         found = plan_shards(patterns)
-    except ValueError as error:
+    except (ValueError, PermissionError, FileNotFoundError) as error:
         raise options.UsageError(str(error)) from error
     clips = [clip for clip in found if clip.path.lower().endswith(EXTENSIONS)]
     if not clips:

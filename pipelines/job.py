@@ -7,8 +7,6 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from apache_beam.io.filesystems import FileSystems
-
 from melbeam.pipelines import files
 from melbeam.pipelines.plan import Shard, SplitFolder, plan_hash
 from melbeam.pipelines.watchdog import MAX_CONVERT_SECONDS
@@ -131,8 +129,6 @@ def _delete_split(folder: SplitFolder) -> None:
     """
     files.delete([folder.summary])
     for pattern in ("reports/*", "rejects/*", "tmp/*"):
-        found = [path for path, _ in files.match(f"{folder.bookkeeping}/{pattern}")]
-        if found:
-            FileSystems.delete(found)
+        files.delete([path for path, _ in files.match(f"{folder.bookkeeping}/{pattern}")])
     files.delete([path for path, _ in files.match(f"{folder.output}/{folder.split}-*-of-*.tfrecord")])
     files.delete([folder.job])

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 from apache_beam.runners.worker import sdk_worker
 
@@ -180,6 +181,7 @@ def pipeline_options(beam_arguments: list[str]) -> tuple[PipelineOptions, str, b
         if "--direct_num_workers" not in given:
             extra.append(f"--direct_num_workers={cores}")
         options = PipelineOptions([*beam_arguments, *extra])
+    FileSystems.set_options(options)  # for the plan, which is made before there is a pipeline
     return options, runner, local
 
 
@@ -222,6 +224,7 @@ def exit_status(run: Callable[[], int]) -> int:
     """Runs a job; what goes wrong becomes a message and an exit status, never a bare traceback."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    FileSystems.set_options(PipelineOptions([]))  # S3's has no default of its own
     try:
         return run()
     except UsageError as error:

@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
-
 from melbeam.pipelines import files
 from melbeam.pipelines.commit import NAMED_IDS, Attempt, FileMark, ShardReport
 from melbeam.pipelines.isolation import IsolatedConverter
@@ -206,7 +203,7 @@ class _RecordFile:
     """A TFRecord file being written; `mark` is known when it is closed."""
 
     def __init__(self, path: str) -> None:
-        self._file = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        self._file = files.create_file(path)
         self._writer = TFRecordWriter(self._file)
 
     def write(self, record: bytes) -> None:

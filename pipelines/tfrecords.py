@@ -26,8 +26,9 @@ from typing import Any, BinaryIO
 
 import google_crc32c
 import numpy as np
-from apache_beam.io.filesystem import CompressedFile, CompressionTypes
-from apache_beam.io.filesystems import FileSystems
+from apache_beam.io.filesystem import CompressedFile
+
+from melbeam.pipelines import files
 
 MAX_RECORD_BYTES = 256 << 20  # 256 MiB
 _HEADER, _FOOTER = 12, 4  # bytes
@@ -126,7 +127,7 @@ def read_tfrecord_file(path: str, *, max_record_bytes: int = MAX_RECORD_BYTES) -
         OSError: the file cannot be opened or read.
         ValueError: `max_record_bytes` is negative.
     """
-    with FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
+    with files.open_file(path) as file:
         yield from read_tfrecords(file, max_record_bytes=max_record_bytes)
 
 

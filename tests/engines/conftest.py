@@ -23,7 +23,7 @@ RATE = 16000
 NUM_SHARDS, CLIPS_A_SHARD = 6, 12
 START_SECONDS, JOB_SECONDS = 90, 240
 LATEST_OUTPUT = 4000  # characters of a program's output in a failed test's message
-ENGINES = ("flink", "prism")
+ENGINES = ("cloud", "flink", "prism")
 
 
 def pytest_collection_modifyitems(config, items):

@@ -1,0 +1,357 @@
+"""Input and output on gs:// and s3://, against the stores' emulators: `make test-cloud`."""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from melbeam.pipelines import demo_clips
+from melbeam.pipelines.tfrecords import Record, read_tfrecord_file
+
+pytestmark = pytest.mark.cloud
+
+BUCKET = "melbeam-test"
+SOURCE_FOLDER = "audio"
+JOB_SECONDS = 240
+TRANSIENT = (503, 429, "drop")
+
+
+def module(name):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+faulty_proxy = module("faulty_proxy").faulty_proxy
+fake_google = module("fake_google")
+
+
+class Store:
+    """A bucket of an emulated store, seen with the store's own client."""
+
+    def __init__(self, port):
+        self.port = port
+        os.environ.update(self.environment(port))
+        self._connect()
+
+    def url(self, key):
+        return f"{self.scheme}://{BUCKET}/{key}"
+
+    def put_folder(self, folder, key):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                self.put(f"{key}/{path.relative_to(folder)}", path.read_bytes())
+
+
+class GoogleStore(Store):
+    scheme = "gs"
+
+    @staticmethod
+    def command(port):
+        folder = Path(sys.executable).parent
+        return [folder / "gcp-storage-emulator", "start", "--host=127.0.0.1", f"--port={port}", "--in-memory"]
+
+    @staticmethod
+    def environment(port):
+        # Without NO_GCE_CHECK the search for credentials asks a metadata server that is not there.
+        return {"STORAGE_EMULATOR_HOST": f"http://127.0.0.1:{port}", "NO_GCE_CHECK": "true"}
+
+    def _connect(self):
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import storage
+
+        client = storage.Client(project="test", credentials=AnonymousCredentials())
+        client.create_bucket(BUCKET)
+        self._bucket = client.bucket(BUCKET)
+
+    def put(self, key, data):
+        self._bucket.blob(key).upload_from_string(data, content_type="application/octet-stream")
+
+    def names(self, key):
+        return [blob.name.removeprefix(f"{key}/") for blob in self._bucket.list_blobs(prefix=f"{key}/")]
+
+    def files(self, key):
+        return {
+            blob.name.removeprefix(f"{key}/"): blob.download_as_bytes()
+            for blob in self._bucket.list_blobs(prefix=f"{key}/")
+        }
+
+    def delete(self, key):
+        self._bucket.delete_blob(key)
+
+
+class AmazonStore(Store):
+    scheme = "s3"
+
+    @staticmethod
+    def command(port):
+        return [Path(sys.executable).parent / "moto_server", "-H", "127.0.0.1", "-p", str(port)]
+
+    @staticmethod
+    def environment(port):
+        return {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
+
+    def _connect(self):
+        import boto3
+
+        self._client = boto3.client("s3")
+        self._client.create_bucket(Bucket=BUCKET)
+
+    def put(self, key, data):
+        self._client.put_object(Bucket=BUCKET, Key=key, Body=data)
+
+    def names(self, key):
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{key}/")
+        return [entry["Key"].removeprefix(f"{key}/") for page in pages for entry in page.get("Contents", [])]
+
+    def files(self, key):
+        return {
+            name: self._client.get_object(Bucket=BUCKET, Key=f"{key}/{name}")["Body"].read()
+            for name in self.names(key)
+        }
+
+    def delete(self, key):
+        self._client.delete_object(Bucket=BUCKET, Key=key)
+
+
+@pytest.fixture(scope="module", params=[GoogleStore, AmazonStore], ids=["gs", "s3"])
+def store(request, serving, free_port, tmp_path_factory):
+    port, kind = free_port(), request.param
+    before = dict(os.environ)
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+    google = fake_google.Recorder()
+    account = tmp_path_factory.mktemp("account") / "account.json"
+    fake_google.service_account(account, f"{google.url}/token")
+    os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = str(account)  # without one, Beam searches for it for long
+    try:
+        with serving(kind.command(port), port, tmp_path_factory.mktemp(kind.scheme) / "emulator.log"):
+            yield kind(port)
+    finally:
+        google.shutdown()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def stored_source(store, source):
+    """The input on the store, with the empty object by which a store's console shows a folder."""
+    store.put_folder(Path(source).parent, SOURCE_FOLDER)
+    store.put(f"{SOURCE_FOLDER}/part-folder/", b"")
+    return store.url(f"{SOURCE_FOLDER}/part-*")
+
+
+@pytest.fixture(scope="module")
+def expected_of_stored(stored_source, extract, files_of, tmp_path_factory):
+    """The files that a job writes into a local folder from the input on the store."""
+    job = extract(stored_source, tmp_path_factory.mktemp("from_store") / "features")
+    ended = job.end()
+    assert ended.status == 0, ended.text
+    return files_of(job.output)
+
+
+@pytest.fixture
+def to_store(store):
+    """Runs a job as a user does; gives what it said."""
+
+    def run(*command, status=0, **environment):
+        ran = subprocess.run(
+            [sys.executable, "-m", "melbeam.pipelines.cli", *command],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=JOB_SECONDS,
+            check=False,
+        )
+        assert ran.returncode == status, ran.stdout[-2000:] + ran.stderr[-4000:]
+        return ran.stdout + ran.stderr
+
+    return run
+
+
+def extracting(source, output, *options):
+    return ["extract", f"--input={source}", f"--output={output}", "--max_reject_fraction=0.1", *options]
+
+
+def key_of(request):
+    return f"features/{request.node.name.translate(str.maketrans('[]', '--'))}"
+
+
+def test_output_on_a_store_is_the_local_one(store, source, expected, to_store, request):
+    key = key_of(request)
+    to_store(*extracting(source, store.url(key)))
+    assert store.files(key) == expected
+
+
+def test_input_and_output_on_a_store(
+    store, stored_source, source, expected, expected_of_stored, to_store, request, tmp_path
+):
+    key = key_of(request)
+    to_store(*extracting(stored_source, store.url(key)))
+    found = store.files(key)
+    assert found == expected_of_stored
+    # Against the input on this machine: each record is equal, but for where it came from.
+    assert set(found) == set(expected)
+    local_folder, stored_folder = str(Path(source).parent), store.url(SOURCE_FOLDER)
+    compared = 0
+    for name in (name for name in expected if name.endswith(".tfrecord")):
+        ours, theirs = (records(tmp_path, files[name]) for files in (found, expected))
+        assert without_source(ours, stored_folder) == without_source(theirs, local_folder)
+        compared += len(ours)
+    assert compared == 62
+    for name in ("statistics.json", "features.json", "front_end.json"):
+        assert found[name].replace(stored_folder.encode(), local_folder.encode()) == expected[name]
+
+
+def records(folder, data):
+    path = folder / "records.tfrecord"
+    path.write_bytes(data)
+    return list(read_tfrecord_file(str(path)))
+
+
+def without_source(found, folder):
+    """The records' features, and each source's end behind the input's folder."""
+    from tensorflow.train import Example
+
+    contents = []
+    for record in found:
+        assert isinstance(record, Record)
+        features = Example.FromString(record.data).features.feature
+        source = features["source"].bytes_list.value[0].decode()
+        assert source.startswith(f"{folder}/")
+        features["source"].bytes_list.value[0] = source.removeprefix(folder).encode()
+        contents.append({name: value.SerializeToString() for name, value in features.items()})
+    return contents
+
+
+def test_a_killed_job_goes_on(store, stored_source, expected_of_stored, to_store, request):
+    key = key_of(request)
+    command = extracting(stored_source, store.url(key))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "melbeam.pipelines.cli", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + JOB_SECONDS
+    while not any(name.endswith(".report") for name in store.names(f"{key}/_melbeam/train/tmp")):
+        assert process.poll() is None, "it ended before there was a report"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert "_melbeam/train/summary.json" not in store.names(key)
+    to_store(*command)
+    assert store.files(key) == expected_of_stored
+
+
+def test_what_is_done_is_not_done_again_and_what_is_damaged_is(
+    store, stored_source, expected_of_stored, to_store, request
+):
+    key = key_of(request)
+    command = extracting(stored_source, store.url(key))
+    to_store(*command)
+    shard = f"{key}/train-00003-of-00006.tfrecord"
+    store.put(shard, b"something else")
+    store.delete(f"{key}/_melbeam/train/summary.json")
+    to_store(*command)
+    assert store.files(key) == expected_of_stored
+
+
+def test_another_job_is_refused_and_overwrite_replaces(store, stored_source, source, to_store, request):
+    key = key_of(request)
+    to_store(*extracting(stored_source, store.url(key), "--limit=20"))
+    again = extracting(stored_source, store.url(key), "--dtype=float16", "--limit=3")
+    assert "dtype was 'float32' and is now 'float16'" in to_store(*again, status=2)
+    to_store(*again, "--overwrite")
+    assert [name for name in store.names(key) if name.startswith("train-")] == ["train-00000-of-00001.tfrecord"]
+
+
+def test_verify_and_clean_on_a_store(store, stored_source, to_store, request):
+    key = key_of(request)
+    to_store(*extracting(stored_source, store.url(key)))
+    assert "no faults" in to_store("verify", store.url(key))
+    store.put(f"{key}/_melbeam/train/tmp/00001-abc.features", b"left")
+    assert "1 temporary files removed" in to_store("clean", store.url(key))
+    assert "no faults" in to_store("verify", store.url(key))
+
+
+def test_ingest_on_a_store_is_the_local_one(store, to_store, files_of, request, tmp_path):
+    clips = tmp_path / "clips/deeper"
+    shutil.copytree(Path(demo_clips.__path__[0]), clips, ignore=shutil.ignore_patterns("*.py*", "__pycache__"))
+    key = key_of(request)
+    store.put_folder(clips.parent, f"{key}/clips")
+    to_store("ingest", f"--input={clips.parent}/**", f"--output={tmp_path}/audio", "--num_shards=3")
+    to_store("ingest", f"--input={store.url(key)}/clips/**", f"--output={store.url(key)}/out", "--num_shards=3")
+    assert len(store.files(f"{key}/out")) == 3
+    assert store.files(f"{key}/out") == files_of(tmp_path / "audio")
+
+
+def test_what_passes_is_tried_again(store, stored_source, expected_of_stored, to_store, request):
+    """Of the first requests of each kind and object, a quarter fail as overloaded stores and networks do."""
+    seen, lock = {}, threading.Lock()
+
+    def fault(method, path):
+        with lock:
+            number = seen.setdefault((method, path), len(seen))
+            seen[method, path] = -1
+        return None if number < 0 or number % 4 else TRANSIENT[number // 4 % len(TRANSIENT)]
+
+    key = key_of(request)
+    with faulty_proxy(store.port, fault) as (port, faults):
+        to_store(*extracting(stored_source, store.url(key)), **store.environment(port))
+    assert len(faults) >= 20
+    assert {what for _, _, what in faults} == set(TRANSIENT)
+    assert store.files(key) == expected_of_stored
+
+
+@pytest.mark.parametrize(("what", "status"), [("input", 2), ("output", 2), ("shard", 1)])
+def test_a_permanent_refusal_says_what_to_grant(store, stored_source, to_store, request, what, status):
+    key = key_of(request)
+    refused = {
+        "input": lambda method, path: SOURCE_FOLDER in path,
+        "output": lambda method, path: method in ("PUT", "POST") and "features" in path,
+        "shard": lambda method, path: "part-4" in path,
+    }[what]
+    with faulty_proxy(store.port, lambda *request: 403 if refused(*request) else None) as (port, faults):
+        said = to_store(*extracting(stored_source, store.url(key)), status=status, **store.environment(port))
+    assert faults
+    last = [line for line in said.splitlines() if line.startswith("melbeam: ")]
+    grant = {"gs": "roles/storage.objectUser", "s3": "s3:GetObject"}[store.scheme]
+    assert any(grant in line and store.url("")[:-1] in line and "403" in line for line in last), said
+    assert "Traceback" not in said
+
+
+def test_a_bucket_that_is_not_there(store, stored_source, to_store):
+    nowhere = f"{store.scheme}://melbeam-nowhere"
+    said = to_store(*extracting(f"{nowhere}/audio/part-*", f"{nowhere}/features"), status=2)
+    assert nowhere in said
+    assert "check the path" in said or "correct the path" in said
+    said = to_store(*extracting(stored_source, f"{nowhere}/features"), status=2)
+    assert f"make {nowhere}" in said
+
+
+def test_s3_options_of_beam(store, stored_source, to_store, expected_of_stored, request):
+    """The store that Beam's own options name, before there is a pipeline too."""
+    if store.scheme != "s3":
+        pytest.skip("options of s3:// alone")
+    key, environment = key_of(request), store.environment(store.port)
+    options = [
+        f"--s3_endpoint_url={environment['AWS_ENDPOINT_URL']}",
+        "--s3_access_key_id=test",
+        "--s3_secret_access_key=test",
+        "--s3_region_name=us-east-1",
+    ]
+    to_store(*extracting(stored_source, store.url(key), *options), **dict.fromkeys(environment, ""))
+    assert store.files(key) == expected_of_stored
