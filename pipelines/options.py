@@ -224,6 +224,9 @@ def exit_status(run: Callable[[], int]) -> int:
     """Runs a job; what goes wrong becomes a message and an exit status, never a bare traceback."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+    # Beam logs the traceback of an error of S3's on the root logger, before it raises it.
+    logging.getLogger().addFilter(lambda record: record.module != "s3io")
     FileSystems.set_options(PipelineOptions([]))  # S3's has no default of its own
     try:
         return run()
