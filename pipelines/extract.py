@@ -217,7 +217,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         _check_first_record(shards)
         if arguments.limit is not None:
             shards = limit_records(shards, arguments.limit)
-    except (ValueError, PermissionError, FileNotFoundError) as error:
+    except (ValueError, *files.REFUSALS) as error:
         raise options.UsageError(str(error)) from error
     folder = SplitFolder(arguments.output.rstrip("/"), arguments.split)
     job = Job.of(
@@ -256,7 +256,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
                     print("melbeam: the job was accepted", file=sys.stderr)
                     return options.EXIT_OK
                 result.wait_until_finish()
-    except (FolderRefused, Locked, PermissionError, FileNotFoundError) as error:
+    except (FolderRefused, Locked, *files.REFUSALS) as error:
         raise options.UsageError(str(error)) from error
     summary = SplitSummary.from_dict(files.read_json(folder.summary))
     print(in_words(folder, summary, front_end, time.monotonic() - start))

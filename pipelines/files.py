@@ -26,6 +26,14 @@ _REFUSED, _NOT_THERE = (401, 403), 404
 _LONGEST_DETAIL = 300  # characters of a store's own words
 
 
+class NoFileSystem(OSError):
+    """A path of a scheme that nothing here reads."""
+
+
+# What a person has to put right, of a path that was given.
+REFUSALS = (PermissionError, FileNotFoundError, NoFileSystem)
+
+
 def is_local(path: str) -> bool:
     """Whether the path is on this machine's file system."""
     return "://" not in path
@@ -181,6 +189,7 @@ def _told(path: str) -> Iterator[None]:
     """Errors of object stores, of whatever class, become an OSError of one line that says what to do.
 
     Raises:
+        NoFileSystem: the scheme's client is not installed, or there is no such scheme.
         PermissionError: the store refused: what to grant.
         FileNotFoundError: no such bucket or object.
         OSError: anything else of the store.
@@ -194,8 +203,8 @@ def _told(path: str) -> Iterator[None]:
         bucket = f"{scheme}://{rest.split('/')[0]}"
         if isinstance(error, ValueError) and "Unable to get filesystem" in str(error):
             extra = _EXTRAS.get(scheme)
-            install = f"pip install 'melbeam[{extra}]'" if extra else "it is none of Beam's file systems"
-            raise OSError(f"{path}: {scheme}:// cannot be read or written here: {install}") from error
+            what = f"pip install '.[{extra}]' in melbeam's checkout" if extra else "Beam has no such file system"
+            raise NoFileSystem(f"{path}: {scheme}:// cannot be read or written here: {what}") from error
         code, detail = _bottom(error)
         if code in _REFUSED or "credentials" in detail.lower():
             grants = _GRANTS.get(scheme, "reading, listing, writing and deleting")
@@ -213,12 +222,12 @@ def _told(path: str) -> Iterator[None]:
 def _bottom(error: BaseException) -> tuple[int | None, str]:
     """The HTTP status, if there is one, and the words of what lies beneath an error of Beam's or of a client."""
     details = getattr(error, "exception_details", None) or {}  # of a BeamIOError: a path's exception or status
+    text = " ".join(str(error).split())[:_LONGEST_DETAIL]
     for inner in (*details.values(), error.__cause__):
         if isinstance(inner, int):
-            return inner, " ".join(details)
+            return inner, text
         if isinstance(inner, BaseException) and (found := _bottom(inner))[0] is not None:
             return found
-    text = " ".join(str(error).split())[:_LONGEST_DETAIL]
     response = getattr(error, "response", None)
     for status in (getattr(error, "code", None), getattr(response, "status_code", None)):
         if isinstance(status, int):

@@ -66,7 +66,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         raise options.UsageError(f"--num_shards must be at least 1, got {arguments.num_shards}")
     try:
         found = plan_shards(patterns)
-    except (ValueError, PermissionError, FileNotFoundError) as error:
+    except (ValueError, *files.REFUSALS) as error:
         raise options.UsageError(str(error)) from error
     clips = [clip for clip in found if clip.path.lower().endswith(EXTENSIONS)]
     if not clips:

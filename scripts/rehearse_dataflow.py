@@ -215,7 +215,26 @@ class Rehearsal:
     def submit(self, source: Path, output: str) -> dict[str, Any]:
         """The job as the service got it, submitted from a checkout."""
         before = len(self.recorder.jobs)
-        said = self.melbeam(
+        said = self.launch(source, output, "--no_wait_until_finish")
+        jobs = self.recorder.jobs[before:]
+        if len(jobs) != 1 or "the job was accepted" not in said:
+            raise Failed(f"{len(jobs)} jobs were created\n{said[-3000:]}")
+        return jobs[0]
+
+    def template(self, source: Path, output: str) -> None:
+        """The launcher of a flex template is told to leave the job as a file, not to create it."""
+        before = len(self.recorder.jobs)
+        self.launch(source, output, f"--template_location=gs://{BUCKET}/template/job")
+        job = json.loads(self.stored("template")["job"])
+        if (
+            len(self.recorder.jobs) > before
+            or "pipelineUrl" not in job["environment"]["sdkPipelineOptions"]["options"]
+        ):
+            raise Failed("--template_location wrote no template, or created a job")
+
+    def launch(self, source: Path, output: str, *options: str) -> str:
+        """Runs extract as for Dataflow; gives what it said."""
+        return self.melbeam(
             "extract",
             f"--input=gs://{BUCKET}/audio/train-*",
             f"--output={output}",
@@ -226,13 +245,9 @@ class Rehearsal:
             "--setup_file=./setup.py",
             "--config=configs/jobs/dataflow.yaml",
             f"--dataflow_endpoint={self.recorder.url}",
-            "--no_wait_until_finish",
+            *options,
             cwd=source,
         )
-        jobs = self.recorder.jobs[before:]
-        if len(jobs) != 1 or "the job was accepted" not in said:
-            raise Failed(f"{len(jobs)} jobs were created\n{said[-3000:]}")
-        return jobs[0]
 
     def execute(self, job: dict[str, Any], output: str) -> None:
         """Runs a recorded job on the workers' environment."""
@@ -346,6 +361,8 @@ def rehearse(rehearsal: Rehearsal) -> None:
 
     job = rehearsal.submit(source_copy(work / "source"), f"gs://{BUCKET}/features")
     say("submitted through DataflowRunner, and recorded")
+    rehearsal.template(work / "source", f"gs://{BUCKET}/from_template")
+    say("--template_location wrote a template, and created no job")
     rehearsal.environments()
     rehearsal.execute(job, f"gs://{BUCKET}/features")
     found = rehearsal.stored("features")

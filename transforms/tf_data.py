@@ -126,7 +126,13 @@ def read_features(
 
 def _read_json(folder: str | Path, name: str) -> dict[str, Any]:
     path = f"{folder}/{name}"
-    if not tf.io.gfile.exists(path):
+    try:
+        present = tf.io.gfile.exists(path)
+    except tf.errors.UnimplementedError as error:
+        raise ValueError(
+            f"{path}: TensorFlow reads no such paths: copy the folder to this machine or to gs://"
+        ) from error
+    if not present:
         raise ValueError(f"{path} is missing: {folder} is not what a finished `melbeam extract` leaves")
     with tf.io.gfile.GFile(path) as file:
         return json.loads(file.read())

@@ -103,3 +103,10 @@ def test_what_reading_refuses(written, tmp_path):
             read_features(written)
     finally:
         moved.rename(shard)
+
+
+def test_reading_paths_that_tensorflow_does_not_have():
+    with pytest.raises(
+        ValueError, match=r"s3://bucket/features/front_end.json: .* copy the folder to this machine"
+    ):
+        read_features("s3://bucket/features")

@@ -1,0 +1,47 @@
+"""What is said of paths that no file system here takes, and of errors of stores; tests/engines has real ones."""
+
+import pytest
+from apache_beam.io.filesystem import BeamIOError
+
+from melbeam.pipelines import extract, files, ingest
+
+
+class StoresError(Exception):
+    def __init__(self, code):
+        super().__init__(f"{code}\n  of the store")
+        self.code = code
+
+
+@pytest.mark.parametrize("error", [StoresError(403), BeamIOError("List failed", {"gs://b/x": StoresError(403)})])
+def test_a_refusal_says_what_to_grant(error):
+    with (
+        pytest.raises(
+            PermissionError, match=r"gs://b/x: .* grant roles/storage.objectUser .* on gs://b .*403"
+        ) as told,
+        files._told("gs://b/x"),
+    ):
+        raise error
+    assert "\n" not in str(told.value)
+
+
+def test_other_errors_of_a_store():
+    with (
+        pytest.raises(FileNotFoundError, match=r"s3://b/x: .* correct the path, or make s3://b"),
+        files._told("s3://b/x"),
+    ):
+        raise BeamIOError("Rename failed", {("s3://b/x", "s3://b/y"): 404})
+    with pytest.raises(PermissionError, match="s3:PutObject"), files._told("s3://b/x"):
+        raise RuntimeError("Unable to locate credentials")
+    with pytest.raises(OSError, match="gs://b/x: StoresError: 503 of the store"), files._told("gs://b/x"):
+        raise StoresError(503)
+
+
+def test_errors_of_local_files_are_left_as_they_are():
+    with pytest.raises(ZeroDivisionError), files._told("/folder/file"):
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("job", [extract, ingest])
+def test_a_scheme_that_nothing_here_takes(job, capfd):
+    assert job.main(["--input=elsewhere://b/x", "--output=elsewhere://b/y"]) == 2
+    assert "elsewhere:// cannot be read or written here" in capfd.readouterr().err
