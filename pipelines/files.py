@@ -180,8 +180,7 @@ def _put_empty(path: str) -> None:
     from apache_beam.io.aws.clients.s3.boto3_client import Client  # there, or `path` could not have been opened
 
     bucket, _, key = path.removeprefix("s3://").partition("/")
-    client = Client(FileSystems._pipeline_options or PipelineOptions([]))
-    client.client.put_object(Bucket=bucket, Key=key, Body=b"")
+    Client(FileSystems._pipeline_options).client.put_object(Bucket=bucket, Key=key, Body=b"")
 
 
 @contextmanager
@@ -194,6 +193,9 @@ def _told(path: str) -> Iterator[None]:
         FileNotFoundError: no such bucket or object.
         OSError: anything else of the store.
     """
+    if FileSystems._pipeline_options is None and not is_local(path):
+        # In a worker pool's worker, or a job without a pipeline; S3's file system has no default.
+        FileSystems.set_options(PipelineOptions([]))
     try:
         yield
     except Exception as error:

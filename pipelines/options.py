@@ -227,7 +227,6 @@ def exit_status(run: Callable[[], int]) -> int:
     logging.getLogger("botocore").setLevel(logging.WARNING)
     # Beam logs the traceback of an error of S3's on the root logger, before it raises it.
     logging.getLogger().addFilter(lambda record: record.module != "s3io")
-    FileSystems.set_options(PipelineOptions([]))  # S3's has no default of its own
     try:
         return run()
     except UsageError as error:
