@@ -163,11 +163,19 @@ def _check_shards(split: Split, findings: Findings) -> None:
             findings.fault(path, "rejects of no shard of the plan; remove it")
     for path in folder.temporaries():
         findings.warn(path, "left by an attempt that did not end; `melbeam clean` removes it")
+    next_record: int | None = 0  # of the file that the shard at hand is a part of
     for shard in split.shards:
         report = _read_report(split, shard, findings)
+        next_record = 0 if shard.part == 0 else next_record
         if report is not None:
+            if next_record not in (None, report.first_record):
+                begins = (
+                    f"{shard.name} begins with record {report.first_record}, the one before ends at {next_record}"
+                )
+                findings.fault(folder.report(shard.index), f"{begins}: extract again, with --overwrite")
             split.summary.add(SplitSummary.of(report))
             _check_shard(split, shard, report, findings)
+        next_record = None if report is None else report.first_record + report.records_read
 
 
 def _read_report(split: Split, shard: Shard, findings: Findings) -> ShardReport | None:
@@ -256,9 +264,10 @@ def _check_shard(split: Split, shard: Shard, report: ShardReport, findings: Find
         if found != said and not (report.rejected is not None and not counts and "rejects" in what):
             shown = "" if isinstance(found, BinStatistics) else f": {found} are there, the report says {said}"
             findings.fault(path, f"the {what} are not those of the report{shown}")
-    missing = report.records_read - sum(number < report.records_read for number in numbers)
+    expected = range(report.first_record, report.first_record + report.records_read)
+    missing = report.records_read - sum(number in expected for number in numbers)
     if missing and sum(counts.values()) == sum(report.rejects.values()):
-        first = islice((number for number in range(report.records_read) if number not in numbers), _NAMED)
+        first = islice((number for number in expected if number not in numbers), _NAMED)
         named = ", ".join(map(str, first))
         findings.fault(path, f"{missing} records of {shard.path} are neither features nor rejects: {named}")
 

@@ -51,6 +51,7 @@ class ShardReport:
     input_size: int
     features: FileMark
     rejected: FileMark | None
+    first_record: int = 0  # its number in the input file: 0, but in parts of a large one
     records_read: int = 0
     records_converted: int = 0
     num_features: int = 0
@@ -90,12 +91,17 @@ class Attempt:
 
 def committed(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
     """The shard's report, if it is there and the shard's files hold what it says."""
-    report = _load(folder.report(shard.index), job_hash)
-    if report is None or not report.features.confirms(folder.shard(shard.index, shard.num_shards)):
+    report = _committed_report(folder, shard.index, shard.num_shards, job_hash)
+    return None if report is None else Attempt(None, report)
+
+
+def _committed_report(folder: SplitFolder, index: int, num_shards: int, job_hash: str) -> ShardReport | None:
+    report = _load(folder.report(index), job_hash)
+    if report is None or not report.features.confirms(folder.shard(index, num_shards)):
         return None
-    if report.rejected is not None and not report.rejected.confirms(folder.rejects(shard.index)):
+    if report.rejected is not None and not report.rejected.confirms(folder.rejects(index)):
         return None
-    return Attempt(None, report)
+    return report
 
 
 def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
@@ -123,28 +129,40 @@ def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attemp
 def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
     """Gives an attempt's files their final names, and marks the shard as done. May be called twice.
 
+    The first attempt to be committed stays: a late one, of a worker or a job that was taken for dead, changes
+    nothing, even if its bytes differ, as those of another type of CPU may.
+
+    Returns:
+        The report of the shard as it is committed.
+
     Raises:
         RuntimeError: neither the attempt's files nor the final ones hold what the report says.
     """
     report = attempt.report
-    if attempt.name is not None:
-        pairs = [(report.features, "features", folder.shard(report.index, report.num_shards))]
-        if report.rejected is not None:
-            pairs.append((report.rejected, "rejects", folder.rejects(report.index)))
-        for mark, kind, final in pairs:
-            temporary = folder.temporary(report.index, attempt.name, kind)
-            if files.exists(temporary):
-                files.ensure_folder(final)
-                files.rename(temporary, final)
-            elif not mark.confirms(final):
-                raise RuntimeError(
-                    f"{temporary} is gone and {final} does not hold what its report says "
-                    f"({mark.num_records} records, {mark.size} bytes, CRC32C {mark.crc32c:08x}): "
-                    "another job may be writing into this folder; start the job again when it is alone"
-                )
+    done = _committed_report(folder, report.index, report.num_shards, report.job_hash) if attempt.name else report
+    if done is None:
+        _rename(folder, attempt)
         files.write_json(folder.report(report.index), report.to_dict())
     files.delete(folder.temporaries(report.index))
-    return report
+    return done or report
+
+
+def _rename(folder: SplitFolder, attempt: Attempt) -> None:
+    report, name = attempt.report, str(attempt.name)
+    pairs = [(report.features, "features", folder.shard(report.index, report.num_shards))]
+    if report.rejected is not None:
+        pairs.append((report.rejected, "rejects", folder.rejects(report.index)))
+    for mark, kind, final in pairs:
+        temporary = folder.temporary(report.index, name, kind)
+        if files.exists(temporary):
+            files.ensure_folder(final)
+            files.rename(temporary, final)
+        elif not mark.confirms(final):
+            raise RuntimeError(
+                f"{temporary} is gone and {final} does not hold what its report says "
+                f"({mark.num_records} records, {mark.size} bytes, CRC32C {mark.crc32c:08x}): "
+                "another job may be writing into this folder; start the job again when it is alone"
+            )
 
 
 def _load(path: str, job_hash: str) -> ShardReport | None:

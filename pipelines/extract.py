@@ -1,9 +1,10 @@
 """melbeam extract: audio TFRecords in, feature TFRecords out.
 
-    plan -> Reshuffle -> extract a shard -> Reshuffle -> commit it -> combine the reports -> metadata
+    plan -> Reshuffle -> find the parts of large files -> Reshuffle -> extract a shard -> Reshuffle -> commit it
+         -> combine the reports -> metadata
 
-Input file i becomes output shard i; only paths and reports cross a Reshuffle. The commit stands behind one so
-that, of two attempts at a shard, only the one whose report was taken is committed.
+Input file i becomes output shard i, or several if it is large; only paths and reports cross a Reshuffle. The
+commit stands behind one so that, of two attempts at a shard, only the one whose report was taken is committed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,16 @@ from melbeam.pipelines.commit import Attempt, ShardReport, commit, committed, fi
 from melbeam.pipelines.dataset_metadata import SplitSummary, write_metadata
 from melbeam.pipelines.job import FolderRefused, Job, claim_folder
 from melbeam.pipelines.lock import Locked, SplitLock
-from melbeam.pipelines.plan import Shard, SplitFolder, limit_records, plan_shards, read_plan, write_plan
+from melbeam.pipelines.plan import (
+    MAX_SHARD_BYTES,
+    Shard,
+    SplitFolder,
+    find_parts,
+    limit_records,
+    plan_shards,
+    read_plan_by_file,
+    write_plan,
+)
 from melbeam.pipelines.progress import ProgressBar
 from melbeam.pipelines.shard_extractor import ShardExtractor
 from melbeam.pipelines.tfrecords import Record, read_tfrecord_file
@@ -137,7 +147,9 @@ class ExtractDataset(beam.PTransform):
         return (
             pcoll
             | "Plan" >> beam.Create([job.folder.plan])
-            | "ReadPlan" >> beam.FlatMap(read_plan)
+            | "ReadPlan" >> beam.FlatMap(read_plan_by_file)
+            | "SpreadFiles" >> beam.Reshuffle()
+            | "FindParts" >> beam.FlatMap(find_parts, job.options.max_record_bytes)
             | "SpreadShards" >> beam.Reshuffle()
             | "ExtractShards" >> beam.ParDo(ExtractShard(job))
             | "FixAttempts" >> beam.Reshuffle()
@@ -180,6 +192,12 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         "--max_record_bytes", type=int, default=defaults["max_record_bytes"], help="larger records are rejects"
     )
     parser.add_argument(
+        "--max_shard_bytes",
+        type=int,
+        default=MAX_SHARD_BYTES,
+        help="a larger input file becomes several shards, unless it is compressed, or with --limit",
+    )
+    parser.add_argument(
         "--max_convert_seconds",
         type=float,
         default=MAX_CONVERT_SECONDS,
@@ -213,7 +231,9 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         if arguments.limit is not None and arguments.limit < 1:
             raise ValueError(f"--limit must be at least 1, got {arguments.limit}")
         options.check_split(arguments.split)
-        shards = plan_shards(patterns)
+        if arguments.max_shard_bytes < 1:
+            raise ValueError(f"--max_shard_bytes must be at least 1, got {arguments.max_shard_bytes}")
+        shards = plan_shards(patterns, arguments.max_shard_bytes if arguments.limit is None else None)
         _check_first_record(shards)
         if arguments.limit is not None:
             shards = limit_records(shards, arguments.limit)
@@ -228,7 +248,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         shards,
         arguments.max_convert_seconds,
     )
-    size = sum(shard.size for shard in shards)
+    size = sum(shard.num_bytes for shard in shards)
     print(
         f"melbeam: {len(shards)} shards, {size / 2**20:.1f} MiB, front end {front_end.name} "
         f"({front_end.fingerprint[:16]}), on {runner}",
@@ -236,7 +256,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     )
     if arguments.dry_run:
         for shard in shards:
-            print(f"{shard.path} ({shard.size} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
+            print(f"{shard.source} ({shard.num_bytes} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
         return options.EXIT_OK
     start = time.monotonic()
     watched = local and files.is_local(folder.output)

@@ -34,7 +34,7 @@ class ProgressBar:
 
     def __init__(self, folder: SplitFolder, shards: list[Shard], sampling_rate: int) -> None:
         self._bookkeeping = Path(folder.bookkeeping)
-        self._sizes = {shard.index: shard.size for shard in shards}
+        self._sizes = {shard.index: shard.num_bytes for shard in shards}
         self._sampling_rate = sampling_rate
         self._finished: dict[int, float] = {}
         self._terminal = sys.stderr.isatty()

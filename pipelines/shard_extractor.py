@@ -114,13 +114,15 @@ class ShardExtractor:
             shard.size,
             features=FileMark(0, 0, 0),
             rejected=None,
+            first_record=shard.span.number,
         )
+        max_record_bytes = self._converter.options.max_record_bytes
         with (
             guarded_converter as converter,
             _record_file(path["features"]) as features,
             _LazyRecordFile(path["rejects"]) as rejects,
         ):
-            for item in read_tfrecord_file(shard.path, max_record_bytes=self._converter.options.max_record_bytes):
+            for item in read_tfrecord_file(shard.path, max_record_bytes=max_record_bytes, span=shard.span):
                 if shard.limit is not None and report.records_read >= shard.limit:
                     break
                 source = f"{shard.path}#{item.number}"

@@ -22,6 +22,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 import google_crc32c
@@ -80,6 +81,24 @@ class Damage:
     data: bytes
 
 
+@dataclass(frozen=True)
+class Span:
+    """A run of what a file yields, from the beginning of one item to the beginning of another, or its end.
+
+    Attributes:
+        start: offset of the first, in bytes; of a compressed file there is no other than 0.
+        end: offset behind the last; None for the end of the file.
+        number: of the first, counted from the beginning of the file.
+    """
+
+    start: int = 0
+    end: int | None = None
+    number: int = 0
+
+
+WHOLE = Span()
+
+
 def masked_crc32c(data: bytes) -> int:
     """The checksum that TFRecords store: CRC32C, rotated by 15 bits, plus a constant."""
     crc = google_crc32c.value(data)
@@ -120,7 +139,9 @@ def file_crc32c(file: BinaryIO) -> tuple[int, int]:
     return crc, size
 
 
-def read_tfrecord_file(path: str, *, max_record_bytes: int = MAX_RECORD_BYTES) -> Iterator[Record | Damage]:
+def read_tfrecord_file(
+    path: str, *, max_record_bytes: int = MAX_RECORD_BYTES, span: Span = WHOLE
+) -> Iterator[Record | Damage]:
     """`read_tfrecords` of a path on any of Beam's file systems.
 
     Raises:
@@ -128,15 +149,19 @@ def read_tfrecord_file(path: str, *, max_record_bytes: int = MAX_RECORD_BYTES) -
         ValueError: `max_record_bytes` is negative.
     """
     with files.open_file(path) as file:
-        yield from read_tfrecords(file, max_record_bytes=max_record_bytes)
+        yield from read_tfrecords(file, max_record_bytes=max_record_bytes, span=span)
 
 
-def read_tfrecords(file: BinaryIO, *, max_record_bytes: int = MAX_RECORD_BYTES) -> Iterator[Record | Damage]:
+def read_tfrecords(
+    file: BinaryIO, *, max_record_bytes: int = MAX_RECORD_BYTES, span: Span = WHOLE
+) -> Iterator[Record | Damage]:
     """Everything in a TFRecord file, in order; GZIP and ZLIB are recognised by their first bytes.
 
     Args:
         file: open for reading; it need not be seekable, and stays its caller's.
         max_record_bytes: of a payload; a larger record is a damage, "over_limit", and is not held in memory.
+        span: the items to read, found by `find_spans` with the same `max_record_bytes`; a file that is to be
+            read from its middle must be seekable.
 
     Yields:
         Records, and damages with reason "bad_checksum" (the data's), "bad_framing" or "over_limit". Together
@@ -149,11 +174,13 @@ def read_tfrecords(file: BinaryIO, *, max_record_bytes: int = MAX_RECORD_BYTES) 
     if max_record_bytes < 0:
         raise ValueError(f"max_record_bytes must be 0 or more, not {max_record_bytes}")
     window = _Window(file)
-    if _length(window.peek(_HEADER)) is None and _is_compressed(window.peek(_BLOCK)):
+    if span.start:
+        window.skip(span.start)
+    elif _length(window.peek(_HEADER)) is None and _is_compressed(window.peek(_BLOCK)):
         window = _Window(_Inflating(window))
-    number = 0
+    number = span.number
     told = False  # whether a damage has said why the stream ended
-    while start := window.peek(_HEADER):
+    while (span.end is None or window.offset < span.end) and (start := window.peek(_HEADER)):
         offset, length = window.offset, _length(start)
         item: Record | Damage
         if length is not None and length > max_record_bytes and window.may_hold(_HEADER + length + _FOOTER):
@@ -176,17 +203,62 @@ def read_tfrecords(file: BinaryIO, *, max_record_bytes: int = MAX_RECORD_BYTES) 
         yield Damage(number, window.offset, 0, "bad_framing", window.error, b"")
 
 
+def find_spans(path: str, num_spans: int, *, max_record_bytes: int = MAX_RECORD_BYTES) -> list[Span]:
+    """Cuts a file into spans of about the same size, at record boundaries; together they are the whole file.
+
+    Reads the records' headers alone, and whole what is damaged. A span may hold nothing, where a record is
+    larger than its share of the file.
+
+    Args:
+        path: on any of Beam's file systems, of a file that is not compressed.
+        num_spans: how many.
+        max_record_bytes: as the spans will be read with.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+    """
+    starts: list[tuple[int, int]] = []  # offset and number of each span's first item
+    with files.open_file(path) as file:
+        window = _Window(file, block=_FIRST_SCAN)
+        size, number = window.size_bound, 0
+        while header := window.peek(_HEADER):
+            while len(starts) < num_spans and window.offset >= size * len(starts) // num_spans:
+                starts.append((window.offset, number))
+            length = _length(header)
+            if length is None or not window.may_hold(_HEADER + length + _FOOTER):
+                _resynchronise(window, number, max_record_bytes)
+            else:
+                window.skip(_HEADER + length + _FOOTER)
+            number += 1
+        starts += [(window.offset, number)] * (num_spans + 1 - len(starts))
+    return [Span(start, end, first) for (start, first), (end, _) in pairwise(starts)]
+
+
+def is_compressed(path: str) -> bool:
+    """Whether the file is GZIP or ZLIB, as `read_tfrecords` sees it.
+
+    Raises:
+        OSError: the file cannot be opened or read.
+    """
+    with files.open_file(path) as file:
+        window = _Window(file)
+        return _length(window.peek(_HEADER)) is None and _is_compressed(window.peek(_BLOCK))
+
+
 class _Window:
     """A file seen through a buffer that grows only as far as the file goes."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, block: int = _BLOCK) -> None:
         self._file = file
+        self._block = block  # bytes, read at a time
         self._buffer = b""
         self._start = 0  # of the window in the buffer
         self._ended = False
         self._error = ""
         self.offset = 0  # of the window in the file
-        self.size_bound = _size_bound(file)  # bytes; the file holds no more
+        exact_size = _exact_size(file)
+        self._seekable = exact_size is not None
+        self.size_bound = _size_bound(file) if exact_size is None else exact_size  # bytes; it holds no more
 
     @property
     def error(self) -> str:
@@ -204,7 +276,7 @@ class _Window:
         parts = [self._buffer[self._start :]]
         while missing > 0 and not self._ended:
             try:
-                block = self._file.read(max(_BLOCK, min(missing, 16 * _BLOCK)))
+                block = self._file.read(max(self._block, min(missing, 16 * _BLOCK)))
             except EOFError as error:  # how gzip.GzipFile says that it is cut
                 self._error, block = f"the compressed file is cut: {error}", b""
             self._ended = not block
@@ -243,6 +315,13 @@ class _Window:
 
     def skip(self, size: int) -> int:
         """Goes on by `size` bytes; gives how many there were."""
+        buffered = len(self._buffer) - self._start
+        if self._seekable and size > buffered + self._block:
+            there = min(size, self.size_bound - self.offset)
+            self._file.seek(there - buffered, 1)
+            self._buffer, self._start = b"", 0
+            self.offset += there
+            return there
         left = size
         while left > 0:
             if self._start == len(self._buffer):
@@ -315,18 +394,21 @@ def _salvaged(inflater: Any, compressed: bytes) -> bytes:
 
 
 def _size_bound(file: Any) -> int:
-    """What a file holds from here on, in bytes: exactly where it can seek, else a bound."""
-    if isinstance(file, _Inflating):
-        return file.size_bound
-    if isinstance(file, (gzip.GzipFile, CompressedFile)):  # these seek to the end by inflating all of it
-        return _LARGEST_FILE
+    """What a file that cannot tell its size may hold from here on, in bytes."""
+    return file.size_bound if isinstance(file, _Inflating) else _LARGEST_FILE
+
+
+def _exact_size(file: Any) -> int | None:
+    """What a file holds from here on, in bytes; None where it cannot seek."""
+    if isinstance(file, (_Inflating, gzip.GzipFile, CompressedFile)):  # they seek to the end by inflating it all
+        return None
     try:
         here = file.tell()
         end = file.seek(0, 2)
         end = file.tell() if end is None else end
         file.seek(here)
     except (AttributeError, OSError, ValueError):
-        return _LARGEST_FILE
+        return None
     return end - here
 
 

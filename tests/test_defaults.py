@@ -248,6 +248,7 @@ OPTIONS = {
         "max_audio_seconds": 14400.0,
         "max_record_bytes": 268435456,
         "max_convert_seconds": 600.0,
+        "max_shard_bytes": 1 << 30,
         "max_reject_fraction": 0.01,
         "limit": None,
         "overwrite": False,

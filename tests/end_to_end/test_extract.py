@@ -17,7 +17,8 @@ import soundfile
 import tensorflow as tf
 import yaml
 
-from melbeam.pipelines import extract
+from melbeam.pipelines import extract, verify
+from melbeam.pipelines.commit import commit
 from melbeam.pipelines.plan import SplitFolder, plan_shards
 from melbeam.pipelines.shard_extractor import ShardExtractor
 from melbeam.pipelines.tfrecords import TFRecordWriter, read_tfrecord_file
@@ -570,6 +571,106 @@ class TestResume:
         assert tree(folder) == tree(tmp_path / "whole")
         for index in reports:
             assert (folder / f"train-{index}-of-00006.tfrecord").stat().st_ino == kept[index]
+
+
+class TestPartsOfALargeFile:
+    """The records that one shard would have, in the same order, over several."""
+
+    @pytest.fixture
+    def large(self, tmp_path):
+        """A small file; a large one with a record above the limit, one that is none and one of a broken length."""
+        records = [clip(f"c{i}", 0.2 + 0.05 * (i % 5), seed=i) for i in range(20)]
+        records[5], records[11] = clip("huge", 3.0), b"\xff\xff"
+        data = bytearray(tfrecord(records))
+        data[len(tfrecord(records[:15]))] ^= 1
+        return write_shards(tmp_path / "in", [clip("small")], bytes(data))
+
+    OPTIONS = ("--max_reject_fraction=1", "--max_record_bytes=50000")
+
+    def shards(self, folder):
+        return b"".join(data for name, data in tree(folder).items() if name.startswith("train-"))
+
+    def rejects(self, folder):
+        return [
+            item.data
+            for path in sorted(folder.glob("_melbeam/*/rejects/*"))
+            for item in read_tfrecord_file(str(path))
+        ]
+
+    @pytest.mark.parametrize("max_shard_bytes", [60_000, 20_000])
+    def test_they_are_the_whole(self, large, tmp_path, max_shard_bytes):
+        whole = job(large, tmp_path / "whole", *self.OPTIONS)
+        parts = job(large, tmp_path / "parts", *self.OPTIONS, f"--max_shard_bytes={max_shard_bytes}")
+        assert (whole.status, parts.status) == (0, 0), parts.text
+        said = "21 records read = 18 converted + 3 rejected"
+        assert said in whole.text
+        assert said in parts.text
+        assert len(list((tmp_path / "whole").glob("train-*"))) == 2
+        assert len(list((tmp_path / "parts").glob("train-*"))) == 1 + -(
+            -os.path.getsize(f"{large[:-1]}1.tfrecord") // max_shard_bytes
+        )
+        assert self.shards(tmp_path / "parts") == self.shards(tmp_path / "whole")
+        assert self.rejects(tmp_path / "parts") == self.rejects(tmp_path / "whole")
+        statistics = [(tmp_path / name / "statistics.json").read_bytes() for name in ("whole", "parts")]
+        assert statistics[0] == statistics[1]
+        assert verify.main([str(tmp_path / "parts")]) == 0
+
+    def test_they_are_resumed_and_not_mixed(self, large, tmp_path):
+        options = [*self.OPTIONS, "--max_shard_bytes=40000"]
+        folder = tmp_path / "parts"
+        job(large, folder, *options)
+        files = tree(folder)
+        (folder / "_melbeam/train/reports/00002.json").unlink()
+        assert job(large, folder, *options).status == 0
+        assert tree(folder) == files
+        refused = job(large, folder, *self.OPTIONS)
+        assert refused.status == 2
+        assert "num_shards was" in refused.text
+
+    def test_compressed_files_and_limited_jobs_have_none(self, tmp_path):
+        source = write_shards(tmp_path / "in", gzip.compress(tfrecord([clip(str(i)) for i in range(4)])))
+        assert job(source, tmp_path / "a", "--max_shard_bytes=100").status == 0
+        plain = write_shards(tmp_path / "plain", [clip(str(i)) for i in range(4)])
+        assert job(plain, tmp_path / "b", "--max_shard_bytes=100", "--limit=3").status == 0
+        assert [len(list((tmp_path / name).glob("train-*"))) for name in "ab"] == [1, 1]
+
+    def test_the_dry_run_shows_them(self, large, tmp_path):
+        shown = job(large, tmp_path / "out", "--dry_run", "--max_shard_bytes=60000").text
+        parts = -(-os.path.getsize(f"{large[:-1]}1.tfrecord") // 60_000)
+        assert f"melbeam: {1 + parts} shards" in shown
+        assert f"part 2 of {parts} of " in shown
+
+    def test_no_size_is_refused(self, large, tmp_path):
+        refused = job(large, tmp_path / "out", "--max_shard_bytes=0")
+        assert (refused.status, "--max_shard_bytes must be at least 1, got 0" in refused.text) == (2, True)
+
+
+def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
+    """In the middle of an attempt the whole job is done elsewhere; the attempt then ends, and is committed."""
+    source = write_shards(tmp_path / "in", *([clip(f"{i}-{j}") for j in range(3)] for i in range(2)))
+    folder, undisturbed = tmp_path / "features", tmp_path / "undisturbed"
+    assert job(source, undisturbed).status == 0
+    (folder / "_melbeam/train/tmp").mkdir(parents=True)
+    paths, shard = SplitFolder(str(folder), "train"), plan_shards([source])[1]
+    done = []
+
+    def job_in_the_middle(*_):
+        if not done:
+            done.append(job(source, folder))
+
+    extractor = ShardExtractor(
+        paths,
+        RecordConverter(FrontEnd.load("gemma4"), RecordOptions()),
+        json.loads((undisturbed / "_melbeam/train/job.json").read_text())["hash"],
+        max_reject_fraction=0.01,
+        on_record=job_in_the_middle,
+    )
+    late = extractor.extract(shard)
+    assert done[0].status == 0, done[0].text
+    assert "an earlier attempt never ended" in caplog.text
+    commit(paths, late)
+    assert tree(folder) == tree(undisturbed)
+    assert verify.main([str(folder)]) == 0
 
 
 def test_an_output_that_cannot_be_written_is_told_in_one_line(source, tmp_path):

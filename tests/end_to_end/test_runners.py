@@ -42,6 +42,7 @@ def extracted(source, name, *arguments):
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
     assert "24 records read = 20 converted + 4 rejected" in ran.stdout
+    (source / f"{name}.log").write_text(ran.stderr)
     return tree(source / name)
 
 
@@ -50,3 +51,25 @@ def extracted(source, name, *arguments):
 def test_every_mode_writes_the_same_bytes(source, default, mode):
     found = extracted(source, mode, f"--direct_running_mode={mode}", "--direct_num_workers=2")
     assert found == default
+
+
+@pytest.mark.slow
+def test_a_runner_that_runs_every_bundle_twice(source, default):
+    """What Beam has for that: a bundle's first outputs are thrown away, and what it wrote stays behind."""
+    assert extracted(source, "twice", "--direct_runner_bundle_repeat=1") == default
+    assert (source / "twice.log").read_text().count("done by an earlier start") == 4
+
+
+@pytest.mark.slow
+def test_parts_of_a_file_are_the_same_on_every_mode(source, default):
+    """Files of 20 kB and more, in parts of 9 kB at most, on runners of several threads and processes."""
+    parts = ["--max_shard_bytes=9000", "--direct_num_workers=2"]
+    found = [extracted(source, f"parts-{mode}", f"--direct_running_mode={mode}", *parts) for mode in MODES]
+    assert found[0] == found[1] == found[2]
+    assert len([name for name in found[0] if name.startswith("train-")]) > 8
+    assert shards(found[0]) == shards(default)
+
+
+def shards(files):
+    """The features of all shards together."""
+    return b"".join(data for name, data in files.items() if name.startswith("train-"))

@@ -265,6 +265,18 @@ def test_it_finds(folder, name):
     assert any(line.startswith("FAULT: ") and named in line for line in said.splitlines()), said
 
 
+def test_it_finds_parts_of_a_file_that_do_not_meet(tmp_path):
+    write(tmp_path / "in", [to_example({"audio": wav(i), "id": f"clip-{i}"}) for i in range(8)])
+    folder = tmp_path / "features"
+    arguments = [f"--input={tmp_path}/in", f"--output={folder}", "--max_shard_bytes=20000"]
+    assert extract.main(arguments) == 0
+    assert run(folder)[0] == 0
+    edit(folder / "_melbeam/train/reports/00002.json", lambda report: report.update(first_record=3))
+    status, said = run(folder)
+    assert status == 1
+    assert "begins with record 3, the one before ends at 4" in said
+
+
 def test_it_finds_a_split_of_another_front_end(folder, tmp_path):
     """Right in itself, and copied to where it does not belong."""
     write(tmp_path / "in", [to_example({"audio": wav(60)})])

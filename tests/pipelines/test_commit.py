@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from apache_beam.io.filesystems import FileSystems
@@ -37,7 +38,7 @@ def write(path, records):
     return FileMark(writer.num_records, writer.num_bytes, writer.crc32c)
 
 
-def attempted(folder, name="abc", job=JOB):
+def attempted(folder, name="abc", job=JOB, first=b"one"):
     """Writes an attempt's files as the extractor leaves them."""
     report = ShardReport(
         job,
@@ -45,7 +46,7 @@ def attempted(folder, name="abc", job=JOB):
         SHARD.num_shards,
         SHARD.path,
         SHARD.size,
-        features=write(folder.temporary(SHARD.index, name, "features"), [b"one", b"two"]),
+        features=write(folder.temporary(SHARD.index, name, "features"), [first, b"two"]),
         rejected=write(folder.temporary(SHARD.index, name, "rejects"), [b"bad"]),
         records_read=3,
         records_converted=2,
@@ -183,3 +184,27 @@ def test_of_two_attempts_the_committed_one_sweeps_the_other_away(folder):
     assert folder.temporaries() == []
     commit(folder, first)  # its bytes are the same, so it is done too
     assert committed(folder, SHARD, JOB).report == first.report
+
+
+def test_a_late_attempt_of_other_bytes_changes_nothing(folder):
+    """Of a worker of another type of CPU, say, that was taken for dead."""
+    first = commit(folder, attempted(folder))
+    before = tree(folder)
+    late = attempted(folder, "late", first=b"uno")
+    assert commit(folder, late) == first
+    assert tree(folder) == before
+    assert committed(folder, SHARD, JOB).report == first
+    assert folder.temporaries() == []
+
+
+def test_a_late_attempt_mends_a_shard_that_was_damaged(folder):
+    commit(folder, attempted(folder))
+    files.write_bytes(finals(folder)[0], b"damaged")
+    late = attempted(folder, "late")
+    assert commit(folder, late) == late.report
+    assert committed(folder, SHARD, JOB).report == late.report
+
+
+def tree(folder):
+    root = Path(folder.output)
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}

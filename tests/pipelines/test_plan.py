@@ -8,10 +8,12 @@ import pytest
 from melbeam.pipelines.plan import (
     Shard,
     SplitFolder,
+    find_parts,
     limit_records,
     plan_hash,
     plan_shards,
     read_plan,
+    read_plan_by_file,
     write_plan,
 )
 from melbeam.pipelines.tfrecords import TFRecordWriter
@@ -82,11 +84,37 @@ def test_names_that_json_or_lines_could_break(tmp_path):
     assert list(read_plan(f"{tmp_path}/plan.jsonl")) == shards
 
 
-def test_the_hash_covers_paths_sizes_and_limits():
+def test_the_hash_covers_paths_sizes_limits_and_parts():
     shard = Shard(0, 1, "/a", 10)
-    others = [Shard(0, 1, "/b", 10), Shard(0, 1, "/a", 11), Shard(0, 1, "/a", 10, 3)]
-    assert len({plan_hash([one]) for one in [shard, *others]} | {plan_hash([shard, shard])}) == 5
+    others = [
+        Shard(0, 1, "/b", 10),
+        Shard(0, 1, "/a", 11),
+        Shard(0, 1, "/a", 10, 3),
+        Shard(0, 1, "/a", 10, None, 0, 2),
+    ]
+    assert len({plan_hash([one]) for one in [shard, *others]} | {plan_hash([shard, shard])}) == 6
     assert plan_hash([shard]) == plan_hash([Shard(0, 1, "/a", 10)])
+
+
+def test_a_large_file_is_planned_in_parts(audio):
+    (audio / "d").write_bytes(tfrecord(9))  # of 17 bytes each
+    (audio / "e.gz").write_bytes(gzip.compress(tfrecord(1000)))
+    shards = plan_shards([f"{audio}/*"], max_shard_bytes=60)
+    assert names(shards) == ["b-0", "b-1", "b-2", "c", "d", "d", "d", "e.gz"]
+    assert [(s.index, s.num_shards) for s in shards] == [(i, 8) for i in range(8)]
+    assert [(s.part, s.num_parts, s.num_bytes) for s in shards[4:7]] == [(0, 3, 51), (1, 3, 51), (2, 3, 51)]
+    assert shards[5].name == f"shard 5 of 8 (part 2 of 3 of {audio}/d)"
+    write_plan(f"{audio}/plan.jsonl", shards)
+    assert list(read_plan(f"{audio}/plan.jsonl")) == shards
+    by_file = list(read_plan_by_file(f"{audio}/plan.jsonl"))
+    assert [len(together) for together in by_file] == [1, 1, 1, 1, 3, 1]
+    found = [shard for together in by_file for shard in find_parts(together, 1 << 20)]
+    assert [(s.span.start, s.span.end, s.span.number) for s in found[4:7]] == [
+        (0, 51, 0),
+        (51, 102, 3),
+        (102, 153, 6),
+    ]
+    assert found[:4] + found[7:] == shards[:4] + shards[7:]
 
 
 def test_a_splits_temporaries_are_its_own(tmp_path):

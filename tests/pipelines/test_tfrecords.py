@@ -18,6 +18,8 @@ from melbeam.pipelines.tfrecords import (
     Record,
     TFRecordWriter,
     file_crc32c,
+    find_spans,
+    is_compressed,
     masked_crc32c,
     read_tfrecord_file,
     read_tfrecords,
@@ -381,3 +383,75 @@ def test_a_flip_costs_at_most_one_record(records, data):
     assert good(items) == records[:hit] + records[hit + 1 :]
     assert covered(items) == len(file)
     assert items[hit].offset <= position < items[hit].offset + items[hit].size
+
+
+def in_spans(path, num_spans, **options):
+    """What each span of the file holds."""
+    spans = find_spans(str(path), num_spans, **options)
+    assert len(spans) == num_spans
+    return [list(read_tfrecord_file(str(path), span=span, **options)) for span in spans]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.binary(max_size=60), max_size=12), st.binary(max_size=80), st.integers(1, 7), st.data())
+def test_spans_together_are_the_file(tmp_path_factory, records, garbage, num_spans, data):
+    position = data.draw(st.integers(0, len(records)))
+    options = {"max_record_bytes": data.draw(st.sampled_from([20, 1 << 20]))}
+    path = tmp_path_factory.mktemp("spans") / "file"
+    path.write_bytes(written(records[:position]) + garbage + written(records[position:]))
+    found = in_spans(path, num_spans, **options)
+    assert [item for span in found for item in span] == list(read_tfrecord_file(str(path), **options))
+
+
+def test_spans_are_of_about_the_same_size_and_cut_nothing_in_two(tmp_path):
+    inner = written([b"a record inside a record's data"] * 40)
+    records = [bytes([i]) * (50_000 + 1000 * i) if i % 2 else inner * 30 for i in range(60)]
+    path = tmp_path / "file"
+    path.write_bytes(written(records))
+    found = in_spans(path, 4)
+    assert [item.data for span in found for item in span] == records
+    sizes = [sum(map(size_of, span)) for span in found]
+    assert max(sizes) - min(sizes) < 2 * max(map(len, records))
+
+
+def test_a_span_may_hold_nothing(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(written([b"a" * 1000, b"b"]))
+    assert [len(span) for span in in_spans(path, 5)] == [1, 0, 0, 0, 1]
+
+
+def test_the_walk_reads_headers_alone(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    path.write_bytes(written([bytes(1 << 20)] * 16))
+    num_read, opened = 0, tfrecords.files.open_file
+
+    class Counted:
+        def __init__(self, file):
+            self.file = file
+            self.seek, self.tell = file.seek, file.tell
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
+        def read(self, size):
+            nonlocal num_read
+            data = self.file.read(size)
+            num_read += len(data)
+            return data
+
+    monkeypatch.setattr(tfrecords.files, "open_file", lambda name: Counted(opened(name)))
+    spans = find_spans(str(path), 4)
+    assert num_read < path.stat().st_size / 100
+    assert [span.number for span in spans] == [0, 4, 8, 12]
+    num_read = 0
+    assert len(list(read_tfrecord_file(str(path), span=spans[3]))) == 4
+    assert num_read < path.stat().st_size / 2
+
+
+@pytest.mark.parametrize(("compress", "expected"), [(gzip.compress, True), (zlib.compress, True), (bytes, False)])
+def test_is_compressed(tmp_path, compress, expected):
+    (tmp_path / "file").write_bytes(compress(written(RECORDS)))
+    assert is_compressed(str(tmp_path / "file")) is expected
