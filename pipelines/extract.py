@@ -39,13 +39,15 @@ from melbeam.pipelines.progress import ProgressBar
 from melbeam.pipelines.shard_extractor import ShardExtractor
 from melbeam.pipelines.tfrecords import Record, read_tfrecord_file
 from melbeam.pipelines.watchdog import MAX_CONVERT_SECONDS
-from melbeam.transforms.beam import RecordMetrics, SharedRecordConverter
+from melbeam.transforms.beam import SharedRecordConverter
 from melbeam.transforms.examples import colliding_names
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.record_options import CHOICES, RecordOptions
 
 DESCRIPTION = "Audio TFRecords in, log-mel feature TFRecords out. Beam's own options are taken too."
+# Of a worker process: TensorFlow and Beam take 0.6 GB, the records at hand as much again (benchmarks/load.py).
+MIN_RAM = "2GB"
 _LOG = logging.getLogger("melbeam")
 
 
@@ -56,7 +58,6 @@ class ExtractShard(beam.DoFn):
         super().__init__()
         self._job = job
         self._shared = SharedRecordConverter(job.front_end, job.options)
-        self._metrics = RecordMetrics()
 
     def setup(self) -> None:
         """Loads TensorFlow."""
@@ -72,17 +73,8 @@ class ExtractShard(beam.DoFn):
             self._shared.acquire(),
             self._job.hash,
             max_reject_fraction=self._job.max_reject_fraction,
-            on_record=self._count,
             max_convert_seconds=self._job.max_convert_seconds,
         )
-
-    def _count(self, reason: str | None, milliseconds: int, num_features: int) -> None:
-        self._metrics.records.inc()
-        if reason is not None:
-            self._metrics.rejects[reason].inc()
-            return
-        self._metrics.features.inc(num_features)
-        self._metrics.audio_milliseconds.inc(milliseconds)
 
     def process(self, element: Shard) -> Iterator[Attempt]:
         """Yields one attempt."""
@@ -92,10 +84,7 @@ class ExtractShard(beam.DoFn):
             _LOG.info("%s: done by an earlier start", element.name)
             yield done
             return
-        attempt = self._extractor.extract(element)
-        report = attempt.report
-        _LOG.debug("%s: %d features, rejects %s", element.name, report.num_features, report.rejects)
-        yield attempt
+        yield self._extractor.extract(element)
 
 
 class CommitShard(beam.DoFn):
@@ -266,7 +255,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
             write_plan(folder.plan, shards)
             with ProgressBar(folder, shards, front_end.sampling_rate) if watched else nullcontext():
                 pipeline = beam.Pipeline(options=beam_options)
-                pipeline | ExtractDataset(job)
+                # Of all steps, so that one kind of worker does them all.
+                pipeline | ExtractDataset(job).with_resource_hints(min_ram=MIN_RAM)
                 result = pipeline.run()
                 given = beam_options.get_all_options()
                 if not local and given.get("template_location"):

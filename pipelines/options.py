@@ -22,8 +22,6 @@ EXIT_OK, EXIT_FAILED, EXIT_REFUSED, EXIT_REJECTS = 0, 1, 2, 3
 # FnApiRunner by name: "DirectRunner" would first try to download another runner.
 LOCAL_RUNNER = "FnApiRunner"
 _GRPC_PROXY_EXCEPTIONS = "no_grpc_proxy"  # gRPC reads it before no_proxy, and in lower case only
-# Beam's Python does not list these: it learns them from Flink's job server, once the job is handed to it.
-_JOB_SERVER_OPTIONS = ("number_of_execution_retries", "execution_retry_delay")
 _REFUSED_RUNNERS = {
     "DaskRunner": "it loses data without an error (tagged outputs and finish_bundle output)",
 }
@@ -99,8 +97,7 @@ def _beam_options() -> dict[str, bool]:
     parser = argparse.ArgumentParser(add_help=False)
     for option_class in _subclasses(PipelineOptions):
         option_class._add_argparse_args(_Tolerant(parser))
-    found = {string[2:]: action.nargs != 0 for action in parser._actions for string in action.option_strings}
-    return {**dict.fromkeys(_JOB_SERVER_OPTIONS, True), **found}
+    return {string[2:]: action.nargs != 0 for action in parser._actions for string in action.option_strings}
 
 
 class _Tolerant:
@@ -223,6 +220,7 @@ def _spare_localhost_the_proxy() -> None:
 def exit_status(run: Callable[[], int]) -> int:
     """Runs a job; what goes wrong becomes a message and an exit status, never a bare traceback."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("melbeam").setLevel(logging.INFO)  # also where an import has set up logging before
     logging.getLogger("apache_beam").setLevel(logging.WARNING)
     logging.getLogger("botocore").setLevel(logging.WARNING)
     # Beam logs the traceback of an error of S3's on the root logger, before it raises it.

@@ -10,12 +10,13 @@ import re
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from melbeam.pipelines.plan import Shard, SplitFolder
 
@@ -43,6 +44,7 @@ class ProgressBar:
         self._start = time.monotonic()
         self._resumed_seconds = 0.0
         self._bar: Any = None
+        self._redirected = ExitStack()
 
     def __enter__(self) -> ProgressBar:
         self._resumed_seconds = self.seconds()
@@ -52,6 +54,7 @@ class ProgressBar:
                 bar_format="{percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]",
                 file=sys.stderr,
             )
+            self._redirected.enter_context(logging_redirect_tqdm())  # a log line goes above the bar
         self._thread.start()
         return self
 
@@ -63,6 +66,7 @@ class ProgressBar:
         if kind is None:
             self._show()
         if self._bar is not None:
+            self._redirected.close()
             self._bar.close()
 
     def seconds(self) -> float:

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -16,6 +16,7 @@ from melbeam.pipelines.isolation import IsolatedConverter
 from melbeam.pipelines.plan import Shard, SplitFolder
 from melbeam.pipelines.tfrecords import Damage, TFRecordWriter, read_tfrecord_file
 from melbeam.pipelines.watchdog import MAX_CONVERT_SECONDS, WatchedConverter
+from melbeam.transforms.beam import RecordMetrics
 from melbeam.transforms.examples import to_reject
 from melbeam.transforms.rejects import Reject
 
@@ -38,7 +39,6 @@ class ShardExtractor:
         converter: a `RecordConverter`.
         job_hash: of the job, kept in every report.
         max_reject_fraction: the job's; the early stop never comes below it.
-        on_record: called for each record read, with the reject's reason or None, and milliseconds of audio.
         max_convert_seconds: that one record may take.
     """
 
@@ -49,14 +49,13 @@ class ShardExtractor:
         job_hash: str,
         *,
         max_reject_fraction: float,
-        on_record: Callable[[str | None, int, int], None],
         max_convert_seconds: float = MAX_CONVERT_SECONDS,
     ) -> None:
         self._folder = folder
         self._converter = converter
         self._job_hash = job_hash
         self._early_stop_fraction = max(EARLY_STOP_FRACTION, max_reject_fraction)
-        self._on_record = on_record
+        self._metrics = RecordMetrics()
         self._max_convert_seconds = max_convert_seconds
 
     def extract(self, shard: Shard) -> Attempt:
@@ -70,7 +69,7 @@ class ShardExtractor:
             OSError: the input cannot be read or the output not be written.
             TooManyRejects: most of the first records are rejects.
         """
-        attempt = uuid.uuid4().hex[:12]
+        attempt, start = uuid.uuid4().hex[:12], time.monotonic()
         path = {
             kind: self._folder.temporary(shard.index, attempt, kind)
             for kind in ("features", "rejects", "report", "progress")
@@ -85,6 +84,17 @@ class ShardExtractor:
             with suppress(OSError):  # what went wrong is told, not this
                 files.delete([path["progress"]])
             raise
+        seconds, elapsed = self._seconds(report.num_samples), time.monotonic() - start
+        _LOG.info(
+            "%s: %d records read = %d converted + %d rejected (%s); %.0f s of audio in %.1f s",
+            shard.name,
+            report.records_read,
+            report.records_converted,
+            report.records_read - report.records_converted,
+            _in_words(report.rejects),
+            seconds,
+            elapsed,
+        )
         return Attempt(attempt, report)
 
     def _guarded_converter(self, shard: Shard) -> WatchedConverter | IsolatedConverter:
@@ -127,6 +137,7 @@ class ShardExtractor:
                     break
                 source = f"{shard.path}#{item.number}"
                 report.records_read += 1
+                start = time.perf_counter()
                 try:
                     if isinstance(item, Damage):
                         if item.reason == "bad_framing":
@@ -137,23 +148,23 @@ class ShardExtractor:
                 except Reject as reject:
                     rejects.write(to_reject(item.data, reject.reason, reject.detail, source))
                     _count(report.rejects, report.named_ids, reject.reason, source)
-                    self._on_record(reject.reason, 0, 0)
+                    self._metrics.rejected(reject.reason)
                     self._check_early_stop(report, shard)
                     continue
                 for example in conversion.examples:
                     features.write(example)
                 self._add(report, conversion)
-                milliseconds = self._milliseconds(conversion.num_samples)
-                self._on_record(None, milliseconds, len(conversion.examples))
-                progress.update(self._milliseconds(report.num_samples) / 1000)
+                seconds, elapsed = self._seconds(conversion.num_samples), time.perf_counter() - start
+                self._metrics.converted(len(conversion.examples), seconds, elapsed)
+                progress.update(self._seconds(report.num_samples))
         report.features = features.mark
         report.rejected = rejects.mark
         report.rejects = dict(sorted(report.rejects.items()))
         files.write_json(path["report"], report.to_dict())
         return report
 
-    def _milliseconds(self, num_samples: int) -> int:
-        return round(1000 * num_samples / self._converter.front_end.sampling_rate)
+    def _seconds(self, num_samples: int) -> float:
+        return num_samples / self._converter.front_end.sampling_rate
 
     @staticmethod
     def _add(report: ShardReport, conversion: Any) -> None:

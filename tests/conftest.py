@@ -1,6 +1,9 @@
 """Fixtures for all tests."""
 
 import importlib.util
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +32,25 @@ def oracle():
 @pytest.fixture(scope="session")
 def signals(oracle):
     return oracle.signals()
+
+
+@pytest.fixture(scope="session")
+def check_metrics():
+    """Checks what the result of tests/metrics_job.py counts on the runner of some options."""
+
+    def check(*options):
+        command = [sys.executable, Path(__file__).parent / "metrics_job.py", *options]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert ran.returncode == 0, ran.stderr
+        counted = json.loads(ran.stdout.splitlines()[-1])
+        count, total, least, most = counted.pop("convert_microseconds")
+        assert (count, 0 < least <= most <= total) == (3, True)
+        assert counted == {
+            "records": 4,
+            "features": 3,
+            "audio_milliseconds": 7000,
+            "clip_milliseconds": [3, 7000, 1000, 4000],
+            "rejects_not_an_example": 1,
+        }
+
+    return check

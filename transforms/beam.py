@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,13 +40,33 @@ class SharedRecordConverter:
 
 
 class RecordMetrics:
-    """The counters of one step: records, features, audio_milliseconds, and rejects by reason."""
+    """What one step counts, in Beam's metrics.
+
+    Counters: records, features, audio_milliseconds, and rejects_REASON for each reason. Distributions, over the
+    records that were converted: clip_milliseconds, of their audio, and convert_microseconds, that it took.
+    """
 
     def __init__(self) -> None:
-        self.records = Metrics.counter(NAMESPACE, "records")
-        self.features = Metrics.counter(NAMESPACE, "features")
-        self.audio_milliseconds = Metrics.counter(NAMESPACE, "audio_milliseconds")
-        self.rejects = {reason: Metrics.counter(NAMESPACE, f"rejects_{reason}") for reason in REASONS}
+        self._records = Metrics.counter(NAMESPACE, "records")
+        self._features = Metrics.counter(NAMESPACE, "features")
+        self._audio = Metrics.counter(NAMESPACE, "audio_milliseconds")
+        self._rejects = {reason: Metrics.counter(NAMESPACE, f"rejects_{reason}") for reason in REASONS}
+        self._clips = Metrics.distribution(NAMESPACE, "clip_milliseconds")
+        self._times = Metrics.distribution(NAMESPACE, "convert_microseconds")
+
+    def rejected(self, reason: str) -> None:
+        """Counts a record that became a reject."""
+        self._records.inc()
+        self._rejects[reason].inc()
+
+    def converted(self, num_features: int, seconds: float, elapsed: float) -> None:
+        """Counts a record of so many seconds of audio that became features, which took `elapsed` seconds."""
+        milliseconds = round(1000 * seconds)
+        self._records.inc()
+        self._features.inc(num_features)
+        self._audio.inc(milliseconds)
+        self._clips.update(milliseconds)
+        self._times.update(round(1e6 * elapsed))
 
 
 class LogMelDoFn(beam.DoFn):
@@ -73,15 +94,15 @@ class LogMelDoFn(beam.DoFn):
 
     def process(self, element: bytes) -> Iterator[Any]:
         """Yields the record's feature Examples, or its reject."""
-        self._metrics.records.inc()
+        start = time.perf_counter()
         try:
             conversion = self._converter.convert(element, source="")
         except Reject as reject:
-            self._metrics.rejects[reject.reason].inc()
+            self._metrics.rejected(reject.reason)
             yield beam.pvalue.TaggedOutput(REJECTS, to_reject(element, reject.reason, reject.detail, source=""))
             return
-        self._metrics.features.inc(len(conversion.examples))
-        self._metrics.audio_milliseconds.inc(round(1000 * conversion.num_samples / self._front_end.sampling_rate))
+        seconds = conversion.num_samples / self._front_end.sampling_rate
+        self._metrics.converted(len(conversion.examples), seconds, time.perf_counter() - start)
         yield from conversion.examples
 
 

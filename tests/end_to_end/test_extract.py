@@ -532,7 +532,6 @@ class TestResume:
             RecordConverter(FrontEnd.load("gemma4"), RecordOptions()),
             job_hash,
             max_reject_fraction=0.01,
-            on_record=lambda *_: None,
         )
         attempt = extractor.extract(shard)
         temporary = paths.temporary(1, attempt.name, "features")
@@ -654,16 +653,17 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
     paths, shard = SplitFolder(str(folder), "train"), plan_shards([source])[1]
     done = []
 
-    def job_in_the_middle(*_):
-        if not done:
-            done.append(job(source, folder))
+    class JobInTheMiddle(RecordConverter):
+        def convert(self, record, source_name):
+            if not done:
+                done.append(job(source, folder))
+            return super().convert(record, source_name)
 
     extractor = ShardExtractor(
         paths,
-        RecordConverter(FrontEnd.load("gemma4"), RecordOptions()),
+        JobInTheMiddle(FrontEnd.load("gemma4"), RecordOptions()),
         json.loads((undisturbed / "_melbeam/train/job.json").read_text())["hash"],
         max_reject_fraction=0.01,
-        on_record=job_in_the_middle,
     )
     late = extractor.extract(shard)
     assert done[0].status == 0, done[0].text

@@ -54,6 +54,21 @@ def test_every_mode_writes_the_same_bytes(source, default, mode):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_gives_the_metrics(check_metrics, mode):
+    check_metrics("--runner=FnApiRunner", f"--direct_running_mode={mode}", "--direct_num_workers=2")
+
+
+def test_a_line_a_shard_and_none_a_record(source, default):
+    said = (source / "default.log").read_text().splitlines()
+    lines = [line for line in said if "melbeam" in line and "shard " in line]
+    assert len(lines) == 4
+    assert all(
+        "6 records read = 5 converted + 1 rejected (1 not_an_example); 2 s of audio in " in line for line in lines
+    )
+
+
+@pytest.mark.slow
 def test_a_runner_that_runs_every_bundle_twice(source, default):
     """What Beam has for that: a bundle's first outputs are thrown away, and what it wrote stays behind."""
     assert extracted(source, "twice", "--direct_runner_bundle_repeat=1") == default

@@ -64,3 +64,7 @@ def test_a_killed_worker_fails_the_job_and_the_same_command_goes_on(
     ended = again.end()
     assert ended.status == 0, ended.text
     assert files_of(again.output) == expected
+
+
+def test_it_gives_the_metrics(on_a_pool, check_metrics):
+    check_metrics(*on_a_pool)

@@ -219,9 +219,3 @@ def test_beams_options_are_known_with_whether_they_take_a_value():
     known = options._beam_options()
     assert (known["runner"], known["flink_master"], known["temp_location"]) == (True, True, True)
     assert known["streaming"] is False
-
-
-def test_the_retries_that_flinks_job_server_takes_are_known():
-    assert parse("--input=a", "--number_of_execution_retries=3")[1] == ["--number_of_execution_retries=3"]
-    with pytest.raises(UsageError, match="did you mean --number_of_execution_retries"):
-        parse("--input=a", "--number_of_execution_retrys=3")
