@@ -15,6 +15,7 @@ import itertools
 import json
 import math
 import os
+import resource
 import shutil
 import statistics
 import subprocess
@@ -130,29 +131,34 @@ class Checker:
                     assert distance <= TOLERANCE, f"{path}: clip-{number} is {distance:.1e} away"
 
 
-def measure(audio: Path, features: Path, arguments: list[str]) -> float:
-    """Seconds that one run took."""
+def measure(audio: Path, features: Path, arguments: list[str]) -> tuple[float, float]:
+    """Seconds that one run took, and of the processor."""
     command = [sys.executable, "-m", "melbeam.pipelines.cli", "extract", f"--input={audio}/train-*"]
-    start = time.perf_counter()
+    start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [*command, f"--output={features}", *arguments], capture_output=True, text=True, check=False
     )
-    elapsed = time.perf_counter() - start
+    elapsed, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode != 0:
         sys.exit(f"exit status {done.returncode} of {' '.join(done.args)}\n{done.stdout}{done.stderr}")
-    return elapsed
+    return elapsed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def print_table(audio_seconds: float, seconds: dict[str, list[float]]) -> None:
-    first = statistics.median(next(iter(seconds.values())))
-    print("| variant | times real time, median | least to most | seconds, median | against the first |")
-    print("|---|---|---|---|---|")
-    for name, taken in seconds.items():
+def print_table(audio_seconds: float, runs: dict[str, list[tuple[float, float]]]) -> None:
+    first = statistics.median(seconds for seconds, _ in next(iter(runs.values())))
+    print(
+        "| variant | times real time, median | least to most | seconds, median | against the first "
+        "| processor seconds an hour of audio |"
+    )
+    print("|---|---|---|---|---|---|")
+    for name, pairs in runs.items():
+        taken = [seconds for seconds, _ in pairs]
         median = statistics.median(taken)
         speeds = [audio_seconds / max(taken), audio_seconds / min(taken)]
+        processor = statistics.median(processor for _, processor in pairs) / (audio_seconds / 3600)
         print(
             f"| `{name}` | {audio_seconds / median:.0f} | {speeds[0]:.0f} to {speeds[1]:.0f} | {median:.1f} "
-            f"| {first / median:.2f} |"
+            f"| {first / median:.2f} | {processor:.2f} |"
         )
 
 
@@ -172,7 +178,7 @@ def main() -> None:
     clips = draw_clips(pool, options.hours)
     audio_seconds = sum(len(pool[clip]) for clip in clips) / RATE
     checker = Checker(pool, clips, options.shards)
-    seconds: dict[str, list[float]] = {name: [] for name in options.variants}
+    runs: dict[str, list[tuple[float, float]]] = {name: [] for name in options.variants}
     with tempfile.TemporaryDirectory(prefix="melbeam-bench-", dir=options.work) as temporary:
         audio = (options.work or Path(temporary)) / f"audio-{options.hours:g}h-{options.shards}"
         if not audio.exists():
@@ -180,10 +186,10 @@ def main() -> None:
         for number in range(1, options.rounds + 1):
             for name in options.variants:
                 features = Path(temporary) / "features"
-                taken = measure(audio, features, VARIANTS[name])
+                taken, processor = measure(audio, features, VARIANTS[name])
                 checker.check(features, VARIANTS[name])
                 shutil.rmtree(features)
-                seconds[name].append(taken)
+                runs[name].append((taken, processor))
                 print(
                     f"round {number}, {name}: {taken:.1f} s, {audio_seconds / taken:.0f} times real time",
                     file=sys.stderr,
@@ -197,7 +203,7 @@ def main() -> None:
         f"{cores} cores, Python {sys.version.split()[0]}, TensorFlow {tensorflow.__version__}, "
         f"Beam {apache_beam.__version__}; every output checked; {options.rounds} rounds\n"
     )
-    print_table(audio_seconds, seconds)
+    print_table(audio_seconds, runs)
 
 
 if __name__ == "__main__":

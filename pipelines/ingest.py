@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import apache_beam as beam
 
@@ -18,26 +19,32 @@ DESCRIPTION = "Audio files in, audio TFRecords out; `melbeam extract` reads them
 EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus")
 
 
-class WriteAudioShard(beam.DoFn):
-    """Shard numbers to the numbers of records written."""
+def read_plan_by_shard(plan: str, num_shards: int) -> Iterator[tuple[int, list[Shard]]]:
+    """The clips of each output shard: contiguous runs of the sorted clips."""
+    for index, clips in groupby(read_plan(plan), lambda clip: clip.index * num_shards // clip.num_shards):
+        yield index, list(clips)
 
-    def __init__(self, plan: str, output: str, split: str, num_shards: int, root: str) -> None:
+
+class WriteAudioShard(beam.DoFn):
+    """Numbers of shards, with their clips, to the numbers of records written."""
+
+    def __init__(self, output: str, split: str, num_shards: int, root: str) -> None:
         super().__init__()
-        self._plan, self._output, self._split = plan, output, split
+        self._output, self._split = output, split
         self._num_shards, self._root = num_shards, root
 
-    def process(self, element: int) -> Iterator[int]:
-        """Writes one shard: a contiguous run of the sorted clips."""
-        name = f"{self._split}-{element:05d}-of-{self._num_shards:05d}.tfrecord"
+    def process(self, element: tuple[int, list[Shard]]) -> Iterator[int]:
+        """Writes one shard."""
+        index, clips = element
+        name = f"{self._split}-{index:05d}-of-{self._num_shards:05d}.tfrecord"
         # What a failed run leaves must not match the glob of a later extract.
         final, temporary = f"{self._output}/{name}", f"{self._output}/.{name}.tmp"
         files.ensure_folder(temporary)
         with files.create_file(temporary) as file:
             writer = TFRecordWriter(file)
-            for clip in read_plan(self._plan):
-                if clip.index * self._num_shards // clip.num_shards == element:
-                    clip_id = clip.path.removeprefix(self._root)
-                    writer.write(to_example({"audio": files.read_bytes(clip.path), "id": clip_id}))
+            for clip in clips:
+                clip_id = clip.path.removeprefix(self._root)
+                writer.write(to_example({"audio": files.read_bytes(clip.path), "id": clip_id}))
         files.rename(temporary, final)
         yield writer.num_records
 
@@ -84,9 +91,10 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     with beam.Pipeline(options=beam_options) as pipeline:
         _ = (
             pipeline
-            | beam.Create(range(num_shards))
+            | beam.Create([plan])
+            | beam.FlatMap(read_plan_by_shard, num_shards)
             | beam.Reshuffle()
-            | beam.ParDo(WriteAudioShard(plan, output, arguments.split, num_shards, _common_folder(clips)))
+            | beam.ParDo(WriteAudioShard(output, arguments.split, num_shards, _common_folder(clips)))
         )
     files.delete([plan])
     skipped = f", {len(found) - len(clips)} other files skipped" if len(found) > len(clips) else ""

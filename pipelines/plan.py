@@ -20,7 +20,7 @@ from melbeam.pipelines.tfrecords import WHOLE, Span, find_spans, is_compressed, 
 MAX_SHARD_BYTES = 1 << 30  # 1 GiB of an input file: nine hours of 16-bit audio, two minutes of one core
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Shard:
     """One input file, or a part of it, and the output shard that it becomes."""
 
@@ -123,7 +123,11 @@ def read_plan_by_file(path: str) -> Iterator[list[Shard]]:
 
 def plan_hash(shards: list[Shard]) -> str:
     """SHA-256, in hex, of the names and sizes of the input, and of its parts."""
-    return hashlib.sha256(json.dumps([_planned(shard) for shard in shards]).encode()).hexdigest()
+    found = hashlib.sha256(b"[")  # of one JSON list, never all of it at once
+    for number, shard in enumerate(shards):
+        found.update((", " if number else "").encode() + json.dumps(_planned(shard)).encode())
+    found.update(b"]")
+    return found.hexdigest()
 
 
 def _planned(shard: Shard) -> list[str | int | None]:
