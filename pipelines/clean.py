@@ -11,7 +11,7 @@ from melbeam.pipelines.lock import Locked, SplitLock
 from melbeam.pipelines.plan import SplitFolder
 
 DESCRIPTION = "Removes the temporary files of dead attempts; features, rejects and reports stay."
-_LEFT = ("tmp/*", "*.tmp", "reports/*.tmp")  # the last two by a process that was killed while it wrote them
+_LEFT = ("tmp/*/*", "*.tmp", "reports/*.tmp")  # the last two by a process that was killed while it wrote them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             with SplitLock(folder):
                 found = [file for pattern in _LEFT for file in files.match(f"{folder.bookkeeping}/{pattern}")]
+                folder.delete_temporaries()
                 files.delete([name for name, _ in found])
         except Locked as error:
             print(f"split {folder.split}: left alone: {error}")

@@ -112,7 +112,7 @@ def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attemp
     for path in folder.temporaries(shard.index):
         if not path.endswith(".report"):
             continue
-        name = path.rsplit("-", 1)[1].removesuffix(".report")
+        name = path.rsplit("/", 1)[1].removesuffix(".report")
         report = _load(path, job_hash)
         if report is None:
             continue
@@ -143,7 +143,7 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
     if done is None:
         _rename(folder, attempt)
         files.write_json(folder.report(report.index), report.to_dict())
-    files.delete(folder.temporaries(report.index))
+    folder.delete_temporaries(report.index)
     return done or report
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -132,6 +133,13 @@ def ensure_folder(path: str) -> None:
         except OSError:
             if not FileSystems.exists(parent):  # else another worker was quicker
                 raise
+
+
+def remove_folder(path: str) -> None:
+    """Removes the folder if it is empty, where the file system has folders."""
+    if is_local(path):
+        with suppress(OSError):  # it is gone, or another attempt has put something there
+            os.rmdir(path)
 
 
 class _StoreFile:

@@ -128,7 +128,8 @@ def _delete_split(folder: SplitFolder) -> None:
     job.json last: shards without one would be refused as somebody else's.
     """
     files.delete([folder.summary])
-    for pattern in ("reports/*", "rejects/*", "tmp/*"):
+    for pattern in ("reports/*", "rejects/*"):
         files.delete([path for path, _ in files.match(f"{folder.bookkeeping}/{pattern}")])
+    folder.delete_temporaries()
     files.delete([path for path, _ in files.match(f"{folder.output}/{folder.split}-*-of-*.tfrecord")])
     files.delete([folder.job])

@@ -174,14 +174,26 @@ class SplitFolder:
         """The rejects of a shard, if it has any."""
         return f"{self.bookkeeping}/rejects/{index:05d}.tfrecord"
 
+    def temporary_folder(self, index: int) -> str:
+        """The folder of what attempts at a shard write: each shard has its own, so that no listing is long."""
+        return f"{self.bookkeeping}/tmp/{index:05d}"
+
     def temporary(self, index: int, attempt: str, kind: str) -> str:
         """A file of one attempt at a shard; kind is "features", "rejects", "report" or "progress"."""
-        return f"{self.bookkeeping}/tmp/{index:05d}-{attempt}.{kind}"
+        return f"{self.temporary_folder(index)}/{attempt}.{kind}"
 
     def temporaries(self, index: int | None = None) -> list[str]:
         """All temporary files, or those of one shard."""
-        name = "*" if index is None else f"{index:05d}-*"
-        return [path for path, _ in files.match(f"{self.bookkeeping}/tmp/{name}")]
+        folder = f"{self.bookkeeping}/tmp/*" if index is None else self.temporary_folder(index)
+        return [path for path, _ in files.match(f"{folder}/*")]
+
+    def delete_temporaries(self, index: int | None = None) -> None:
+        """Deletes them, and the folders that they leave empty."""
+        paths = self.temporaries(index)
+        files.delete(paths)
+        folders = {path.rsplit("/", 1)[0] for path in paths}
+        for folder in folders if index is None else {self.temporary_folder(index)}:
+            files.remove_folder(folder)
 
     def half_written(self) -> list[str]:
         """Small files that a job which was killed was writing at that moment."""

@@ -6,7 +6,6 @@ The workers may be threads or processes, so what they have done is read from the
 from __future__ import annotations
 
 import json
-import re
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from melbeam.pipelines.plan import Shard, SplitFolder
 
 _TERMINAL_SECONDS = 0.5
 _PLAIN_SECONDS = 10.0
+_LOOK_SHARE = 50  # at most one second of looking in so many
 
 
 class ProgressBar:
@@ -72,8 +72,8 @@ class ProgressBar:
     def seconds(self) -> float:
         """Seconds of audio done: finished shards, and what running attempts say."""
         running: dict[int, float] = {}
-        for file in (*self._bookkeeping.glob("reports/*.json"), *self._bookkeeping.glob("tmp/*.*")):
-            index = int(re.split("[-.]", file.name)[0])
+        for file in (*self._bookkeeping.glob("reports/*.json"), *self._bookkeeping.glob("tmp/*/*.*")):
+            index = int(file.stem if file.suffix == ".json" else file.parent.name)
             if index in self._finished:
                 continue
             with suppress(OSError, ValueError, KeyError):  # renamed or half-written: the next look finds it
@@ -85,8 +85,12 @@ class ProgressBar:
         return sum(self._finished.values()) + sum(v for k, v in running.items() if k not in self._finished)
 
     def _run(self) -> None:
-        while not self._stopped.wait(_TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS):
+        pause = _TERMINAL_SECONDS if self._terminal else _PLAIN_SECONDS
+        while not self._stopped.wait(pause):
+            start = time.monotonic()
             self._show()
+            # With very many shards a look takes long: then they are rare, so that they cost the job little.
+            pause = max(pause, _LOOK_SHARE * (time.monotonic() - start))
 
     def _show(self) -> None:
         seconds = self.seconds()

@@ -160,6 +160,7 @@ class ShardExtractor:
         report.features = features.mark
         report.rejected = rejects.mark
         report.rejects = dict(sorted(report.rejects.items()))
+        files.ensure_folder(path["report"])  # another attempt's commit may have removed it
         files.write_json(path["report"], report.to_dict())
         return report
 
@@ -208,7 +209,8 @@ class _Progress:
         now = time.monotonic()
         if files.is_local(self._path) and now - self._written >= _PROGRESS_SECONDS:
             self._written = now
-            with open(self._path, "w", encoding="utf-8") as file:
+            # What cannot be shown is no reason to stop; another attempt's commit may have removed the folder.
+            with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
                 json.dump(seconds, file)
 
 

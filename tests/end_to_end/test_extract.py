@@ -545,7 +545,8 @@ class TestResume:
     def test_what_a_dead_attempt_left_is_swept_away(self, stopped):
         _, folder, _, _ = stopped
         (folder / "_melbeam/train/reports/00001.json").unlink()
-        (folder / "_melbeam/train/tmp/00001-0123456789ab.features").write_bytes(b"half a rec")
+        (folder / "_melbeam/train/tmp/00001").mkdir()
+        (folder / "_melbeam/train/tmp/00001/0123456789ab.features").write_bytes(b"half a rec")
         self.check_only_the_second_is_new(stopped)
 
     @pytest.mark.slow
@@ -557,14 +558,14 @@ class TestResume:
         command = [sys.executable, "-m", "melbeam.pipelines.extract", f"--input={source}", f"--output={folder}"]
         running = subprocess.Popen([*command, "--direct_num_workers=1"], stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
-        while not list(folder.glob("_melbeam/train/tmp/*.report")):
+        while not list(folder.glob("_melbeam/train/tmp/*/*.report")):
             assert running.poll() is None, "it ended before it was killed"
             assert time.monotonic() < deadline
             time.sleep(0.01)
         running.send_signal(signal.SIGKILL)
         running.wait()
-        kept = {p.name.split("-")[0]: p.stat().st_ino for p in folder.glob("_melbeam/train/tmp/*.features")}
-        reports = {p.name.split("-")[0] for p in folder.glob("_melbeam/train/tmp/*.report")}
+        kept = {p.parent.name: p.stat().st_ino for p in folder.glob("_melbeam/train/tmp/*/*.features")}
+        reports = {p.parent.name for p in folder.glob("_melbeam/train/tmp/*/*.report")}
         assert len(reports) < 6
         assert job(source, folder).status == 0
         assert tree(folder) == tree(tmp_path / "whole")
@@ -649,7 +650,6 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
     source = write_shards(tmp_path / "in", *([clip(f"{i}-{j}") for j in range(3)] for i in range(2)))
     folder, undisturbed = tmp_path / "features", tmp_path / "undisturbed"
     assert job(source, undisturbed).status == 0
-    (folder / "_melbeam/train/tmp").mkdir(parents=True)
     paths, shard = SplitFolder(str(folder), "train"), plan_shards([source])[1]
     done = []
 

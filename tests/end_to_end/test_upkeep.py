@@ -124,17 +124,17 @@ class TestRetryRejects:
 class TestClean:
     def test_it_removes_what_attempts_left(self, folder):
         before = tree(folder, "*")
-        left = folder / "_melbeam/train/tmp"
-        left.mkdir(exist_ok=True)
-        (left / "00000-abc.features").write_bytes(bytes(1 << 20))
-        (left / "00000-abc.progress").write_bytes(b"1")
+        left = folder / "_melbeam/train/tmp/00000"
+        left.mkdir(parents=True)
+        (left / "abc.features").write_bytes(bytes(1 << 20))
+        (left / "abc.progress").write_bytes(b"1")
         status, said = run(clean, folder)
         assert (status, said) == (0, "split train: 2 temporary files removed, 1.0 MiB\n")
         assert tree(folder, "*") == before
 
     def test_it_leaves_a_running_job_alone(self, folder):
-        left = folder / "_melbeam/train/tmp/00000-abc.features"
-        left.parent.mkdir(exist_ok=True)
+        left = folder / "_melbeam/train/tmp/00000/abc.features"
+        left.parent.mkdir(parents=True)
         left.write_bytes(b"x")
         with SplitLock(SplitFolder(str(folder), "train")):
             assert (

@@ -333,8 +333,8 @@ def test_the_same_audio_twice_is_a_warning(tmp_path):
 
 
 def test_what_an_attempt_left_is_a_warning(folder):
-    left = folder / "_melbeam/train/tmp/00000-abc.features"
-    left.parent.mkdir(exist_ok=True)
+    left = folder / "_melbeam/train/tmp/00000/abc.features"
+    left.parent.mkdir(parents=True)
     left.write_bytes(b"")
     assert "warning: " in run(folder)[1]
     assert run(folder)[0] == 0

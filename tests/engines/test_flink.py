@@ -111,7 +111,7 @@ def test_a_worker_pool_writes_what_the_local_default_does(
 def test_a_killed_worker_is_replaced(on_flink, worker_pool, source, expected, extract, files_of, tmp_path):
     """Flink's own restart strategy, as its configuration has it, does the failed tasks again."""
     job = extract(source, tmp_path / "features", *on_flink)
-    job.wait_for("_melbeam/train/tmp/*.report")
+    job.wait_for("_melbeam/train/tmp/*/*.report")
     worker_pool.kill_a_worker()
     ended = job.end()
     assert ended.status == 0, ended.text

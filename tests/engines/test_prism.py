@@ -56,7 +56,7 @@ def test_a_killed_worker_fails_the_job_and_the_same_command_goes_on(
     on_a_pool, worker_pool, source, expected, extract, files_of, tmp_path
 ):
     job = extract(source, tmp_path / "features", *on_a_pool)
-    job.wait_for("_melbeam/train/tmp/*.report")
+    job.wait_for("_melbeam/train/tmp/*/*.report")
     worker_pool.kill_a_worker()
     ended = job.end()
     assert ended.status == 1, ended.text

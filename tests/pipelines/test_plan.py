@@ -120,14 +120,19 @@ def test_a_large_file_is_planned_in_parts(audio):
 def test_a_splits_temporaries_are_its_own(tmp_path):
     paths = {split: SplitFolder(str(tmp_path), split) for split in ("train", "train_long")}
     for split, folder in paths.items():
-        (tmp_path / f"_melbeam/{split}/tmp").mkdir(parents=True)
         for index in (1, 10):
+            (tmp_path / f"_melbeam/{split}/tmp/{index:05d}").mkdir(parents=True)
             for kind in ("features", "report"):
                 (tmp_path / folder.temporary(index, "abc", kind)).write_text("")
     train = paths["train"]
     assert train.temporaries(1) == [train.temporary(1, "abc", kind) for kind in ("features", "report")]
     assert len(train.temporaries()) == 4
     assert train.temporaries(2) == []
+    train.delete_temporaries(1)
+    assert [path.name for path in (tmp_path / "_melbeam/train/tmp").iterdir()] == ["00010"]
+    train.delete_temporaries()
+    assert list((tmp_path / "_melbeam/train/tmp").iterdir()) == []
+    assert len(paths["train_long"].temporaries()) == 4
 
 
 def test_paths():

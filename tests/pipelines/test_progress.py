@@ -22,7 +22,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def folder(tmp_path):
-    for name in ("reports", "tmp", "rejects"):
+    for name in ("reports", "rejects", *(f"tmp/{i:05d}" for i in range(3))):
         (tmp_path / f"_melbeam/train/{name}").mkdir(parents=True)
     return SplitFolder(str(tmp_path), "train")
 
