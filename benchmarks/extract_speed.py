@@ -170,7 +170,9 @@ def main() -> None:
     parser.add_argument("--hours", type=float, default=12, help="of audio")
     parser.add_argument("--shards", type=int, default=32, help="files of audio")
     parser.add_argument("--rounds", type=int, default=5, help="runs of each variant, interleaved")
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["default", "float32"])
+    parser.add_argument(
+        "--variants", nargs="+", choices=VARIANTS, default=["default", "float32", "multi_processing"]
+    )
     parser.add_argument("--work", type=Path, help="keep the audio in this folder; else a temporary one")
     options = parser.parse_args()
 
