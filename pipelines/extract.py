@@ -46,8 +46,6 @@ from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.record_options import CHOICES, RecordOptions
 
 DESCRIPTION = "Audio TFRecords in, log-mel feature TFRecords out. Beam's own options are taken too."
-# Of a worker process: TensorFlow and Beam take 0.6 GB, the records at hand as much again (benchmarks/load.py).
-MIN_RAM = "2GB"
 _LOG = logging.getLogger("melbeam")
 
 
@@ -255,8 +253,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
             write_plan(folder.plan, shards)
             with ProgressBar(folder, shards, front_end.sampling_rate) if watched else nullcontext():
                 pipeline = beam.Pipeline(options=beam_options)
-                # Of all steps, so that one kind of worker does them all.
-                pipeline | ExtractDataset(job).with_resource_hints(min_ram=MIN_RAM)
+                pipeline | ExtractDataset(job)
                 result = pipeline.run()
                 given = beam_options.get_all_options()
                 if not local and given.get("template_location"):

@@ -215,6 +215,20 @@ def test_input_and_output_on_a_store(
         assert found[name].replace(stored_folder.encode(), local_folder.encode()) == expected[name]
 
 
+def test_parts_of_a_large_file_on_a_store(store, stored_source, expected_of_stored, to_store, request):
+    """The reader begins in the middle of an object, and the walk over the headers leaves the data out."""
+    key = key_of(request)
+    to_store(*extracting(stored_source, store.url(key), "--max_shard_bytes=800000"))
+    found = store.files(key)
+    features = [
+        [data for name, data in files.items() if name.startswith("train-")]
+        for files in (found, expected_of_stored)
+    ]
+    assert len(features[0]) > 2 * len(features[1])
+    assert b"".join(features[0]) == b"".join(features[1])
+    assert found["statistics.json"] == expected_of_stored["statistics.json"]
+
+
 def records(folder, data):
     path = folder / "records.tfrecord"
     path.write_bytes(data)
