@@ -37,7 +37,7 @@ def convert(harness_threads: int, intra_op_threads: int) -> None:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
-    from melbeam.pipelines.tfrecords import masked_crc32c
+    from melbeam.pipelines.tfrecord_frames import masked_crc32c
     from melbeam.transforms.front_end import FrontEnd
     from melbeam.transforms.record_converter import RecordConverter
     from melbeam.transforms.record_options import RecordOptions

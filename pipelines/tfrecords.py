@@ -17,30 +17,32 @@ is never checked.
 
 from __future__ import annotations
 
-import gzip
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import google_crc32c
 import numpy as np
-from apache_beam.io.filesystem import CompressedFile
 
 from melbeam.pipelines import files
+from melbeam.pipelines.tfrecord_frames import (
+    BLOCK,
+    FOOTER,
+    HEADER,
+    MASK_DELTA,
+    Inflating,
+    Window,
+    inflates,
+    length_of,
+    masked_crc32c,
+    unchecked_length,
+)
 
 MAX_RECORD_BYTES = 256 << 20  # 256 MiB
-_HEADER, _FOOTER = 12, 4  # bytes
-_BLOCK = 1 << 20  # 1 MiB, read at a time
 _FIRST_SCAN = 4 << 10  # 4 KiB, for the next record is mostly near; then twice as much, up to a block
-_LARGEST_FILE = 1 << 50  # 1 PiB, above any object store's limit: what a stream of unknown size can't exceed
-_LARGEST_RATIO = 1100  # a byte of DEFLATE inflates to 1032 at most (zlib's technical notes)
-_PROOF = 64 << 10  # 64 KiB: chance bytes don't inflate as far
 _KEPT_OF_OVER_LIMIT = 64 << 10  # 64 KiB of a record that is too large to keep
-_MASK_DELTA = 0xA282EAD8
-_LENGTH_AND_CRC, _UINT32 = struct.Struct("<QI"), struct.Struct("<I")
 
 
 @dataclass(frozen=True)
@@ -99,12 +101,6 @@ class Span:
 WHOLE = Span()
 
 
-def masked_crc32c(data: bytes) -> int:
-    """The checksum that TFRecords store: CRC32C, rotated by 15 bits, plus a constant."""
-    crc = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + _MASK_DELTA) & 0xFFFFFFFF
-
-
 class TFRecordWriter:
     """Writes records to an open file, which stays its caller's.
 
@@ -134,7 +130,7 @@ class TFRecordWriter:
 def file_crc32c(file: BinaryIO) -> tuple[int, int]:
     """CRC32C and size, in bytes, of all that the file holds from here on."""
     crc, size = 0, 0
-    while block := file.read(_BLOCK):
+    while block := file.read(BLOCK):
         crc, size = google_crc32c.extend(crc, block), size + len(block)
     return crc, size
 
@@ -173,17 +169,17 @@ def read_tfrecords(
     """
     if max_record_bytes < 0:
         raise ValueError(f"max_record_bytes must be 0 or more, not {max_record_bytes}")
-    window = _Window(file)
+    window = Window(file)
     if span.start:
         window.skip(span.start)
-    elif _length(window.peek(_HEADER)) is None and _is_compressed(window.peek(_BLOCK)):
-        window = _Window(_Inflating(window))
+    elif length_of(window.peek(HEADER)) is None and inflates(window.peek(BLOCK)):
+        window = Window(Inflating(window))
     number = span.number
     told = False  # whether a damage has said why the stream ended
-    while (span.end is None or window.offset < span.end) and (start := window.peek(_HEADER)):
-        offset, length = window.offset, _length(start)
+    while (span.end is None or window.offset < span.end) and (start := window.peek(HEADER)):
+        offset, length = window.offset, length_of(start)
         item: Record | Damage
-        if length is not None and length > max_record_bytes and window.may_hold(_HEADER + length + _FOOTER):
+        if length is not None and length > max_record_bytes and window.may_hold(HEADER + length + FOOTER):
             item = _over_limit(window, number, length, max_record_bytes)
         elif length is not None and length <= max_record_bytes and (frame := window.read_frame(length)):
             data, stored = frame
@@ -191,7 +187,7 @@ def read_tfrecords(
                 item = Record(number, offset, data)
             else:
                 detail = f"the data's checksum does not hold: {length} bytes"
-                item = Damage(number, offset, _HEADER + length + _FOOTER, "bad_checksum", detail, data)
+                item = Damage(number, offset, HEADER + length + FOOTER, "bad_checksum", detail, data)
         else:
             item = _resynchronise(window, number, max_record_bytes)
         if isinstance(item, Damage) and item.reason == "bad_framing" and not window.peek(1) and window.error:
@@ -219,16 +215,16 @@ def find_spans(path: str, num_spans: int, *, max_record_bytes: int = MAX_RECORD_
     """
     starts: list[tuple[int, int]] = []  # offset and number of each span's first item
     with files.open_file(path) as file:
-        window = _Window(file, block=_FIRST_SCAN)
+        window = Window(file, block=_FIRST_SCAN)
         size, number = window.size_bound, 0
-        while header := window.peek(_HEADER):
+        while header := window.peek(HEADER):
             while len(starts) < num_spans and window.offset >= size * len(starts) // num_spans:
                 starts.append((window.offset, number))
-            length = _length(header)
-            if length is None or not window.may_hold(_HEADER + length + _FOOTER):
+            length = length_of(header)
+            if length is None or not window.may_hold(HEADER + length + FOOTER):
                 _resynchronise(window, number, max_record_bytes)
             else:
-                window.skip(_HEADER + length + _FOOTER)
+                window.skip(HEADER + length + FOOTER)
             number += 1
         starts += [(window.offset, number)] * (num_spans + 1 - len(starts))
     return [Span(start, end, first) for (start, first), (end, _) in pairwise(starts)]
@@ -241,216 +237,21 @@ def is_compressed(path: str) -> bool:
         OSError: the file cannot be opened or read.
     """
     with files.open_file(path) as file:
-        window = _Window(file)
-        return _length(window.peek(_HEADER)) is None and _is_compressed(window.peek(_BLOCK))
+        window = Window(file)
+        return length_of(window.peek(HEADER)) is None and inflates(window.peek(BLOCK))
 
 
-class _Window:
-    """A file seen through a buffer that grows only as far as the file goes."""
-
-    def __init__(self, file: Any, block: int = _BLOCK) -> None:
-        self._file = file
-        self._block = block  # bytes, read at a time
-        self._buffer = b""
-        self._start = 0  # of the window in the buffer
-        self._ended = False
-        self._error = ""
-        self.offset = 0  # of the window in the file
-        exact_size = _exact_size(file)
-        self._seekable = exact_size is not None
-        self.size_bound = _size_bound(file) if exact_size is None else exact_size  # bytes; it holds no more
-
-    @property
-    def error(self) -> str:
-        """Why the file ended before its time, or nothing."""
-        return self._error or getattr(self._file, "error", "")
-
-    def peek(self, size: int) -> bytes:
-        """The next bytes, fewer at the end of the file; they stay."""
-        if size > len(self._buffer) - self._start:
-            self._fill(size)
-        return self._buffer[self._start : self._start + size]
-
-    def _fill(self, size: int) -> None:
-        missing = size - (len(self._buffer) - self._start)
-        parts = [self._buffer[self._start :]]
-        while missing > 0 and not self._ended:
-            try:
-                block = self._file.read(max(self._block, min(missing, 16 * _BLOCK)))
-            except EOFError as error:  # how gzip.GzipFile says that it is cut
-                self._error, block = f"the compressed file is cut: {error}", b""
-            self._ended = not block
-            parts.append(block)
-            missing -= len(block)
-        if len(parts) > 1:
-            self._buffer, self._start = b"".join(parts), 0
-
-    def has(self, size: int) -> bool:
-        """Whether that many bytes follow; they are in the buffer then."""
-        if not self.may_hold(size):
-            return False
-        if size > len(self._buffer) - self._start:
-            self._fill(size)
-        return size <= len(self._buffer) - self._start
-
-    def frame(self, length: int, position: int = 0) -> tuple[bytes, int] | None:
-        """Data and stored checksum of the record `position` bytes on, or None where the file ends first."""
-        if not self.has(position + _HEADER + length + _FOOTER):
-            return None
-        start = self._start + position + _HEADER
-        data = self._buffer[start : start + length]
-        return data, _UINT32.unpack_from(self._buffer, start + length)[0]
-
-    def read_frame(self, length: int) -> tuple[bytes, int] | None:
-        """As `frame`, and goes on behind it."""
-        frame = self.frame(length)
-        if frame is not None:
-            self._start += _HEADER + length + _FOOTER
-            self.offset += _HEADER + length + _FOOTER
-        return frame
-
-    def may_hold(self, size: int) -> bool:
-        """False where the file is known to end sooner."""
-        return size <= self.size_bound - self.offset
-
-    def skip(self, size: int) -> int:
-        """Goes on by `size` bytes; gives how many there were."""
-        buffered = len(self._buffer) - self._start
-        if self._seekable and size > buffered + self._block:
-            there = min(size, self.size_bound - self.offset)
-            self._file.seek(there - buffered, 1)
-            self._buffer, self._start = b"", 0
-            self.offset += there
-            return there
-        left = size
-        while left > 0:
-            if self._start == len(self._buffer):
-                self._fill(1)
-            # All that is buffered at once, so that a long skip does not copy.
-            step = min(left, len(self._buffer) - self._start)
-            if step == 0:
-                break
-            self._start += step
-            self.offset += step
-            left -= step
-        return size - left
-
-    def read(self, size: int) -> bytes:
-        """The next bytes, fewer at the end of the file."""
-        data = self.peek(size)
-        self.skip(len(data))
-        return data
-
-
-class _Inflating:
-    """A GZIP or ZLIB stream as a file; inflates a block at a time, whatever it would come to."""
-
-    def __init__(self, file: _Window) -> None:
-        self._file = file
-        self._inflater = _inflater()
-        self._pending = b""
-        self.error = ""
-        self.size_bound = min(_LARGEST_FILE, file.size_bound * _LARGEST_RATIO)
-
-    def read(self, size: int) -> bytes:
-        """The next inflated bytes; none at the end, and `error` is set where that came too soon."""
-        while not self.error:
-            if self._inflater.eof:
-                # Zeros behind a member are padding, as for gzip; anything else is the next member.
-                self._pending = (self._inflater.unused_data or self._file.read(_BLOCK)).lstrip(b"\0")
-                while not self._pending and (block := self._file.read(_BLOCK)):
-                    self._pending = block.lstrip(b"\0")
-                if not self._pending:
-                    return b""
-                self._inflater = _inflater()
-            compressed = self._pending or self._file.read(_BLOCK)
-            before = self._inflater.copy()
-            try:
-                inflated = self._inflater.decompress(compressed, size)
-            except zlib.error as error:
-                self.error = f"the compressed file is damaged before its byte {self._file.offset}: {error}"
-                return _salvaged(before, compressed)
-            self._pending = self._inflater.unconsumed_tail
-            if inflated:
-                return inflated
-            if not compressed and not self._inflater.eof:
-                self.error = f"the compressed file is cut at its byte {self._file.offset}"
-        return b""
-
-
-def _inflater() -> Any:
-    return zlib.decompressobj(wbits=47)  # either header
-
-
-def _salvaged(inflater: Any, compressed: bytes) -> bytes:
-    """What comes out before the error that this input is known to give."""
-    parts = []
-    try:
-        for i in range(len(compressed)):
-            parts.append(inflater.decompress(compressed[i : i + 1]))
-    except zlib.error:
-        pass
-    return b"".join(parts)
-
-
-def _size_bound(file: Any) -> int:
-    """What a file that cannot tell its size may hold from here on, in bytes."""
-    return file.size_bound if isinstance(file, _Inflating) else _LARGEST_FILE
-
-
-def _exact_size(file: Any) -> int | None:
-    """What a file holds from here on, in bytes; None where it cannot seek."""
-    if isinstance(file, (_Inflating, gzip.GzipFile, CompressedFile)):  # they seek to the end by inflating it all
-        return None
-    try:
-        here = file.tell()
-        end = file.seek(0, 2)
-        end = file.tell() if end is None else end
-        file.seek(here)
-    except (AttributeError, OSError, ValueError):
-        return None
-    return end - here
-
-
-def _length(header: bytes) -> int | None:
-    """The length that a header gives, or None where its checksum does not hold."""
-    if len(header) < _HEADER:
-        return None
-    length, crc = _LENGTH_AND_CRC.unpack_from(header)
-    return length if crc == masked_crc32c(header[:8]) else None
-
-
-def _is_compressed(start: bytes) -> bool:
-    """Whether this begins a GZIP or ZLIB stream, and is not a damaged length that looks like their magic.
-
-    It is one if it inflates to a header that holds, or to `_PROOF` bytes, or to its end, without an error; one
-    cut short must have come to the size of a header, or there is nothing to lose by keeping its bytes as they are.
-    """
-    zlib_header = len(start) >= 2 and start[0] == 0x78 and (start[0] * 256 + start[1]) % 31 == 0
-    if not zlib_header and start[:2] != b"\x1f\x8b":
-        return False
-    inflater, inflated = _inflater(), bytearray()
-    try:
-        for i in range(len(start)):  # one by one, for what comes out together with an error is lost
-            inflated += inflater.decompress(start[i : i + 1])
-            if inflater.eof or len(inflated) >= _PROOF or _length(bytes(inflated[:_HEADER])) is not None:
-                break
-    except zlib.error:
-        return False
-    return inflater.eof or len(inflated) >= _HEADER
-
-
-def _over_limit(window: _Window, number: int, length: int, max_record_bytes: int) -> Damage:
+def _over_limit(window: Window, number: int, length: int, max_record_bytes: int) -> Damage:
     offset = window.offset
-    data = window.peek(_HEADER + min(length, _KEPT_OF_OVER_LIMIT))[_HEADER:]
-    size = window.skip(_HEADER + length + _FOOTER)
+    data = window.peek(HEADER + min(length, _KEPT_OF_OVER_LIMIT))[HEADER:]
+    size = window.skip(HEADER + length + FOOTER)
     detail = f"a record of {length} bytes, above {max_record_bytes}; its first {len(data)} bytes are kept"
-    if size < _HEADER + length + _FOOTER:  # only where the size of the file was not known
+    if size < HEADER + length + FOOTER:  # only where the size of the file was not known
         return Damage(number, offset, size, "bad_framing", f"{detail}; it is cut after {size} bytes", data)
     return Damage(number, offset, size, "over_limit", detail, data)
 
 
-def _resynchronise(window: _Window, number: int, max_record_bytes: int) -> Damage:
+def _resynchronise(window: Window, number: int, max_record_bytes: int) -> Damage:
     """Skips to the next whole record, or to the end of the file."""
     offset = window.offset
     lost = bytearray()
@@ -462,10 +263,10 @@ def _resynchronise(window: _Window, number: int, max_record_bytes: int) -> Damag
         size += window.skip(count)
 
     detail = "the framing is lost: bytes that belong to no whole record"
-    length = _unchecked_length(window.peek(_HEADER))
+    length = unchecked_length(window.peek(HEADER))
     if length <= max_record_bytes and _holds(window.frame(length)):
         detail = "the length's checksum does not hold; the length and the data's checksum do"
-        lose(_HEADER + length + _FOOTER)
+        lose(HEADER + length + FOOTER)
     else:
         lose(1)
         scan = _FIRST_SCAN
@@ -475,17 +276,17 @@ def _resynchronise(window: _Window, number: int, max_record_bytes: int) -> Damag
                 lose(found)
                 break
             # A header may begin in the last bytes of a block and end in the next.
-            lose(len(block) - _HEADER + 1 if len(block) == scan else len(block))
-            scan = min(2 * scan, _BLOCK)
+            lose(len(block) - HEADER + 1 if len(block) == scan else len(block))
+            scan = min(2 * scan, BLOCK)
     if len(lost) < size:
         detail += f"; of {size} bytes the first {len(lost)} are kept"
     return Damage(number, offset, size, "bad_framing", detail, bytes(lost))
 
 
-def _next_record(window: _Window, block: bytes, max_record_bytes: int) -> int | None:
+def _next_record(window: Window, block: bytes, max_record_bytes: int) -> int | None:
     """The first position in the block, the window's beginning, where a whole record stands."""
     for position in _plausible_headers(block, max_record_bytes):
-        length = _unchecked_length(block[position : position + _HEADER])
+        length = unchecked_length(block[position : position + HEADER])
         if length <= max_record_bytes and _holds(window.frame(length, position)):
             return position
     return None
@@ -493,11 +294,6 @@ def _next_record(window: _Window, block: bytes, max_record_bytes: int) -> int | 
 
 def _holds(frame: tuple[bytes, int] | None) -> bool:
     return frame is not None and masked_crc32c(frame[0]) == frame[1]
-
-
-def _unchecked_length(header: bytes) -> int:
-    """The length that a header gives, whatever its checksum; of a cut one, more than any file holds."""
-    return _LENGTH_AND_CRC.unpack(header)[0] if len(header) == _HEADER else _LARGEST_FILE
 
 
 def _crc32c_table() -> np.ndarray:
@@ -513,7 +309,7 @@ _TABLE = _crc32c_table()
 
 def _plausible_headers(block: bytes, max_length: int) -> list[int]:
     """Positions in the block where a length up to the limit is followed by its masked CRC32C."""
-    count = len(block) - _HEADER + 1
+    count = len(block) - HEADER + 1
     if count <= 0:
         return []
     data = np.frombuffer(block, np.uint8)
@@ -532,7 +328,7 @@ def _plausible_headers(block: bytes, max_length: int) -> list[int]:
     for i in range(8):
         crc = _TABLE[(crc ^ data[at + i]) & 0xFF] ^ (crc >> 8)
     crc ^= np.uint32(0xFFFFFFFF)
-    masked = ((crc >> 15) | (crc << 17)) + np.uint32(_MASK_DELTA)
+    masked = ((crc >> 15) | (crc << 17)) + np.uint32(MASK_DELTA)
     stored = np.zeros(len(at), np.uint32)
     for i in range(4):
         stored |= data[at + 8 + i].astype(np.uint32) << np.uint32(8 * i)

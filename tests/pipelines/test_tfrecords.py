@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melbeam.pipelines import tfrecords
+from melbeam.pipelines.tfrecord_frames import masked_crc32c
 from melbeam.pipelines.tfrecords import (
     Damage,
     Record,
@@ -20,7 +21,6 @@ from melbeam.pipelines.tfrecords import (
     file_crc32c,
     find_spans,
     is_compressed,
-    masked_crc32c,
     read_tfrecord_file,
     read_tfrecords,
 )
