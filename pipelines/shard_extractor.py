@@ -85,15 +85,11 @@ class ShardExtractor:
                 files.delete([path["progress"]])
             raise
         seconds, elapsed = self._seconds(report.num_samples), time.monotonic() - start
+        reasons = f" ({_in_words(report.rejects)})" if report.rejects else ""
         _LOG.info(
-            "%s: %d records read = %d converted + %d rejected (%s); %.0f s of audio in %.1f s",
-            shard.name,
-            report.records_read,
-            report.records_converted,
-            report.records_read - report.records_converted,
-            _in_words(report.rejects),
-            seconds,
-            elapsed,
+            f"{shard.name}: {report.records_read} records read = {report.records_converted} converted + "
+            f"{report.records_read - report.records_converted} rejected{reasons}; "
+            f"{seconds:.0f} s of audio in {elapsed:.1f} s"
         )
         return Attempt(attempt, report)
 
@@ -273,4 +269,4 @@ def _count(counts: dict[str, int], named: dict[str, list[str]], what: str, recor
 
 
 def _in_words(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items())) or "none"
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
