@@ -81,13 +81,11 @@ def report(index: int, num_shards: int, job_hash: str) -> Any:
 
 def plan(work: Path, num_shards: int) -> str:
     """Matches the files, makes the job of them and writes its plan."""
-    from melbeam.pipelines import files
     from melbeam.pipelines.plan import MAX_SHARD_BYTES, plan_shards, write_plan
 
     shards = plan_shards([f"{work}/audio/*/*.tfrecord"], MAX_SHARD_BYTES)
     assert len(shards) == num_shards
     job = job_of(work, shards)
-    files.ensure_folder(job.folder.plan)
     write_plan(job.folder.plan, shards)
     return f"{os.path.getsize(job.folder.plan) / 2**20:.1f} MiB of plan"
 
@@ -119,7 +117,6 @@ def write_reports(work: Path, num_shards: int) -> str:
     from melbeam.pipelines.plan import SplitFolder
 
     folder = SplitFolder(str(work / "features"), "train")
-    files.ensure_folder(folder.report(0))
     for index in range(num_shards):
         files.write_json(folder.report(index), report(index, num_shards, "0" * 64).to_dict())
     return f"{os.path.getsize(folder.report(0))} bytes each"

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 
 from melbeam.pipelines import files, options
 from melbeam.pipelines.lock import Locked, SplitLock
-from melbeam.pipelines.plan import SplitFolder
+from melbeam.pipelines.plan import HALF_WRITTEN, TEMPORARIES, SplitFolder
 
 DESCRIPTION = "Removes the temporary files of dead attempts; features, rejects and reports stay."
-_LEFT = ("tmp/*/*", "*.tmp", "reports/*.tmp")  # the last two by a process that was killed while it wrote them
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
         folder = SplitFolder(output, path.split("/")[-2])
         try:
             with SplitLock(folder):
-                found = [file for pattern in _LEFT for file in files.match(f"{folder.bookkeeping}/{pattern}")]
+                patterns = [f"{folder.bookkeeping}/{names}" for names in (TEMPORARIES, *HALF_WRITTEN)]
+                found = [file for pattern in patterns for file in files.match(pattern)]
                 folder.delete_temporaries()
-                files.delete([name for name, _ in found])
+                files.delete(folder.half_written())
         except Locked as error:
             print(f"split {folder.split}: left alone: {error}")
             continue

@@ -116,12 +116,8 @@ def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attemp
         report = _load(path, job_hash)
         if report is None:
             continue
-        final = folder.shard(shard.index, shard.num_shards)
-        pairs = [(report.features, folder.temporary(shard.index, name, "features"), final)]
-        if report.rejected is not None:
-            temporary = folder.temporary(shard.index, name, "rejects")
-            pairs.append((report.rejected, temporary, folder.rejects(shard.index)))
-        if all(mark.confirms(temporary) or mark.confirms(final) for mark, temporary, final in pairs):
+        places = _places(folder, name, report)
+        if all(mark.confirms(temporary) or mark.confirms(final) for mark, temporary, final in places):
             return Attempt(name, report)
     return None
 
@@ -139,21 +135,29 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
         RuntimeError: neither the attempt's files nor the final ones hold what the report says.
     """
     report = attempt.report
-    done = _committed_report(folder, report.index, report.num_shards, report.job_hash) if attempt.name else report
-    if done is None:
-        _rename(folder, attempt)
-        files.write_json(folder.report(report.index), report.to_dict())
+    if attempt.name is not None:
+        done = _committed_report(folder, report.index, report.num_shards, report.job_hash)
+        if done is None:
+            _rename(_places(folder, attempt.name, report))
+            files.write_json(folder.report(report.index), report.to_dict())
+        else:
+            report = done
     folder.delete_temporaries(report.index)
-    return done or report
+    return report
 
 
-def _rename(folder: SplitFolder, attempt: Attempt) -> None:
-    report, name = attempt.report, str(attempt.name)
-    pairs = [(report.features, "features", folder.shard(report.index, report.num_shards))]
+def _places(folder: SplitFolder, name: str, report: ShardReport) -> list[tuple[FileMark, str, str]]:
+    """Of each of an attempt's files: its mark, where the attempt wrote it, and its final name."""
+    final = folder.shard(report.index, report.num_shards)
+    places = [(report.features, folder.temporary(report.index, name, "features"), final)]
     if report.rejected is not None:
-        pairs.append((report.rejected, "rejects", folder.rejects(report.index)))
-    for mark, kind, final in pairs:
-        temporary = folder.temporary(report.index, name, kind)
+        temporary = folder.temporary(report.index, name, "rejects")
+        places.append((report.rejected, temporary, folder.rejects(report.index)))
+    return places
+
+
+def _rename(places: list[tuple[FileMark, str, str]]) -> None:
+    for mark, temporary, final in places:
         if files.exists(temporary):
             files.ensure_folder(final)
             files.rename(temporary, final)

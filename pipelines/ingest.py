@@ -39,7 +39,6 @@ class WriteAudioShard(beam.DoFn):
         name = f"{self._split}-{index:05d}-of-{self._num_shards:05d}.tfrecord"
         # What a failed run leaves must not match the glob of a later extract.
         final, temporary = f"{self._output}/{name}", f"{self._output}/.{name}.tmp"
-        files.ensure_folder(temporary)
         with files.create_file(temporary) as file:
             writer = TFRecordWriter(file)
             for clip in clips:
@@ -86,7 +85,6 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     files.delete(present)
     num_shards = min(arguments.num_shards, len(clips))
     plan = f"{output}/{arguments.split}.ingest-plan.jsonl"
-    files.ensure_folder(plan)
     write_plan(plan, clips)
     with beam.Pipeline(options=beam_options) as pipeline:
         _ = (

@@ -18,6 +18,8 @@ from melbeam.pipelines import files
 from melbeam.pipelines.tfrecords import WHOLE, Span, find_spans, is_compressed, read_tfrecord_file
 
 MAX_SHARD_BYTES = 1 << 30  # 1 GiB of an input file: nine hours of 16-bit audio, half a minute of one core
+# Below a split's bookkeeping: what attempts write, and small files that a process was writing when it was killed.
+TEMPORARIES, HALF_WRITTEN = "tmp/*/*", ("*.tmp", "reports/*.tmp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +186,8 @@ class SplitFolder:
 
     def temporaries(self, index: int | None = None) -> list[str]:
         """All temporary files, or those of one shard."""
-        folder = f"{self.bookkeeping}/tmp/*" if index is None else self.temporary_folder(index)
-        return [path for path, _ in files.match(f"{folder}/*")]
+        names = f"{self.bookkeeping}/{TEMPORARIES}" if index is None else f"{self.temporary_folder(index)}/*"
+        return [path for path, _ in files.match(names)]
 
     def delete_temporaries(self, index: int | None = None) -> None:
         """Deletes them, and the folders that they leave empty."""
@@ -197,5 +199,4 @@ class SplitFolder:
 
     def half_written(self) -> list[str]:
         """Small files that a job which was killed was writing at that moment."""
-        patterns = (f"{self.bookkeeping}/*.tmp", f"{self.bookkeeping}/reports/*.tmp")
-        return [path for pattern in patterns for path, _ in files.match(pattern)]
+        return [path for name in HALF_WRITTEN for path, _ in files.match(f"{self.bookkeeping}/{name}")]

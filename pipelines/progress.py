@@ -44,7 +44,7 @@ class ProgressBar:
         self._start = time.monotonic()
         self._resumed_seconds = 0.0
         self._bar: Any = None
-        self._redirected = ExitStack()
+        self._terminal_use = ExitStack()
 
     def __enter__(self) -> ProgressBar:
         self._resumed_seconds = self.seconds()
@@ -54,7 +54,8 @@ class ProgressBar:
                 bar_format="{percentage:3.0f}%|{bar}| {postfix} [{elapsed}<{remaining}]",
                 file=sys.stderr,
             )
-            self._redirected.enter_context(logging_redirect_tqdm())  # a log line goes above the bar
+            self._terminal_use.enter_context(self._bar)
+            self._terminal_use.enter_context(logging_redirect_tqdm())  # a log line goes above the bar
         self._thread.start()
         return self
 
@@ -65,9 +66,7 @@ class ProgressBar:
         self._thread.join()
         if kind is None:
             self._show()
-        if self._bar is not None:
-            self._redirected.close()
-            self._bar.close()
+        self._terminal_use.close()
 
     def seconds(self) -> float:
         """Seconds of audio done: finished shards, and what running attempts say."""

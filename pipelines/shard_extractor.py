@@ -74,7 +74,6 @@ class ShardExtractor:
             kind: self._folder.temporary(shard.index, attempt, kind)
             for kind in ("features", "rejects", "report", "progress")
         }
-        files.ensure_folder(path["features"])
         converter = self._guarded_converter(shard)
         progress = _Progress(path["progress"])
         progress.start()
@@ -156,7 +155,6 @@ class ShardExtractor:
         report.features = features.mark
         report.rejected = rejects.mark
         report.rejects = dict(sorted(report.rejects.items()))
-        files.ensure_folder(path["report"])  # another attempt's commit may have removed it
         files.write_json(path["report"], report.to_dict())
         return report
 

@@ -172,7 +172,7 @@ def read_tfrecords(
     window = Window(file)
     if span.start:
         window.skip(span.start)
-    elif length_of(window.peek(HEADER)) is None and inflates(window.peek(BLOCK)):
+    elif _is_compressed(window):
         window = Window(Inflating(window))
     number = span.number
     told = False  # whether a damage has said why the stream ended
@@ -237,8 +237,11 @@ def is_compressed(path: str) -> bool:
         OSError: the file cannot be opened or read.
     """
     with files.open_file(path) as file:
-        window = Window(file)
-        return length_of(window.peek(HEADER)) is None and inflates(window.peek(BLOCK))
+        return _is_compressed(Window(file))
+
+
+def _is_compressed(window: Window) -> bool:
+    return length_of(window.peek(HEADER)) is None and inflates(window.peek(BLOCK))
 
 
 def _over_limit(window: Window, number: int, length: int, max_record_bytes: int) -> Damage:

@@ -1,8 +1,8 @@
 """Apache Flink, through Beam's job server: `make test-flink`.
 
-The job server is put together from Beam's Flink runner, pinned in flink_job_server.xml: the newest of Beam whose
-parts, and theirs, the mirror at hand had all. Beam's newer Python SDK runs on it. The Flink is its own: two task
-managers in its process, and the workers in a pool beside, as on Kubernetes.
+The job server is put together from Beam's Flink runner, pinned in flink_job_server.xml: a version whose parts
+could all be had. Beam's newer Python SDK runs on it. The Flink is its own: two task managers in its process, and
+the workers in a pool beside, as on Kubernetes.
 """
 
 import hashlib
