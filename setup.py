@@ -1,15 +1,16 @@
 """Maps the folders at the root to the package: transforms/ is melbeam.transforms, and so on."""
 
-from setuptools import setup
+from setuptools import find_namespace_packages, setup
 
-PACKAGES = {
-    "melbeam.transforms": "transforms",
-    "melbeam.pipelines": "pipelines",
-    "melbeam.pipelines.demo_clips": "pipelines/demo_clips",
-    "melbeam.configs": "configs",
-    "melbeam.configs.front_ends": "configs/front_ends",
-    "melbeam.configs.jobs": "configs/jobs",
-}
+ROOTS = ("configs", "pipelines", "transforms")
+# Data folders are packages too, so that importlib.resources finds them in a zip as on a disk.
+CACHES = ["*__pycache__*"]
+FOLDERS = [
+    folder
+    for root in ROOTS
+    for folder in (root, *(f"{root}.{below}" for below in find_namespace_packages(root, exclude=CACHES)))
+]
+PACKAGES = {f"melbeam.{folder}": folder.replace(".", "/") for folder in FOLDERS}
 
 setup(
     packages=list(PACKAGES),

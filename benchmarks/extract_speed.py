@@ -28,9 +28,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from melbeam.pipelines.tfrecords import Record, TFRecordWriter, read_tfrecord_file
-from melbeam.transforms.decoding import decode_audio
-from melbeam.transforms.examples import Example, to_example
+from melbeam.pipelines.tfrecord import Record, TFRecordWriter, read_tfrecord_file
+from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.examples import Example, to_example
 
 RATE = 16000  # Hz
 POOL = 256  # different clips; a corpus repeats them in random order

@@ -24,15 +24,15 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from melbeam.pipelines.tfrecords import TFRecordWriter
-from melbeam.transforms.examples import to_example
+from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.records.examples import to_example
 
 RATE = 16000  # Hz
 MAX_MIB = 600  # of a worker, above what the imports take
 MORE_THREADS, MORE_DESCRIPTORS = 4, 8  # from the first third of a run to its last: less is no leak
 LOOK_SECONDS = 0.5
 IMPORTS = (
-    "import melbeam.pipelines.extract, tensorflow, melbeam.transforms.record_converter, soundfile, soxr;"
+    "import melbeam.pipelines.extract, tensorflow, melbeam.transforms.records.converter, soundfile, soxr;"
     "print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])"
 )
 RUNS = {

@@ -42,10 +42,10 @@ def make_files(folder: Path, num_shards: int) -> None:
 
 def job_of(work: Path, shards: list[Any]) -> Any:
     """An extract job on the shards."""
-    from melbeam.pipelines.job import Job
-    from melbeam.pipelines.plan import SplitFolder
+    from melbeam.pipelines.split.job import Job
+    from melbeam.pipelines.split.plan import SplitFolder
     from melbeam.transforms.front_end import FrontEnd
-    from melbeam.transforms.record_options import RecordOptions
+    from melbeam.transforms.records.options import RecordOptions
 
     folder = SplitFolder(str(work / "features"), "train")
     return Job.of(folder, FrontEnd.load(FRONT_END), RecordOptions(), 0.01, shards)
@@ -53,7 +53,7 @@ def job_of(work: Path, shards: list[Any]) -> Any:
 
 def report(index: int, num_shards: int, job_hash: str) -> Any:
     """Of one shard, as full as they come."""
-    from melbeam.pipelines.commit import FileMark, ShardReport
+    from melbeam.pipelines.split.commit import FileMark, ShardReport
     from melbeam.transforms.statistics import BinStatistics
 
     frames = 99 * 3600
@@ -81,7 +81,7 @@ def report(index: int, num_shards: int, job_hash: str) -> Any:
 
 def plan(work: Path, num_shards: int) -> str:
     """Matches the files, makes the job of them and writes its plan."""
-    from melbeam.pipelines.plan import MAX_SHARD_BYTES, plan_shards, write_plan
+    from melbeam.pipelines.split.plan import MAX_SHARD_BYTES, plan_shards, write_plan
 
     shards = plan_shards([f"{work}/audio/*/*.tfrecord"], MAX_SHARD_BYTES)
     assert len(shards) == num_shards
@@ -95,7 +95,7 @@ def submit(work: Path, num_shards: int) -> str:
     import apache_beam as beam
 
     from melbeam.pipelines.extract import ExtractDataset
-    from melbeam.pipelines.plan import Shard
+    from melbeam.pipelines.split.plan import Shard
 
     pipeline = beam.Pipeline()
     pipeline | ExtractDataset(job_of(work, [Shard(0, num_shards, "/audio", 1)] * num_shards))
@@ -104,7 +104,7 @@ def submit(work: Path, num_shards: int) -> str:
 
 def read(work: Path, num_shards: int) -> str:
     """Reads the plan, as the first step of the pipeline does."""
-    from melbeam.pipelines.plan import SplitFolder, read_plan_by_file
+    from melbeam.pipelines.split.plan import SplitFolder, read_plan_by_file
 
     found = sum(len(shards) for shards in read_plan_by_file(SplitFolder(str(work / "features"), "train").plan))
     assert found == num_shards
@@ -114,7 +114,7 @@ def read(work: Path, num_shards: int) -> str:
 def write_reports(work: Path, num_shards: int) -> str:
     """Writes each shard's report, as the commits do, one after the other."""
     from melbeam.pipelines import files
-    from melbeam.pipelines.plan import SplitFolder
+    from melbeam.pipelines.split.plan import SplitFolder
 
     folder = SplitFolder(str(work / "features"), "train")
     for index in range(num_shards):
@@ -127,10 +127,10 @@ def combine(work: Path, num_shards: int) -> str:
     from apache_beam.coders import PickleCoder
 
     from melbeam.pipelines import files
-    from melbeam.pipelines.commit import ShardReport
-    from melbeam.pipelines.dataset_metadata import write_metadata
     from melbeam.pipelines.extract import SummariseReports
-    from melbeam.pipelines.plan import SplitFolder
+    from melbeam.pipelines.split.commit import ShardReport
+    from melbeam.pipelines.split.metadata import write_metadata
+    from melbeam.pipelines.split.plan import SplitFolder
 
     folder, function, coder = SplitFolder(str(work / "features"), "train"), SummariseReports(), PickleCoder()
     num_bytes = 0

@@ -24,7 +24,7 @@ CLIPS = 240  # a round of one process
 
 def records() -> list[bytes]:
     """Audio records of 2 to 20 s of noise."""
-    from melbeam.transforms.examples import to_example
+    from melbeam.transforms.records.examples import to_example
 
     rng = np.random.default_rng(2026)
     lengths = (rng.triangular(2, 8, 20, CLIPS) * RATE).astype(int)
@@ -37,10 +37,10 @@ def convert(harness_threads: int, intra_op_threads: int) -> None:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
-    from melbeam.pipelines.tfrecord_frames import masked_crc32c
+    from melbeam.pipelines.tfrecord.framing import masked_crc32c
     from melbeam.transforms.front_end import FrontEnd
-    from melbeam.transforms.record_converter import RecordConverter
-    from melbeam.transforms.record_options import RecordOptions
+    from melbeam.transforms.records.converter import RecordConverter
+    from melbeam.transforms.records.options import RecordOptions
 
     options = RecordOptions(audio_format="pcm_s16le", pcm_sampling_rate=RATE)
     converter, clips = RecordConverter(FrontEnd.load("gemma4"), options), records()

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from melbeam.pipelines import files, options
-from melbeam.pipelines.lock import Locked, SplitLock
-from melbeam.pipelines.plan import HALF_WRITTEN, TEMPORARIES, SplitFolder
+from melbeam.pipelines.split.lock import Locked, SplitLock
+from melbeam.pipelines.split.plan import HALF_WRITTEN, TEMPORARIES, SplitFolder
 
 DESCRIPTION = "Removes the temporary files of dead attempts; features, rejects and reports stay."
 

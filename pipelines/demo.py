@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from melbeam.pipelines import extract, files, ingest, options
-from melbeam.pipelines.dataset_metadata import SplitSummary
-from melbeam.pipelines.plan import SplitFolder
+from melbeam.pipelines.split.metadata import SplitSummary
+from melbeam.pipelines.split.plan import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 
 DESCRIPTION = "Clips -> audio TFRecords -> features -> tf.data, on spoken clips that come with the package."

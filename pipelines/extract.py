@@ -21,11 +21,14 @@ from typing import Any
 import apache_beam as beam
 
 from melbeam.pipelines import files, options
-from melbeam.pipelines.commit import Attempt, ShardReport, commit, committed, finished_attempt
-from melbeam.pipelines.dataset_metadata import SplitSummary, write_metadata
-from melbeam.pipelines.job import FolderRefused, Job, claim_folder
-from melbeam.pipelines.lock import Locked, SplitLock
-from melbeam.pipelines.plan import (
+from melbeam.pipelines.extracting.progress import ProgressBar
+from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
+from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS
+from melbeam.pipelines.split.commit import Attempt, ShardReport, commit, committed, finished_attempt
+from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
+from melbeam.pipelines.split.lock import Locked, SplitLock
+from melbeam.pipelines.split.metadata import SplitSummary, write_metadata
+from melbeam.pipelines.split.plan import (
     MAX_SHARD_BYTES,
     Shard,
     SplitFolder,
@@ -35,15 +38,12 @@ from melbeam.pipelines.plan import (
     read_plan_by_file,
     write_plan,
 )
-from melbeam.pipelines.progress import ProgressBar
-from melbeam.pipelines.shard_extractor import ShardExtractor
-from melbeam.pipelines.tfrecords import Record, read_tfrecord_file
-from melbeam.pipelines.watchdog import MAX_CONVERT_SECONDS
+from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.transforms.beam import SharedRecordConverter
-from melbeam.transforms.examples import colliding_names
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
-from melbeam.transforms.record_options import CHOICES, RecordOptions
+from melbeam.transforms.records.examples import colliding_names
+from melbeam.transforms.records.options import CHOICES, RecordOptions
 
 DESCRIPTION = "Audio TFRecords in, log-mel feature TFRecords out. Beam's own options are taken too."
 _LOG = logging.getLogger("melbeam")

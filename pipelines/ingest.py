@@ -11,9 +11,9 @@ from itertools import groupby
 import apache_beam as beam
 
 from melbeam.pipelines import files, options
-from melbeam.pipelines.plan import Shard, plan_shards, read_plan, write_plan
-from melbeam.pipelines.tfrecords import TFRecordWriter
-from melbeam.transforms.examples import to_example
+from melbeam.pipelines.split.plan import Shard, plan_shards, read_plan, write_plan
+from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.records.examples import to_example
 
 DESCRIPTION = "Audio files in, audio TFRecords out; `melbeam extract` reads them."
 EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus")

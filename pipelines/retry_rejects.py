@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from melbeam.pipelines import extract, files, options
-from melbeam.pipelines.plan import SplitFolder
+from melbeam.pipelines.split.plan import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.record_options import RecordOptions
+from melbeam.transforms.records.options import RecordOptions
 
 DESCRIPTION = (
     "Takes a split's rejects through extract again, with the front end and the options that the split was made "

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 
 from melbeam.pipelines import files, options
-from melbeam.pipelines.checks import verify
-from melbeam.pipelines.comparison import compare
-from melbeam.pipelines.references import PACKAGES
+from melbeam.pipelines.verifying.checks import verify
+from melbeam.pipelines.verifying.comparison import compare
+from melbeam.pipelines.verifying.references import PACKAGES
 
 DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
 

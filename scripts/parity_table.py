@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import numpy as np
 import tensorflow as tf
 
-from melbeam.pipelines.references import reference
+from melbeam.pipelines.verifying.references import reference
 from melbeam.transforms import AudioConverter, FrontEnd
 from melbeam.transforms.log_mel import mel_spectrogram, pad
 

@@ -16,7 +16,7 @@ from melbeam.transforms import (
     log_mel_map,
     read_features,
 )
-from melbeam.transforms.record_options import RecordOptions
+from melbeam.transforms.records.options import RecordOptions
 
 FRONT_ENDS = {
     "gemma3n": {

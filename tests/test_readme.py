@@ -49,7 +49,7 @@ def test_every_option_of_extract_is_in_the_table():
 
 
 def test_every_reject_reason_is_in_the_table():
-    from melbeam.transforms.rejects import REASONS
+    from melbeam.transforms.records.rejects import REASONS
 
     table = README.split("| reason | what it means |")[1].split("\n\n")[0]
     assert tuple(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == REASONS

@@ -8,7 +8,7 @@ from typing import Any
 
 _HOMES = {
     "FrontEnd": "front_end",
-    "Reject": "rejects",
+    "Reject": "records.rejects",
     "AudioConverter": "converters",
     "FeatureStream": "streaming",
     "Gemma3nAudioConverter": "converters",

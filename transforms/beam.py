@@ -11,11 +11,11 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.utils.shared import Shared
 
-from melbeam.transforms.examples import to_reject
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
-from melbeam.transforms.record_options import RecordOptions
-from melbeam.transforms.rejects import REASONS, Reject
+from melbeam.transforms.records.examples import to_reject
+from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.rejects import REASONS, Reject
 
 NAMESPACE = "melbeam"
 FEATURES, REJECTS = "features", "rejects"
@@ -34,7 +34,7 @@ class SharedRecordConverter:
         return self._shared.acquire(self._make)
 
     def _make(self) -> Any:
-        from melbeam.transforms.record_converter import RecordConverter  # imports TensorFlow: workers only
+        from melbeam.transforms.records.converter import RecordConverter  # imports TensorFlow: workers only
 
         return RecordConverter(self._front_end, self._options)
 

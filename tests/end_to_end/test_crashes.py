@@ -17,8 +17,8 @@ import pytest
 import soundfile
 
 from melbeam.pipelines import extract
-from melbeam.pipelines.tfrecords import TFRecordWriter
-from melbeam.transforms.examples import to_example
+from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.records.examples import to_example
 
 pytestmark = pytest.mark.slow
 

@@ -18,14 +18,14 @@ import tensorflow as tf
 import yaml
 
 from melbeam.pipelines import extract, verify
-from melbeam.pipelines.commit import commit
-from melbeam.pipelines.plan import SplitFolder, plan_shards
-from melbeam.pipelines.shard_extractor import ShardExtractor
-from melbeam.pipelines.tfrecords import TFRecordWriter, read_tfrecord_file
+from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
+from melbeam.pipelines.split.commit import commit
+from melbeam.pipelines.split.plan import SplitFolder, plan_shards
+from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
 from melbeam.transforms import AudioConverter, FrontEnd, read_features
-from melbeam.transforms.examples import to_example
-from melbeam.transforms.record_converter import RecordConverter
-from melbeam.transforms.record_options import RecordOptions
+from melbeam.transforms.records.converter import RecordConverter
+from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.options import RecordOptions
 
 RATE = 16000
 

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from melbeam.pipelines import extract, ingest
-from melbeam.pipelines.tfrecords import read_tfrecord_file
+from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import read_features
 
 

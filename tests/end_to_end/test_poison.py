@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from melbeam.pipelines.isolation import IsolatedConverter, ProcessLost
-from melbeam.pipelines.tfrecords import TFRecordWriter, read_tfrecord_file
+from melbeam.pipelines.extracting.isolation import IsolatedConverter, ProcessLost
+from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
 from melbeam.transforms import FrontEnd
-from melbeam.transforms.examples import Example, to_example
-from melbeam.transforms.record_converter import RecordConverter
-from melbeam.transforms.record_options import RecordOptions
-from melbeam.transforms.rejects import Reject
+from melbeam.transforms.records.converter import RecordConverter
+from melbeam.transforms.records.examples import Example, to_example
+from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.rejects import Reject
 
 pytestmark = pytest.mark.slow
 
@@ -50,12 +50,12 @@ LIMIT = 20  # seconds for one record: enough for the first one's tracing on a bu
 # As a runner that retries: the DoFn, in a worker process of its own, one attempt each.
 WORKER = """
 import json, sys
-from melbeam.pipelines.commit import commit
+from melbeam.pipelines.split.commit import commit
 from melbeam.pipelines.extract import ExtractShard
-from melbeam.pipelines.job import Job
-from melbeam.pipelines.plan import SplitFolder, read_plan
+from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.plan import SplitFolder, read_plan
 from melbeam.transforms import FrontEnd
-from melbeam.transforms.record_options import RecordOptions
+from melbeam.transforms.records.options import RecordOptions
 
 folder = SplitFolder(sys.argv[1], "train")
 shards = list(read_plan(folder.plan))

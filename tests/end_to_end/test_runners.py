@@ -6,8 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from melbeam.pipelines.tfrecords import TFRecordWriter
-from melbeam.transforms.examples import to_example
+from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.records.examples import to_example
 
 MODES = ["in_memory", "multi_threading", "multi_processing"]
 

@@ -8,9 +8,9 @@ import soundfile
 import yaml
 
 from melbeam.pipelines import extract, ingest
-from melbeam.pipelines.tfrecords import TFRecordWriter, read_tfrecord_file
+from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
 from melbeam.transforms import FrontEnd
-from melbeam.transforms.examples import Example, to_example
+from melbeam.transforms.records.examples import Example, to_example
 
 NAMES = ["../../evil", "/tmp/melbeam-evil", "..", "a/../../b", "~/evil", "x\x00y", "con\n../", "$(touch evil)"]
 

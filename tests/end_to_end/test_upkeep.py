@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from melbeam.pipelines import clean, extract, lock, retry_rejects, verify
-from melbeam.pipelines.lock import Locked, SplitLock
-from melbeam.pipelines.plan import SplitFolder
-from melbeam.pipelines.tfrecords import TFRecordWriter
+from melbeam.pipelines import clean, extract, retry_rejects, verify
+from melbeam.pipelines.split import lock
+from melbeam.pipelines.split.lock import Locked, SplitLock
+from melbeam.pipelines.split.plan import SplitFolder
+from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import read_features
-from melbeam.transforms.examples import to_example
+from melbeam.transforms.records.examples import to_example
 
 RATE = 16000
 
@@ -152,8 +153,8 @@ class TestLock:
         """The second is refused while the first, a process of its own, is at work; and nothing is overwritten."""
         output = tmp_path / "features"
         script = (
-            "import sys, time; from melbeam.pipelines.lock import SplitLock; "
-            "from melbeam.pipelines.plan import SplitFolder\n"
+            "import sys, time; from melbeam.pipelines.split.lock import SplitLock; "
+            "from melbeam.pipelines.split.plan import SplitFolder\n"
             "with SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); time.sleep(60)"
         )
         holder = subprocess.Popen([sys.executable, "-c", script, str(output)], stdout=subprocess.PIPE, text=True)
@@ -194,8 +195,8 @@ class TestLock:
         path.parent.mkdir(parents=True)
         path.write_text(json.dumps({"token": "x", "host": "elsewhere", "pid": 1, "started": 0.0, "beat": 0.0}))
         script = (
-            "import sys, time; from melbeam.pipelines.lock import Locked, SplitLock; "
-            "from melbeam.pipelines.plan import SplitFolder\n"
+            "import sys, time; from melbeam.pipelines.split.lock import Locked, SplitLock; "
+            "from melbeam.pipelines.split.plan import SplitFolder\n"
             "print('ready', flush=True); input()\n"
             "try:\n"
             "    with SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); input()\n"
@@ -226,7 +227,7 @@ class TestLock:
         path = tmp_path / "_melbeam/train/lock.json"
         script = (
             "import sys, time\n"
-            "from melbeam.pipelines import lock; from melbeam.pipelines.plan import SplitFolder\n"
+            "from melbeam.pipelines.split import lock; from melbeam.pipelines.split.plan import SplitFolder\n"
             "lock.BEAT_SECONDS = 0.2\n"
             "with lock.SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); time.sleep(60)"
         )

@@ -12,8 +12,8 @@ import pytest
 import soundfile
 
 from melbeam.pipelines import extract, verify
-from melbeam.pipelines.tfrecords import Record, TFRecordWriter, read_tfrecord_file
-from melbeam.transforms.examples import Example, to_example
+from melbeam.pipelines.tfrecord import Record, TFRecordWriter, read_tfrecord_file
+from melbeam.transforms.records.examples import Example, to_example
 
 RATE = 16000
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from melbeam.pipelines.tfrecords import TFRecordWriter
-from melbeam.transforms.examples import to_example
+from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.records.examples import to_example
 
 RATE = 16000
 NUM_SHARDS, CLIPS_A_SHARD = 6, 12

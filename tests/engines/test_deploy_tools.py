@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from melbeam.pipelines.tfrecords import read_tfrecord_file
+from melbeam.pipelines.tfrecord import read_tfrecord_file
 
 pytestmark = pytest.mark.cloud
 

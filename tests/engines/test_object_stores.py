@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from melbeam.pipelines import demo_clips
-from melbeam.pipelines.tfrecords import Record, read_tfrecord_file
+from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 
 pytestmark = pytest.mark.cloud
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from melbeam.pipelines.tfrecords import Damage, read_tfrecords
-from melbeam.transforms.decoding import decode_audio
-from melbeam.transforms.examples import read_audio_example, to_reject
+from melbeam.pipelines.tfrecord import Damage, read_tfrecords
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.preset_files import PresetError, read_preset_file
-from melbeam.transforms.rejects import Reject
+from melbeam.transforms.presets.reading import PresetError, read_preset_file
+from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.examples import read_audio_example, to_reject
+from melbeam.transforms.records.rejects import Reject
 
 CORPUS = Path(__file__).parents[1] / "data" / "fuzz"
 MAX_RECORD_BYTES = 1 << 12

@@ -5,13 +5,13 @@ import tracemalloc
 import apache_beam as beam
 import pytest
 
-from melbeam.pipelines.commit import FileMark, ShardReport
-from melbeam.pipelines.dataset_metadata import SplitSummary
 from melbeam.pipelines.extract import ExtractDataset, SummariseReports
-from melbeam.pipelines.job import Job
-from melbeam.pipelines.plan import Shard, SplitFolder
+from melbeam.pipelines.split.commit import FileMark, ShardReport
+from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.metadata import SplitSummary
+from melbeam.pipelines.split.plan import Shard, SplitFolder
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.record_options import RecordOptions
+from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.statistics import BinStatistics
 
 MAX_SUBMITTED = 1 << 20  # bytes, of a job of any size

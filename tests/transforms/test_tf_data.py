@@ -6,9 +6,9 @@ import soundfile
 import tensorflow as tf
 
 from melbeam.pipelines import extract
-from melbeam.pipelines.tfrecords import TFRecordWriter
+from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import AudioConverter, log_mel_map, read_features
-from melbeam.transforms.examples import to_example
+from melbeam.transforms.records.examples import to_example
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""One shard of audio records to one shard of features, whatever a record does to the process."""

@@ -1,0 +1,270 @@
+"""One input file to one shard of features, with its rejects and its report."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from melbeam.pipelines import files
+from melbeam.pipelines.extracting.isolation import IsolatedConverter
+from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS, WatchedConverter
+from melbeam.pipelines.split.commit import NAMED_IDS, Attempt, FileMark, ShardReport
+from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.tfrecord import Damage, TFRecordWriter, read_tfrecord_file
+from melbeam.transforms.beam import RecordMetrics
+from melbeam.transforms.records.examples import to_reject
+from melbeam.transforms.records.rejects import Reject
+
+# A job whose records are mostly rejects is stopped after this many of a shard.
+EARLY_STOP_RECORDS = 1000
+EARLY_STOP_FRACTION = 0.5
+_PROGRESS_SECONDS = 0.5
+_LOG = logging.getLogger("melbeam")
+
+
+class TooManyRejects(RuntimeError):
+    """Most of the first records of a shard were rejects: the job is stopped early."""
+
+
+class ShardExtractor:
+    """Extracts shards with one `RecordConverter`.
+
+    Args:
+        folder: where the output goes.
+        converter: a `RecordConverter`.
+        job_hash: of the job, kept in every report.
+        max_reject_fraction: the job's; the early stop never comes below it.
+        max_convert_seconds: that one record may take.
+    """
+
+    def __init__(
+        self,
+        folder: SplitFolder,
+        converter: Any,
+        job_hash: str,
+        *,
+        max_reject_fraction: float,
+        max_convert_seconds: float = MAX_CONVERT_SECONDS,
+    ) -> None:
+        self._folder = folder
+        self._converter = converter
+        self._job_hash = job_hash
+        self._early_stop_fraction = max(EARLY_STOP_FRACTION, max_reject_fraction)
+        self._metrics = RecordMetrics()
+        self._max_convert_seconds = max_convert_seconds
+
+    def extract(self, shard: Shard) -> Attempt:
+        """Makes an attempt at the shard: temporary files and, last, the attempt's report.
+
+        Its progress file comes first, and goes with an exception. So one without a report is the mark of an
+        attempt that never ended: a record may have killed the process, or hung it until the watchdog did. Then
+        the records are converted in isolation, which finds the record.
+
+        Raises:
+            OSError: the input cannot be read or the output not be written.
+            TooManyRejects: most of the first records are rejects.
+        """
+        attempt, start = uuid.uuid4().hex[:12], time.monotonic()
+        path = {
+            kind: self._folder.temporary(shard.index, attempt, kind)
+            for kind in ("features", "rejects", "report", "progress")
+        }
+        converter = self._guarded_converter(shard)
+        progress = _Progress(path["progress"])
+        progress.start()
+        try:
+            report = self._attempt(shard, path, converter, progress)
+        except Exception:
+            with suppress(OSError):  # what went wrong is told, not this
+                files.delete([path["progress"]])
+            raise
+        seconds, elapsed = self._seconds(report.num_samples), time.monotonic() - start
+        reasons = f" ({_in_words(report.rejects)})" if report.rejects else ""
+        _LOG.info(
+            f"{shard.name}: {report.records_read} records read = {report.records_converted} converted + "
+            f"{report.records_read - report.records_converted} rejected{reasons}; "
+            f"{seconds:.0f} s of audio in {elapsed:.1f} s"
+        )
+        return Attempt(attempt, report)
+
+    def _guarded_converter(self, shard: Shard) -> WatchedConverter | IsolatedConverter:
+        names: dict[str, set[str]] = {"progress": set(), "report": set()}
+        for path in self._folder.temporaries(shard.index):
+            name, _, kind = path.rpartition(".")
+            names.setdefault(kind, set()).add(name)
+        if not names["progress"] - names["report"]:
+            return WatchedConverter(self._converter, self._max_convert_seconds)
+        _LOG.warning(
+            "%s: an earlier attempt never ended, so each record is converted in a process apart", shard.name
+        )
+        return IsolatedConverter(self._converter.front_end, self._converter.options, self._max_convert_seconds)
+
+    def _attempt(
+        self,
+        shard: Shard,
+        path: dict[str, str],
+        guarded_converter: WatchedConverter | IsolatedConverter,
+        progress: _Progress,
+    ) -> ShardReport:
+        report = ShardReport(
+            self._job_hash,
+            shard.index,
+            shard.num_shards,
+            shard.path,
+            shard.size,
+            features=FileMark(0, 0, 0),
+            rejected=None,
+            first_record=shard.span.number,
+        )
+        max_record_bytes = self._converter.options.max_record_bytes
+        with (
+            guarded_converter as converter,
+            _record_file(path["features"]) as features,
+            _LazyRecordFile(path["rejects"]) as rejects,
+        ):
+            for item in read_tfrecord_file(shard.path, max_record_bytes=max_record_bytes, span=shard.span):
+                if shard.limit is not None and report.records_read >= shard.limit:
+                    break
+                source = f"{shard.path}#{item.number}"
+                report.records_read += 1
+                start = time.perf_counter()
+                try:
+                    if isinstance(item, Damage):
+                        if item.reason == "bad_framing":
+                            report.damaged_bytes += item.size
+                        where = f"{item.detail} ({item.size} bytes at offset {item.offset})"
+                        raise Reject(item.reason, where)
+                    conversion = converter.convert(item.data, source)
+                except Reject as reject:
+                    rejects.write(to_reject(item.data, reject.reason, reject.detail, source))
+                    _count(report.rejects, report.named_ids, reject.reason, source)
+                    self._metrics.rejected(reject.reason)
+                    self._check_early_stop(report, shard)
+                    continue
+                for example in conversion.examples:
+                    features.write(example)
+                self._add(report, conversion)
+                seconds, elapsed = self._seconds(conversion.num_samples), time.perf_counter() - start
+                self._metrics.converted(len(conversion.examples), seconds, elapsed)
+                progress.update(self._seconds(report.num_samples))
+        report.features = features.mark
+        report.rejected = rejects.mark
+        report.rejects = dict(sorted(report.rejects.items()))
+        files.write_json(path["report"], report.to_dict())
+        return report
+
+    def _seconds(self, num_samples: int) -> float:
+        return num_samples / self._converter.front_end.sampling_rate
+
+    @staticmethod
+    def _add(report: ShardReport, conversion: Any) -> None:
+        report.records_converted += 1
+        report.num_features += len(conversion.examples)
+        report.num_samples += conversion.num_samples
+        report.statistics.add(conversion.statistics)
+        for change in conversion.changes:
+            _count(report.changes, report.named_ids, change, conversion.id)
+        for name, (kind, count) in conversion.passthrough.items():
+            seen = report.passthrough.setdefault(name, {"kinds": [], "records": 0, "min": count, "max": count})
+            if kind not in seen["kinds"]:
+                seen["kinds"] = sorted([*seen["kinds"], kind])
+            seen["records"] += 1
+            seen["min"], seen["max"] = min(seen["min"], count), max(seen["max"], count)
+
+    def _check_early_stop(self, report: ShardReport, shard: Shard) -> None:
+        rejected = report.records_read - report.records_converted
+        if (
+            report.records_read >= EARLY_STOP_RECORDS
+            and rejected > self._early_stop_fraction * report.records_read
+        ):
+            raise TooManyRejects(
+                f"{shard.name}: {rejected} of the first {report.records_read} records are rejects "
+                f"({_in_words(report.rejects)}), more than {self._early_stop_fraction:.0%}: the job stops. "
+                "Look at the reasons; --max_reject_fraction=1 goes on nevertheless"
+            )
+
+
+class _Progress:
+    """Seconds of audio done by an attempt, in a small file that a local launcher's progress bar reads."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._written = 0.0
+
+    def start(self) -> None:
+        files.write_bytes(self._path, b"0.0")
+
+    def update(self, seconds: float) -> None:
+        now = time.monotonic()
+        if files.is_local(self._path) and now - self._written >= _PROGRESS_SECONDS:
+            self._written = now
+            # What cannot be shown is no reason to stop; another attempt's commit may have removed the folder.
+            with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
+                json.dump(seconds, file)
+
+
+class _RecordFile:
+    """A TFRecord file being written; `mark` is known when it is closed."""
+
+    def __init__(self, path: str) -> None:
+        self._file = files.create_file(path)
+        self._writer = TFRecordWriter(self._file)
+
+    def write(self, record: bytes) -> None:
+        self._writer.write(record)
+
+    def close(self) -> None:
+        self._file.close()
+
+    @property
+    def mark(self) -> FileMark:
+        writer = self._writer
+        return FileMark(writer.num_records, writer.num_bytes, writer.crc32c)
+
+
+@contextmanager
+def _record_file(path: str) -> Iterator[_RecordFile]:
+    file = _RecordFile(path)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+class _LazyRecordFile:
+    """A `_RecordFile` that is there only once something was written to it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: _RecordFile | None = None
+
+    def __enter__(self) -> _LazyRecordFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, record: bytes) -> None:
+        if self._file is None:
+            self._file = _RecordFile(self._path)
+        self._file.write(record)
+
+    @property
+    def mark(self) -> FileMark | None:
+        return None if self._file is None else self._file.mark
+
+
+def _count(counts: dict[str, int], named: dict[str, list[str]], what: str, record_id: str) -> None:
+    counts[what] = counts.get(what, 0) + 1
+    if counts[what] <= NAMED_IDS:
+        named.setdefault(what, []).append(record_id)
+
+
+def _in_words(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))

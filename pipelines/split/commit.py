@@ -1,0 +1,180 @@
+"""From an attempt to a finished shard.
+
+An attempt writes temporary files and, last, its report. The commit renames them to their final names and then
+writes the report to its final place: that report is the mark that the shard is done. Every step can be done
+twice, and whatever happens between two of them, the next start finds either a finished shard, or an attempt
+whose files hold what its report says, or nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from melbeam.pipelines import files
+from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.tfrecord import file_crc32c
+from melbeam.transforms.statistics import BinStatistics
+
+# Ids of records that a report names for each kind of change and of reject.
+NAMED_IDS = 5
+
+
+@dataclass
+class FileMark:
+    """What a file holds, for recognising it again."""
+
+    num_records: int
+    size: int  # bytes
+    crc32c: int  # of all its bytes
+
+    def confirms(self, path: str) -> bool:
+        """Whether the file is there and holds exactly these bytes."""
+        if not files.exists(path):
+            return False
+        with files.open_file(path) as file:
+            return file_crc32c(file) == (self.crc32c, self.size)
+
+
+@dataclass
+class ShardReport:
+    """Counts of one shard; the same on every run over the same input.
+
+    records_read = records_converted + the sum of `rejects`; bytes between records that belong to none are
+    one reject each, `bad_framing`, counted as a record read, with their size in damaged_bytes.
+    """
+
+    job_hash: str
+    index: int
+    num_shards: int
+    input_path: str
+    input_size: int
+    features: FileMark
+    rejected: FileMark | None
+    first_record: int = 0  # its number in the input file: 0, but in parts of a large one
+    records_read: int = 0
+    records_converted: int = 0
+    num_features: int = 0
+    num_samples: int = 0
+    damaged_bytes: int = 0
+    rejects: dict[str, int] = field(default_factory=dict)
+    changes: dict[str, int] = field(default_factory=dict)
+    named_ids: dict[str, list[str]] = field(default_factory=dict)
+    passthrough: dict[str, dict[str, Any]] = field(default_factory=dict)
+    statistics: BinStatistics = field(default_factory=BinStatistics)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> ShardReport:
+        """Inverse of `to_dict`."""
+        rejected = fields["rejected"]
+        return cls(
+            **{
+                **fields,
+                "features": FileMark(**fields["features"]),
+                "rejected": None if rejected is None else FileMark(**rejected),
+                "statistics": BinStatistics.from_dict(fields["statistics"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A finished attempt at a shard; `name` is None where the shard is committed already."""
+
+    name: str | None
+    report: ShardReport
+
+
+def committed(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
+    """The shard's report, if it is there and the shard's files hold what it says."""
+    report = _committed_report(folder, shard.index, shard.num_shards, job_hash)
+    return None if report is None else Attempt(None, report)
+
+
+def _committed_report(folder: SplitFolder, index: int, num_shards: int, job_hash: str) -> ShardReport | None:
+    report = _load(folder.report(index), job_hash)
+    if report is None or not report.features.confirms(folder.shard(index, num_shards)):
+        return None
+    if report.rejected is not None and not report.rejected.confirms(folder.rejects(index)):
+        return None
+    return report
+
+
+def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
+    """An earlier attempt that ended and was not committed, if its files hold what its report says.
+
+    Its files may be under their final names already, where a commit was cut off.
+    """
+    for path in folder.temporaries(shard.index):
+        if not path.endswith(".report"):
+            continue
+        name = path.rsplit("/", 1)[1].removesuffix(".report")
+        report = _load(path, job_hash)
+        if report is None:
+            continue
+        places = _places(folder, name, report)
+        if all(mark.confirms(temporary) or mark.confirms(final) for mark, temporary, final in places):
+            return Attempt(name, report)
+    return None
+
+
+def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
+    """Gives an attempt's files their final names, and marks the shard as done. May be called twice.
+
+    The first attempt to be committed stays: a late one, of a worker or a job that was taken for dead, changes
+    nothing, even if its bytes differ, as those of another type of CPU may.
+
+    Returns:
+        The report of the shard as it is committed.
+
+    Raises:
+        RuntimeError: neither the attempt's files nor the final ones hold what the report says.
+    """
+    report = attempt.report
+    if attempt.name is not None:
+        done = _committed_report(folder, report.index, report.num_shards, report.job_hash)
+        if done is None:
+            _rename(_places(folder, attempt.name, report))
+            files.write_json(folder.report(report.index), report.to_dict())
+        else:
+            report = done
+    folder.delete_temporaries(report.index)
+    return report
+
+
+def _places(folder: SplitFolder, name: str, report: ShardReport) -> list[tuple[FileMark, str, str]]:
+    """Of each of an attempt's files: its mark, where the attempt wrote it, and its final name."""
+    final = folder.shard(report.index, report.num_shards)
+    places = [(report.features, folder.temporary(report.index, name, "features"), final)]
+    if report.rejected is not None:
+        temporary = folder.temporary(report.index, name, "rejects")
+        places.append((report.rejected, temporary, folder.rejects(report.index)))
+    return places
+
+
+def _rename(places: list[tuple[FileMark, str, str]]) -> None:
+    for mark, temporary, final in places:
+        if files.exists(temporary):
+            files.ensure_folder(final)
+            files.rename(temporary, final)
+        elif not mark.confirms(final):
+            raise RuntimeError(
+                f"{temporary} is gone and {final} does not hold what its report says "
+                f"({mark.num_records} records, {mark.size} bytes, CRC32C {mark.crc32c:08x}): "
+                "another job may be writing into this folder; start the job again when it is alone"
+            )
+
+
+def _load(path: str, job_hash: str) -> ShardReport | None:
+    """The report, if there is a whole one, of this job."""
+    if not files.exists(path):
+        return None
+    try:
+        report = ShardReport.from_dict(files.read_json(path))
+    except (ValueError, TypeError, KeyError):
+        return None
+    return report if report.job_hash == job_hash else None

@@ -1,0 +1,28 @@
+"""TFRecord files: a reader that survives bad records, and a writer that knows its checksums."""
+
+from melbeam.pipelines.tfrecord.reader import (
+    MAX_RECORD_BYTES,
+    WHOLE,
+    Damage,
+    Record,
+    Span,
+    find_spans,
+    is_compressed,
+    read_tfrecord_file,
+    read_tfrecords,
+)
+from melbeam.pipelines.tfrecord.writer import TFRecordWriter, file_crc32c
+
+__all__ = [
+    "MAX_RECORD_BYTES",
+    "WHOLE",
+    "Damage",
+    "Record",
+    "Span",
+    "TFRecordWriter",
+    "file_crc32c",
+    "find_spans",
+    "is_compressed",
+    "read_tfrecord_file",
+    "read_tfrecords",
+]

@@ -1,0 +1,210 @@
+"""An attempt becomes a finished shard, wherever it is cut off."""
+
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from apache_beam.io.filesystems import FileSystems
+
+from melbeam.pipelines import files
+from melbeam.pipelines.split.commit import (
+    Attempt,
+    FileMark,
+    ShardReport,
+    commit,
+    committed,
+    finished_attempt,
+)
+from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.statistics import BinStatistics
+
+SHARD = Shard(3, 9, "/audio/in", 1000)
+JOB = "the job's hash"
+
+
+class CutOff(BaseException):
+    """The machine is gone: nothing catches this."""
+
+
+def write(path, records):
+    files.ensure_folder(path)
+    with open(path, "wb") as file:
+        writer = TFRecordWriter(file)
+        for record in records:
+            writer.write(record)
+    return FileMark(writer.num_records, writer.num_bytes, writer.crc32c)
+
+
+def attempted(folder, name="abc", job=JOB, first=b"one"):
+    """Writes an attempt's files as the extractor leaves them."""
+    report = ShardReport(
+        job,
+        SHARD.index,
+        SHARD.num_shards,
+        SHARD.path,
+        SHARD.size,
+        features=write(folder.temporary(SHARD.index, name, "features"), [first, b"two"]),
+        rejected=write(folder.temporary(SHARD.index, name, "rejects"), [b"bad"]),
+        records_read=3,
+        records_converted=2,
+        num_features=2,
+        rejects={"bad_audio": 1},
+        named_ids={"bad_audio": ["/audio/in#2"]},
+        passthrough={"speaker": {"kinds": ["bytes_list"], "records": 2, "min": 1, "max": 1}},
+        statistics=BinStatistics(5, [1 << 80, -3], [7, 8]),
+    )
+    files.write_json(folder.temporary(SHARD.index, name, "report"), report.to_dict())
+    return Attempt(name, report)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return SplitFolder(str(tmp_path), "train")
+
+
+@pytest.fixture
+def attempt(folder):
+    return attempted(folder)
+
+
+def finals(folder):
+    return folder.shard(3, 9), folder.rejects(3), folder.report(3)
+
+
+def test_a_report_comes_back_from_json(attempt):
+    assert ShardReport.from_dict(json.loads(json.dumps(attempt.report.to_dict()))) == attempt.report
+
+
+def test_a_mark_confirms_these_bytes_only(tmp_path):
+    path = str(tmp_path / "a")
+    mark = write(path, [b"one", b"two"])
+    assert mark.confirms(path)
+    assert not replace(mark, size=mark.size + 1).confirms(path)
+    assert not replace(mark, crc32c=mark.crc32c ^ 1).confirms(path)
+    assert not mark.confirms(path + "b")
+
+
+def test_commit(folder, attempt):
+    files.ensure_folder(folder.report(3))
+    report = commit(folder, attempt)
+    assert report == attempt.report
+    assert report.features.confirms(finals(folder)[0])
+    assert report.rejected.confirms(finals(folder)[1])
+    assert folder.temporaries() == []
+    assert committed(folder, SHARD, JOB) == Attempt(None, report)
+
+
+def test_committing_twice_changes_nothing(folder, attempt):
+    commit(folder, attempt)
+    before = [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:2]]
+    commit(folder, attempt)
+    assert [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:2]] == before
+    commit(folder, committed(folder, SHARD, JOB))
+    assert committed(folder, SHARD, JOB).report == attempt.report
+
+
+def test_an_attempt_whose_files_are_gone_is_not_committed(folder, attempt):
+    files.delete([folder.temporary(3, "abc", "features")])
+    with pytest.raises(RuntimeError, match=r"is gone and .*train-00003-of-00009.tfrecord does not hold"):
+        commit(folder, attempt)
+    assert not files.exists(folder.report(3))
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_cut_off_anywhere_the_shard_is_finished_by_the_next_start(folder, attempt, monkeypatch, step):
+    """The next start finds the shard done, or the attempt; here never nothing, as the attempt had ended."""
+    left = [step]
+
+    def cut_off_after_steps(name):
+        real = getattr(FileSystems, name)
+
+        def method(*arguments, **options):
+            if left[0] == 0:
+                raise CutOff
+            left[0] -= 1
+            return real(*arguments, **options)
+
+        return method
+
+    with monkeypatch.context() as patch:
+        for name in ("rename", "create", "delete"):
+            patch.setattr(FileSystems, name, cut_off_after_steps(name))
+        try:
+            commit(folder, attempt)
+        except CutOff:
+            pass
+        else:
+            assert step >= 5  # two renames, the report written and renamed, the temporaries deleted
+    found = committed(folder, SHARD, JOB) or finished_attempt(folder, SHARD, JOB)
+    assert found.report == attempt.report
+    commit(folder, found)
+    assert committed(folder, SHARD, JOB) == Attempt(None, attempt.report)
+    assert folder.temporaries() == []
+
+
+def test_another_jobs_work_is_not_taken(folder, attempt):
+    assert finished_attempt(folder, SHARD, "another hash") is None
+    commit(folder, attempt)
+    assert committed(folder, SHARD, "another hash") is None
+
+
+def test_an_attempt_that_did_not_end_is_nothing(folder, attempt):
+    files.delete([folder.temporary(3, "abc", "report")])
+    assert finished_attempt(folder, SHARD, JOB) is None
+
+
+@pytest.mark.parametrize("kind", ["features", "rejects"])
+def test_a_damaged_attempt_is_nothing(folder, attempt, kind):
+    with open(folder.temporary(3, "abc", kind), "r+b") as file:
+        file.write(b"x")
+    assert finished_attempt(folder, SHARD, JOB) is None
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_damaged_shard_is_not_done(folder, attempt, index):
+    commit(folder, attempt)
+    with open(finals(folder)[index], "r+b") as file:
+        file.write(b"x")
+    assert committed(folder, SHARD, JOB) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"rejected": null}'])
+def test_a_torn_report_is_no_report(folder, attempt, content):
+    commit(folder, attempt)
+    files.write_bytes(folder.report(3), content)
+    assert committed(folder, SHARD, JOB) is None
+
+
+def test_of_two_attempts_the_committed_one_sweeps_the_other_away(folder):
+    first, second = attempted(folder, "aaa"), attempted(folder, "bbb")
+    commit(folder, second)
+    assert folder.temporaries() == []
+    commit(folder, first)  # its bytes are the same, so it is done too
+    assert committed(folder, SHARD, JOB).report == first.report
+
+
+def test_a_late_attempt_of_other_bytes_changes_nothing(folder):
+    """Of a worker of another type of CPU, say, that was taken for dead."""
+    first = commit(folder, attempted(folder))
+    before = tree(folder)
+    late = attempted(folder, "late", first=b"uno")
+    assert commit(folder, late) == first
+    assert tree(folder) == before
+    assert committed(folder, SHARD, JOB).report == first
+    assert folder.temporaries() == []
+
+
+def test_a_late_attempt_mends_a_shard_that_was_damaged(folder):
+    commit(folder, attempted(folder))
+    files.write_bytes(finals(folder)[0], b"damaged")
+    late = attempted(folder, "late")
+    assert commit(folder, late) == late.report
+    assert committed(folder, SHARD, JOB).report == late.report
+
+
+def tree(folder):
+    root = Path(folder.output)
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}

@@ -1,0 +1,143 @@
+"""Which input becomes which shard, and where it lies."""
+
+import gzip
+import io
+
+import pytest
+
+from melbeam.pipelines.split.plan import (
+    Shard,
+    SplitFolder,
+    find_parts,
+    limit_records,
+    plan_hash,
+    plan_shards,
+    read_plan,
+    read_plan_by_file,
+    write_plan,
+)
+from melbeam.pipelines.tfrecord import TFRecordWriter
+
+
+def tfrecord(count):
+    file = io.BytesIO()
+    writer = TFRecordWriter(file)
+    for number in range(count):
+        writer.write(b"%d" % number)
+    return file.getvalue()
+
+
+@pytest.fixture
+def audio(tmp_path):
+    """Four files of 2, 0, 3 and 1 records; the third is GZIP."""
+    for name, data in {
+        "b-0": tfrecord(2),
+        "b-1": b"",
+        "b-2": gzip.compress(tfrecord(3)),
+        "c": tfrecord(1),
+    }.items():
+        (tmp_path / name).write_bytes(data)
+    return tmp_path
+
+
+def names(shards):
+    return [shard.path.rsplit("/", 1)[1] for shard in shards]
+
+
+def test_shards_are_the_files_by_path_whatever_the_order_of_the_globs(audio):
+    shards = plan_shards([f"{audio}/c", f"{audio}/b-*"])
+    assert names(shards) == ["b-0", "b-1", "b-2", "c"]
+    assert [(s.index, s.num_shards) for s in shards] == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    assert [s.size for s in shards] == [(audio / name).stat().st_size for name in names(shards)]
+    assert shards == plan_shards([f"{audio}/b-*", f"{audio}/c"])
+
+
+def test_a_file_that_two_globs_name_is_one_shard(audio):
+    assert names(plan_shards([f"{audio}/b-*", f"{audio}/*"])) == ["b-0", "b-1", "b-2", "c"]
+
+
+def test_a_glob_that_names_nothing_is_refused(audio):
+    with pytest.raises(ValueError, match=r"--input=.*/d-\* names no file"):
+        plan_shards([f"{audio}/c", f"{audio}/d-*"])
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(1, [1]), (2, [2]), (3, [2, 0, 1]), (5, [2, 0, 3]), (6, [2, 0, 3, 1]), (99, [2, 0, 3, 1])],
+)
+def test_limit(audio, limit, expected):
+    limited = limit_records(plan_shards([f"{audio}/*"]), limit)
+    assert [shard.limit for shard in limited] == expected
+    assert {shard.num_shards for shard in limited} == {len(expected)}
+
+
+def test_the_file_gives_the_plan_back(audio):
+    shards = limit_records(plan_shards([f"{audio}/*"]), 4)
+    write_plan(f"{audio}/plan.jsonl", shards)
+    assert list(read_plan(f"{audio}/plan.jsonl")) == shards
+    assert not list(audio.glob("*.tmp"))
+
+
+def test_names_that_json_or_lines_could_break(tmp_path):
+    shards = [Shard(0, 2, '/a "b"\n\u2028c', 1), Shard(1, 2, "/é", 2, 7)]
+    write_plan(f"{tmp_path}/plan.jsonl", shards)
+    assert list(read_plan(f"{tmp_path}/plan.jsonl")) == shards
+
+
+def test_the_hash_covers_paths_sizes_limits_and_parts():
+    shard = Shard(0, 1, "/a", 10)
+    others = [
+        Shard(0, 1, "/b", 10),
+        Shard(0, 1, "/a", 11),
+        Shard(0, 1, "/a", 10, 3),
+        Shard(0, 1, "/a", 10, None, 0, 2),
+    ]
+    assert len({plan_hash([one]) for one in [shard, *others]} | {plan_hash([shard, shard])}) == 6
+    assert plan_hash([shard]) == plan_hash([Shard(0, 1, "/a", 10)])
+
+
+def test_a_large_file_is_planned_in_parts(audio):
+    (audio / "d").write_bytes(tfrecord(9))  # of 17 bytes each
+    (audio / "e.gz").write_bytes(gzip.compress(tfrecord(1000)))
+    shards = plan_shards([f"{audio}/*"], max_shard_bytes=60)
+    assert names(shards) == ["b-0", "b-1", "b-2", "c", "d", "d", "d", "e.gz"]
+    assert [(s.index, s.num_shards) for s in shards] == [(i, 8) for i in range(8)]
+    assert [(s.part, s.num_parts, s.num_bytes) for s in shards[4:7]] == [(0, 3, 51), (1, 3, 51), (2, 3, 51)]
+    assert shards[5].name == f"shard 5 of 8 (part 2 of 3 of {audio}/d)"
+    write_plan(f"{audio}/plan.jsonl", shards)
+    assert list(read_plan(f"{audio}/plan.jsonl")) == shards
+    by_file = list(read_plan_by_file(f"{audio}/plan.jsonl"))
+    assert [len(together) for together in by_file] == [1, 1, 1, 1, 3, 1]
+    found = [shard for together in by_file for shard in find_parts(together, 1 << 20)]
+    assert [(s.span.start, s.span.end, s.span.number) for s in found[4:7]] == [
+        (0, 51, 0),
+        (51, 102, 3),
+        (102, 153, 6),
+    ]
+    assert found[:4] + found[7:] == shards[:4] + shards[7:]
+
+
+def test_a_splits_temporaries_are_its_own(tmp_path):
+    paths = {split: SplitFolder(str(tmp_path), split) for split in ("train", "train_long")}
+    for split, folder in paths.items():
+        for index in (1, 10):
+            (tmp_path / f"_melbeam/{split}/tmp/{index:05d}").mkdir(parents=True)
+            for kind in ("features", "report"):
+                (tmp_path / folder.temporary(index, "abc", kind)).write_text("")
+    train = paths["train"]
+    assert train.temporaries(1) == [train.temporary(1, "abc", kind) for kind in ("features", "report")]
+    assert len(train.temporaries()) == 4
+    assert train.temporaries(2) == []
+    train.delete_temporaries(1)
+    assert [path.name for path in (tmp_path / "_melbeam/train/tmp").iterdir()] == ["00010"]
+    train.delete_temporaries()
+    assert list((tmp_path / "_melbeam/train/tmp").iterdir()) == []
+    assert len(paths["train_long"].temporaries()) == 4
+
+
+def test_paths():
+    folder = SplitFolder("gs://bucket/1.0.0", "dev")
+    assert folder.shard(7, 100) == "gs://bucket/1.0.0/dev-00007-of-00100.tfrecord"
+    assert folder.shard(123456, 200000) == "gs://bucket/1.0.0/dev-123456-of-200000.tfrecord"
+    assert folder.report(7) == "gs://bucket/1.0.0/_melbeam/dev/reports/00007.json"
+    assert folder.rejects(7) == "gs://bucket/1.0.0/_melbeam/dev/rejects/00007.tfrecord"

@@ -1,0 +1,278 @@
+"""Decoding: formats, reject reasons, cut and damaged files, headers of pipes, scaling, mixing, resampling."""
+
+import io
+import struct
+from importlib import resources
+
+import numpy as np
+import pytest
+import soundfile
+import soxr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from melbeam.transforms.records import decoding
+from melbeam.transforms.records.decoding import decode_audio, decode_pcm_s16le, from_samples
+from melbeam.transforms.records.rejects import Reject
+
+RATE = 16000
+LOSSLESS = [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", "PCM_16")]
+FORMATS = [*LOSSLESS, ("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")]
+MAGICS = [b"", b"RIFF\x40\0\0\0WAVE", b"fLaC", b"OggS", b"ID3", b"\xff\xfb"]
+
+
+def encode(samples, rate=RATE, kind="WAV", subtype=None, endian=None):
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=kind, subtype=subtype, endian=endian)
+    return file.getvalue()
+
+
+def tone(seconds=1.0, rate=RATE, frequency=440.0):
+    return (0.3 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def with_value(data, offset, kind, value):
+    changed = bytearray(data)
+    struct.pack_into(kind, changed, offset, value)
+    return bytes(changed)
+
+
+def with_flac_total(data, total):
+    """STREAMINFO's number of samples is the last 36 of the 64 bits at byte 18."""
+    (bits,) = struct.unpack_from(">Q", data, 18)
+    return with_value(data, 18, ">Q", bits >> 36 << 36 | total)
+
+
+def reject_of(function, *args, **options):
+    with pytest.raises(Reject) as reject:
+        function(*args, **{"sampling_rate": RATE, **options})
+    return reject.value
+
+
+TONE = tone()
+NOISE = (0.1 * np.random.default_rng(7).standard_normal(RATE)).astype(np.float32)
+PCM = np.round(TONE * 32767).astype("<i2").tobytes()
+WAV = encode(TONE)
+FLAC = encode(NOISE, kind="FLAC")
+VALID = [encode(NOISE[:3000], kind=kind, subtype=subtype) for kind, subtype in FORMATS]
+
+
+@pytest.mark.parametrize(("kind", "subtype"), FORMATS)
+@pytest.mark.parametrize("rate", [8000, 16000, 24000, 48000])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_formats(kind, subtype, rate, channels):
+    clip = tone(rate=rate)
+    data = encode(np.stack([clip] * channels, axis=1), rate, kind, subtype)
+    audio = decode_audio(data, sampling_rate=RATE, declared_rate=rate, max_seconds=1.2)
+    assert (audio.source_rate, audio.resampled, audio.mixed_down) == (rate, rate != RATE, channels == 2)
+    assert audio.samples.dtype == np.float32
+    assert audio.samples.shape == (RATE,)
+    inside = slice(1600, -1600)  # away from the edges of codecs and resampler
+    error = audio.samples[inside] - TONE[inside]
+    # A shift by one sample of 16 kHz is an error above 0.025.
+    assert np.sqrt(np.mean(error**2)) < (1e-4 if (kind, subtype) in LOSSLESS else 0.02)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "FLAC"])
+def test_every_16_bit_value_is_exact(kind):
+    values = np.arange(-32768, 32768).astype(np.int16)
+    expected = (values / 32768).astype(np.float32)
+    np.testing.assert_array_equal(decode_audio(encode(values, kind=kind), sampling_rate=RATE).samples, expected)
+    for samples in (
+        decode_pcm_s16le(values.astype("<i2").tobytes(), source_rate=RATE, sampling_rate=RATE).samples,
+        from_samples(values.astype(np.int64), source_rate=RATE, sampling_rate=RATE).samples,
+        from_samples(values / 32768, source_rate=RATE, sampling_rate=RATE).samples,
+    ):
+        assert samples.dtype == np.float32
+        np.testing.assert_array_equal(samples, expected)
+
+
+def outcome(data, options):
+    try:
+        audio = decode_audio(data, sampling_rate=8000, **options)
+    except Reject as reject:
+        return reject.reason, reject.detail
+    return audio.samples.tobytes(), audio.source_rate, audio.resampled, audio.mixed_down
+
+
+@pytest.mark.parametrize("options", [{}, {"declared_rate": RATE}, {"declared_rate": 8000}, {"max_seconds": 0.01}])
+def test_libsndfile_says_the_same_of_a_plain_wav(options, monkeypatch):
+    """Whole, cut, lengthened, and with every byte of its header changed."""
+    plain = encode(NOISE[:1000])
+    files = [
+        plain,
+        plain[:44],
+        plain[:-1],
+        plain[:-2],
+        plain + b"\0",
+        plain + b"\0\0",
+        plain[:43],
+        encode(NOISE[:0]),
+    ]
+    files += [with_value(plain, i, "B", plain[i] ^ bit) for i in range(44) for bit in (1, 2, 64, 128)]
+    assert decoding._rate_of_plain_wav(plain) == RATE
+    quickly = [outcome(data, options) for data in files]
+    monkeypatch.setattr(decoding, "_rate_of_plain_wav", lambda data: None)
+    for data, quick in zip(files, quickly, strict=True):
+        assert quick == outcome(data, options), data[:44]
+
+
+def test_wider_integers():
+    samples = np.array([-(2**23), 0, 2**23 - 1])
+    audio = from_samples(samples, source_rate=RATE, sampling_rate=RATE, integer_bits=24)
+    np.testing.assert_array_equal(audio.samples, (samples / 2**23).astype(np.float32))
+
+
+def test_channels_are_averaged():
+    left, right = NOISE, np.roll(NOISE, 1) * np.float32(0.3)
+    audio = decode_audio(encode(np.stack([left, right], axis=1), subtype="FLOAT"), sampling_rate=RATE)
+    np.testing.assert_array_equal(audio.samples, ((left.astype("f8") + right) / 2).astype(np.float32))
+
+
+def test_resampling_is_soxr_hq():
+    clip = tone(rate=44100)
+    expected = soxr.resample(clip, 44100, RATE, quality="HQ")
+    audio = decode_audio(encode(clip, 44100, subtype="FLOAT"), sampling_rate=RATE)
+    np.testing.assert_array_equal(audio.samples, expected)
+    np.testing.assert_array_equal(from_samples(clip, source_rate=44100, sampling_rate=RATE).samples, expected)
+
+
+def test_a_clip_of_many_blocks_is_whole():
+    clip = np.resize(NOISE, 700_001)  # two channels of it are more than one block
+    audio = decode_audio(encode(np.stack([clip, clip], axis=1), subtype="FLOAT"), sampling_rate=RATE)
+    np.testing.assert_array_equal(audio.samples, clip)
+
+
+def test_demo_clips_decode():
+    clips = [clip for clip in resources.files("melbeam.pipelines.demo_clips").iterdir() if clip.name[0] == "0"]
+    assert len(clips) == 8
+    for clip in clips:
+        samples = decode_audio(clip.read_bytes(), sampling_rate=RATE, max_seconds=6).samples
+        assert len(samples) > 2 * RATE
+        assert 0.1 < np.abs(samples).max() <= 1.1
+
+
+WITH_NAN = np.where(np.arange(RATE) == 5, np.nan, 0)
+STEREO_CUT = encode(np.stack([NOISE, NOISE], axis=1))[:-4]
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "data", "options"),
+    [
+        ("bad_audio", "0 bytes that cannot", b"", {}),
+        ("bad_audio", "4 bytes that cannot", b"RIFF", {}),
+        ("bad_audio", "a sampling rate of 999 Hz", with_value(WAV, 24, "<I", 999), {}),
+        ("bad_audio", "a sampling rate of 768001 Hz", with_value(WAV, 24, "<I", 768001), {}),
+        ("bad_audio", "65 channels", encode(np.zeros((10, 65), np.float32)), {}),
+        ("bad_audio", "promises 64000 bytes, 63996 are there", STEREO_CUT, {}),
+        ("bad_audio", "promises 32000 bytes", encode(NOISE, kind="RF64")[:-1000], {}),
+        ("bad_audio", "promises 32000 bytes", encode(NOISE, endian="BIG")[:-1000], {}),
+        ("bad_audio", "cannot be decoded", FLAC[:-1000], {}),
+        ("bad_audio", "promises 16001 samples a channel, 16000", with_flac_total(FLAC, 16001), {}),
+        ("bad_audio", "a cut MP3: it promises 16000", encode(NOISE, kind="MP3")[:-1000], {}),
+        ("bad_audio", "a cut Ogg", encode(NOISE, kind="OGG", subtype="VORBIS")[:-100], {}),
+        ("bad_audio", "a cut Ogg", encode(NOISE, kind="OGG", subtype="OPUS")[:-100], {}),
+        ("empty_audio", "no samples", encode(NOISE[:0]), {}),
+        ("empty_audio", "no samples are left", encode(NOISE[:1], 768000), {}),
+        ("not_finite", "sample 5 of 16000 is nan", encode(WITH_NAN, subtype="FLOAT"), {}),
+        ("not_finite", "resampled", encode(np.array([3e38, -3e38] * 99), 8000, subtype="FLOAT"), {}),
+        ("rate_mismatch", "says 8000 Hz, its audio says 16000 Hz", WAV, {"declared_rate": 8000}),
+        ("over_limit", "longer than 0.9 s", WAV, {"max_seconds": 0.9}),
+        ("over_limit", "longer than 0.9 s", encode(TONE, kind="MP3"), {"max_seconds": 0.9}),
+        ("over_limit", "longer than 0.9 s", encode(TONE, kind="OGG"), {"max_seconds": 0.9}),
+    ],
+)
+def test_rejects(reason, detail, data, options):
+    reject = reject_of(decode_audio, data, **options)
+    assert reject.reason == reason
+    assert detail in reject.detail
+
+
+@pytest.mark.parametrize(
+    ("reason", "detail", "function", "data", "options"),
+    [
+        ("bad_audio", "3 bytes, an odd number", decode_pcm_s16le, b"odd", {}),
+        ("bad_audio", "a sampling rate of 0 Hz", decode_pcm_s16le, PCM, {"source_rate": 0}),
+        ("empty_audio", "no samples", decode_pcm_s16le, b"", {}),
+        ("over_limit", "1.000 s, longer than 0.5 s", decode_pcm_s16le, PCM, {"max_seconds": 0.5}),
+        ("bad_audio", "got -5 to 32768", from_samples, np.array([-5, 32768]), {}),
+        ("bad_audio", "got -32769 to 0", from_samples, np.array([-32769, 0]), {}),
+        ("empty_audio", "no samples", from_samples, np.array([], np.int64), {}),
+        ("not_finite", "sample 1 of 2 is inf", from_samples, np.array([0, np.inf]), {}),
+        ("not_finite", "sample 0 of 1 is inf", from_samples, np.array([1e300]), {}),
+        ("over_limit", "longer than 0.5 s", from_samples, TONE, {"max_seconds": 0.5}),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_rejects_of_raw_samples(reason, detail, function, data, options):
+    reject = reject_of(function, data, **{"source_rate": RATE, **options})
+    assert reject.reason == reason
+    assert detail in reject.detail
+
+
+# What ffmpeg, espeak-ng and sox leave where they write to a pipe.
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000, 0x7FFFFFDB])
+def test_a_piped_wav_is_read_to_its_end(size):
+    np.testing.assert_array_equal(
+        decode_audio(with_value(WAV, 40, "<I", size), sampling_rate=RATE, max_seconds=1).samples,
+        decode_audio(WAV, sampling_rate=RATE).samples,
+    )
+
+
+def test_a_piped_flac_is_read_to_its_end():
+    np.testing.assert_array_equal(
+        decode_audio(with_flac_total(FLAC, 0), sampling_rate=RATE, max_seconds=1).samples,
+        decode_audio(FLAC, sampling_rate=RATE).samples,
+    )
+    assert reject_of(decode_audio, with_flac_total(FLAC, 0), max_seconds=0.9).reason == "over_limit"
+
+
+def test_a_lying_header_allocates_nothing(monkeypatch):
+    largest = []
+    read = soundfile.SoundFile.read
+    monkeypatch.setattr(
+        soundfile.SoundFile, "read", lambda self, frames, **kw: largest.append(frames) or read(self, frames, **kw)
+    )
+    lying = with_flac_total(FLAC, 2**36 - 1)
+    assert reject_of(decode_audio, lying, max_seconds=60).reason == "over_limit"
+    assert not largest
+    assert "promises 68719476735 samples" in reject_of(decode_audio, lying).detail
+    assert max(largest) <= 1 << 20
+
+
+def test_a_limit_equal_to_the_length_passes():
+    for limit in (1, 1.0, float("inf")):
+        assert len(decode_audio(WAV, sampling_rate=RATE, max_seconds=limit).samples) == RATE
+
+
+def test_the_same_bytes_give_the_same_reject():
+    assert len({reject_of(decode_audio, bytearray(b"no audio")).detail for _ in range(3)}) == 1
+
+
+def gives_reject_or_finite(data):
+    try:
+        audio = decode_audio(data, sampling_rate=RATE, max_seconds=60)
+    except Reject:
+        return
+    assert audio.samples.dtype == np.float32
+    assert audio.samples.ndim == 1
+    assert len(audio.samples)
+    assert np.isfinite(audio.samples).all()
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(MAGICS), st.binary(max_size=400))
+def test_random_bytes(magic, tail):
+    gives_reject_or_finite(magic + tail)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.sampled_from(VALID), st.data())
+def test_damaged_files(valid, draw):
+    data = bytearray(valid)
+    for _ in range(draw.draw(st.integers(1, 4))):
+        # Half of the changes fall on the header.
+        position = draw.draw(st.integers(0, 99) | st.integers(0, len(data)))
+        change = draw.draw(st.binary(min_size=1, max_size=8))
+        data[position : position + draw.draw(st.sampled_from([0, len(change)]))] = change
+    gives_reject_or_finite(bytes(data[: draw.draw(st.just(None) | st.integers(0, len(data)))]))
