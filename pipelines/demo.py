@@ -14,7 +14,7 @@ from typing import Any
 
 from melbeam.pipelines import extract, files, ingest, options
 from melbeam.pipelines.split.metadata import SplitSummary
-from melbeam.pipelines.split.plan import SplitFolder
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 
 DESCRIPTION = "Clips -> audio TFRecords -> features -> tf.data, on spoken clips that come with the package."

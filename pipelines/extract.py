@@ -31,7 +31,6 @@ from melbeam.pipelines.split.metadata import SplitSummary, write_metadata
 from melbeam.pipelines.split.plan import (
     MAX_SHARD_BYTES,
     Shard,
-    SplitFolder,
     find_parts,
     limit_records,
     plan_shards,
@@ -40,6 +39,7 @@ from melbeam.pipelines.split.plan import (
 )
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.transforms.beam import SharedRecordConverter
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.records.examples import colliding_names
@@ -270,7 +270,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     if summary.reject_fraction > arguments.max_reject_fraction:
         print(
             f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
-            f"{arguments.max_reject_fraction:g}: look into {folder.bookkeeping}/rejects",
+            f"{arguments.max_reject_fraction:g}: look into {folder.rejects_folder}",
             file=sys.stderr,
         )
         return options.EXIT_REJECTS

@@ -18,6 +18,8 @@ from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from melbeam.transforms.folder_layout import HALF_WRITTEN, file_name, parent
+
 _EXTRAS = {"gs": "gcp", "s3": "aws"}
 _GRANTS = {
     "gs": "roles/storage.objectUser (storage.objects.list, get, create and delete)",
@@ -71,8 +73,8 @@ def write_bytes(path: str, data: bytes, *, half_written_in: str | None = None) -
     """
     target = path
     if is_local(path):
-        start = f"{half_written_in}/{path.rsplit('/', 1)[-1]}" if half_written_in else path
-        target = f"{start}.{uuid.uuid4().hex[:8]}.tmp"
+        start = f"{half_written_in}/{file_name(path)}" if half_written_in else path
+        target = f"{start}.{uuid.uuid4().hex[:8]}{HALF_WRITTEN}"
     try:
         with create_file(target) as file:
             file.write(data)
@@ -126,12 +128,12 @@ def delete(paths: list[str]) -> None:
 
 def ensure_folder(path: str) -> None:
     """Makes the folder that the file lies in, where the file system has folders."""
-    parent = path.rsplit("/", 1)[0]
-    if is_local(path) and not FileSystems.exists(parent):
+    folder = parent(path)
+    if is_local(path) and not FileSystems.exists(folder):
         try:
-            FileSystems.mkdirs(parent)
+            FileSystems.mkdirs(folder)
         except OSError:
-            if not FileSystems.exists(parent):  # else another worker was quicker
+            if not FileSystems.exists(folder):  # else another worker was quicker
                 raise
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from melbeam.transforms.converters import AudioConverter
+from melbeam.transforms.folder_layout import DATASET_INFO, FEATURES, FRONT_END, SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.log_mel import Precision, num_frames
 from melbeam.transforms.presets import find_front_end
@@ -79,7 +80,7 @@ def read_features(
         ValueError: the folder holds no such split, not all of its shards, or features of another front end.
     """
     expected = find_front_end(front_end)
-    written = FrontEnd.from_dict(_read_json(folder, "front_end.json")["front_end"])
+    written = FrontEnd.from_dict(_read_json(folder, FRONT_END)["front_end"])
     if written.fingerprint != expected.fingerprint:
         differences = [
             f"{name} {value!r} instead of {expected.to_dict()[name]!r}"
@@ -90,16 +91,16 @@ def read_features(
             f"{folder} holds features of front end {written.name!r} ({written.fingerprint[:16]}), not of "
             f"{expected.name!r} ({expected.fingerprint[:16]}): {'; '.join(differences)}"
         )
-    splits = {entry["name"]: entry for entry in _read_json(folder, "dataset_info.json")["splits"]}
+    splits = {entry["name"]: entry for entry in _read_json(folder, DATASET_INFO)["splits"]}
     if split not in splits:
         raise ValueError(f"{folder} has no finished split {split!r}; it has {', '.join(splits) or 'none'}")
     shards = len(splits[split]["shardLengths"])
-    files = [f"{folder}/{split}-{i:05d}-of-{shards:05d}.tfrecord" for i in range(shards)]
+    files = [SplitFolder(str(folder), split).shard(i, shards) for i in range(shards)]
     missing = [file for file in files if not tf.io.gfile.exists(file)]
     if missing:
         raise ValueError(f"{len(missing)} of {shards} shards are missing, the first is {missing[0]}")
 
-    schema = _read_json(folder, "features.json")["featuresDict"]["features"]
+    schema = _read_json(folder, FEATURES)["featuresDict"]["features"]
     tensor = schema["input_features"]["tensor"]
     specification = {name: _parsing(feature) for name, feature in schema.items()}
     dtype = tf.as_dtype(tensor["dtype"])

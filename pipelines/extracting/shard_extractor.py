@@ -14,9 +14,11 @@ from melbeam.pipelines import files
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
 from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS, WatchedConverter
 from melbeam.pipelines.split.commit import NAMED_IDS, Attempt, FileMark, ShardReport
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.split.leftovers import temporaries
+from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.tfrecord import Damage, TFRecordWriter, read_tfrecord_file
 from melbeam.transforms.beam import RecordMetrics
+from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.rejects import Reject
 
@@ -93,11 +95,9 @@ class ShardExtractor:
         return Attempt(attempt, report)
 
     def _guarded_converter(self, shard: Shard) -> WatchedConverter | IsolatedConverter:
-        names: dict[str, set[str]] = {"progress": set(), "report": set()}
-        for path in self._folder.temporaries(shard.index):
-            name, _, kind = path.rpartition(".")
-            names.setdefault(kind, set()).add(name)
-        if not names["progress"] - names["report"]:
+        names = [TemporaryName.parse(path) for path in temporaries(self._folder, shard.index)]
+        begun = {name.attempt for name in names if name.kind == "progress"}
+        if not begun - {name.attempt for name in names if name.kind == "report"}:
             return WatchedConverter(self._converter, self._max_convert_seconds)
         _LOG.warning(
             "%s: an earlier attempt never ended, so each record is converted in a process apart", shard.name

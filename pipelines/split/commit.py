@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.split.leftovers import delete_temporaries, temporaries
+from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.tfrecord import file_crc32c
+from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
 from melbeam.transforms.statistics import BinStatistics
 
 # Ids of records that a report names for each kind of change and of reject.
@@ -109,16 +111,14 @@ def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attemp
 
     Its files may be under their final names already, where a commit was cut off.
     """
-    for path in folder.temporaries(shard.index):
-        if not path.endswith(".report"):
-            continue
-        name = path.rsplit("/", 1)[1].removesuffix(".report")
-        report = _load(path, job_hash)
+    for path in temporaries(folder, shard.index):
+        name = TemporaryName.parse(path)
+        report = _load(path, job_hash) if name.kind == "report" else None
         if report is None:
             continue
-        places = _places(folder, name, report)
+        places = _places(folder, name.attempt, report)
         if all(mark.confirms(temporary) or mark.confirms(final) for mark, temporary, final in places):
-            return Attempt(name, report)
+            return Attempt(name.attempt, report)
     return None
 
 
@@ -142,7 +142,7 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
             files.write_json(folder.report(report.index), report.to_dict())
         else:
             report = done
-    folder.delete_temporaries(report.index)
+    delete_temporaries(folder, report.index)
     return report
 
 

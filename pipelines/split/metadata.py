@@ -10,7 +10,16 @@ from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.split.commit import NAMED_IDS, ShardReport
-from melbeam.pipelines.split.plan import SplitFolder
+from melbeam.pipelines.split.leftovers import half_written
+from melbeam.transforms.folder_layout import (
+    DATASET_INFO,
+    FEATURES,
+    FRONT_END,
+    STATISTICS,
+    TFDS_FILE_TEMPLATE,
+    SplitFolder,
+    of_all_splits,
+)
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.statistics import BinStatistics
@@ -117,13 +126,13 @@ def write_metadata(
         for name, content in metadata(summaries, front_end, options).items():
             files.write_json(f"{folder.output}/{name}", content, half_written_in=folder.bookkeeping)
         written = summaries
-    files.delete(folder.half_written())
+    files.delete(half_written(folder))
 
 
 def _summaries(output: str) -> dict[str, SplitSummary]:
     return {
-        path.split("/")[-2]: SplitSummary.from_dict(files.read_json(path))
-        for path, _ in files.match(f"{output}/_melbeam/*/summary.json")
+        SplitFolder.holding(path).split: SplitSummary.from_dict(files.read_json(path))
+        for path, _ in files.match(of_all_splits(output, "summary.json"))
     }
 
 
@@ -133,10 +142,10 @@ def metadata(
     """What the files at the top of the folder say of its finished splits: name to JSON value, in writing order."""
     rate = front_end.sampling_rate
     return {
-        "front_end.json": {"front_end": front_end.to_dict(), "fingerprint": front_end.fingerprint},
-        "statistics.json": {"splits": {name: _statistics(summary, rate) for name, summary in summaries.items()}},
-        "features.json": _features_json(summaries, front_end, options),
-        "dataset_info.json": _dataset_info(summaries, front_end),
+        FRONT_END: {"front_end": front_end.to_dict(), "fingerprint": front_end.fingerprint},
+        STATISTICS: {"splits": {name: _statistics(summary, rate) for name, summary in summaries.items()}},
+        FEATURES: _features_json(summaries, front_end, options),
+        DATASET_INFO: _dataset_info(summaries, front_end),
     }
 
 
@@ -167,7 +176,7 @@ def _dataset_info(summaries: dict[str, SplitSummary], front_end: FrontEnd) -> di
         "splits": [
             {
                 "name": split,
-                "filepathTemplate": "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}",
+                "filepathTemplate": TFDS_FILE_TEMPLATE,
                 "numBytes": str(summary.num_bytes),
                 "shardLengths": [str(count) for _, count in sorted(summary.shard_features.items())],
             }

@@ -19,10 +19,12 @@ import numpy as np
 from melbeam.pipelines import files
 from melbeam.pipelines.split.commit import FileMark, ShardReport
 from melbeam.pipelines.split.job import identity_hash
+from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.lock import is_alive, read_lock
 from melbeam.pipelines.split.metadata import SplitSummary, metadata
-from melbeam.pipelines.split.plan import Shard, SplitFolder, plan_hash, read_plan
+from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
 from melbeam.pipelines.tfrecord import Damage, Record, read_tfrecord_file
+from melbeam.transforms.folder_layout import FRONT_END, ShardName, SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.examples import Example
 from melbeam.transforms.records.options import RecordOptions
@@ -32,7 +34,6 @@ from melbeam.transforms.statistics import BinStatistics
 # What an id looks like that was not given: the SHA-256 of the audio.
 _DEFAULT_ID = re.compile(r"[0-9a-f]{64}(#\d+)?")
 _RETRIED = re.compile(r"(_retried)+$")
-_SHARD = re.compile(r"(\w+)-\d+-of-\d+\.tfrecord")
 _NAMED = 5  # of each kind, in messages
 _SHOWN = 20  # faults of one file, and as many warnings; the rest are counted
 _NO_LIMIT = 1 << 50  # bytes of a record: what a file holds is read
@@ -95,15 +96,17 @@ def verify(output: str) -> tuple[list[Split], Findings]:
     """Checks a whole folder; gives its splits, and what was found."""
     findings = Findings()
     kept = [
-        path for name in ("job", "plan", "summary") for path, _ in files.match(f"{output}/_melbeam/*/{name}.json*")
+        path
+        for name in ("job.json", "plan.jsonl", "summary.json")
+        for path, _ in files.match(of_all_splits(output, name))
     ]
-    names = sorted({path.split("/")[-2] for path in kept})
+    names = sorted({SplitFolder.holding(path).split for path in kept})
     splits = [split for name in names if (split := _read_split(SplitFolder(output, name), findings))]
     if not names:
         findings.fault(output, "no split: there is no _melbeam/*/job.json, so melbeam extract did not write it")
-    for path, _ in files.match(f"{output}/*-*-of-*.tfrecord"):
-        named = _SHARD.fullmatch(path.rsplit("/", 1)[-1])
-        if names and (named is None or named[1] not in names):
+    for path, _ in files.match(ShardName.glob(output)):
+        named = ShardName.parse(path)
+        if names and (named is None or named.split not in names):
             findings.fault(path, f"no shard of the splits {', '.join(names)}, which _melbeam knows; move it away")
     for split in splits:
         _check_shards(split, findings)
@@ -144,7 +147,7 @@ def _read_split(folder: SplitFolder, findings: Findings) -> Split | None:
         findings.fault(
             folder.plan, "it is not the plan that job.json was written for: it was edited; extract again"
         )
-    holder = read_lock(f"{folder.bookkeeping}/lock.json")
+    holder = read_lock(folder.lock)
     if holder and is_alive(holder):
         at_work = f"process {holder['pid']} on {holder['host']} is at work on it: verify it when that has ended"
         findings.warn(folder.bookkeeping, at_work)
@@ -154,14 +157,14 @@ def _read_split(folder: SplitFolder, findings: Findings) -> Split | None:
 def _check_shards(split: Split, findings: Findings) -> None:
     folder = split.folder
     expected = {folder.shard(shard.index, shard.num_shards) for shard in split.shards}
-    for path, _ in files.match(f"{folder.output}/{folder.split}-*-of-*.tfrecord"):
+    for path, _ in files.match(folder.shards_glob):
         if path not in expected:
             findings.fault(path, "no shard of this split's plan: readers that glob will take it; remove it")
     kept = {folder.rejects(shard.index) for shard in split.shards}
-    for path, _ in files.match(f"{folder.bookkeeping}/rejects/*"):
+    for path, _ in files.match(folder.rejects_glob):
         if path not in kept:
             findings.fault(path, "rejects of no shard of the plan; remove it")
-    for path in folder.temporaries():
+    for path in temporaries(folder):
         findings.warn(path, "left by an attempt that did not end; `melbeam clean` removes it")
     next_record: int | None = 0  # of the file that the shard at hand is a part of
     for shard in split.shards:
@@ -485,7 +488,7 @@ def _check_metadata(output: str, splits: list[Split], findings: Findings) -> Non
     # Splits of one front end may give it different names and lengths; the files have those of the last one.
     named: Any = None
     with suppress(*_UNREADABLE):  # else named below, as a difference
-        named = files.read_json(f"{output}/front_end.json")["front_end"]
+        named = files.read_json(f"{output}/{FRONT_END}")["front_end"]
     front_end = next((s.front_end for s in splits if s.front_end.to_dict() == named), first.front_end)
     for name, content in metadata(summaries, front_end, first.options).items():
         path = f"{output}/{name}"

@@ -20,9 +20,10 @@ import yaml
 from melbeam.pipelines import extract, verify
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.split.commit import commit
-from melbeam.pipelines.split.plan import SplitFolder, plan_shards
+from melbeam.pipelines.split.plan import plan_shards
 from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
 from melbeam.transforms import AudioConverter, FrontEnd, read_features
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.converter import RecordConverter
 from melbeam.transforms.records.examples import to_example
 from melbeam.transforms.records.options import RecordOptions

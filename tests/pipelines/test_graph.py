@@ -9,7 +9,8 @@ from melbeam.pipelines.extract import ExtractDataset, SummariseReports
 from melbeam.pipelines.split.commit import FileMark, ShardReport
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.metadata import SplitSummary
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.split.plan import Shard
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.statistics import BinStatistics

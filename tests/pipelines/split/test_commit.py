@@ -17,8 +17,10 @@ from melbeam.pipelines.split.commit import (
     committed,
     finished_attempt,
 )
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.split.leftovers import temporaries
+from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.statistics import BinStatistics
 
 SHARD = Shard(3, 9, "/audio/in", 1000)
@@ -93,7 +95,7 @@ def test_commit(folder, attempt):
     assert report == attempt.report
     assert report.features.confirms(finals(folder)[0])
     assert report.rejected.confirms(finals(folder)[1])
-    assert folder.temporaries() == []
+    assert temporaries(folder) == []
     assert committed(folder, SHARD, JOB) == Attempt(None, report)
 
 
@@ -142,7 +144,7 @@ def test_cut_off_anywhere_the_shard_is_finished_by_the_next_start(folder, attemp
     assert found.report == attempt.report
     commit(folder, found)
     assert committed(folder, SHARD, JOB) == Attempt(None, attempt.report)
-    assert folder.temporaries() == []
+    assert temporaries(folder) == []
 
 
 def test_another_jobs_work_is_not_taken(folder, attempt):
@@ -181,7 +183,7 @@ def test_a_torn_report_is_no_report(folder, attempt, content):
 def test_of_two_attempts_the_committed_one_sweeps_the_other_away(folder):
     first, second = attempted(folder, "aaa"), attempted(folder, "bbb")
     commit(folder, second)
-    assert folder.temporaries() == []
+    assert temporaries(folder) == []
     commit(folder, first)  # its bytes are the same, so it is done too
     assert committed(folder, SHARD, JOB).report == first.report
 
@@ -194,7 +196,7 @@ def test_a_late_attempt_of_other_bytes_changes_nothing(folder):
     assert commit(folder, late) == first
     assert tree(folder) == before
     assert committed(folder, SHARD, JOB).report == first
-    assert folder.temporaries() == []
+    assert temporaries(folder) == []
 
 
 def test_a_late_attempt_mends_a_shard_that_was_damaged(folder):

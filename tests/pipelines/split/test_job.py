@@ -4,8 +4,9 @@ import pytest
 from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms import FrontEnd
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
 
 GEMMA = FrontEnd.load("gemma4")

@@ -4,7 +4,7 @@ import json
 
 from melbeam.pipelines import files
 from melbeam.pipelines.split.metadata import SplitSummary, write_metadata
-from melbeam.pipelines.split.plan import SplitFolder
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 
