@@ -14,9 +14,8 @@ from melbeam.pipelines.split.plan import Shard, plan_hash
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.schema import RECORD_VERSION
 
-# Raised whenever the bytes of the same records change.
-RECORD_VERSION = 1
 # One features.json describes all splits of a folder, so these must be the same in each.
 _SHARED_OPTIONS = ("dtype", "encoding")
 
@@ -62,6 +61,7 @@ class Job:
             "frames_per_token": self.front_end.frames_per_token,
             "max_audio_tokens": self.front_end.max_audio_tokens,
             **asdict(self.options),
+            "pad_to_max_length": self.options.pads(self.front_end),
             "input": self.plan_hash,
             "num_shards": self.num_shards,
         }
