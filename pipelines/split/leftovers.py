@@ -15,8 +15,8 @@ def delete_temporaries(folder: SplitFolder, index: int | None = None) -> None:
     """Deletes them, and the folders that they leave empty."""
     paths = temporaries(folder, index)
     files.delete(paths)
-    for emptied in {parent(path) for path in paths} if index is None else {folder.temporary_folder(index)}:
-        files.remove_folder(emptied)
+    emptied = {parent(path) for path in paths} if index is None else {folder.temporary_folder(index)}
+    files.remove_empty_folders(sorted(emptied))
 
 
 def half_written(folder: SplitFolder) -> list[str]:

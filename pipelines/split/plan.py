@@ -62,7 +62,7 @@ def plan_shards(patterns: Iterable[str], max_shard_bytes: int | None = None) -> 
     """
     found: dict[str, int] = {}
     for pattern in patterns:
-        matched = files.match(pattern)
+        matched = files.find_input(pattern)
         if not matched:
             raise ValueError(f"--input={pattern} names no file: check the path, and quote the glob")
         found.update(matched)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines import files
+from melbeam.pipelines.files import local
 from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
@@ -120,7 +120,7 @@ def test_cut_off_anywhere_the_shard_is_finished_by_the_next_start(folder, attemp
     left = [step]
 
     def cut_off_after_steps(name):
-        real = getattr(FileSystems, name)
+        real = getattr(local, name)
 
         def method(*arguments, **options):
             if left[0] == 0:
@@ -131,8 +131,8 @@ def test_cut_off_anywhere_the_shard_is_finished_by_the_next_start(folder, attemp
         return method
 
     with monkeypatch.context() as patch:
-        for name in ("rename", "create", "delete"):
-            patch.setattr(FileSystems, name, cut_off_after_steps(name))
+        for name in ("rename", "create_file", "delete"):
+            patch.setattr(local, name, cut_off_after_steps(name))
         try:
             commit(folder, attempt)
         except CutOff:

@@ -4,7 +4,7 @@ from melbeam.pipelines.split.leftovers import delete_temporaries, half_written, 
 from melbeam.transforms.folder_layout import SplitFolder
 
 
-@pytest.mark.parametrize("name", ["features"])
+@pytest.mark.parametrize("name", ["features", "a[1]", "b*", "c?"])
 def test_a_splits_leftovers_are_its_own(tmp_path, name):
     splits = {
         place: SplitFolder(str(tmp_path / place[0]), place[1])
