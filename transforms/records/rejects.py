@@ -17,6 +17,9 @@ REASONS: tuple[str, ...] = (
     "bad_framing",  # bytes between TFRecords that belong to none
     "bad_field",  # a feature has the wrong type or more values than one
     "over_limit",  # larger or longer than a limit that an option sets
+    "not_found",  # audio that a source names is not there, or may not be read
+    "bad_row",  # a row of a manifest or a table cannot be read
+    "no_text",  # a record without a transcript, where one is required
     "converter_error",  # the converter itself failed on this audio
 )
 
