@@ -228,7 +228,12 @@ ARGUMENTS = {
     },
     "LogMelDoFn": {"front_end": "gemma4"},
     "ExtractLogMel": {"front_end": "gemma4"},
-    "log_mel_map": {"front_end": "gemma4", "pad_to_max_length": False, "precision": "float64"},
+    "log_mel_map": {
+        "front_end": "gemma4",
+        "pad_to_max_length": False,
+        "precision": "float64",
+        "check_audio": True,
+    },
     "read_features": {"split": "train", "front_end": "gemma4", "batch_size": None, "drop_remainder": False},
 }
 

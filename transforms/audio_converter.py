@@ -10,9 +10,17 @@ import numpy as np
 import tensorflow as tf
 
 from melbeam.transforms import log_mel
+from melbeam.transforms.audio_inputs import (
+    checked_lengths,
+    checks_of_rate,
+    dense_audio,
+    refuse_after_fork,
+    silence_behind,
+)
 from melbeam.transforms.exporting import export_saved_model, export_tflite
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.log_mel import PRECISIONS, Precision
+from melbeam.transforms.mel import warn_of_empty_filters
+from melbeam.transforms.precision import Precision, checked_dtype, checked_precision
 from melbeam.transforms.presets import BuiltInPreset, built_in, find_front_end, load_preset, save_preset
 from melbeam.transforms.streaming import FeatureStream
 
@@ -21,7 +29,6 @@ _SAMPLES_AT_ONCE = 1 << 20
 # What `from_preset` hands to the constructor; the rest are fields of the front end, by its names or by these.
 _ARGUMENTS = ("pad_to_max_length", "precision", "name", "dtype", "trainable")
 _FIELD_NAMES = {"num_fft_bins": "fft_length", "stride": "hop_length", "feature_size": "num_mels"}
-_OUTPUT_DTYPES = ("float32", "bfloat16", "float16")
 
 
 class _Presets:
@@ -70,19 +77,16 @@ class AudioConverter:
         trainable: bool = False,
     ) -> None:
         self.front_end = find_front_end(front_end)
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
-        if dtype not in map(tf.as_dtype, _OUTPUT_DTYPES):
-            raise ValueError(f"dtype must be one of {_OUTPUT_DTYPES}, got {dtype!r}")
         if pad_to_max_length and self.front_end.max_samples is None:
             raise ValueError(
                 "pad_to_max_length=True needs a front end with max_audio_length; "
                 f"{self.front_end.name!r} has none: pass pad_to_max_length=False"
             )
+        warn_of_empty_filters(self.front_end)
         self.pad_to_max_length = pad_to_max_length
-        self.precision: Precision = precision
+        self.precision: Precision = checked_precision(precision)
         self.name = name or self.front_end.name
-        self.dtype = tf.as_dtype(dtype).name
+        self.dtype = checked_dtype(dtype)
         self.trainable = trainable
         self._compiled = tf.function(
             self._features,
@@ -91,43 +95,52 @@ class AudioConverter:
         )
 
     @tf.autograph.experimental.do_not_convert  # it is graph code already
-    def __call__(self, audio: Any, lengths: Any = None) -> tf.Tensor:
+    def __call__(
+        self, audio: Any, lengths: Any = None, *, sampling_rate: Any = None, training: bool | None = None
+    ) -> tf.Tensor:
         """Features of one clip or of a batch.
 
         Args:
             audio: `[num_samples]` or `[batch, num_samples]` at the front end's sampling rate; floating point
                 in [-1, 1), or int8, int16, int32 (divided by their full scale; int16 by 32768), or int64
-                (16-bit samples as TFDS stores them, divided by 32768).
+                (16-bit samples as TFDS stores them, divided by 32768); integers in a list are 16-bit too.
+                A batch may be a list of clips, or a `tf.RaggedTensor`, whose rows differ in length.
                 Samples beyond `max_audio_length` are cut off, as the references do.
             lengths: integers `[batch]`, valid samples of each row of a batch; what lies behind is taken as
                 silence. A row's features then equal those of its clip alone, on its valid frames (`mask`).
+                Clips of unequal length have lengths of their own.
+            sampling_rate: Hz of the audio, or None; checked, since nothing is resampled here.
+            training: accepted as Keras layers do; decides nothing.
 
         Returns:
             `[frames, num_mels]` or `[batch, frames, num_mels]`, of the converter's dtype. Outside a graph, a clip
             of any length is computed in bounded memory, where neither `max_audio_length` nor padding bounds it.
 
         Raises:
-            TypeError: `audio` is of a dtype that holds no samples, or ragged.
-            ValueError: `audio` has neither one nor two dimensions, or `lengths` do not fit it.
+            TypeError: `audio` is of a dtype that holds no samples.
+            ValueError: `audio` has neither one nor two dimensions, is `[num_samples, channels]`, is at another
+                sampling rate, or `lengths` do not fit it; and, outside a graph, it holds NaN, infinity, or int64
+                numbers beyond 16 bits. Inside one, NaN and infinity come out as NaN: `log_mel_map` checks.
+            RuntimeError: this process was forked after a converter ran: TensorFlow would hang.
         """
-        if isinstance(audio, tf.RaggedTensor):
-            raise TypeError("audio is ragged: pass audio.to_tensor() and lengths=audio.row_lengths()")
+        refuse_after_fork()
+        checks = [] if sampling_rate is None else checks_of_rate(sampling_rate, self.front_end)
+        audio, lengths = dense_audio(audio, lengths, self.front_end, self.precision)
         if self._is_long(audio):
             return self._features_of_long(audio, lengths)
-        audio = tf.convert_to_tensor(audio)
-        rank = audio.shape.rank
-        if rank not in (1, 2):
-            shape = "unknown rank" if rank is None else f"shape {tuple(audio.shape)}"
-            raise ValueError(f"audio must be [num_samples] or [batch, num_samples], got {shape}")
-        waveform = log_mel.to_waveform(audio, self.precision)
-        if rank == 1:
-            if lengths is not None:
-                raise ValueError("lengths belong to a batch, [batch, num_samples]; got one clip with lengths")
+        with tf.control_dependencies([check for check in checks if check is not None]):
+            waveform = log_mel.to_waveform(tf.convert_to_tensor(audio), self.precision)
+        is_one_clip = waveform.shape.rank == 1
+        if is_one_clip:
             waveform = waveform[tf.newaxis]
         elif lengths is not None:
-            waveform = _silence_behind(waveform, lengths)
-        features = self._compiled(waveform) if tf.executing_eagerly() else self._features(waveform)
-        return features[0] if rank == 1 else features
+            waveform = silence_behind(waveform, lengths)
+        width = waveform.shape[1]
+        if not self.pad_to_max_length and width is not None and self.num_frames(width) == 0:
+            features = tf.zeros([tf.shape(waveform)[0], 0, self.front_end.num_mels], self.dtype)
+        else:
+            features = self._compiled(waveform) if tf.executing_eagerly() else self._features(waveform)
+        return features[0] if is_one_clip else features
 
     def _features(self, waveform: tf.Tensor) -> tf.Tensor:
         """`[batch, num_samples]` to `[batch, frames, num_mels]`, the frame count static where it can be."""
@@ -155,7 +168,7 @@ class AudioConverter:
         """`__call__` of long clips: one after the other, in pieces, into memory that becomes the result."""
         rows = audio[np.newaxis] if len(audio.shape) == 1 else audio
         num_samples = rows.shape[1]
-        valid = np.full(len(rows), num_samples) if lengths is None else _checked_lengths(lengths, rows.shape)
+        valid = np.full(len(rows), num_samples) if lengths is None else checked_lengths(lengths, rows.shape)
         features = _aligned_empty((len(rows), self.num_frames(num_samples), self.front_end.num_mels))
         for samples, row_valid, row_features in zip(rows, valid, features, strict=True):
             stream, frame = self.stream(), 0
@@ -266,38 +279,6 @@ class AudioConverter:
             f"{type(self).__name__}({self.front_end.name!r}, fingerprint {self.front_end.fingerprint[:16]}, "
             f"pad_to_max_length={self.pad_to_max_length}, precision={self.precision!r})"
         )
-
-
-def _silence_behind(waveform: tf.Tensor, lengths: Any) -> tf.Tensor:
-    """Zeroes what lies behind each row's valid samples."""
-    lengths = tf.cast(_checked_lengths(lengths, waveform.shape), tf.int64)
-    width = tf.shape(waveform, out_type=tf.int64)[1]
-    checks = []
-    if not tf.executing_eagerly():
-        message = "lengths must be from 0 to the samples of a row"
-        checks = [
-            tf.debugging.assert_non_negative(lengths, message),
-            tf.debugging.assert_less_equal(lengths, width, message),
-        ]
-    with tf.control_dependencies(checks):
-        valid = tf.sequence_mask(lengths, width)
-    return tf.where(valid, waveform, tf.zeros_like(waveform))
-
-
-def _checked_lengths(lengths: Any, shape: Any) -> tf.Tensor:
-    """The lengths of a batch of that shape, as a tensor; their values are seen outside a graph only."""
-    lengths = tf.convert_to_tensor(lengths)
-    if not lengths.dtype.is_integer or lengths.shape.rank != 1:
-        raise ValueError(
-            f"lengths must be integers [batch], got {lengths.dtype.name} of shape {tuple(lengths.shape)}"
-        )
-    if not lengths.shape.is_compatible_with(shape[:1]):
-        raise ValueError(f"lengths must have a value for each of {shape[0]} rows, got {lengths.shape[0]}")
-    if tf.executing_eagerly() and len(lengths):
-        least, most = int(tf.reduce_min(lengths)), int(tf.reduce_max(lengths))
-        if least < 0 or most > shape[1]:
-            raise ValueError(f"lengths must be from 0 to {shape[1]}, the samples of a row, got {least} to {most}")
-    return lengths
 
 
 def _aligned_empty(shape: tuple[int, ...]) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 
 from melbeam.transforms.audio_converter import AudioConverter
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.log_mel import Precision
+from melbeam.transforms.precision import Precision
 
 __all__ = ["AudioConverter", "Gemma3nAudioConverter", "Gemma4AudioConverter", "WhisperAudioConverter"]
 
