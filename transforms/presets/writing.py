@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.presets.reading import KERAS_FILE, OWN_FILE, PresetError, read_preset_file
+from melbeam.transforms.presets.own_files import to_own
+from melbeam.transforms.presets.preset import KERAS_FILE, MODEL_FILE, OWN_FILE, PresetError
+from melbeam.transforms.presets.reading import read_preset_file
 
-# keras-hub's `from_preset` finds the class of the converter by that of the backbone, in this file.
-KERAS_MODEL_FILE = "config.json"
+
+def save_preset(front_end: FrontEnd, folder: str | Path, family: str | None = None) -> Path:
+    """Writes a front end as a preset that `load_preset` gives back equal.
+
+    It is keras-hub's audio_converter.json where keras-hub (>= 0.28) then computes equal features, with the
+    config.json that it finds the class by, unless there is one; and else a file of our own,
+    melbeam_front_end.json, which keras-hub cannot take for its own.
+
+    Returns:
+        The file with the front end.
+
+    Raises:
+        PresetError: the folder has a front end in the other form already.
+    """
+    files = preset_files_of(front_end, family)
+    name = next(iter(files))
+    other = Path(folder) / (OWN_FILE if name == KERAS_FILE else KERAS_FILE)
+    if other.exists():
+        raise PresetError(f"{other} is there already, and would contradict {name}: choose another folder")
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for file, content in files.items():
+        path = Path(folder) / file
+        if file == name or not path.exists():  # a whole preset's own config.json says more
+            path.write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+    return Path(folder) / name
 
 
 def preset_files_of(front_end: FrontEnd, family: str | None) -> dict[str, dict[str, Any]]:
@@ -36,9 +63,9 @@ def preset_files_of(front_end: FrontEnd, family: str | None) -> dict[str, dict[s
         except PresetError:
             continue
         if read.replace(name=front_end.name) == front_end:
-            return {KERAS_FILE: content, KERAS_MODEL_FILE: {"registered_name": f"keras_hub>{model}Backbone"}}
-    own = {"front_end": front_end.to_dict(), "fingerprint": front_end.fingerprint, "family": family}
-    return {OWN_FILE: own}
+            # keras-hub's `from_preset` finds the class of the converter by that of the backbone.
+            return {KERAS_FILE: content, MODEL_FILE: {"registered_name": f"keras_hub>{model}Backbone"}}
+    return {OWN_FILE: to_own(front_end, family)}
 
 
 def _whole_seconds(front_end: FrontEnd) -> int | None:
