@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,31 +18,24 @@ from melbeam.transforms.audio_inputs import (
     refuse_after_fork,
     silence_behind,
 )
+from melbeam.transforms.converter_base import ConverterBase
 from melbeam.transforms.exporting import export_saved_model, export_tflite
-from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.mel import warn_of_empty_filters
-from melbeam.transforms.precision import Precision, checked_dtype, checked_precision
-from melbeam.transforms.presets import BuiltInPreset, built_in, find_front_end, load_preset, save_preset
+from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.streaming import FeatureStream
 
 # A longer clip is computed in pieces: one graph call takes some 50 bytes of memory a sample and byte of precision.
 _SAMPLES_AT_ONCE = 1 << 20
-# What `from_preset` hands to the constructor; the rest are fields of the front end, by its names or by these.
-_ARGUMENTS = ("pad_to_max_length", "precision", "name", "dtype", "trainable")
-_FIELD_NAMES = {"num_fft_bins": "fft_length", "stride": "hop_length", "feature_size": "num_mels"}
 
 
-class _Presets:
-    """`AudioConverter.presets`: the built-in presets that a class takes, by name."""
-
-    def __get__(self, instance: Any, owner: type[AudioConverter]) -> dict[str, BuiltInPreset]:
-        return built_in(owner.family)
-
-
-class AudioConverter:
+class AudioConverter(ConverterBase):
     """Waveforms to log-mel features, as one TensorFlow graph.
 
-    Works eagerly, inside `tf.function` and in `tf.data.Dataset.map`; pickles to its arguments.
+    Works eagerly, inside `tf.function` and in `tf.data.Dataset.map`; pickles to its configuration. It has the
+    attributes of keras-hub's converters, read-only.
+
+    A subclass with an `__init__` of its own hands `front_end=` and the keyword arguments below on: so
+    `from_preset`, `from_config` and unpickling make one of it.
 
     Args:
         front_end: a `FrontEnd`, the name of a shipped one, a path of a YAML file, or a preset's handle.
@@ -49,50 +43,27 @@ class AudioConverter:
             False gives `num_frames(n)` rows, a prefix of the padded result.
         precision: of window, FFT and spectrum, "float64" or "float32".
         name: of the converter; decides nothing.
-        dtype: of the output, "float32", "bfloat16" or "float16".
+        dtype: of the output, "float32", "bfloat16" or "float16"; None (float32) and Keras' dtype policies, whose
+            compute dtype is taken, are understood.
         trainable: accepted as Keras layers do; there is nothing to train.
+        padding_side: "right", where silence is put behind a short clip.
+        padding_value: 0.0, silence.
 
     Raises:
         ValueError: an argument is out of its bounds.
     """
 
-    presets = _Presets()
-    family: ClassVar[str | None] = None  # of the presets that a subclass takes; None takes all
-    _by_family: ClassVar[dict[str, type[AudioConverter]]] = {}
+    @functools.cached_property
+    def _compiled(self) -> Any:
+        signature = [tf.TensorSpec([None, None], self.precision)]
+        return tf.function(self._features, input_signature=signature, autograph=False)
 
-    def __init_subclass__(cls, family: str | None = None, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if family is not None:
-            cls.family = family
-            cls._by_family[family] = cls
+    @classmethod
+    def _class_for(cls, family: str | None) -> type[AudioConverter]:
+        """The class of a family's presets; a subclass that somebody else defines is never one."""
+        from melbeam.transforms.converters import CONVERTERS  # which are subclasses of this one
 
-    def __init__(
-        self,
-        front_end: FrontEnd | str | Path,
-        *,
-        pad_to_max_length: bool = True,
-        precision: Precision = "float64",
-        name: str | None = None,
-        dtype: str = "float32",
-        trainable: bool = False,
-    ) -> None:
-        self.front_end = find_front_end(front_end)
-        if pad_to_max_length and self.front_end.max_samples is None:
-            raise ValueError(
-                "pad_to_max_length=True needs a front end with max_audio_length; "
-                f"{self.front_end.name!r} has none: pass pad_to_max_length=False"
-            )
-        warn_of_empty_filters(self.front_end)
-        self.pad_to_max_length = pad_to_max_length
-        self.precision: Precision = checked_precision(precision)
-        self.name = name or self.front_end.name
-        self.dtype = checked_dtype(dtype)
-        self.trainable = trainable
-        self._compiled = tf.function(
-            self._features,
-            input_signature=[tf.TensorSpec([None, None], self.precision)],
-            autograph=False,
-        )
+        return CONVERTERS.get(family or "", cls) if cls is AudioConverter else cls
 
     @tf.autograph.experimental.do_not_convert  # it is graph code already
     def __call__(
@@ -182,6 +153,24 @@ class AudioConverter:
         result = tf.cast(tf.experimental.dlpack.from_dlpack(features.__dlpack__()), self.dtype)
         return result[0] if len(audio.shape) == 1 else result
 
+    def features_of_file(self, path: str | Path) -> tf.Tensor:
+        """Features of an audio file, decoded, mixed down and resampled as the job does.
+
+        Samples beyond `max_audio_length` are cut off.
+
+        Returns:
+            `[frames, num_mels]`, as `__call__` gives them for the file's samples.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it cannot be decoded, as the job would say it.
+        """
+        try:
+            audio = decode_audio(Path(path).read_bytes(), sampling_rate=self.front_end.sampling_rate)
+        except Reject as reject:
+            raise ValueError(f"{path}: {reject}") from reject
+        return self(audio.samples)
+
     def stream(self) -> FeatureStream:
         """A stream of this front end and precision: samples are pushed, frames are pulled.
 
@@ -210,75 +199,6 @@ class AudioConverter:
     def export_tflite(self, path: str | Path) -> None:
         """Writes a TFLite model of built-in operations, float32: `exporting.export_tflite`."""
         export_tflite(self.front_end, path, pad_to_max_length=self.pad_to_max_length)
-
-    @classmethod
-    def from_preset(cls, preset: str | Path, load_weights: bool = True, **overrides: Any) -> AudioConverter:
-        """The converter of a preset.
-
-        Args:
-            preset: a built-in name (`AudioConverter.presets`, `melbeam presets`), a folder, or an hf:// or
-                kaggle:// handle: see `presets.load_preset`.
-            load_weights: accepted as keras-hub does; there are no weights to load.
-            **overrides: `pad_to_max_length`, `precision`, `name`, `dtype`, `trainable`; or fields of the front
-                end (also as `num_fft_bins`, `stride`, `feature_size`), which then is no longer the preset's.
-
-        Returns:
-            Of the preset's own class, where it is called on `AudioConverter`.
-
-        Raises:
-            ValueError: there is no such preset, it cannot be reached, its file is wrong, it has no audio, it
-                belongs to another class, or an override is out of its bounds.
-        """
-        loaded = load_preset(preset)
-        target = cls._by_family.get(loaded.family or "", cls) if cls.family is None else cls
-        if target.family not in (None, loaded.family):
-            raise ValueError(
-                f"{preset} is a preset of {loaded.family or 'no known family'}, not of {cls.__name__} "
-                f"({cls.family}): use AudioConverter.from_preset, which picks the class"
-            )
-        front_end = loaded.front_end
-        if front_end.frame_length == front_end.fft_length and "num_fft_bins" in overrides:
-            overrides.setdefault("frame_length", overrides["num_fft_bins"])
-        arguments = {name: overrides.pop(name) for name in _ARGUMENTS if name in overrides}
-        if overrides:
-            front_end = front_end.replace(
-                **{_FIELD_NAMES.get(name, name): value for name, value in overrides.items()}
-            )
-        converter = target.__new__(target)
-        AudioConverter.__init__(converter, front_end, **arguments)
-        return converter
-
-    def save_to_preset(self, preset_dir: str | Path) -> None:
-        """Writes the front end as a preset, keras-hub's form where that can express it: `presets.save_preset`."""
-        save_preset(self.front_end, preset_dir, self.family)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, the whole front end among them, as JSON takes them."""
-        return {
-            "front_end": self.front_end.to_dict(),
-            "pad_to_max_length": self.pad_to_max_length,
-            "precision": self.precision,
-            "name": self.name,
-            "dtype": self.dtype,
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> AudioConverter:
-        """Inverse of `get_config`; of whichever class, the same mathematics."""
-        arguments = dict(config)
-        converter = cls.__new__(cls)
-        AudioConverter.__init__(converter, FrontEnd.from_dict(arguments.pop("front_end")), **arguments)
-        return converter
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_config, (self.get_config(),)
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({self.front_end.name!r}, fingerprint {self.front_end.fingerprint[:16]}, "
-            f"pad_to_max_length={self.pad_to_max_length}, precision={self.precision!r})"
-        )
 
 
 def _aligned_empty(shape: tuple[int, ...]) -> np.ndarray:

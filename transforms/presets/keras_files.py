@@ -109,3 +109,67 @@ def _from_whisper(fields: Fields, where: str) -> FrontEnd:
         sampling_rate=fields.take("sampling_rate", 16000),
         max_audio_length=fields.take("max_audio_length", 30),
     )
+
+
+def gemma4_config(front_end: FrontEnd) -> dict[str, Any]:
+    """A front end as the configuration of keras-hub's `Gemma4AudioConverter`.
+
+    With `frame_length`, as keras-hub >= 0.28 always writes it, it means the checkpoints' mathematics; without, as
+    0.27 wrote it, the published page's.
+    """
+    config = {
+        "num_mels": front_end.num_mels,
+        "num_fft_bins": front_end.fft_length,
+        "stride": front_end.hop_length,
+        "sampling_rate": front_end.sampling_rate,
+        "max_audio_length": whole(front_end.max_audio_length),
+        "min_frequency": front_end.min_frequency,
+        "max_frequency": front_end.max_frequency,
+        "mel_floor": front_end.mel_floor,
+        "per_bin_mean": _listed(front_end.per_bin_mean),
+        "per_bin_stddev": _listed(front_end.per_bin_stddev),
+    }
+    return config if front_end.padding == "center" else {**config, "frame_length": front_end.frame_length}
+
+
+def gemma3n_config(front_end: FrontEnd) -> dict[str, Any]:
+    """A front end as the configuration of keras-hub's `Gemma3nAudioConverter`."""
+    return {
+        "feature_size": front_end.num_mels,
+        "sampling_rate": front_end.sampling_rate,
+        "padding_value": 0.0,
+        "return_attention_mask": True,
+        "frame_length_ms": front_end.frame_length * 1000 / front_end.sampling_rate,
+        "hop_length_ms": front_end.hop_length * 1000 / front_end.sampling_rate,
+        "min_frequency": front_end.min_frequency,
+        "max_frequency": front_end.max_frequency,
+        "preemphasis": front_end.preemphasis,
+        "preemphasis_htk_flavor": front_end.preemphasis_htk_flavor,
+        "fft_overdrive": front_end.fft_length >= 2 * front_end.frame_length,
+        "dither": 0.0,
+        "input_scale_factor": front_end.input_scale_factor,
+        "mel_floor": front_end.mel_floor,
+        "per_bin_mean": _listed(front_end.per_bin_mean),
+        "per_bin_stddev": _listed(front_end.per_bin_stddev),
+        "padding_side": "right",
+    }
+
+
+def whisper_config(front_end: FrontEnd) -> dict[str, Any]:
+    """A front end as the configuration of keras-hub's `WhisperAudioConverter`."""
+    return {
+        "num_mels": front_end.num_mels,
+        "num_fft_bins": front_end.fft_length,
+        "stride": front_end.hop_length,
+        "sampling_rate": front_end.sampling_rate,
+        "max_audio_length": whole(front_end.max_audio_length),
+    }
+
+
+def whole(number: float | None) -> float | None:
+    """A whole number as an int, since keras-hub multiplies seconds by the rate and counts; any other as it is."""
+    return int(number) if number is not None and number == int(number) else number
+
+
+def _listed(values: tuple[float, ...] | None) -> list[float] | None:
+    return None if values is None else list(values)
