@@ -5,14 +5,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.precision import DTYPES, PRECISIONS, numpy_dtype
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "precision": ("float64", "float32"),
-    "dtype": ("float32", "bfloat16", "float16"),
+    "precision": PRECISIONS,
+    "dtype": DTYPES,
     "encoding": ("bytes", "float_list"),
     "on_long": ("reject", "truncate", "chunk"),
     "audio_format": ("encoded", "pcm_s16le"),
@@ -80,4 +80,4 @@ class RecordOptions:
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
         """Of the stored features, little-endian."""
-        return np.dtype(ml_dtypes.bfloat16) if self.dtype == "bfloat16" else np.dtype(self.dtype).newbyteorder("<")
+        return numpy_dtype(self.dtype)
