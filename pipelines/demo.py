@@ -7,12 +7,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from melbeam.pipelines import extract, files, ingest, options
+from melbeam.pipelines import extract, files, ingest
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import EXIT_OK
 from melbeam.pipelines.split.metadata import SplitSummary
 from melbeam.pipelines.split.plan import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
@@ -38,13 +39,13 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
 
     print("1. clips -> audio TFRecords (melbeam ingest)")
     status = ingest.main([f"--input={clips}/*", f"--output={audio}", "--num_shards=2"])
-    if status != options.EXIT_OK:
+    if status != EXIT_OK:
         return status
     print("2. audio TFRecords -> feature TFRecords (melbeam extract)")
     start = time.monotonic()
     status = extract.main([f"--input={audio}/train-*", f"--output={features}"])
     elapsed = time.monotonic() - start
-    if status != options.EXIT_OK:
+    if status != EXIT_OK:
         return status
     print("3. feature TFRecords -> tf.data (read_features)")
     from melbeam.transforms.tf_data import read_features  # imports TensorFlow
@@ -74,7 +75,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         f'  {prefix}python -c "from melbeam.transforms import read_features; '
         f"print(read_features('{features}'))\""
     )
-    return options.EXIT_OK
+    return EXIT_OK
 
 
 def _draw(features: Any, clip_id: str, path: Path) -> str:
@@ -99,10 +100,8 @@ def _draw(features: Any, clip_id: str, path: Path) -> str:
     return f"the features of {clip_id}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
-    return options.exit_status(lambda: run(*options.parse(add_arguments, "melbeam demo", DESCRIPTION, argv)))
+COMMAND = Command("demo", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import apache_beam as beam
 from apache_beam.metrics import Metrics
 from apache_beam.utils.shared import Shared
 
-from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.options import RecordOptions
@@ -74,18 +74,18 @@ class LogMelDoFn(beam.DoFn):
 
     Args:
         front_end: a `FrontEnd`, the name of a shipped one, a path of a YAML file, or a preset's handle.
-        **options: fields of `RecordOptions`.
+        **options: those of `RecordOptions.of`.
 
     Raises:
-        ValueError: an option is out of its bounds; at construction, not on the workers.
+        ValueError: no such front end, or an option is out of its bounds; at construction, not on the workers.
         TypeError: an unknown option.
     """
 
-    def __init__(self, front_end: FrontEnd | str | Path = "gemma4", **options: Any) -> None:
+    def __init__(self, front_end: FrontEnd | str | Path = DEFAULT_FRONT_END, **options: Any) -> None:
         super().__init__()
         loaded = find_front_end(front_end)
         self._front_end = loaded
-        self._shared = SharedRecordConverter(loaded, RecordOptions(**options))
+        self._shared = SharedRecordConverter(loaded, RecordOptions.of(loaded, **options))
         self._metrics = RecordMetrics()
 
     def setup(self) -> None:
@@ -112,7 +112,7 @@ class ExtractLogMel(beam.PTransform):
     Args and errors are those of `LogMelDoFn`.
     """
 
-    def __init__(self, front_end: FrontEnd | str | Path = "gemma4", **options: Any) -> None:
+    def __init__(self, front_end: FrontEnd | str | Path = DEFAULT_FRONT_END, **options: Any) -> None:
         super().__init__()
         self._fn = LogMelDoFn(front_end, **options)
 

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 from melbeam.transforms.converters import AudioConverter
-from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.log_mel import Precision, num_frames
 from melbeam.transforms.presets import find_front_end
 
@@ -18,7 +18,7 @@ Features = dict[str, tf.Tensor]
 
 
 def log_mel_map(
-    front_end: FrontEnd | str | Path = "gemma4",
+    front_end: FrontEnd | str | Path = DEFAULT_FRONT_END,
     *,
     pad_to_max_length: bool = False,
     precision: Precision = "float64",
@@ -57,7 +57,7 @@ def log_mel_map(
 def read_features(
     folder: str | Path,
     split: str = "train",
-    front_end: FrontEnd | str | Path = "gemma4",
+    front_end: FrontEnd | str | Path = DEFAULT_FRONT_END,
     *,
     batch_size: int | None = None,
     drop_remainder: bool = False,

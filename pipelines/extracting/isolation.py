@@ -17,6 +17,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
+from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
@@ -114,11 +115,9 @@ def serve() -> None:
     if first is None:
         return
     job = first[0]
-    import tensorflow as tf
-
+    prepare_tensorflow(gpu=True)  # the environment is the parent's, which hides the GPU unless the job may use it
     from melbeam.transforms.records.converter import RecordConverter
 
-    tf.config.threading.set_intra_op_parallelism_threads(1)  # as every worker has it
     converter = RecordConverter(FrontEnd.from_dict(job["front_end"]), RecordOptions(**job["options"]))
     _send(answers, {}, [])
     while (request := _receive(requests)) is not None:

@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from melbeam.pipelines import files
+from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
-from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS, WatchedConverter
+from melbeam.pipelines.extracting.watchdog import WatchedConverter
 from melbeam.pipelines.split.commit import NAMED_IDS, Attempt, FileMark, ShardReport
 from melbeam.pipelines.split.plan import Shard, SplitFolder
 from melbeam.pipelines.tfrecord import Damage, TFRecordWriter, read_tfrecord_file

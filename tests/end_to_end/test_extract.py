@@ -342,7 +342,7 @@ class TestConfig:
         inside = write_shards(tmp_path / "config", [clip("a")])
         given = write_shards(tmp_path / "given", [clip("b")])
         shown = job(given, tmp_path / "f", config(input=[inside] if as_list else inside), "--dry_run")
-        assert (shown.status, "1 shards" in shown.text) == (0, True), shown.text
+        assert (shown.status, "melbeam: 1 shard, " in shown.text) == (0, True), shown.text
         assert f"{tmp_path}/given/part-0" in shown.text
 
     def test_values_are_checked_as_on_the_command_line(self, config, source, tmp_path):
