@@ -18,13 +18,15 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TextIO
 
+from melbeam.pipelines.private_names import LOGGER_OF_LOCAL_WORKERS, words_of_local_worker
+
 LOG_NAME = "failed.log"  # in the bookkeeping of the split whose job failed
 _STDERR = 2
 # What these warn of says nothing to a person: what comes of it is told by the job itself.
 _LIBRARIES = ("tensorflow", "absl", "h5py", "py.warnings", "botocore", "google")
 _BEAM = "apache_beam"
-# Beam logs an error of S3's with its traceback, and a local worker's lines, on the root logger.
-_MODULES = ("s3io", "worker_handlers")
+# Beam logs an error of S3's with its traceback on the root logger.
+_MODULES = ("s3io",)
 
 _active: list[JobLog] = []
 
@@ -49,6 +51,9 @@ class JobLog:
 
     def shows(self, record: logging.LogRecord) -> bool:
         """Whether a log line is for the screen."""
+        words = words_of_local_worker(record)
+        if words is not None:  # the file has them as they came, for its handler is asked first
+            record.name, record.msg, record.args = "melbeam", words, ()
         package = record.name.partition(".")[0]
         if package == "melbeam":
             return record.levelno >= logging.INFO
@@ -118,6 +123,7 @@ def job_log(*, verbose: bool = False) -> Iterator[JobLog]:
             root.addHandler(handler)
             undo.callback(root.removeHandler, handler)
         levels = {"": logging.INFO, "melbeam": logging.DEBUG, "botocore": logging.WARNING}
+        levels[LOGGER_OF_LOCAL_WORKERS] = logging.INFO  # among its lines are melbeam's own
         levels[_BEAM] = logging.INFO if verbose else logging.WARNING  # Beam has several lines a second below
         for name, level in levels.items():
             logger = logging.getLogger(name)

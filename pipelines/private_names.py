@@ -6,8 +6,13 @@ a test resolves them all, so that a newer release breaks there and not in a job.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
+from melbeam import pipelines, transforms
+
+LOGGER_OF_LOCAL_WORKERS = "apache_beam.runners.portability.local_job_service"
+_OUR_FOLDERS = (*pipelines.__path__, *transforms.__path__)
 # Module, name in it, and the package and the release in whose source it was read.
 MADE_FOR = (
     ("apache_beam.options.pipeline_options", "PipelineOptions._add_argparse_args", "apache-beam", "2.77.0"),
@@ -59,6 +64,23 @@ def silence_local_workers() -> None:
     from apache_beam.runners.worker import sdk_worker
 
     vars(sdk_worker)["print"] = lambda *_, **__: None
+
+
+def words_of_local_worker(record: logging.LogRecord) -> str | None:
+    """What melbeam said in a local worker process; None for a log line that is no such words.
+
+    The local runner logs the entries that its worker processes send in their text format.
+    """
+    if record.name != LOGGER_OF_LOCAL_WORKERS:
+        return None
+    from apache_beam.portability.api import beam_fn_api_pb2
+    from google.protobuf import text_format
+
+    try:
+        entry = text_format.Parse(record.getMessage().removeprefix("Worker: "), beam_fn_api_pb2.LogEntry())
+    except text_format.ParseError:
+        return None
+    return entry.message if entry.log_location.startswith(_OUR_FOLDERS) else None
 
 
 def ensure_store_options() -> None:

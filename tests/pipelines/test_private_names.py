@@ -2,11 +2,13 @@
 
 import importlib
 import inspect
+import logging
 from functools import reduce
 from importlib.metadata import version
 
 import pytest
 
+import melbeam.pipelines
 from melbeam.pipelines import private_names
 
 
@@ -32,3 +34,19 @@ def test_a_failed_bundle_is_printed_by_the_module_that_is_silenced(monkeypatch):
     monkeypatch.setattr(sdk_worker, "print", print, raising=False)
     private_names.silence_local_workers()
     assert sdk_worker.print is not print
+
+
+def test_what_melbeam_says_in_a_local_worker_process_is_found_among_what_the_runner_logs():
+    from apache_beam.runners.portability import local_job_service
+    from apache_beam.runners.worker.log_handler import FnApiLogRecordHandler
+
+    assert local_job_service._LOGGER.name == private_names.LOGGER_OF_LOCAL_WORKERS
+    assert "'Worker: %s'" in inspect.getsource(local_job_service), "it logs its workers' lines in another form"
+    assert "log_location" in inspect.getsource(FnApiLogRecordHandler)
+    text = 'severity: INFO message: "shard 1 of 2" log_location: "{}:7" thread: "MainThread"'
+    for place, said in ((melbeam.pipelines.__path__[0] + "/x.py", "shard 1 of 2"), ("/elsewhere/x.py", None)):
+        line = f"Worker: {text.format(place)}"
+        record = logging.LogRecord(private_names.LOGGER_OF_LOCAL_WORKERS, 20, "", 1, line, (), None)
+        assert private_names.words_of_local_worker(record) == said
+    other = logging.LogRecord(private_names.LOGGER_OF_LOCAL_WORKERS, 20, "", 1, "Job state changed", (), None)
+    assert private_names.words_of_local_worker(other) is None
