@@ -83,6 +83,16 @@ class JobLog:
             return [line.rstrip("\n") for line in file if line.startswith("melbeam: ")]
 
 
+class _ForPeople(logging.Formatter):
+    """melbeam's own lines as all that it says; those of others with their names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name.partition(".")[0] != "melbeam":
+            return f"{record.levelname} {record.name}: {super().format(record)}"
+        warning = "warning: " if record.levelno == logging.WARNING else ""
+        return f"melbeam: {warning}{super().format(record)}"
+
+
 class _ScreenHandler(logging.StreamHandler[TextIO]):
     """Writes log lines to whatever `sys.stderr` is at the moment."""
 
@@ -115,7 +125,7 @@ def job_log(*, verbose: bool = False) -> Iterator[JobLog]:
         undo.callback(in_file.stream.close)
         in_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         on_screen = _ScreenHandler()
-        on_screen.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
+        on_screen.setFormatter(_ForPeople("%(message)s"))
         if not verbose:
             on_screen.addFilter(log.shows)
         root = logging.getLogger()

@@ -185,7 +185,7 @@ def ran(end, *argv):
 
 def test_what_libraries_write_past_python_does_not_reach_the_screen():
     done = ran("return 0")
-    assert (done.returncode, done.stderr) == (0, "INFO melbeam: what a person reads\nand this\n")
+    assert (done.returncode, done.stderr) == (0, "melbeam: what a person reads\nand this\n")
 
 
 def test_it_is_in_the_log_of_a_failure_and_what_workers_said_is_told():
@@ -194,7 +194,7 @@ def test_it_is_in_the_log_of_a_failure_and_what_workers_said_is_told():
     *first, last = done.stderr.splitlines()
     assert last.startswith("melbeam: the job failed: so (the whole error: ")
     assert first == [
-        "INFO melbeam: what a person reads",
+        "melbeam: what a person reads",
         "and this",
         "melbeam: the words of a worker process",
     ]
