@@ -85,9 +85,9 @@ def _write_clips(folder: Path) -> list[Path]:
 def _show(output: Path, features: Path) -> None:
     """Reads the features as a training job would, draws one clip, and tells what was made."""
     from melbeam.pipelines import files
-    from melbeam.pipelines.split.metadata import SplitSummary
-    from melbeam.pipelines.split.plan import SplitFolder
-    from melbeam.transforms.tf_data import read_features  # imports TensorFlow
+    from melbeam.pipelines.split.reports import SplitSummary
+    from melbeam.transforms.folder_layout import SplitFolder
+    from melbeam.transforms.reading.dataset import read_features  # imports TensorFlow
 
     for batch in read_features(features, batch_size=4):
         print(f"   a batch of {len(batch['id'])} clips: input_features {tuple(batch['input_features'].shape)}")

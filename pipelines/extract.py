@@ -51,8 +51,8 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         "--pad_to_max_length",
         nargs="?",
         const="on",
-        choices=tuple(PADDING),
-        default="auto",
+        choices=PADDING,
+        default=defaults["pad_to_max_length"],
         help="store every clip at one frame count; auto: where the model takes the full length; alone: on",
     )
     parser.add_argument("--pcm_sampling_rate", type=int, help="Hz of raw samples")

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from melbeam.pipelines import extract
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import UsageError
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
 
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
-    from melbeam.pipelines.split.plan import SplitFolder
 
 DESCRIPTION = (
     "Takes a split's rejects through extract again, with the front end and the options that the split was made "
@@ -43,8 +43,6 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     Raises:
         UsageError: the call was wrong, or there is nothing to retry.
     """
-    from melbeam.pipelines.split.plan import SplitFolder  # imports Beam, which the parser must not wait for
-
     folder = SplitFolder(arguments.folder.rstrip("/"), arguments.split)
     given = vars(arguments)
     made_with = _made_with(folder)
@@ -63,7 +61,7 @@ def _made_with(folder: SplitFolder) -> dict[str, object]:
     Raises:
         UsageError: there is no such finished split.
     """
-    from melbeam.pipelines import files
+    from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
     from melbeam.transforms.front_end import FrontEnd
 
     if not files.exists(folder.summary):
@@ -81,10 +79,9 @@ def _rejects(folder: SplitFolder) -> str:
     """
     from melbeam.pipelines import files
 
-    rejects = f"{folder.bookkeeping}/rejects/*.tfrecord"
-    if not files.match(rejects):
+    if not files.match(folder.rejects_glob):
         raise UsageError(f"split {folder.split!r} of {folder.output} has no rejects")
-    return rejects
+    return folder.rejects_glob
 
 
 COMMAND = Command("retry-rejects", DESCRIPTION, add_arguments, run)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from glob import escape
 
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError
 from melbeam.pipelines.verifying import REFERENCE_PACKAGES
+from melbeam.transforms.folder_layout import of_all_splits
 
 DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
 
@@ -37,7 +39,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     output = arguments.folder.rstrip("/")
     if arguments.sample < 1:
         raise UsageError(f"--sample must be at least 1, got {arguments.sample}")
-    if not files.match(f"{output}/*") and not files.match(f"{output}/_melbeam/*/job.json"):
+    if not files.match(f"{escape(output)}/*") and not files.match(of_all_splits(output, "job.json")):
         raise UsageError(f"{output} is no folder with anything in it")
     splits, findings = verify(output)
     lines: list[str] = []

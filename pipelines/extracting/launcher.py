@@ -21,8 +21,9 @@ from melbeam.pipelines.job_log import current_log
 from melbeam.pipelines.process import prepare_process
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
 from melbeam.pipelines.split.lock import Locked, SplitLock
-from melbeam.pipelines.split.metadata import SplitSummary
-from melbeam.pipelines.split.plan import Shard, SplitFolder, limit_records, plan_shards, write_plan
+from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
+from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.records.options import RecordOptions, check_integer
 
@@ -69,8 +70,8 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     if arguments.limit is not None:
         check_integer("--limit", arguments.limit, at_least=1)
     front_end = find_front_end(arguments.front_end)
-    record_options = RecordOptions.of(
-        front_end, **{field.name: getattr(arguments, field.name) for field in dataclass_fields(RecordOptions)}
+    record_options = RecordOptions(
+        **{field.name: getattr(arguments, field.name) for field in dataclass_fields(RecordOptions)}
     )
     bounds = {
         name: getattr(arguments, name) for name in ("max_reject_fraction", "max_convert_seconds", "gpu", "recheck")
@@ -112,7 +113,7 @@ def begin_split(job: Job, shards: list[Shard]) -> int:
     if log is not None:
         log.goes_on = True
         log.home = job.folder.bookkeeping if files.is_local(job.folder.output) else None
-    return len(files.match(f"{job.folder.bookkeeping}/reports/*.json"))
+    return len(files.match(job.folder.reports_glob))
 
 
 def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice) -> bool:
@@ -171,7 +172,7 @@ def judge(job: Job, summary: SplitSummary) -> int:
     if summary.reject_fraction > job.max_reject_fraction:
         print(
             f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
-            f"{job.max_reject_fraction:g}: look into {job.folder.bookkeeping}/rejects",
+            f"{job.max_reject_fraction:g}: look into {job.folder.rejects_folder}",
             file=sys.stderr,
         )
         return EXIT_REJECTS

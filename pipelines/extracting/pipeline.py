@@ -17,11 +17,13 @@ import apache_beam as beam
 
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
-from melbeam.pipelines.split.commit import Attempt, ShardReport, commit, committed, finished_attempt
+from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
 from melbeam.pipelines.split.job import Job
-from melbeam.pipelines.split.metadata import SplitSummary, write_metadata
-from melbeam.pipelines.split.plan import Shard, SplitFolder, find_parts, read_plan_by_file
-from melbeam.transforms.beam import SharedRecordConverter
+from melbeam.pipelines.split.metadata import write_metadata
+from melbeam.pipelines.split.plan import Shard, find_parts, read_plan_by_file
+from melbeam.pipelines.split.reports import ShardReport, SplitSummary
+from melbeam.transforms.beam_worker import SharedRecordConverter
+from melbeam.transforms.folder_layout import SplitFolder
 
 _LOG = logging.getLogger("melbeam")
 
@@ -77,14 +79,14 @@ class SummariseReports(beam.CombineFn):
 
     def add_input(self, mutable_accumulator: SplitSummary, element: ShardReport) -> SplitSummary:
         """Adds a shard."""
-        mutable_accumulator.add(SplitSummary.of(element))
+        mutable_accumulator.add_shard(element)
         return mutable_accumulator
 
     def merge_accumulators(self, accumulators: Any) -> SplitSummary:
         """Adds them all."""
         total = SplitSummary()
         for accumulator in accumulators:
-            total.add(accumulator)
+            total.add_summary(accumulator)
         return total
 
     def extract_output(self, accumulator: SplitSummary) -> SplitSummary:

@@ -19,8 +19,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "on_long": ("reject", "truncate", "chunk"),
     "audio_format": ("encoded", "pcm_s16le"),
 }
-# What `pad_to_max_length` may be before the front end is known; "auto" is on where the model takes that length.
-PADDING: dict[str, bool | None] = {"auto": None, "on": True, "off": False}
+# What `pad_to_max_length` may be on a command line.
+PADDING = ("auto", "on", "off")
 
 MIN_PCM_RATE, MAX_PCM_RATE = 1000, 768_000  # Hz: what decoding takes; below it is a number of something else
 MAX_RECORD_BYTES = 256 << 20  # 256 MiB
@@ -37,8 +37,8 @@ class RecordOptions:
         dtype: of the stored features.
         encoding: "bytes" (raw little-endian), or "float_list" for old readers.
         on_long: what becomes of a clip longer than the front end takes: "reject", "truncate" or "chunk".
-        pad_to_max_length: store every clip at the frames of `max_audio_length`; `RecordOptions.of` finds it for a
-            front end.
+        pad_to_max_length: store every clip at the frames of `max_audio_length`: True ("on"), False ("off"), or
+            "auto", where the model takes the full length.
         audio_format: "encoded" (WAV, FLAC, MP3, Ogg) or "pcm_s16le".
         pcm_sampling_rate: Hz of raw samples where the record names no rate, 1000 to 768000.
         max_audio_seconds: a clip that is longer when decoded is a reject.
@@ -53,7 +53,7 @@ class RecordOptions:
     dtype: str = "float32"
     encoding: str = "bytes"
     on_long: str = "reject"
-    pad_to_max_length: bool = False
+    pad_to_max_length: bool | str = "auto"
     audio_format: str = "encoded"
     pcm_sampling_rate: int | None = None
     max_audio_seconds: float = 4 * 3600.0
@@ -65,8 +65,10 @@ class RecordOptions:
                 raise ValueError(f"{field} must be one of {choices}, got {getattr(self, field)!r}")
         if self.encoding == "float_list" and self.dtype != "float32":
             raise ValueError(f"encoding 'float_list' stores float32 only, got dtype {self.dtype!r}")
-        if not isinstance(self.pad_to_max_length, bool):
-            raise ValueError(f"pad_to_max_length must be True or False, got {self.pad_to_max_length!r}")
+        if self.pad_to_max_length in ("on", "off"):
+            object.__setattr__(self, "pad_to_max_length", self.pad_to_max_length == "on")
+        if not isinstance(self.pad_to_max_length, bool) and self.pad_to_max_length != "auto":
+            raise ValueError(f"pad_to_max_length must be 'auto', 'on' or 'off', got {self.pad_to_max_length!r}")
         check_number("max_audio_seconds", self.max_audio_seconds, above=0, at_most=_LONGEST_AUDIO, unit="seconds")
         check_integer("max_record_bytes", self.max_record_bytes, at_least=1, at_most=_LARGEST_RECORD, unit="bytes")
         if self.pcm_sampling_rate is not None:
@@ -78,30 +80,19 @@ class RecordOptions:
                 unit="Hz",
             )
 
-    @classmethod
-    def of(cls, front_end: FrontEnd, **options: Any) -> RecordOptions:
-        """The options for records of a front end.
-
-        Args:
-            front_end: of the features.
-            **options: fields of `RecordOptions`; `pad_to_max_length` may also be "auto", its default here, which
-                is on where the front end's model takes the full length, or "on" or "off".
+    def pads(self, front_end: FrontEnd) -> bool:
+        """Whether clips of this front end are stored at the frames of its `max_audio_length`.
 
         Raises:
-            ValueError: an option is out of its bounds, or asks for what the front end has not.
-            TypeError: an unknown option.
+            ValueError: they should be, and it has none.
         """
-        padding = options.pop("pad_to_max_length", "auto")
-        pads = PADDING.get(padding, padding) if isinstance(padding, str) else padding
-        if pads is None and padding == "auto":
-            pads = bool(getattr(front_end, "takes_full_length", False))
-        elif not isinstance(pads, bool):
-            raise ValueError(f"pad_to_max_length must be 'auto', 'on' or 'off', or a bool, got {padding!r}")
-        if pads and front_end.max_samples is None:
+        if self.pad_to_max_length == "auto":
+            return front_end.takes_full_length
+        if self.pad_to_max_length and front_end.max_samples is None:
             raise ValueError(
                 f"pad_to_max_length: front end {front_end.name!r} has no max_audio_length to pad to; leave it off"
             )
-        return cls(pad_to_max_length=pads, **options)
+        return bool(self.pad_to_max_length)
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:

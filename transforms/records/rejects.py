@@ -1,5 +1,9 @@
 """Why a record was turned away: the closed list of reject reasons and the error that carries one."""
 
+from __future__ import annotations
+
+from typing import Any
+
 REASONS: tuple[str, ...] = (
     "not_an_example",  # the bytes are no tf.train.Example
     "no_audio",  # the Example has no audio feature, or an empty one
@@ -23,14 +27,19 @@ class Reject(Exception):
     Attributes:
         reason: one of `REASONS`; stable, for counting.
         detail: one sentence for a person: the value that was wrong and the bound it broke.
+        record_id: the id that the record gives itself, or None.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: str, detail: str, record_id: str | None = None) -> None:
         if reason not in REASONS:
             raise ValueError(f"unknown reject reason {reason!r}; the reasons are {', '.join(REASONS)}")
-        super().__init__(reason, detail)
+        super().__init__(reason, detail, record_id)
         self.reason = reason
         self.detail = detail
+        self.record_id = record_id
 
     def __str__(self) -> str:
         return f"{self.reason}: {self.detail}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Reject, (self.reason, self.detail, self.record_id)
