@@ -48,7 +48,7 @@ def job_of(work: Path, shards: list[Any]) -> Any:
     from melbeam.transforms.records.options import RecordOptions
 
     folder = SplitFolder(str(work / "features"), "train")
-    return Job.of(folder, FrontEnd.load(FRONT_END), RecordOptions(), 0.01, shards)
+    return Job.of(folder, FrontEnd.load(FRONT_END), RecordOptions(), shards)
 
 
 def report(index: int, num_shards: int, job_hash: str) -> Any:
@@ -81,9 +81,10 @@ def report(index: int, num_shards: int, job_hash: str) -> Any:
 
 def plan(work: Path, num_shards: int) -> str:
     """Matches the files, makes the job of them and writes its plan."""
-    from melbeam.pipelines.split.plan import MAX_SHARD_BYTES, plan_shards, write_plan
+    from melbeam.pipelines.sources.units import SourceOptions
+    from melbeam.pipelines.split.plan import plan_shards, write_plan
 
-    shards = plan_shards([f"{work}/audio/*/*.tfrecord"], MAX_SHARD_BYTES)
+    shards = plan_shards([f"{work}/audio/*/*.tfrecord"], SourceOptions())[0]
     assert len(shards) == num_shards
     job = job_of(work, shards)
     write_plan(job.folder.plan, shards)
@@ -94,11 +95,12 @@ def submit(work: Path, num_shards: int) -> str:
     """Builds the graph and makes the bytes of it that are submitted."""
     import apache_beam as beam
 
-    from melbeam.pipelines.extract import ExtractDataset
+    from melbeam.pipelines.extracting.pipeline import ExtractDataset
+    from melbeam.pipelines.sources.units import Unit
     from melbeam.pipelines.split.plan import Shard
 
     pipeline = beam.Pipeline()
-    pipeline | ExtractDataset(job_of(work, [Shard(0, num_shards, "/audio", 1)] * num_shards))
+    pipeline | ExtractDataset(job_of(work, [Shard(0, num_shards, Unit("/audio", 1))] * num_shards))
     return f"{len(pipeline.to_runner_api().SerializeToString()) / 1000:.1f} kB"
 
 
@@ -128,7 +130,7 @@ def combine(work: Path, num_shards: int) -> str:
     from apache_beam.coders import PickleCoder
 
     from melbeam.pipelines import files
-    from melbeam.pipelines.extract import SummariseReports
+    from melbeam.pipelines.split.beam_steps import SummariseReports
     from melbeam.pipelines.split.commit import ShardReport
     from melbeam.pipelines.split.metadata import write_metadata
     from melbeam.transforms.folder_layout import SplitFolder
@@ -177,7 +179,7 @@ def main() -> None:
         name, work, num_shards = options.step
         import apache_beam  # noqa: F401  (so that the memory before the step has it)
 
-        import melbeam.pipelines.extract  # noqa: F401
+        import melbeam.pipelines.extracting.launcher  # noqa: F401
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         start = time.perf_counter()

@@ -33,7 +33,8 @@ TFDS_FILE_TEMPLATE = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
 # The end of the name of a small file that is being written: it is renamed when it is whole.
 HALF_WRITTEN = ".tmp"
 
-_BOOKKEEPING = "_melbeam"
+# Of a folder, everything that is no shard and no metadata.
+BOOKKEEPING = "_melbeam"
 _MIN_DIGITS = 5
 _SHARD = re.compile(r"(\w+)-(\d{5,})-of-(\d{5,})\.tfrecord")
 
@@ -109,7 +110,7 @@ class SplitFolder:
     @property
     def bookkeeping(self) -> str:
         """The folder of everything that is not features."""
-        return f"{self.output}/{_BOOKKEEPING}/{self.split}"
+        return f"{self.output}/{BOOKKEEPING}/{self.split}"
 
     @property
     def job(self) -> str:
@@ -199,37 +200,6 @@ class SplitFolder:
         return f"{escape(self.bookkeeping)}/{pattern}"
 
 
-@dataclass(frozen=True)
-class AudioFolder:
-    """The paths of one split of a folder of audio TFRecords, as `melbeam ingest` writes it.
-
-    Args:
-        output: the folder, without a slash at its end.
-        split: the name of the split.
-    """
-
-    output: str
-    split: str
-
-    def shard(self, index: int, num_shards: int) -> str:
-        """A finished shard of audio."""
-        return f"{self.output}/{ShardName(self.split, index, num_shards)}"
-
-    @property
-    def shards_glob(self) -> str:
-        """The glob of the shards of audio."""
-        return ShardName.glob(self.output, self.split)
-
-    def temporary(self, index: int, num_shards: int) -> str:
-        """A shard that is being written; the glob of the shards does not match it."""
-        return f"{self.output}/.{ShardName(self.split, index, num_shards)}{HALF_WRITTEN}"
-
-    @property
-    def plan(self) -> str:
-        """The clips, in order."""
-        return f"{self.output}/{self.split}.ingest-plan.jsonl"
-
-
 def file_name(path: str) -> str:
     """The last part of a path."""
     return path.rsplit("/", 1)[-1]
@@ -247,4 +217,4 @@ def shard_of_report(path: str) -> int:
 
 def of_all_splits(output: str, name: str) -> str:
     """The glob of a file of that name, job.json for example, in the bookkeeping of each split."""
-    return f"{escape(output)}/{_BOOKKEEPING}/*/{name}"
+    return f"{escape(output)}/{BOOKKEEPING}/*/{name}"

@@ -1,4 +1,4 @@
-"""One input file to one shard of features, with its rejects and its report."""
+"""One unit of a source to one shard of features, with its rejects and its report."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import google_crc32c
 
 from melbeam.pipelines import files
+from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
-from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS, WatchedConverter
+from melbeam.pipelines.extracting.watchdog import WatchedConverter
+from melbeam.pipelines.sources.units import Damage
+from melbeam.pipelines.split.attempt_files import LazyRecordFile, record_file
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
-from melbeam.pipelines.tfrecord import Damage, TFRecordWriter, read_tfrecord_file
 from melbeam.transforms.beam_worker import RecordMetrics
 from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
 from melbeam.transforms.records.conversion import ConfiguredConverter
@@ -30,6 +31,8 @@ from melbeam.transforms.versions import versions
 # A job whose records are mostly rejects is stopped after this many of a shard.
 EARLY_STOP_RECORDS = 1000
 EARLY_STOP_FRACTION = 0.5
+# A clip that lasts longer or shorter than its manifest says, by more than this, is counted.
+DURATION_TOLERANCE = 0.1  # seconds
 _PROGRESS_SECONDS = 0.5
 _LOG = logging.getLogger("melbeam")
 
@@ -121,40 +124,37 @@ class ShardExtractor:
             index=shard.index,
             num_shards=shard.num_shards,
             input_path=shard.path,
-            input_size=shard.size,
+            input_size=shard.unit.size,
             features=FileMark(0, 0, 0),
             rejected=None,
-            first_record=shard.span.number,
+            first_record=shard.unit.span.number,
             versions=versions(),
         )
         max_record_bytes = self._converter.options.max_record_bytes
         index: list[tuple[int, int, int]] = []
         with (
             guarded_converter as converter,
-            _record_file(path["features"]) as features,
-            _LazyRecordFile(path["rejects"]) as rejects,
+            record_file(path["features"]) as features,
+            LazyRecordFile(path["rejects"]) as rejects,
         ):
-            for item in read_tfrecord_file(shard.path, max_record_bytes=max_record_bytes, span=shard.span):
-                if shard.limit is not None and report.records_read >= shard.limit:
-                    break
-                source = f"{shard.path}#{item.number}"
+            for item in shard.read(max_record_bytes):
                 start = time.perf_counter()
                 try:
                     if isinstance(item, Damage):
-                        if item.reason == "bad_framing":
-                            report.damaged_bytes += item.size
-                        where = f"{item.detail} ({item.size} bytes at offset {item.offset})"
-                        raise Reject(item.reason, where)
-                    conversion = converter.convert(item.data, source)
+                        report.damaged_bytes += item.damaged_bytes
+                        raise item.reject
+                    conversion = converter.convert(item.data, item.place)
                 except Reject as reject:
-                    rejects.write(to_reject(item.data, reject, source))
-                    report.count_reject(reject.reason, reject.record_id or source)
+                    rejects.write(to_reject(item.data, reject, item.place))
+                    report.count_reject(reject.reason, reject.record_id or item.place)
                     self._metrics.rejected(reject.reason)
                     self._check_early_stop(report, shard)
                     continue
                 for record in conversion.features:
                     index.append((features.num_bytes, len(record.example), record.num_frames))
                     features.write(record.example)
+                if item.seconds is not None and self._differs(conversion.num_samples, item.seconds):
+                    conversion.changes.append("duration_differs")
                 report.count_conversion(conversion, shard.index)
                 seconds, elapsed = self._seconds(conversion.num_samples), time.perf_counter() - start
                 self._metrics.converted(len(conversion.features), seconds, elapsed)
@@ -164,6 +164,10 @@ class ShardExtractor:
         report.index_file = _write_index(path["index"], index)
         files.write_json(path["report"], report.to_dict())
         return report
+
+    def _differs(self, num_samples: int, seconds: float) -> bool:
+        """Whether a clip lasts otherwise than its source says."""
+        return abs(self._seconds(num_samples) - seconds) > DURATION_TOLERANCE
 
     def _seconds(self, num_samples: int) -> float:
         return num_samples / self._converter.front_end.sampling_rate
@@ -194,62 +198,6 @@ class _Progress:
             # What cannot be shown is no reason to stop; another attempt's commit may have removed the folder.
             with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
                 json.dump(seconds, file)
-
-
-class _RecordFile:
-    """A TFRecord file being written; `mark` is known when it is closed."""
-
-    def __init__(self, path: str) -> None:
-        self._file = files.create_file(path)
-        self._writer = TFRecordWriter(self._file)
-
-    def write(self, record: bytes) -> None:
-        self._writer.write(record)
-
-    def close(self) -> None:
-        self._file.close()
-
-    @property
-    def num_bytes(self) -> int:
-        return self._writer.num_bytes
-
-    @property
-    def mark(self) -> FileMark:
-        writer = self._writer
-        return FileMark(writer.num_records, writer.num_bytes, writer.crc32c)
-
-
-@contextmanager
-def _record_file(path: str) -> Iterator[_RecordFile]:
-    file = _RecordFile(path)
-    try:
-        yield file
-    finally:
-        file.close()
-
-
-class _LazyRecordFile:
-    """A `_RecordFile` that is there only once something was written to it."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._file: _RecordFile | None = None
-
-    def __enter__(self) -> _LazyRecordFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def write(self, record: bytes) -> None:
-        if self._file is None:
-            self._file = _RecordFile(self._path)
-        self._file.write(record)
-
-    @property
-    def mark(self) -> FileMark | None:
-        return None if self._file is None else self._file.mark
 
 
 def _write_index(path: str, rows: list[tuple[int, int, int]]) -> FileMark:

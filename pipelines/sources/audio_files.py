@@ -11,33 +11,20 @@ from glob import escape
 from itertools import groupby
 from typing import Any
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.sources import text_lines
+from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
+from melbeam.pipelines.sources.kinds import AUDIO
 from melbeam.pipelines.sources.rows import Row, id_of, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, open_text
-from melbeam.pipelines.sources.units import (
-    AUDIO,
-    Found,
-    Item,
-    LeftOut,
-    Planned,
-    SourceOptions,
-    Unit,
-    printable,
-    runs,
-)
+from melbeam.pipelines.sources.units import Found, Item, LeftOut, Planned, SourceOptions, Unit, printable, runs
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import file_name, parent
 from melbeam.transforms.records.schema import TEXT
 
-ENDINGS = (
-    *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
-    *(".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".nist"),
-)
-# What PyAV takes alone, with the extra `media`.
-MEDIA_ENDINGS = (".m4a", ".mp4", ".m4b", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".3gp", ".mov", ".ac3")
 TRANSCRIPTS, LJSPEECH = ".trans.txt", "metadata.csv"
 _COLUMNS = ("id", TEXT, "normalized_text")  # of transcripts; LibriSpeech's have the first two
+_NAMED = 3  # files
 _FOLDERS = 64  # more of them are searched for transcripts by one listing of what they lie in
 
 
@@ -54,6 +41,12 @@ def plan(found: Found, options: SourceOptions) -> Planned:
             f"--input={found.pattern}: none of the {len(found.paths)} files is audio by its name ({what})"
         )
     text_lines.check_encoding(options.encoding_of_text)
+    media = [printable(path) for path, _ in clips if path.lower().endswith(MEDIA_ENDINGS)]
+    if media:
+        named = words.named(media[:_NAMED], len(media))
+        left_out.notes.append(
+            f"{words.count(len(media), 'clip')} decoded with the extra melbeam[media] alone: {named}"
+        )
     texts = _Transcripts(clips, found.paths)
     _check_columns(options, has_texts=texts.are_there)
     root = found.root if options.root is None else options.root
@@ -85,7 +78,7 @@ def clips_among(paths: Iterable[tuple[str, int]]) -> tuple[list[tuple[str, int]]
     """The audio files, and all others by kind."""
     clips, left_out = [], LeftOut()
     for path, size in paths:
-        kind = _kind_of_other(path)
+        kind = kind_of_other(path)
         if kind is None:
             clips.append((path, size))
         elif not _is_transcript(path):
@@ -93,7 +86,7 @@ def clips_among(paths: Iterable[tuple[str, int]]) -> tuple[list[tuple[str, int]]
     return clips, left_out
 
 
-def _kind_of_other(path: str) -> str | None:
+def kind_of_other(path: str) -> str | None:
     """What a file is that is no clip; None for a clip."""
     name = file_name(path).lower()
     if name.startswith("._"):
@@ -104,11 +97,6 @@ def _kind_of_other(path: str) -> str | None:
         return None
     stem, dot, ending = name.rpartition(".")
     return f".{ending} files" if dot and stem else "files without an ending"
-
-
-def needs_media(path: str) -> bool:
-    """Whether a clip is decoded with the extra `media` alone."""
-    return path.lower().endswith(MEDIA_ENDINGS)
 
 
 def _is_transcript(path: str) -> bool:

@@ -9,36 +9,28 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from glob import escape
 from itertools import product
 
 from melbeam.pipelines import files
 from melbeam.pipelines.files.globs import literal_path, literal_prefix
-from melbeam.pipelines.sources import audio_files, manifests
+from melbeam.pipelines.sources import audio_files
+from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS, TABLE_ENDINGS, TAR_ENDINGS
 from melbeam.pipelines.sources.kaldi import WAV_SCP
+from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.text_lines import Lines, open_text
-from melbeam.pipelines.sources.units import (
-    AUDIO,
-    KALDI,
-    LHOTSE,
-    MANIFEST,
-    PARQUET,
-    TFRECORD,
-    WEBDATASET,
-    Found,
-    LeftOut,
-    SourceOptions,
-    printable,
-)
-from melbeam.pipelines.sources.webdataset import NEMO_MANIFEST, TAR_ENDINGS
-from melbeam.transforms.folder_layout import FEATURES, file_name
+from melbeam.pipelines.sources.units import Found, LeftOut, SourceOptions, printable
+from melbeam.pipelines.sources.webdataset import NEMO_MANIFEST
+from melbeam.pipelines.tfrecord import is_compressed
+from melbeam.pipelines.tfrecord.framing import HEADER, length_of
+from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name
 
 _CUTS = re.compile(r"(.*[._-])?cuts([._-].*)?\.jsonl(\.gz)?")
 _METADATA = re.compile(r"metadata\.(csv|tsv|jsonl)(\.gz)?")
 _BRACES = re.compile(r"\{([^{},]*(?:,[^{},]*)+|(\d+)\.\.(\d+))\}")
 _SHARD = re.compile(r"-?\d+-of-\d+")
 _HEAD = 512  # bytes, of which the last of a tar's header say what it is
-_GZIP = b"\x1f\x8b"
 # How audio files begin; a TFRecord begins with its record's size, which none of these words can be.
 _AUDIO_HEADS = (
     re.compile(rb"RI(FF|FX)....WAVE|RF64....WAVE|riff", re.DOTALL),
@@ -80,10 +72,20 @@ def find_inputs(pattern: str) -> list[Found]:
 def _find(pattern: str) -> Found:
     folder = as_folder(pattern)
     if folder is not None:
-        return Found(pattern, folder, files.match(f"{escape(folder)}**"))
+        glob = f"{escape(folder)}**"
+        return Found(pattern, folder, _without_bookkeeping(files.match(glob), folder), files.dangling_links(glob))
     paths = files.find_input(pattern)
-    start = literal_prefix(pattern) if literal_path(pattern) is None else pattern
-    return Found(pattern, start[: start.rfind("/") + 1], paths)
+    root = pattern
+    if [path for path, _ in paths] != [pattern]:
+        root = literal_prefix(pattern)
+        paths = _without_bookkeeping(paths, root)
+    return Found(pattern, root[: root.rfind("/") + 1], paths, files.dangling_links(pattern))
+
+
+def _without_bookkeeping(paths: list[tuple[str, int]], root: str) -> list[tuple[str, int]]:
+    """The files but for what melbeam itself keeps in a folder of TFRecords: a split's rejects, for example."""
+    inside = f"/{BOOKKEEPING}/"
+    return [(path, size) for path, size in paths if inside not in f"/{path.removeprefix(root)}"]
 
 
 def as_folder(pattern: str) -> str | None:
@@ -123,40 +125,50 @@ def find_kind(found: Found, options: SourceOptions) -> tuple[str, Found, LeftOut
     Raises:
         ValueError: two kinds of sources lie together, and `--input_format` does not choose.
     """
-    left_out = LeftOut()
     folder = as_folder(found.pattern)
     kind, mine = options.input_format, found.paths
     if kind is None and folder is not None:
         kind, mine = _kind_of_folder(found, folder)
-    if kind is None:
-        by_kind = _by_kind(found.paths)
-        named = [name for name in by_kind if name is not None]
-        if len(named) > 1:
-            examples = ", ".join(f"{name} ({printable(by_kind[name][0][0])})" for name in named)
-            raise ValueError(
-                f"--input={found.pattern} holds several kinds of sources: {examples}: choose one with "
-                "--input_format"
-            )
-        # Whatever is nothing else has always been taken for TFRecords, and is told record by record.
-        kind = named[0] if named else TFRECORD
-        mine = found.paths if kind == AUDIO else by_kind.get(kind, found.paths)
-    elif folder is not None and kind != AUDIO and mine is found.paths:
+    elif kind is not None and kind != AUDIO and (folder is not None or len(found.paths) > 1):
         mine = [(path, size) for path, size in found.paths if _is_of(kind, path)] or found.paths
-    if kind != AUDIO and len(mine) < len(found.paths):
+    if kind is None:
+        kind, mine = _kind_of_files(found)
+    left_out = LeftOut()
+    if kind != AUDIO:
         taken = {path for path, _ in mine}
-        _, left_out = audio_files.clips_among(
-            (path, size)
-            for path, size in found.paths
-            if path not in mine_by_path and not _is_kept_beside(kind, path)
+        for path, _ in found.paths:
+            if path not in taken and not _is_a_part(kind, path):
+                left_out.add(audio_files.kind_of_other(path) or "audio files", path)
+    for path in found.dangling_links:
+        left_out.add("links that lead to nothing", path)
+    return kind, replace(found, paths=mine), left_out
+
+
+def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
+    """The kind of files that no name of their folder tells.
+
+    Raises:
+        ValueError: they are of several kinds.
+    """
+    by_kind = _by_kind(found.paths)
+    of_records = [kind for kind in (PARQUET, WEBDATASET, TFRECORD, AUDIO) if kind in by_kind]
+    named = of_records or [kind for kind in (KALDI, LHOTSE, MANIFEST) if kind in by_kind]
+    if len(named) > 1:
+        examples = ", ".join(f"{kind} ({printable(by_kind[kind][0][0])})" for kind in named)
+        raise ValueError(
+            f"--input={found.pattern} holds several kinds of sources: {examples}: choose one with --input_format"
         )
-    return kind, Found(found.pattern, found.root, mine), left_out
+    if named == [AUDIO]:  # the source itself says what is left out, and finds transcripts
+        return AUDIO, found.paths
+    # Whatever is nothing else has always been taken for TFRecords, and is told record by record.
+    return (named[0], by_kind[named[0]]) if named else (TFRECORD, found.paths)
 
 
-def _is_kept_beside(kind: str, path: str) -> bool:
+def _is_a_part(kind: str, path: str) -> bool:
     """Whether a file is a part of the source, though it is not planned: a manifest's clips, TFDS's metadata."""
     if kind in (MANIFEST, LHOTSE, KALDI):
         return True
-    return kind == TFRECORD and path.endswith(".json")
+    return (kind == TFRECORD and path.endswith(".json")) or file_name(path) == NEMO_MANIFEST
 
 
 def _kind_of_folder(found: Found, folder: str) -> tuple[str | None, list[tuple[str, int]]]:
@@ -231,13 +243,14 @@ def _is_of(kind: str, path: str) -> bool:
     endings = {
         PARQUET: (".parquet",),
         WEBDATASET: TAR_ENDINGS,
-        AUDIO: (*audio_files.ENDINGS, *audio_files.MEDIA_ENDINGS),
-        MANIFEST: (*manifests.ENDINGS, *(f"{ending}.gz" for ending in manifests.ENDINGS)),
+        AUDIO: (*ENDINGS, *MEDIA_ENDINGS),
+        MANIFEST: (*TABLE_ENDINGS, *(f"{ending}.gz" for ending in TABLE_ENDINGS)),
     }[kind]
     return name.endswith(endings)
 
 
 def _kind_by_bytes(path: str) -> str | None:
+    """The kind that a file's first bytes tell; None where they tell nothing."""
     with files.open_file(path) as file:
         head = file.read(_HEAD)
     if head[:4] == b"PAR1":
@@ -246,7 +259,7 @@ def _kind_by_bytes(path: str) -> str | None:
         return WEBDATASET
     if any(pattern.match(head) for pattern in _AUDIO_HEADS):
         return AUDIO
-    return TFRECORD
+    return TFRECORD if length_of(head[:HEADER]) is not None or is_compressed(path) else None
 
 
 def is_lhotse(path: str) -> bool:

@@ -7,14 +7,16 @@ Kaldi are sorted alike, so that a worker reads no more than that of each.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from glob import escape
 from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources import text_lines
-from melbeam.pipelines.sources.rows import BadRow, Row, read_rows
+from melbeam.pipelines.sources.kinds import KALDI
+from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, open_text
-from melbeam.pipelines.sources.units import KALDI, Found, Item, Planned, SourceOptions, Unit, printable, runs
+from melbeam.pipelines.sources.units import Found, Item, Planned, SourceOptions, Unit, printable, runs
 from melbeam.pipelines.sources.values import as_seconds
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import parent
@@ -43,7 +45,8 @@ def plan(found: Found, options: SourceOptions) -> Planned:
 def _plan_folder(folder: str, options: SourceOptions) -> list[Unit]:
     encoding = options.encoding_of_text
     columns = _columns(folder, options)
-    _check_recordings(f"{folder}/{WAV_SCP}", encoding)
+    first = _check_recordings(f"{folder}/{WAV_SCP}", encoding)
+    base = folder_of_relative(first, f"{folder}/")
     has_segments = files.exists(f"{folder}/{_SEGMENTS}")
     main = _SEGMENTS if has_segments else WAV_SCP
     utterances: list[str] = []
@@ -87,7 +90,7 @@ def _plan_folder(folder: str, options: SourceOptions) -> list[Unit]:
             kind=KALDI,
             span=Span(offsets[first], offsets[last], first),
             num_records=last - first,
-            details={"main": main, "ranges": ranges[part], "columns": columns, "encoding": encoding},
+            details={"main": main, "ranges": ranges[part], "columns": columns, "encoding": encoding, "base": base},
         )
         for part, (first, last) in enumerate(cut)
     ]
@@ -124,13 +127,21 @@ def _lines(
                 yield offset, lines.offset, name, rest.strip()
 
 
-def _check_recordings(path: str, encoding: str) -> None:
+def _check_recordings(path: str, encoding: str) -> str | None:
+    """The first recording's path.
+
+    Raises:
+        ValueError: one of them is the output of a command.
+    """
+    first = None
     for _, _, name, location in _lines(path, encoding):
         if location.endswith("|") or location.startswith("|"):
             raise ValueError(
                 f"{printable(path)}: recording {name} is the output of a command, which melbeam does not run: "
                 f"{location[:100]!r}: write the files first, and a {WAV_SCP} that names them"
             )
+        first = first or location
+    return first
 
 
 def _note_ranges(
@@ -174,7 +185,8 @@ def _rows(unit: Unit) -> Iterator[Row | BadRow]:
     for name, rest in lines:
         values = {ours: table[name].encode() for ours, table in columns.items() if name in table}
         try:
-            yield _row(name, rest, locations, values) if main == _SEGMENTS else _whole(name, rest, values)
+            row = _row(name, rest, locations, values) if main == _SEGMENTS else _whole(name, rest, values)
+            yield row if is_absolute(row.audio) else replace(row, audio=details["base"] + row.audio)
         except ValueError as error:
             kept = {"kind": KALDI, "path": folder, "name": name, "rest": rest, "main": main, "detail": str(error)}
             yield BadRow(f"{error}: {name} {rest}"[:300], keep_row(kept, {**values, "id": name}, {}))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from melbeam.pipelines.sources.kinds import KINDS, MODULES
 from melbeam.pipelines.sources.rows import BadRow, Row, read_rows
-from melbeam.pipelines.sources.units import KINDS, MODULES, Item, Unit
+from melbeam.pipelines.sources.units import Item, Unit
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.records.rows import kept_row
 

@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from melbeam.pipelines.sources.rows import BadRow, Row, read_rows
+from melbeam.pipelines.sources.kinds import LHOTSE
+from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, open_text
-from melbeam.pipelines.sources.units import LHOTSE, Found, Item, Planned, SourceOptions, Unit, printable, runs
+from melbeam.pipelines.sources.units import Found, Item, Planned, SourceOptions, Unit, printable, runs
 from melbeam.pipelines.sources.values import as_feature
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import parent
@@ -37,6 +38,7 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
     starts: list[int] = []
     weights: list[int] = []
     columns: set[str] = set()
+    first: str | None = None
     with open_text(path) as file:
         lines = Lines(file)
         while True:
@@ -52,7 +54,8 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
                 cut = _cut_of(line)
                 seconds = float(cut.get("duration", seconds))
                 columns.update(_columns_of(cut))
-            except (ValueError, TypeError, KeyError) as error:
+                first = first or cut["recording"]["sources"][0]["source"]
+            except (ValueError, TypeError, KeyError, IndexError) as error:
                 if len(starts) == 1:
                     raise ValueError(f"{printable(path)} holds no lhotse cuts: {error}") from error
             weights.append(round(seconds * _BYTES_A_SECOND))
@@ -71,6 +74,7 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
     found = runs(weights, options)
     starts.append(end)
     folder = f"{parent(path)}/" if "/" in path else ""
+    folder = folder_of_relative(first, folder)
     details = {"sha256": digest, "columns": dict(options.columns), "folder": folder}
     return [
         Unit(
@@ -147,21 +151,38 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
         if recording.get("transforms"):
             raise ValueError("a recording with transforms, which lhotse applies as it reads: save the audio first")
         audio = sources[0]["source"]
-        if "://" not in audio and not audio.startswith("/"):
-            audio = details["folder"] + audio
+        audio = audio if is_absolute(audio) else details["folder"] + audio
         start, duration = float(cut.get("start", 0.0)), float(cut["duration"])
         whole = start < _NEAR and abs(duration - float(recording["duration"])) < _NEAR
         columns = _columns_of(cut)
         renamed = {ours: columns[theirs] for ours, theirs in details["columns"].items() if theirs in columns}
         others = {name: value for name, value in columns.items() if name not in details["columns"].values()}
-        kept = {**others, **renamed}
+        columns = {**others, **renamed}
+        channel = _channel_of(cut, recording)
         if whole:
-            return Row(audio, str(cut["id"]), seconds=duration, columns=kept)
-        return Row(audio, str(cut["id"]), start, round(start + duration, 9), columns=kept)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+            return Row(audio, str(cut["id"]), seconds=duration, channel=channel, columns=columns)
+        end = round(start + duration, 9)
+        return Row(audio, str(cut["id"]), start, end, channel=channel, columns=columns)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         detail = f"no {error} in the cut" if isinstance(error, KeyError) else str(error)
         kept = {"kind": LHOTSE, "line": line.decode("latin-1"), "details": dict(details)}
         return BadRow(f"{detail}: {line[:80]!r}", keep_row(kept, {}, {}))
+
+
+def _channel_of(cut: Mapping[str, Any], recording: Mapping[str, Any]) -> int | None:
+    """The channel that a cut is of a recording with several; None where it is of all.
+
+    Raises:
+        ValueError: it is of some of them.
+    """
+    there = recording.get("channel_ids") or recording["sources"][0].get("channels") or [0]
+    channels = cut.get("channel", there)
+    channels = channels if isinstance(channels, list) else [channels]
+    if len(there) == 1 or sorted(channels) == sorted(there):
+        return None
+    if len(channels) > 1:
+        raise ValueError(f"a cut of the channels {channels} of {there}: cuts of one channel, or of all, are read")
+    return there.index(channels[0])
 
 
 def row_again(row: Mapping[str, Any]) -> Row | BadRow:

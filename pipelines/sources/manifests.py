@@ -14,14 +14,14 @@ from typing import Any
 
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.columns import find_columns, row_of
+from melbeam.pipelines.sources.kinds import MANIFEST
 from melbeam.pipelines.sources.rows import BadRow, Row, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text
-from melbeam.pipelines.sources.units import MANIFEST, Found, Item, Planned, SourceOptions, Unit, printable, runs
+from melbeam.pipelines.sources.units import Found, Item, Planned, SourceOptions, Unit, printable, runs
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.rows import keep_row
 
-ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 _SECONDS_OF_A_ROW = 10.0
 _BYTES_A_SECOND = 32_000  # of 16-bit samples at 16 kHz
 _LOOKED_AT = 100  # rows of JSON lines whose names are taken for the manifest's

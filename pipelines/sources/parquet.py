@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.columns import find_columns, passed_through, row_of
+from melbeam.pipelines.sources.kinds import PARQUET
 from melbeam.pipelines.sources.rows import BadRow, Row, read_rows
 from melbeam.pipelines.sources.text_lines import RawFile
 from melbeam.pipelines.sources.units import (
-    PARQUET,
     AudioRecord,
     Damage,
     Found,
@@ -108,7 +108,7 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """The rows, in order; a row group that cannot be read is one damage."""
     number = unit.span.number
     with files.open_file(unit.path) as file:
-        opened = pq.ParquetFile(RawFile(file))
+        opened = pq.ParquetFile(RawFile(file), page_checksum_verification=True)
         for group in range(*unit.details["groups"]):
             num_rows, read_rows_of_group = opened.metadata.row_group(group).num_rows, 0
             try:

@@ -13,11 +13,8 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from melbeam.pipelines.sources import tfrecord
 from melbeam.pipelines.sources.finding import find_inputs, find_kind, is_lhotse
+from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, MODULES, TFRECORD
 from melbeam.pipelines.sources.units import (
-    LHOTSE,
-    MANIFEST,
-    MODULES,
-    TFRECORD,
     AudioRecord,
     Found,
     Item,
@@ -28,9 +25,9 @@ from melbeam.pipelines.sources.units import (
     Unit,
     printable,
 )
-from melbeam.pipelines.tfrecord import MAX_RECORD_BYTES
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.examples import colliding_names
+from melbeam.transforms.records.options import MAX_RECORD_BYTES
 
 _SEQUENCE_FIELD = 2  # feature_lists, of a SequenceExample; an Example has none
 _OF_MANY = re.compile(r"^(?P<name>.*)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?P<ending>\.[\w.]+)?$")

@@ -10,8 +10,8 @@ import apache_beam as beam
 from melbeam.pipelines.sources.columns import parse_columns
 from melbeam.pipelines.sources.planning import find_parts, plan_units, read_unit
 from melbeam.pipelines.sources.units import AudioRecord, SourceOptions, Unit
-from melbeam.pipelines.tfrecord import MAX_RECORD_BYTES
 from melbeam.transforms.records.examples import kind_and_count, read_audio_example, to_reject
+from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
 

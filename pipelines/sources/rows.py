@@ -39,6 +39,7 @@ class Row:
         start: of the clip in the file, in seconds; None for a whole file.
         end: of the clip in the file, in seconds; None for the file's end.
         seconds: that the clip is said to last; None where nothing is said.
+        channel: of the file, counted from 0, that the clip is; None for all of them.
         columns: name to value of what is passed through.
         features: name to `Feature` message of more of that.
     """
@@ -48,24 +49,26 @@ class Row:
     start: float | None = None
     end: float | None = None
     seconds: float | None = None
+    channel: int | None = None
     columns: Mapping[str, Values] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_segment(self) -> bool:
         """Whether it is a part of its file."""
-        return self.start is not None or self.end is not None
+        return self.start is not None or self.end is not None or self.channel is not None
 
     def kept(self, kind: str) -> bytes:
         """The row as a reject keeps it."""
-        times = {"start": self.start, "end": self.end, "seconds": self.seconds}
-        row = {"kind": kind, "audio": self.audio, "id": self.id, **times}
+        names = ("audio", "id", "start", "end", "seconds", "channel")
+        row = {"kind": kind, **{name: getattr(self, name) for name in names}}
         return keep_row(row, self.columns, self.features)
 
     @classmethod
     def of_kept(cls, row: Mapping[str, Any], features: Mapping[str, Any]) -> Row:
         """Inverse of `kept`."""
-        return cls(row["audio"], row["id"], row["start"], row["end"], row["seconds"], features=features)
+        fields = {name: value for name, value in row.items() if name != "kind"}
+        return cls(**fields, features=features)
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def _record(row: Row, fetched: bytes | Reject | None, recordings: Recordings) ->
     audio = fetched
     if audio is None:
         try:
-            audio = recordings.segment(row.audio, row.start or 0.0, row.end)
+            audio = recordings.segment(row.audio, row.start or 0.0, row.end, row.channel)
         except _OF_ONE_FILE as error:
             raise _not_found(row.audio, error) from error
     fields = {name: value for name, value in row.columns.items() if name not in ("audio", "id")}
@@ -193,6 +196,24 @@ def _not_found(path: str, error: OSError) -> Reject:
     else:
         detail = f"{printable(path)} cannot be read: {error.strerror or error}"
     return Reject("not_found", f"{detail}; once it is, `melbeam retry-rejects` takes it")
+
+
+def folder_of_relative(first: str | None, folder: str) -> str:
+    """What the relative paths of Kaldi and lhotse are meant from, with a slash at its end, or "".
+
+    Both are written relative to where their recipe ran. That is here, if the first file is there; else the folder
+    of the table itself, which a corpus that was moved as a whole has kept.
+
+    Args:
+        first: path of the first recording; None where there is none.
+        folder: of the table, with a slash at its end, or "".
+    """
+    return "" if first is None or is_absolute(first) or files.exists(first) else folder
+
+
+def is_absolute(path: str) -> bool:
+    """Whether a path says where it is, from wherever it is read."""
+    return path.startswith("/") or "://" in path
 
 
 def id_of(path: str, root: str, start: float | None = None, end: float | None = None) -> str:

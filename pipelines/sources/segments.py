@@ -6,6 +6,7 @@ of the same file follow one another, and sliced. Both give the samples that deco
 
 from __future__ import annotations
 
+import io
 import struct
 from typing import Any
 
@@ -38,8 +39,8 @@ class Recordings:
         self._path: str | None = None
         self._recording: _Seekable | _Decoded | Reject | None = None
 
-    def segment(self, path: str, start: float, end: float | None) -> bytes:
-        """A segment of a file, `[start, end)` in seconds, as a WAV of the file's rate.
+    def segment(self, path: str, start: float, end: float | None, channel: int | None = None) -> bytes:
+        """A segment of a file, `[start, end)` in seconds, as a WAV of the file's rate; of one channel, or of all.
 
         Raises:
             Reject: bad_audio, bad_row or another of decoding.
@@ -60,7 +61,7 @@ class Recordings:
                 f"the segment from {start:g} s to {'the end' if end is None else f'{end:g} s'} does not lie in "
                 f"{printable(path)}, which lasts {num_frames / rate:.3f} s",
             )
-        return recording.read(first, min(last, num_frames))
+        return recording.read(first, min(last, num_frames), channel)
 
     def close(self) -> None:
         """Closes the file that is open."""
@@ -122,7 +123,7 @@ class _Seekable:
                     f"a cut WAV: the header of {printable(self._path)} promises {size} bytes, {there} are there",
                 )
 
-    def read(self, first: int, last: int) -> bytes:
+    def read(self, first: int, last: int, channel: int | None = None) -> bytes:
         try:
             self._opened.seek(first)
             samples = self._opened.read(last - first, dtype=self._dtype, always_2d=True)
@@ -131,7 +132,7 @@ class _Seekable:
             raise Reject("bad_audio", f"the segment cannot be decoded: {why}") from error
         if len(samples) < last - first:
             raise Reject("bad_audio", f"of the segment's {last - first} samples {len(samples)} can be decoded")
-        return wav_bytes(samples, self.rate)
+        return wav_bytes(_of_channel(samples, channel), self.rate)
 
     def close(self) -> None:
         self._opened.close()
@@ -144,10 +145,32 @@ class _Decoded:
     def __init__(self, data: bytes, rate: int | None) -> None:
         audio = decode_audio(data, sampling_rate=rate or 16_000)
         self.rate, self.num_frames = rate or 16_000, len(audio.samples)
-        self._samples = audio.samples
+        self._samples = audio.samples[:, np.newaxis]
+        self._data = data if audio.mixed_down else b""  # of several channels, while one may be asked for
+        self._channels: np.ndarray | None = None
 
-    def read(self, first: int, last: int) -> bytes:
-        return wav_bytes(self._samples[first:last, np.newaxis], self.rate)
+    def read(self, first: int, last: int, channel: int | None = None) -> bytes:
+        if channel is None or not self._data:
+            return wav_bytes(_of_channel(self._samples, channel)[first:last], self.rate)
+        if self._channels is None:
+            try:
+                self._channels, _ = soundfile.read(io.BytesIO(self._data), dtype="float32", always_2d=True)
+            except (soundfile.SoundFileError, RuntimeError) as error:
+                raise Reject("bad_audio", "the channels of this format cannot be told apart: use FLAC") from error
+        return wav_bytes(_of_channel(self._channels, channel)[first:last], self.rate)
+
+
+def _of_channel(samples: np.ndarray, channel: int | None) -> np.ndarray:
+    """`[num_frames, num_channels]` to one channel of it, or to all.
+
+    Raises:
+        Reject: bad_row, there is no such channel.
+    """
+    if channel is None:
+        return samples
+    if not 0 <= channel < samples.shape[1]:
+        raise Reject("bad_row", f"channel {channel} is asked for, and the file has {samples.shape[1]}")
+    return samples[:, channel : channel + 1]
 
 
 def _promised_wav_bytes(file: Any) -> tuple[int, int] | None:

@@ -11,7 +11,7 @@ import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.units import printable
@@ -27,7 +27,7 @@ class NotText(ValueError):
 
 
 @contextmanager
-def open_text(path: str) -> Iterator[IO[bytes]]:
+def open_text(path: str) -> Iterator[io.BufferedIOBase]:
     """The file, decompressed where it is GZIP, for reading bytes."""
     with files.open_file(path) as file:
         if file.read(2) == _GZIP:
@@ -41,7 +41,7 @@ def open_text(path: str) -> Iterator[IO[bytes]]:
 class RawFile(io.RawIOBase):
     """A file of any file system as Python's own buffering wants one."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: Any) -> None:
         self._file = file
 
     def readable(self) -> bool:
@@ -77,7 +77,7 @@ class Lines:
         end: offset behind the last; None for the file's end.
     """
 
-    def __init__(self, file: IO[bytes], start: int = 0, end: int | None = None) -> None:
+    def __init__(self, file: io.BufferedIOBase, start: int = 0, end: int | None = None) -> None:
         self._file = file
         self._end = end
         self.offset = start  # behind the lines that were read

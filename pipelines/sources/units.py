@@ -10,24 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from melbeam.pipelines import words
+from melbeam.pipelines.defaults import SHARD_BYTES
+from melbeam.pipelines.sources.kinds import KINDS, TFRECORD
 from melbeam.pipelines.tfrecord import WHOLE, Span
 from melbeam.transforms.records.rejects import Reject
 
-TFRECORD, AUDIO, MANIFEST, KALDI = "tfrecord", "audio", "manifest", "kaldi"
-LHOTSE, PARQUET, WEBDATASET = "lhotse", "parquet", "webdataset"
-# The modules of this package that read them.
-MODULES = {
-    TFRECORD: "tfrecord",
-    AUDIO: "audio_files",
-    MANIFEST: "manifests",
-    KALDI: "kaldi",
-    LHOTSE: "lhotse",
-    PARQUET: "parquet",
-    WEBDATASET: "webdataset",
-}
-KINDS = tuple(MODULES)
-
-SHARD_BYTES = 256 << 20  # 256 MiB of input: more than two hours of 16-bit audio
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
@@ -171,10 +159,17 @@ class SourceOptions:
 
 @dataclass
 class LeftOut:
-    """Files of the input that are no part of it, by kind: how many, and the first names."""
+    """Files of the input that are no part of it, by kind: how many, and the first names.
+
+    Attributes:
+        counts: of the files of each kind.
+        names: of the first of them.
+        notes: what else a person should know of the input.
+    """
 
     counts: dict[str, int] = field(default_factory=dict)
     names: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, kind: str, path: str) -> None:
         """Counts a file."""
@@ -188,13 +183,13 @@ class LeftOut:
             names = self.names.setdefault(kind, [])
             names += other.names[kind][: _NAMED - len(names)]
             self.counts[kind] = self.counts.get(kind, 0) + count
+        self.notes += other.notes
 
     def in_words(self) -> list[str]:
-        """A line for each kind."""
-        lines = []
+        """The notes, and a line for each kind."""
+        lines = list(self.notes)
         for kind, count in sorted(self.counts.items()):
-            named = ", ".join(self.names[kind]) + (", ..." if count > len(self.names[kind]) else "")
-            lines.append(f"left out: {count} {kind}: {named}")
+            lines.append(f"left out: {count} {kind}: {words.named(self.names[kind], count)}")
         return lines
 
 
@@ -229,11 +224,13 @@ class Found:
         pattern: as it was given.
         root: what its files lie below, with a slash at its end, or "".
         paths: the files and their sizes, sorted by path.
+        dangling_links: links among them that lead to nothing.
     """
 
     pattern: str
     root: str
     paths: list[tuple[str, int]]
+    dangling_links: list[str] = field(default_factory=list)
 
 
 @dataclass

@@ -13,14 +13,14 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 from melbeam.pipelines import files
-from melbeam.pipelines.sources.audio_files import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.columns import SPELLINGS, passed_through
+from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
+from melbeam.pipelines.sources.kinds import WEBDATASET
 from melbeam.pipelines.sources.text_lines import Lines, RawFile, open_text
 from melbeam.pipelines.sources.units import (
-    WEBDATASET,
     AudioRecord,
     Damage,
     Found,
@@ -36,7 +36,6 @@ from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import RESERVED
 
-TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
 NEMO_MANIFEST = "tarred_audio_manifest.json"
 _AUDIO = tuple(ending.removeprefix(".") for ending in (*ENDINGS, *MEDIA_ENDINGS))
 _KEY = re.compile(r"((?:.*/|)[^./]+)[.]([^/]*)")  # webdataset's own rule
@@ -92,7 +91,7 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
         except Reject as reject:
             reject.record_id = sample.key or None
             data = b"".join(sample.members.values()) if not sample.key else _kept(sample)
-            yield Damage(number, place, reject, data, len(data) if reject.reason == "bad_framing" else 0)
+            yield Damage(number, place, reject, data)
 
 
 def _kept(sample: _Sample) -> bytes:
@@ -165,29 +164,34 @@ def _field_of_json(data: bytes, name: str) -> Values | None:
 
 
 def _samples(path: str, max_record_bytes: int) -> Iterator[_Sample]:
-    """The samples; bytes that belong to no member are a sample without a key."""
+    """The samples; bytes that belong to no member are a sample without a key, unless they lie within one."""
     sample: _Sample | None = None
+    damage: Reject | None = None  # behind the last member
     for name, content in _members(path, max_record_bytes):
-        match = _KEY.fullmatch(name) if name is not None else None
-        if name is None or (match is None and isinstance(content, Reject)):
-            if sample is not None:
-                yield sample
-                sample = None
-            yield _Sample("", reject=content if isinstance(content, Reject) else None)
+        if name is None:
+            damage = content if isinstance(content, Reject) else None
             continue
+        match = _KEY.fullmatch(name)
         if match is None or file_name(name).startswith("."):
             continue  # a folder's own file, such as README, is of no sample
         key, ending = match[1], match[2]
         if sample is None or sample.key != key or ending in sample.members:
             if sample is not None:
                 yield sample
+            if damage is not None:
+                yield _Sample("", reject=damage)
             sample = _Sample(key)
+        elif damage is not None:
+            sample.reject = damage  # a member of it is lost
+        damage = None
         if isinstance(content, Reject):
             sample.reject = content
         else:
             sample.members[ending] = content
     if sample is not None:
         yield sample
+    if damage is not None:
+        yield _Sample("", reject=damage)
 
 
 def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str | None, bytes | Reject]]:
@@ -195,7 +199,7 @@ def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str | None, byt
     with files.open_file(path) as opened:
         compressed = opened.read(2) == _GZIP
         opened.seek(0)
-        file: IO[bytes] = io.BufferedReader(RawFile(opened), 1 << 20)
+        file: io.BufferedIOBase = io.BufferedReader(RawFile(opened), 1 << 20)
         if compressed:
             file = gzip.GzipFile(fileobj=file)
         try:
@@ -204,12 +208,13 @@ def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str | None, byt
         except (tarfile.ReadError, EOFError, OSError) as error:
             yield None, Reject("bad_framing", f"no tar file: {error}")
             return
-        end = 0
+        end, content = 0, None
         while True:
             try:
                 member = tar.next()
             except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-                yield None, Reject("bad_framing", f"the tar file is cut or damaged behind byte {end}: {error}")
+                if not isinstance(content, Reject):  # a cut member has said so itself
+                    yield None, Reject("bad_framing", f"the tar file is cut or damaged behind byte {end}: {error}")
                 return
             if member is None:
                 break
@@ -218,13 +223,14 @@ def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str | None, byt
             vars(tar)["members"] = []  # which tarfile would keep all of
             end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK if member.isreg() else member.offset_data
             if member.isreg():
-                yield member.name, _content(tar, member, max_record_bytes)
+                content = _content(tar, member, max_record_bytes)
+                yield member.name, content
         there = file.seek(0, 2) if not compressed else end
         if there > end and (lost := _lost(file, end, there)):
             yield None, Reject("bad_framing", f"{lost} bytes at offset {end} are no members of the tar file")
 
 
-def _lost(file: IO[bytes], start: int, end: int) -> int:
+def _lost(file: io.BufferedIOBase, start: int, end: int) -> int:
     """Bytes between two members, or 0 where they are zeros, as at the end of each tar of several in one file."""
     position = file.tell()
     try:

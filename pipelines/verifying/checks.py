@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from melbeam.pipelines import files
+from melbeam.pipelines.sources.units import printable
 from melbeam.pipelines.split.job import identity_hash
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.lock import is_alive, read_lock
@@ -167,7 +168,8 @@ def _check_shards(split: Split, findings: Findings) -> None:
     next_record: int | None = 0  # of the file that the shard at hand is a part of
     for shard in split.shards:
         report = _read_report(split, shard, findings)
-        next_record = 0 if shard.part == 0 else next_record
+        # Parts of TFRecords are found by reading; other sources say in the plan where each begins.
+        next_record = shard.unit.span.number if shard.unit.part == 0 or shard.unit.num_records else next_record
         if report is not None:
             if next_record not in (None, report.first_record):
                 begins = (
@@ -190,7 +192,7 @@ def _read_report(split: Split, shard: Shard, findings: Findings) -> ShardReport 
         findings.fault(path, f"no report of {shard.name} can be read ({error}): extract again, it is done anew")
         return None
     said = (report.job_hash, report.index, report.num_shards, report.input_path, report.input_size)
-    if said != (split.hash, shard.index, shard.num_shards, shard.path, shard.size):
+    if said != (split.hash, shard.index, shard.num_shards, shard.path, shard.unit.size):
         findings.fault(path, f"it is not the report of {shard.name} in this job: extract again")
         return None
     if report.records_read != report.records_converted + sum(report.rejects.values()):
@@ -295,7 +297,7 @@ def _note_source(
 ) -> None:
     """Sees to it that each input record becomes features, or a reject, once."""
     path, _, number = source.rpartition("#")
-    if path != shard.path or not number.isdigit():
+    if path != printable(shard.path) or not number.isdigit():
         findings.fault(where, f"source {source!r} is no record of {shard.path}")
         return
     before = numbers.get(int(number))

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from glob import escape
 
 import numpy as np
 
-from melbeam.pipelines import files, options
+from melbeam.pipelines import files
+from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
+from melbeam.pipelines.sources.planning import read_unit
+from melbeam.pipelines.sources.units import AudioRecord, Item
 from melbeam.pipelines.split.plan import Shard
-from melbeam.pipelines.tfrecord import Damage, Record, read_tfrecord_file
 from melbeam.pipelines.verifying.checks import Feature, Findings, Split, read_whole
 from melbeam.pipelines.verifying.references import reference
 from melbeam.transforms.records.examples import read_audio_example
 
 # How far stored features may be from a reference's, 99 of 100 values: its float32 rounding in quiet bins, and that
 # of the stored dtype.
+# Of these a unit is a file, or a part of one.
+_FILES = (TFRECORD, MANIFEST, LHOTSE, PARQUET, WEBDATASET)
 _LIMITS = {"float32": 1e-2, "float16": 2e-2, "bfloat16": 1e-1}
 
 
@@ -30,9 +36,9 @@ def compare(splits: list[Split], package: str, sample: int, findings: Findings) 
         try:
             compute = reference(package, split.front_end)
         except ImportError as error:
-            raise options.UsageError(f"--against={package} needs it: pip install {package} ({error})") from error
+            raise UsageError(f"--against={package} needs it: pip install {package} ({error})") from error
         except ValueError as error:
-            raise options.UsageError(f"--against={package}: {error}") from error
+            raise UsageError(f"--against={package}: {error}") from error
         largest, usual, worst = [], [], (-1.0, "")
         for where, feature, samples in _sampled(split, sample, findings):
             rows, valid = compute(samples)
@@ -79,19 +85,24 @@ def _sampled(split: Split, sample: int, findings: Findings) -> Iterator[tuple[st
 
 
 class _Source:
-    """An input file, read along with the features that were made of it, which have its order."""
+    """A unit of the input, read along with the features that were made of it, which have its order."""
 
     def __init__(self, shard: Shard, split: Split) -> None:
         self._shard, self._split = shard, split
-        sizes = [size for _, size in files.match(escape(shard.path))]
-        if sizes != [shard.size]:
-            now = f"has {sizes[0]} bytes, not {shard.size}" if sizes else "is not there any more"
-            raise options.UsageError(f"{shard.path}, the source of {split.folder.split}, {now}: put it back")
+        unit = shard.unit
+        if unit.kind in _FILES:
+            sizes = [size for _, size in files.match(escape(unit.path))]
+            if sizes != [unit.size]:
+                now = f"has {sizes[0]} bytes, not {unit.size}" if sizes else "is not there any more"
+                raise UsageError(f"{unit.path}, the source of {split.folder.split}, {now}: put it back")
         self._items = self._open()
         self._number, self._samples = -1, np.zeros(0, np.float32)
 
-    def _open(self) -> Iterator[Record | Damage]:
-        return read_tfrecord_file(self._shard.path, max_record_bytes=self._split.options.max_record_bytes)
+    def _open(self) -> Iterator[Item]:
+        # Of a part of TFRecords the plan does not say where it begins: the whole file is read.
+        unit = self._shard.unit
+        whole = replace(unit, part=0, num_parts=1) if unit.kind == TFRECORD else unit
+        return read_unit(whole, self._split.options.max_record_bytes)
 
     def audio(self, feature: Feature) -> np.ndarray:
         """The samples that the feature was made of, read and decoded again."""
@@ -100,8 +111,8 @@ class _Source:
             self._items = self._open()
         if number != self._number:
             item = next((item for item in self._items if item.number == number), None)
-            if not isinstance(item, Record):
-                raise options.UsageError(f"{feature.source}: the source record is not there any more")
+            if not isinstance(item, AudioRecord):
+                raise UsageError(f"{feature.source}: the source record is not there any more")
             audio_example = read_audio_example(
                 item.data,
                 sampling_rate=self._split.front_end.sampling_rate,

@@ -19,6 +19,7 @@ import yaml
 
 from melbeam.pipelines import extract, verify
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
+from melbeam.pipelines.sources.units import SourceOptions
 from melbeam.pipelines.split.commit import commit
 from melbeam.pipelines.split.plan import plan_shards
 from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
@@ -344,7 +345,7 @@ class TestConfig:
         inside = write_shards(tmp_path / "config", [clip("a")])
         given = write_shards(tmp_path / "given", [clip("b")])
         shown = job(given, tmp_path / "f", config(input=[inside] if as_list else inside), "--dry_run")
-        assert (shown.status, "1 shards" in shown.text) == (0, True), shown.text
+        assert (shown.status, "melbeam: 1 shard, " in shown.text) == (0, True), shown.text
         assert f"{tmp_path}/given/part-0" in shown.text
 
     def test_values_are_checked_as_on_the_command_line(self, config, source, tmp_path):
@@ -528,7 +529,7 @@ class TestResume:
         source, folder, files, _ = stopped
         (folder / "_melbeam/train/reports/00001.json").unlink()
         paths = SplitFolder(str(folder), "train")
-        shard = plan_shards([source])[1]
+        shard = plan_shards([source], SourceOptions())[0][1]
         job_hash = json.loads((folder / "_melbeam/train/job.json").read_text())["hash"]
         extractor = ShardExtractor(
             paths,
@@ -653,7 +654,7 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
     source = write_shards(tmp_path / "in", *([clip(f"{i}-{j}") for j in range(3)] for i in range(2)))
     folder, undisturbed = tmp_path / "features", tmp_path / "undisturbed"
     assert job(source, undisturbed).status == 0
-    paths, shard = SplitFolder(str(folder), "train"), plan_shards([source])[1]
+    paths, shard = SplitFolder(str(folder), "train"), plan_shards([source], SourceOptions())[0][1]
     done = []
 
     class JobInTheMiddle(RecordConverter):
@@ -679,8 +680,8 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
 def test_an_output_that_cannot_be_written_is_told_in_one_line(source, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     failed = job(source, tmp_path / "file" / "features")
-    assert failed.status == 1
-    assert "melbeam: the job failed: " in failed.text
+    assert failed.status == 2
+    assert failed.text.splitlines()[-1].startswith(f"melbeam: {tmp_path}/file")
     assert "Traceback" not in failed.text
 
 

@@ -1,0 +1,73 @@
+"""The steps of `melbeam extract` on Beam.
+
+    plan -> Reshuffle -> find the parts of large files -> Reshuffle -> extract a shard -> Reshuffle -> commit it
+         -> combine the reports -> metadata
+
+Unit i of the input becomes output shard i; only paths and reports cross a Reshuffle.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+
+from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
+from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
+from melbeam.pipelines.split.beam_steps import committed_summary, planned_shards
+from melbeam.pipelines.split.commit import Attempt, committed, finished_attempt
+from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.metadata import write_metadata
+from melbeam.pipelines.split.plan import Shard
+from melbeam.transforms.beam_worker import SharedRecordConverter
+
+_LOG = logging.getLogger("melbeam")
+
+
+class ExtractShard(beam.DoFn):
+    """Shards to attempts; what an earlier start finished, and a checksum confirms, is not done again."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+        self._shared = SharedRecordConverter(job.front_end, job.options)
+
+    def process(self, element: Shard) -> Iterator[Attempt]:
+        """Yields one attempt."""
+        folder, job_hash = self._job.folder, self._job.hash
+        done = committed(folder, element, job_hash) or finished_attempt(folder, element, job_hash)
+        if done is not None:
+            _LOG.info("%s: done by an earlier start", element.name)
+            yield done
+            return
+        yield self._extractor().extract(element)
+
+    def _extractor(self) -> ShardExtractor:
+        """Loads TensorFlow at the first shard that there is to do: a finished job starts without it."""
+        prepare_tensorflow(gpu=self._job.gpu)
+        return ShardExtractor(
+            self._job.folder,
+            self._shared.acquire(),
+            self._job.hash,
+            max_reject_fraction=self._job.max_reject_fraction,
+            max_convert_seconds=self._job.max_convert_seconds,
+        )
+
+
+class ExtractDataset(beam.PTransform):
+    """The whole job, from the plan's path to the metadata of a finished split."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, pcoll: Any) -> beam.PCollection:
+        """Applies to a pipeline."""
+        job = self._job
+        shards = planned_shards(pcoll, job.folder, job.options.max_record_bytes)
+        attempts = shards | "ExtractShards" >> beam.ParDo(ExtractShard(job))
+        return committed_summary(attempts, job.folder) | "WriteMetadata" >> beam.Map(
+            lambda summary: write_metadata(job.folder, summary, job.front_end, job.options)
+        )

@@ -1,0 +1,104 @@
+"""The launcher of `melbeam ingest`: from parsed arguments to a plan, a job, its pipeline, and its last words."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import apache_beam as beam
+
+from melbeam.pipelines import files, words
+from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
+from melbeam.pipelines.command_line import check_split, list_of
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.ingesting.job import IngestJob
+from melbeam.pipelines.ingesting.pipeline import IngestDataset
+from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.sources.arguments import source_options
+from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
+from melbeam.pipelines.split.job import FolderRefused, claim_folder
+from melbeam.pipelines.split.launching import begin_split, judge
+from melbeam.pipelines.split.lock import Locked, SplitLock
+from melbeam.pipelines.split.plan import Shard, plan_hash, plan_shards
+from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.records.options import check_integer
+
+
+def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    """Runs the job; gives the exit status.
+
+    Raises:
+        UsageError: the call was wrong, or the output folder was refused.
+    """
+    choice = choose_runner(beam_arguments)
+    prepare_process(choice)
+    try:
+        job, shards = plan_job(arguments)
+    except (ValueError, *files.REFUSALS) as error:
+        raise UsageError(str(error)) from error
+    try:
+        with SplitLock(job.folder):
+            claim_folder(job, shards, overwrite=arguments.overwrite)
+            num_done = begin_split(job, shards)
+            if not run_pipeline(job, choice):
+                return EXIT_OK
+    except (FolderRefused, Locked, *files.REFUSALS) as error:
+        raise UsageError(str(error)) from error
+    summary = SplitSummary.from_dict(files.read_json(job.folder.summary))
+    print(in_words(job, summary, num_done))
+    return judge(job, summary)
+
+
+def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob, list[Shard]]:
+    """The job that the arguments ask for, and its plan.
+
+    Raises:
+        ValueError: an argument is out of its bounds, or the input is none; the message says which and why.
+        OSError: the input cannot be read.
+    """
+    check_split(arguments.split)
+    check_integer("--shard_bytes", arguments.shard_bytes, at_least=1)
+    if arguments.num_shards is not None:
+        check_integer("--num_shards", arguments.num_shards, at_least=1)
+    folder = SplitFolder(arguments.output.rstrip("/"), arguments.split)
+    IngestJob(folder, "", 0, arguments.max_reject_fraction)  # a wrong bound is told before the input is looked at
+    source = source_options(arguments, shard_bytes=arguments.shard_bytes, num_shards=arguments.num_shards)
+    shards, notes = plan_shards(list_of(arguments.input), source)
+    if not arguments.allow_missing_shards:
+        check_shards_are_complete(shard.unit for shard in shards)
+    check_first_record(shard.unit for shard in shards)
+    for line in notes.in_words():
+        print(f"melbeam: {line}", file=sys.stderr)
+    return IngestJob(folder, plan_hash(shards), len(shards), arguments.max_reject_fraction), shards
+
+
+def run_pipeline(job: IngestJob, choice: RunnerChoice) -> bool:
+    """Runs the pipeline; whether it has ended, and was not only handed over."""
+    pipeline = beam.Pipeline(options=choice.options)
+    pipeline | IngestDataset(job)
+    result = pipeline.run()
+    if choice.detached is not None:
+        print(f"melbeam: {choice.detached}", file=sys.stderr)
+        return False
+    result.wait_until_finish()
+    return True
+
+
+def in_words(job: IngestJob, summary: SplitSummary, num_done: int) -> str:
+    """The summary for a person."""
+    done = ""
+    if num_done:
+        all_of_them = "all" if num_done == job.num_shards else f"{num_done} of {job.num_shards}"
+        done = f"; {all_of_them} were done by an earlier start"
+    lines = [
+        f"{job.folder.output}, split {job.folder.split}: {words.count(summary.records_read, 'clip')} read = "
+        f"{summary.records_converted} written + {summary.num_rejects} rejected",
+        f"  {words.count(summary.num_features, 'clip')} in {words.count(job.num_shards, 'shard')}, "
+        f"{words.size(summary.num_bytes)}{done}",
+    ]
+    for what, count in sorted(summary.rejects.items()):
+        lines.append(f"  rejected: {count} {what}: {words.named(summary.named_ids[what], count)}")
+    if summary.damaged_bytes:
+        lines.append(f"  damaged: {summary.damaged_bytes} bytes that belong to no record")
+    return "\n".join(lines)
