@@ -67,7 +67,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob, list[Shard]]:
     shards, notes = plan_shards(list_of(arguments.input), source)
     if not arguments.allow_missing_shards:
         check_shards_are_complete(shard.unit for shard in shards)
-    check_first_record(shard.unit for shard in shards)
+    check_first_record((shard.unit for shard in shards), must_be_tfrecord=True)
     for line in notes.in_words():
         print(f"melbeam: {line}", file=sys.stderr)
     return IngestJob(folder, plan_hash(shards), len(shards), arguments.max_reject_fraction), shards

@@ -45,7 +45,7 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     if media:
         named = words.named(media[:_NAMED], len(media))
         left_out.notes.append(
-            f"{words.count(len(media), 'clip')} decoded with the extra melbeam[media] alone: {named}"
+            f"{words.count(len(media), 'clip')} that only the extra melbeam[media] decodes: {named}"
         )
     texts = _Transcripts(clips, found.paths)
     _check_columns(options, has_texts=texts.are_there)
@@ -90,13 +90,13 @@ def kind_of_other(path: str) -> str | None:
     """What a file is that is no clip; None for a clip."""
     name = file_name(path).lower()
     if name.startswith("._"):
-        return "files of macOS (._ names)"
+        return "file of macOS (._ name)"
     if name.startswith("."):
-        return "hidden files"
+        return "hidden file"
     if name.endswith((*ENDINGS, *MEDIA_ENDINGS)):
         return None
     stem, dot, ending = name.rpartition(".")
-    return f".{ending} files" if dot and stem else "files without an ending"
+    return f".{ending} file" if dot and stem else "file without an ending"
 
 
 def _is_transcript(path: str) -> bool:

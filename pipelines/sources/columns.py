@@ -120,7 +120,7 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
         start,
         end,
         duration if start is None else None,
-        passed_through(values, columns),
+        columns=passed_through(values, columns),
     )
 
 

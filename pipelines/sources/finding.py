@@ -138,9 +138,9 @@ def find_kind(found: Found, options: SourceOptions) -> tuple[str, Found, LeftOut
         taken = {path for path, _ in mine}
         for path, _ in found.paths:
             if path not in taken and not _is_a_part(kind, path):
-                left_out.add(audio_files.kind_of_other(path) or "audio files", path)
+                left_out.add(audio_files.kind_of_other(path) or "audio file", path)
     for path in found.dangling_links:
-        left_out.add("links that lead to nothing", path)
+        left_out.add("link that leads to nothing", path)
     return kind, replace(found, paths=mine), left_out
 
 

@@ -16,6 +16,7 @@ from melbeam.pipelines.sources.finding import find_inputs, find_kind, is_lhotse
 from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, MODULES, TFRECORD
 from melbeam.pipelines.sources.units import (
     AudioRecord,
+    Damage,
     Found,
     Item,
     LeftOut,
@@ -107,8 +108,13 @@ def count_records(unit: Unit, limit: int) -> int:
     return sum(1 for _ in islice(read_unit(unit), limit))
 
 
-def check_first_record(units: Iterable[Unit]) -> None:
+def check_first_record(units: Iterable[Unit], *, must_be_tfrecord: bool = False) -> None:
     """Looks at one record before any work: what would make every record a reject is refused at the start.
+
+    Args:
+        units: of the input.
+        must_be_tfrecord: whether a file that begins with nothing that is known is refused, too, and not taken for
+            a TFRecord whose beginning is damaged.
 
     Raises:
         ValueError: it has features that melbeam writes itself, or is no Example but a SequenceExample.
@@ -117,6 +123,11 @@ def check_first_record(units: Iterable[Unit]) -> None:
         if unit.size == 0:
             continue
         first = next(read_unit(unit), None)
+        if must_be_tfrecord and isinstance(first, Damage) and first.reject.reason == "bad_framing":
+            raise ValueError(
+                f"{printable(unit.path)} is nothing that melbeam reads, by its name and its first bytes: name "
+                "audio files, a manifest, or another source; --input_format says which"
+            )
         if not isinstance(first, AudioRecord):
             return
         if unit.kind == TFRECORD and _is_sequence_example(first.data):

@@ -189,11 +189,18 @@ class LeftOut:
         """The notes, and a line for each kind."""
         lines = list(self.notes)
         for kind, count in sorted(self.counts.items()):
-            lines.append(f"left out: {count} {kind}: {words.named(self.names[kind], count)}")
+            lines.append(f"left out: {count} {_plural(kind, count)}: {words.named(self.names[kind], count)}")
         return lines
 
 
 _NAMED = 3  # files of each kind
+
+
+def _plural(kind: str, count: int) -> str:
+    """The kind of some files, whose noun is not its last word."""
+    if count == 1:
+        return kind
+    return kind.replace("file", "files").replace("name)", "names)").replace("link that leads", "links that lead")
 
 
 class Source(Protocol):
@@ -251,23 +258,19 @@ def runs(sizes: Iterable[int], options: SourceOptions) -> list[tuple[int, int]]:
 
     Args:
         sizes: of the sequence's items, in bytes.
-        options: `num_shards` runs of about the same number of items, at most one an item; or runs of about
-            `shard_bytes`; or one run of all.
+        options: `num_shards` runs of about the same number of items, at most one an item; or runs of at most
+            `shard_bytes`, but for an item that is larger by itself; or one run of all.
     """
     items = list(sizes)
     if options.num_shards is not None:
         count = min(options.num_shards, len(items))
         # Item i belongs to run i * count // len(items).
         starts = [-(-run * len(items) // count) for run in range(count)]
-    elif options.shard_bytes is None:
-        starts = [0]
     else:
-        # As many runs as the bytes ask for, and each cut where its share of them is reached.
-        total = sum(items)
-        count = max(1, -(-total // options.shard_bytes))
-        starts, before = [0], 0
+        starts, in_run = [0], 0
         for index, size in enumerate(items):
-            if index and before * count >= total * len(starts):
+            if options.shard_bytes is not None and in_run and in_run + size > options.shard_bytes:
                 starts.append(index)
-            before += size
+                in_run = 0
+            in_run += size
     return list(zip(starts, [*starts[1:], len(items)], strict=True)) if items else []
