@@ -7,6 +7,7 @@ audio records and damages (`units`). The launcher plans, with `plan_units`; a wo
     finding.py       which kind an input is
     tfrecord.py audio_files.py manifests.py kaldi.py lhotse.py parquet.py webdataset.py     one a kind
     rows.py          clips named by their path; segments.py: of long recordings; kept.py: rows of rejects, again
+    in_pipelines.py  ReadAudio and read_audio, for somebody's own pipeline
     columns.py       which column is what; values.py: their types; renaming.py: features of other names
 """
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from melbeam.pipelines.sources.read_audio import ReadAudio, read_audio
+    from melbeam.pipelines.sources.in_pipelines import ReadAudio, read_audio
 
 __all__ = ["ReadAudio", "read_audio"]
 
@@ -23,7 +24,7 @@ __all__ = ["ReadAudio", "read_audio"]
 def __getattr__(name: str) -> Any:
     """Loads Beam or TensorFlow for what needs them, when it is asked for."""
     if name in __all__:
-        from melbeam.pipelines.sources import read_audio as module
+        from melbeam.pipelines.sources import in_pipelines
 
-        return getattr(module, name)
+        return getattr(in_pipelines, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

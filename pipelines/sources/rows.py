@@ -62,13 +62,13 @@ class Row:
         """The row as a reject keeps it."""
         names = ("audio", "id", "start", "end", "seconds", "channel")
         row = {"kind": kind, **{name: getattr(self, name) for name in names}}
-        return keep_row(row, self.columns, self.features)
+        return keep_row(row, {**self.columns, "id": self.id}, self.features)
 
     @classmethod
     def of_kept(cls, row: Mapping[str, Any], features: Mapping[str, Any]) -> Row:
         """Inverse of `kept`."""
         fields = {name: value for name, value in row.items() if name != "kind"}
-        return cls(**fields, features=features)
+        return cls(**fields, features={name: value for name, value in features.items() if name != "id"})
 
 
 @dataclass(frozen=True)

@@ -646,7 +646,7 @@ class TestPartsOfALargeFile:
 
     def test_no_size_is_refused(self, large, tmp_path):
         refused = job(large, tmp_path / "out", "--max_shard_bytes=0")
-        assert (refused.status, "--max_shard_bytes must be at least 1, got 0" in refused.text) == (2, True)
+        assert (refused.status, "--shard_bytes must be at least 1, got 0" in refused.text) == (2, True)
 
 
 def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):

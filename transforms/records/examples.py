@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from melbeam.transforms.records.decoding import Audio, decode_audio, decode_pcm_s16le, from_samples
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.rejects import REASONS, Reject
 from melbeam.transforms.records.schema import BYTES, CONSUMED, FLOAT, INT64, MAX_EXAMPLE_BYTES, RESERVED
 
 _MARK = "melbeam_reject"
@@ -295,6 +295,9 @@ def _parse_rejected(reject: Any) -> Any:
                 )
                 raise Reject("over_limit", detail) from error
             raise
+        if ROW in features and reason in REASONS:
+            detail = (_single(reject, "detail", BYTES) or b"").decode(errors="replace")
+            raise Reject(reason, detail, _readable_id(features))
         if _MARK not in features:
             return features
         reject = features
