@@ -83,7 +83,7 @@ def _record_of(element: Any) -> bytes:
         raise TypeError(_WRONG_ELEMENTS.format(type(element).__name__))
     try:
         # Audio that is not there is the reject of audio that is empty.
-        return audio_example(**{"audio": b""} | {name: v for name, v in element.items() if v is not None})
+        return audio_example(**{"audio": []} | {name: v for name, v in element.items() if v is not None})
     except (TypeError, ValueError) as error:
         given = element.get("id")
         raise Reject("bad_field", str(error), given if isinstance(given, str) else None) from error
