@@ -143,9 +143,11 @@ def job_log(*, verbose: bool = False) -> Iterator[JobLog]:
             undo.enter_context(warnings.catch_warnings())
             logging.captureWarnings(True)
             undo.callback(logging.captureWarnings, False)
-        yield log
-        if not log.failed:
-            os.remove(log.path)
+        try:
+            yield log
+        finally:
+            if not log.failed:
+                os.remove(log.path)
 
 
 def current_log() -> JobLog | None:

@@ -23,9 +23,10 @@ from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
 from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.presets import find_front_end
-from melbeam.transforms.records.options import RecordOptions, check_integer
+from melbeam.transforms.records.options import RecordOptions
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:

@@ -84,9 +84,8 @@ class ProgressBar:
         for index, kind, path in found:
             if index in self._finished or index not in self._sizes or kind not in ("report", "progress"):
                 continue
-            with suppress(
-                OSError, ValueError, KeyError, TypeError
-            ):  # renamed or half-written: the next look finds it
+            # What was renamed, or is half-written, is found by the next look.
+            with suppress(OSError, ValueError, KeyError, TypeError):
                 text = Path(path).read_text(encoding="utf-8")
                 if kind == "report":
                     seconds = json.loads(text)["num_samples"] / self._sampling_rate

@@ -11,9 +11,10 @@ from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
 from melbeam.pipelines.split.leftovers import delete_temporaries
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
+from melbeam.transforms.bounds import check_number
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.records.options import RecordOptions, check_number
+from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
 
 # One features.json describes all splits of a folder, so these must be the same in each.

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import numbers
 from typing import TYPE_CHECKING, Any
 
+from melbeam.transforms.bounds import check_integer, check_number
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.precision import DTYPES, PRECISIONS, numpy_dtype
 
 if TYPE_CHECKING:
     import numpy as np
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "precision": ("float64", "float32"),
-    "dtype": ("float32", "bfloat16", "float16"),
+    "precision": PRECISIONS,
+    "dtype": DTYPES,
     "encoding": ("bytes", "float_list"),
     "on_long": ("reject", "truncate", "chunk"),
     "audio_format": ("encoded", "pcm_s16le"),
@@ -97,50 +97,4 @@ class RecordOptions:
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
         """Of the stored features, little-endian."""
-        import ml_dtypes  # with NumPy: not for those who only parse options
-        import numpy as np
-
-        return np.dtype(ml_dtypes.bfloat16) if self.dtype == "bfloat16" else np.dtype(self.dtype).newbyteorder("<")
-
-
-def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None = None, unit: str = "") -> None:
-    """Refuses what is no whole number within bounds.
-
-    Raises:
-        ValueError: with the name, the bounds and the value.
-    """
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < at_least or (at_most is not None and value > at_most):
-        bounds = f"at least {at_least}" if at_most is None else f"in [{at_least}, {at_most}]"
-        kind = "" if whole else "a whole number, "
-        raise ValueError(f"{name} must be {kind}{bounds}{unit and ' ' + unit}, got {value!r}")
-
-
-def check_number(
-    name: str,
-    value: Any,
-    *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float = math.inf,
-    unit: str = "",
-) -> None:
-    """Refuses what is no finite number within bounds.
-
-    Raises:
-        ValueError: with the name, the bounds and the value.
-    """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-    enough = is_number and (at_least is None or value >= at_least) and (above is None or value > above)
-    if not enough or value > at_most:
-        bounds = _bounds(at_least, above, at_most) + (unit and f" {unit}")
-        kind = "" if is_number else "a finite number, "
-        raise ValueError(f"{name} must be {kind}{bounds}, got {value!r}")
-
-
-def _bounds(at_least: float | None, above: float | None, at_most: float) -> str:
-    if above is not None:
-        return f"above {above:g}" + ("" if math.isinf(at_most) else f" and at most {at_most:g}")
-    if at_least is not None:
-        return f"at least {at_least:g}" if math.isinf(at_most) else f"in [{at_least:g}, {at_most:g}]"
-    return f"at most {at_most:g}"
+        return numpy_dtype(self.dtype)
