@@ -5,6 +5,7 @@ import json
 import pkgutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,27 @@ def test_imports_neither_tensorflow_nor_beam(module, tmp_path):
     assert not heavy(loaded_after(f"import {module}", tmp_path))
 
 
-@pytest.mark.parametrize(
-    "name", ["extract", "ingest", "demo", "extracting.progress", "extracting.shard_extractor"]
-)
-def test_a_job_imports_no_tensorflow(name, tmp_path):
+@pytest.mark.parametrize("job", ["demo", "ingest", "extract", "verify", "retry_rejects", "clean", "presets"])
+def test_a_parser_waits_for_nothing_heavy(job, tmp_path):
+    code = f"""
+from melbeam.pipelines import {job}
+try:
+    {job}.main(["--help"])
+except SystemExit:
+    pass
+"""
+    modules = {name.split(".")[0] for name in loaded_after(code, tmp_path)}
+    assert not modules & {"tensorflow", "apache_beam", "numpy", "ml_dtypes", "soundfile"}
+
+
+@pytest.mark.parametrize("name", ["extracting.launcher", "ingesting.launcher", "extracting.shard_extractor"])
+def test_a_launcher_imports_no_tensorflow(name, tmp_path):
     assert heavy(loaded_after(f"import melbeam.pipelines.{name}", tmp_path)) <= {"apache_beam"}
+
+
+def test_the_version_is_the_packages(tmp_path):
+    assert melbeam.transforms.__version__ == metadata.version("melbeam")
+    assert not heavy(loaded_after("import melbeam.transforms as t; assert t.__version__", tmp_path))
 
 
 def test_the_beam_transform_imports_no_tensorflow(tmp_path):
