@@ -13,8 +13,8 @@ from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import BuiltInPreset, built_in, find_front_end
 
 DESCRIPTION = (
-    "Lists the shipped front ends and the built-in presets; with a name, a file or a handle, prints that front end "
-    "as YAML."
+    "Lists the shipped front ends and the built-in presets; with a name, a file or a handle, prints that front "
+    "end as YAML."
 )
 
 
@@ -51,10 +51,10 @@ def front_end_lines(names: Sequence[str]) -> Iterator[str]:
         found = FrontEnd.load(name)
         longest = "any" if found.max_audio_length is None else f"{found.max_audio_length:g} s"
         takes = "the full length" if found.takes_full_length else "a mask"
-        default = ", the default" if name == DEFAULT_FRONT_END else ""
+        takes += ", the default" if name == DEFAULT_FRONT_END else ""
         yield (
-            f"{name:{width}}  {found.fingerprint[:16]}  {found.num_mels:4}  {found.sampling_rate:5}  {longest:>7}  "
-            f"{takes}{default}"
+            f"{name:{width}}  {found.fingerprint[:16]}  {found.num_mels:4}  {found.sampling_rate:5}  "
+            f"{longest:>7}  {takes}"
         )
 
 
