@@ -61,7 +61,7 @@ def checked_dtype(dtype: Any) -> str:
 
 def numpy_dtype(dtype: str) -> np.dtype[Any]:
     """The little-endian NumPy dtype of one of `DTYPES`."""
-    import ml_dtypes
+    import ml_dtypes  # with NumPy: not for those who only parse options
     import numpy as np
 
     return np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype).newbyteorder("<")

@@ -54,6 +54,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
                 return EXIT_OK
     except (FolderRefused, Locked, *files.REFUSALS) as error:
         raise UsageError(str(error)) from error
+    files.delete([job.folder.failure_log])  # of an earlier start
     summary = SplitSummary.from_dict(files.read_json(job.folder.summary))
     print(in_words(job, summary, num_done, time.monotonic() - start))
     return judge(job, summary)
@@ -113,7 +114,7 @@ def begin_split(job: Job, shards: list[Shard]) -> int:
     log = current_log()
     if log is not None:
         log.goes_on = True
-        log.home = job.folder.bookkeeping if files.is_local(job.folder.output) else None
+        log.home = job.folder.failure_log if files.is_local(job.folder.output) else None
     return len(files.match(job.folder.reports_glob))
 
 

@@ -194,7 +194,7 @@ def _delete_split(folder: SplitFolder) -> None:
 
     job.json last: shards without one would be refused as somebody else's.
     """
-    files.delete([folder.summary])
+    files.delete([folder.summary, folder.failure_log])
     for glob in folder.contents_globs:
         files.delete([path for path, _ in files.match(glob)])
     delete_temporaries(folder)

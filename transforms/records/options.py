@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from melbeam.transforms.bounds import check_integer, check_number
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import DTYPES, PRECISIONS, numpy_dtype
+from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,7 +25,6 @@ PADDING = ("auto", "on", "off")
 
 MIN_PCM_RATE, MAX_PCM_RATE = 1000, 768_000  # Hz: what decoding takes; below it is a number of something else
 MAX_RECORD_BYTES = 256 << 20  # 256 MiB
-_LARGEST_RECORD = (1 << 31) - 1  # bytes: protobuf parses no larger message
 _LONGEST_AUDIO = 366 * 24 * 3600.0  # seconds, a year
 
 
@@ -70,7 +70,9 @@ class RecordOptions:
         if not isinstance(self.pad_to_max_length, bool) and self.pad_to_max_length != "auto":
             raise ValueError(f"pad_to_max_length must be 'auto', 'on' or 'off', got {self.pad_to_max_length!r}")
         check_number("max_audio_seconds", self.max_audio_seconds, above=0, at_most=_LONGEST_AUDIO, unit="seconds")
-        check_integer("max_record_bytes", self.max_record_bytes, at_least=1, at_most=_LARGEST_RECORD, unit="bytes")
+        check_integer(
+            "max_record_bytes", self.max_record_bytes, at_least=1, at_most=MAX_EXAMPLE_BYTES, unit="bytes"
+        )
         if self.pcm_sampling_rate is not None:
             check_integer(
                 "pcm_sampling_rate",
