@@ -208,9 +208,18 @@ class ConverterBase:
         Raises:
             ValueError: the configuration has no front end, or a key beside it that says otherwise.
         """
+        return cls(**cls.arguments_of(config))
+
+    @classmethod
+    def arguments_of(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments that a configuration means, ours or, on a model's own class, keras-hub's.
+
+        Raises:
+            ValueError: the configuration has no front end, or a key beside it that says otherwise.
+        """
         arguments = dict(config)
         if "front_end" not in arguments:
-            return cls._from_keras_config(arguments)
+            return cls._arguments_of_keras(arguments)
         front_end = FrontEnd.from_dict(arguments["front_end"])
         expected = cls._keras_config(front_end)
         for key in cls._keras_keys() & arguments.keys():
@@ -220,7 +229,7 @@ class ConverterBase:
                     f"the configuration says {key} = {found!r} and, in its front_end, {expected.get(key)!r}: "
                     "change the front end, or take it out"
                 )
-        return cls(**{**arguments, "front_end": front_end})
+        return {**arguments, "front_end": front_end}
 
     @classmethod
     def _keras_config(cls, front_end: FrontEnd) -> dict[str, Any]:
@@ -233,10 +242,10 @@ class ConverterBase:
         return set() if cls.family is None else {*cls._keras_config(FrontEnd.load(cls.family))}
 
     @classmethod
-    def _from_keras_config(cls: type[Converter], config: dict[str, Any]) -> Converter:
+    def _arguments_of_keras(cls, config: dict[str, Any]) -> dict[str, Any]:
         if cls.family is None:
             raise ValueError(
                 f"the configuration has no front_end, only {', '.join(sorted(config))}: that of keras-hub's class "
                 "goes to the class of its model, as to Gemma4AudioConverter.from_config"
             )
-        return cls(**config)
+        return config
