@@ -28,6 +28,10 @@ LIKE_KERAS_HUB = {"rtol": 0, "atol": 1e-4}
 # A functional model's and a file's graph are the eager one's, at other lengths.
 SAME = {"rtol": 0, "atol": 1e-6}
 
+WITH_GEMMA3N = pytest.mark.skipif(
+    not hasattr(keras_hub.layers, "Gemma3nAudioConverter"), reason="keras-hub 0.27 has no audio of Gemma 3n"
+)
+
 LAYERS = {
     "gemma4": lambda: Gemma4AudioConverterLayer.from_preset("gemma4_2b"),
     "gemma4 of the page": lambda: Gemma4AudioConverterLayer(),
@@ -108,9 +112,6 @@ class TestAsAnyLayer:
 
 
 class TestWhereKerasHubsStands:
-    @pytest.mark.skipif(
-        "frame_length" not in keras_hub.layers.Gemma4AudioConverter().get_config(), reason="the page's mathematics"
-    )
     def test_gemma4(self, noise):
         theirs = keras_hub.layers.Gemma4AudioConverter(mel_floor=1e-3, per_bin_mean=[0.5] * 128)
         self.check(theirs, Gemma4AudioConverterLayer.from_config(theirs.get_config()), noise)
@@ -132,6 +133,7 @@ class TestWhereKerasHubsStands:
                 value,
             )
 
+    @WITH_GEMMA3N
     @pytest.mark.parametrize("lengths", [(16000, 16000), (16000, 7777)])
     def test_gemma3n_with_its_mask(self, noise, lengths):
         theirs = keras_hub.layers.Gemma3nAudioConverter(**keras_hub_config(Gemma3nAudioConverter()))
@@ -150,6 +152,7 @@ class TestWhereKerasHubsStands:
         with pytest.raises(ValueError, match="pad_to_multiple_of = 1 is not known here"):
             ours(batch, pad_to_multiple_of=1)
 
+    @WITH_GEMMA3N
     def test_presets_need_no_network_and_nobody_elses_change(self):
         for family, cls in keras_layers.LAYERS.items():
             assert set(cls.presets) == set(built_in(family))
@@ -182,7 +185,10 @@ class TestGemma4Preprocessor:
     @pytest.fixture(scope="class")
     def tokenizer(self):
         mocks = pytest.importorskip("keras_hub.src.tests.mocks.mock_gemma4_tokenizer")
-        return mocks.MockGemma4Tokenizer()
+        tokenizer = mocks.MockGemma4Tokenizer()
+        if not hasattr(tokenizer, "audio_placeholder_id"):
+            pytest.skip("the tokenizer of keras-hub 0.27's own tests has no audio")
+        return tokenizer
 
     def preprocessor(self, tokenizer, converter):
         return keras_hub.models.Gemma4CausalLMPreprocessor(
@@ -222,6 +228,7 @@ class TestGemma4Preprocessor:
         assert isinstance(audio, Gemma4AudioConverterLayer)
 
 
+@WITH_GEMMA3N
 def test_gemma3ns_preprocessor_gives_what_keras_hubs_gives(noise):
     mocks = pytest.importorskip("keras_hub.src.tests.mocks.mock_gemma3n_tokenizer")
     config = keras_hub_config(Gemma3nAudioConverter())
