@@ -119,7 +119,7 @@ class ConverterBase:
 
     @property
     def precision(self) -> Precision:
-        """That of window, FFT and spectrum."""
+        """The precision of window, FFT and spectrum."""
         return self._precision
 
     @property
@@ -151,7 +151,7 @@ class ConverterBase:
                 `precision`, `name`, `dtype` and so on.
 
         Returns:
-            Of the class that it is called on; of the preset's own class, where that is `AudioConverter`.
+            A converter of the class that it is called on or, called on `AudioConverter`, of the preset's own.
 
         Raises:
             ValueError: there is no such preset, it cannot be reached, its file is wrong, it has no audio, it
@@ -239,7 +239,7 @@ class ConverterBase:
     @classmethod
     def _keras_keys(cls) -> set[str]:
         """The keys that keras-hub's class of this model may have, in any of its versions."""
-        return set() if cls.family is None else {*cls._keras_config(FrontEnd.load(cls.family))}
+        return {*cls._keras_config(FrontEnd.load(cls.family))} if cls.family in FrontEnd.shipped() else set()
 
     @classmethod
     def _arguments_of_keras(cls, config: dict[str, Any]) -> dict[str, Any]:

@@ -124,7 +124,7 @@ class AudioConverterLayer(keras_hub.layers.AudioConverter):
             **kwargs: arguments of the constructor, or fields of the front end.
 
         Returns:
-            Of the class that it is called on; of the model's, where that is `AudioConverterLayer`.
+            A layer of the class that it is called on or, called on `AudioConverterLayer`, of the model's own.
         """
         target = LAYERS.get(load_preset(preset).family or "", cls) if cls is AudioConverterLayer else cls
         of_layer: dict[str, Any] = {
