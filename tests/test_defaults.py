@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from melbeam.pipelines import extract, ingest, options
+from melbeam.pipelines import extract, ingest
 from melbeam.transforms import (
     AudioConverter,
     ExtractLogMel,
@@ -283,6 +283,9 @@ OPTIONS = {
         "limit": None,
         "overwrite": False,
         "dry_run": False,
+        "allow_missing_shards": False,
+        "gpu": False,
+        "recheck": False,
     },
     "ingest": {"input": None, "output": None, "split": "train", "num_shards": 16, "overwrite": False},
 }
@@ -317,6 +320,6 @@ def test_arguments(callable_):
 def test_options(job):
     name = job.__name__.rsplit(".", 1)[-1]
     required = ["--input=x", "--output=y"]
-    found, _ = options.parse(job.add_arguments, name, "", required)
-    given = {"input": ["x"], "output": "y", "config": None}
+    found, _ = job.COMMAND.parse(required)
+    given = {"input": ["x"], "output": "y", "config": None, "verbose": False}
     assert vars(found) == {**OPTIONS[name], **given}

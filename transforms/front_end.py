@@ -23,6 +23,9 @@ from melbeam.transforms.plain_yaml import load_yaml
 # Raised whenever the mathematics behind the same numbers changes.
 ALGORITHM_VERSION = 1
 
+# The front end of every job and function that is not told another: the published Gemma 4 checkpoints'.
+DEFAULT_FRONT_END = "gemma4"
+
 # The smallest floor whose logarithm float32 still takes: its smallest normal number.
 _SMALLEST_FLOOR = 2.0**-126
 

@@ -1,12 +1,12 @@
-"""The choices of precision and of dtype; importing them loads no TensorFlow."""
+"""The choices of precision and of dtype; importing them loads neither TensorFlow nor NumPy."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
-import ml_dtypes
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 Precision = Literal["float64", "float32"]
 PRECISIONS: tuple[str, ...] = get_args(Precision)  # of window, FFT and spectrum
@@ -47,6 +47,8 @@ def checked_dtype(dtype: Any) -> str:
     elif dtype is None:
         named = "float32"
     elif not isinstance(dtype, str):
+        import numpy as np
+
         try:
             named = np.dtype(dtype).name
         except TypeError:
@@ -59,4 +61,7 @@ def checked_dtype(dtype: Any) -> str:
 
 def numpy_dtype(dtype: str) -> np.dtype[Any]:
     """The little-endian NumPy dtype of one of `DTYPES`."""
+    import ml_dtypes  # with NumPy: not for those who only parse options
+    import numpy as np
+
     return np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype).newbyteorder("<")

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from melbeam.transforms.audio_inputs import assert_samples
 from melbeam.transforms.converters import AudioConverter
-from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.log_mel import num_frames
 from melbeam.transforms.precision import Precision
 from melbeam.transforms.presets import find_front_end
@@ -18,7 +18,7 @@ Features = dict[str, tf.Tensor]
 
 
 def log_mel_map(
-    front_end: FrontEnd | str | Path = "gemma4",
+    front_end: FrontEnd | str | Path = DEFAULT_FRONT_END,
     *,
     pad_to_max_length: bool | None = None,
     precision: Precision = "float64",
