@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from melbeam.transforms.records.rejects import Reject
+
 
 @dataclass(frozen=True)
 class Part:
@@ -47,3 +49,32 @@ class Contents:
     parts: tuple[Part, ...] | None = None
     cut_tolerated: bool = False
     remark: str = ""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How much of what a header promises may be missing.
+
+    Attributes:
+        seconds: of audio.
+    """
+
+    seconds: float = 0.0
+
+    def allows(self, num_samples: int, sampling_rate: int) -> bool:
+        """Whether so many samples a channel may be missing at the end."""
+        return 0 < num_samples <= self.seconds * sampling_rate
+
+
+def cut(format: str, promise: str, promised: int, there: int, unit: str = "bytes") -> Reject:
+    """The reject of a file that holds less than it says.
+
+    Args:
+        format: what the file is.
+        promise: what makes the promise, as the beginning of a clause: "its header".
+        promised: how many `unit` that is.
+        there: how many there are.
+        unit: what is counted.
+    """
+
+    return Reject("bad_audio", f"a cut {format}: {promise} promises {promised} {unit}, {there} are there")
