@@ -18,9 +18,11 @@ decode. `flac_digest` gives the MD5 check that a FLAC offers of its decoded samp
 
 from __future__ import annotations
 
-from melbeam.transforms.records.containers.contents import Contents, Part
+from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance
+from melbeam.transforms.records.containers.flac_md5 import FlacDigest
+from melbeam.transforms.records.containers.formats import format_of, other_name_of
 
-__all__ = ["Contents", "Part", "flac_digest", "inspect", "name_of"]
+__all__ = ["Contents", "FlacDigest", "Part", "flac_digest", "inspect", "name_of"]
 
 
 def inspect(data: bytes, *, cut_tolerance_seconds: float = 0.0) -> Contents | None:
@@ -38,19 +40,21 @@ def inspect(data: bytes, *, cut_tolerance_seconds: float = 0.0) -> Contents | No
         Reject: bad_audio, for a file that is provably cut or damaged, that holds what libsndfile would misread, or
             whose format has no length to check it by (the detail names it and what to convert it to).
     """
-    raise NotImplementedError
+    format = format_of(data)
+    return None if format is None else format.inspect(data, Tolerance(cut_tolerance_seconds))
 
 
 def name_of(data: bytes) -> str | None:
     """The name of a file's format by its first bytes, also where `inspect` does not know it (M4A, WebM, ...)."""
-    raise NotImplementedError
+    format = format_of(data)
+    return other_name_of(data) if format is None else format.name
 
 
-def flac_digest(data: bytes) -> object | None:
+def flac_digest(data: bytes) -> FlacDigest | None:
     """The MD5 check of a FLAC, or None for another format or a FLAC without one.
 
     The object has `update(block)`, for each block of decoded samples (float32 or left-justified int32
     `[num_samples, num_channels]`, before mixing down), and `check()`, which raises Reject("bad_audio", ...) where
     the digest of all blocks is another than the file's.
     """
-    raise NotImplementedError
+    return FlacDigest.of(data)

@@ -13,8 +13,8 @@ class Blocks:
     Attributes:
         num_bytes: of a block, all channels.
         num_samples: a channel, in a block.
-        samples_of_rest: the samples a channel that the first so many bytes of a block give; None where a block that
-            is not whole gives none.
+        samples_of_rest: the samples a channel that the first so many bytes of a block give; None where a block
+            that is not whole gives none.
     """
 
     num_bytes: int
@@ -60,7 +60,7 @@ def ms_adpcm(block_size: int, channels: int) -> Blocks:
 
 
 def g72x(bits: int) -> Blocks:
-    """G.721 and G.723, one channel: libsndfile reads 120 samples at a time; a whole number of bytes has 8 of them."""
+    """G.721 and G.723, one channel: libsndfile reads 120 samples at a time."""
     return Blocks(bits * 15, 120, lambda num_bytes: num_bytes * 8 // bits)
 
 

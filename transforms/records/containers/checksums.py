@@ -16,7 +16,7 @@ def reversed_bits(data: bytes) -> bytes:
     return data.translate(_REVERSED)
 
 
-def ogg_crc(*reversed_pieces: bytes) -> int:
+def ogg_crc(*reversed_pieces: bytes | memoryview) -> int:
     """The CRC-32 of an Ogg page, whose pieces come through `reversed_bits`; its own field counts as zeros.
 
     Ogg's is zlib's polynomial with the bits in the other order, without the inversion at both ends (RFC 3533).

@@ -41,8 +41,9 @@ class Layout:
     Attributes:
         name: of the format, for people.
         order: of bytes, as struct names it.
-        kind: "iff" for names and sizes of 4 bytes, each chunk at an even byte; "w64" for names of 16 bytes and sizes
-            of 8, which count both, each chunk at a byte that 8 divides; "caf" for names of 4 and sizes of 8 bytes.
+        kind: "iff" for names and sizes of 4 bytes, each chunk at an even byte; "w64" for names of 16 bytes and
+            sizes of 8, which count both, each chunk at a byte that 8 divides; "caf" for names of 4 and sizes of 8
+            bytes.
     """
 
     name: str

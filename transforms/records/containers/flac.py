@@ -1,14 +1,16 @@
 """FLAC: its frames by their headers, which have a checksum and the frame's number (RFC 9639).
 
-libsndfile stops at the total that STREAMINFO names, puts zeros where a frame was taken out and does not mind an order
-of frames that is not theirs. The headers show all of that without a decode; what is inside a frame has a checksum
-that libsndfile does check.
+libsndfile stops at the total that STREAMINFO names, puts zeros where a frame was taken out and does not mind an
+order of frames that is not theirs. The headers show all of that without a decode; what is inside a frame has a
+checksum that libsndfile does check.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import numpy as np
 
 from melbeam.transforms.records.containers import tags
 from melbeam.transforms.records.containers.checksums import crc8, flac_crc16
@@ -147,8 +149,8 @@ def _count_samples(data: bytes, info: StreamInfo, name: str) -> int:
                 _check_doubtful(data, last, doubtful, frame.start, name)
                 doubtful.clear()
             if not last.is_variable and last.block_size != first_size:
-                wanted = f"{first_size} samples as those before, it has {last.block_size}"
-                raise Reject("bad_audio", f"a damaged {name}: the frame at byte {last.start} should have {wanted}")
+                told = f"{first_size} samples as those before, it has {last.block_size}"
+                raise Reject("bad_audio", f"a damaged {name}: the frame at byte {last.start} should have {told}")
         else:
             first_size = frame.block_size
         total += frame.block_size
@@ -193,12 +195,20 @@ def _headers(data: bytes, info: StreamInfo) -> Iterator[_Frame]:
     sync = data[position : position + 2]
     if len(sync) < 2 or sync[0] != 0xFF or sync[1] & 0xFE != 0xF8:
         return
-    find = data.find
-    while position >= 0:
-        frame = _read_header(data, position, info)
+    for start in _places_of(int.from_bytes(sync, "little"), data, position):
+        frame = _read_header(data, start, info)
         if frame is not None:
             yield frame
-        position = find(sync, position + 1)
+
+
+def _places_of(pair: int, data: bytes, start: int) -> list[int]:
+    """Where, from byte `start` on, two given bytes stand (as a little-endian pair), faster than by bytes.find."""
+    places = []
+    for offset in (start, start + 1):
+        num_pairs = max(0, (len(data) - offset) // 2)
+        pairs = np.frombuffer(data, "<u2", num_pairs, offset=min(offset, len(data)))
+        places.append(np.flatnonzero(pairs == pair) * 2 + offset)
+    return np.sort(np.concatenate(places)).tolist()
 
 
 def _read_header(data: bytes, start: int, info: StreamInfo) -> _Frame | None:

@@ -1,9 +1,9 @@
-"""MPEG audio, MP3 above all: every frame is counted, and given to libsndfile behind a header with that count.
+"""MPEG audio, MP3 above all: every frame is counted and given to libsndfile behind a header with that count.
 
-A stream is a chain of frames, each of which says how long it is, so that a frame that is damaged or cut shows where
-the chain breaks. What is in front of it and behind it is left out: tags, zeros, the rest of a frame. The first frame
-of most files is none of audio but holds the number of frames, by which the encoder proves that the file is whole
-(http://gabriel.mp3-tech.org/mp3infotag.html).
+A stream is a chain of frames, each of which says how long it is, so that a frame that is damaged or cut shows
+where the chain breaks. What is in front of it and behind it is left out: tags, zeros, the rest of a frame. The
+first frame of most files is none of audio but holds the number of frames, by which the encoder proves that the
+file is whole (http://gabriel.mp3-tech.org/mp3infotag.html).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import re
 import struct
 from dataclasses import dataclass
 from functools import lru_cache
+
+import numpy as np
 
 from melbeam.transforms.records.containers import tags
 from melbeam.transforms.records.containers.checksums import lame_crc16
@@ -34,7 +36,10 @@ _MAX_FREE_FRAME = 4608  # bytes; as far as mpg123 looks for the next frame of a 
 _MIN_CHAIN = 4  # frames one behind the other that are no chance: of each, 20 bits or so are known
 _DECODER_DELAY = 529  # samples that an MP3 decoder is late, which libsndfile's leaves out behind an Info header
 _MAX_UNCOUNTED_ZEROS = 2048  # bytes behind a stream whose header names no count; more may be its lost end
-_INFO_NAMES = re.compile(rb"Xing|Info|VBRI")
+_MAX_DELAY, _MAX_PADDING = 1700, 2900  # samples, more than any encoder is known to put in front and behind
+_ENCODERS = (b"LAME", b"Lavf", b"Lavc")
+_VBRI_AT = 36  # byte of a frame
+_FIRST_PIECE = 512  # frames
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def _kind_at(data: bytes, at: int) -> _Kind | None:
 
 @lru_cache(maxsize=64)
 def _sizes(version: int, layer: int, rate: int, free_size: int = 0) -> dict[int, int]:
-    """Bytes of a frame by its second and third byte; a frame of a free bit rate has `free_size` and its padding."""
+    """Bytes of a frame by its second and third byte; one of a free bit rate has `free_size` and its padding."""
     sizes = {}
     for index, kbps in enumerate(((0,) if free_size else _KBPS[version == _VERSION_1, layer]), not free_size):
         for padding in range(2):
@@ -101,9 +106,18 @@ def _sizes_at(data: bytes, at: int, kind: _Kind) -> dict[int, int]:
 
 
 def _follow(
-    data: bytes, start: int, end: int, sizes: dict[int, int], channels: int, limit: int = 1 << 62
+    data: bytes,
+    start: int,
+    end: int,
+    sizes: dict[int, int],
+    channels: int,
+    limit: int = 1 << 62,
+    starts: list[int] | None = None,
 ) -> tuple[int, int]:
-    """How many whole frames of one kind follow each other from `start` on, and the byte behind them."""
+    """How many whole frames of one kind follow each other from `start` on, and the byte behind them.
+
+    At most `limit` are; where each begins is put into `starts`.
+    """
     is_mono = channels == 1
     count, position, last = 0, start, end - 4
     while position <= last and count < limit:
@@ -115,6 +129,8 @@ def _follow(
             or position + size > end
         ):
             break
+        if starts is not None:
+            starts.append(position)
         position += size
         count += 1
     return count, position
@@ -151,15 +167,16 @@ class _Info:
     bytes: int | None
     delay: int | None  # samples that the encoder put in front
     padding: int | None  # samples that it put behind
+    is_damaged: bool = False  # its checksum does not hold and it would cut off much
 
 
 def _read_info(frame: bytes, kind: _Kind) -> _Info | None:
     if kind.layer != 1:
         return None
     side = _side_size(kind)
-    if frame[36:40] == b"VBRI" and len(frame) >= 54:
+    if frame[_VBRI_AT : _VBRI_AT + 4] == b"VBRI" and len(frame) >= 54:
         num_bytes, num_frames = struct.unpack_from(">II", frame, 46)
-        return _Info("VBRI", 36, num_frames, num_bytes, None, None)
+        return _Info("VBRI", _VBRI_AT, num_frames, num_bytes, None, None)
     # The name is behind the side information; behind a checksum too, where there is one, by some encoders.
     for at in (4 + side, 6 + side):
         name = frame[at : at + 4]
@@ -172,6 +189,9 @@ def _read_info(frame: bytes, kind: _Kind) -> _Info | None:
     if len(frame) < at + 8:
         return _Info(name.decode(), at, None, None, None, None)
     (flags,) = struct.unpack_from(">I", frame, at + 4)
+    # Where an encoder's name stands behind all four fields, all four must be there.
+    if flags >> 4 or (flags != 15 and frame[at + 120 : at + 124] in _ENCODERS):
+        raise Reject("bad_audio", f"a damaged MP3: the flags of its Info header are 0x{flags:08X}")
     position = at + 8
     fields: list[int | None] = []
     for bit in (1, 2):
@@ -179,14 +199,17 @@ def _read_info(frame: bytes, kind: _Kind) -> _Info | None:
         position += 4 * bool(flags & bit)
     position += 100 * bool(flags & 4) + 4 * bool(flags & 8)
     delay = padding = None
+    is_damaged = False
     if len(frame) >= position + 36 and frame[position : position + 4].strip(b"\0"):
         packed = int.from_bytes(frame[position + 21 : position + 24], "big")
         delay, padding = packed >> 12, packed & 0xFFF
         checksum = int.from_bytes(frame[position + 34 : position + 36], "big")
-        # LAME takes it of all in front, others of 190 bytes always, which is the same for the commonest streams.
-        if checksum and checksum not in (lame_crc16(frame[: position + 34]), lame_crc16(frame[:190])):
-            raise Reject("bad_audio", "a damaged MP3: the checksum of its Info header does not hold")
-    return _Info(name.decode(), at, fields[0], fields[1], delay, padding)
+        # LAME takes it of all in front; ffmpeg of 190 bytes, whatever the frame has, with zeros in its place.
+        if checksum and checksum != lame_crc16(frame[: position + 34]):
+            zeroed = frame[: position + 34] + b"\0\0" + frame[position + 36 :]
+            holds = checksum in (lame_crc16(frame[:190]), lame_crc16(zeroed[:190].ljust(190, b"\0")))
+            is_damaged = not holds and (delay > _MAX_DELAY or padding > _MAX_PADDING)
+    return _Info(name.decode(), at, fields[0], fields[1], delay, padding, is_damaged)
 
 
 def _is_damaged_name(name: bytes) -> bool:
@@ -216,7 +239,8 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     end = tags.start_of_tags_behind(data)
     front = tags.end_of_tags_in_front(data)
     front += tags.size_of_zeros(data, front, end)
-    start = _find_chain(data, front, end)
+    # From the tag's own beginning on: what it says of its size may be damaged, and skip audio.
+    start = _find_chain(data, min(front, 10), end)
     if start < 0:
         raise Reject("bad_audio", f"{len(data)} bytes in which no frames of MPEG audio follow each other")
     first = _kind_at(data, start)
@@ -259,7 +283,7 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
 def _check_front(data: bytes, front: int, start: int, name: str) -> None:
     """What lies in front of the chain may be the rest of a frame, but no frame whose header was damaged."""
     head, right = data[front : front + 4], data[start : start + 4]
-    if front == start or len(head) < 4:
+    if front >= start or len(head) < 4:
         return
     masks = (0xFF, 0xFE, 0x0C, 0xC0)  # version, layer, rate and mode
     apart = sum(((a ^ b) & mask).bit_count() for a, b, mask in zip(head, right, masks, strict=True))
@@ -285,25 +309,37 @@ def _read_stream(data: bytes, start: int, end: int, first: _Kind, name: str) -> 
     info = _read_info(data[start:behind], kind) if is_whole else None
     if info is not None:
         start = behind
-    behind = start
-    for limit in (*_info_frames(data, start, end, kind), end):
-        more, behind = _follow(data, behind, limit, sizes, kind.channels)
-        count += more
-        if behind == limit:
-            break
-    return _Stream(kind, info, info_start, start, behind, count)
+    # In pieces that double, so that many joined files are not each followed to the end of all.
+    behind, limit = start, _FIRST_PIECE
+    while True:
+        starts: list[int] = []
+        _, behind = _follow(data, behind, end, sizes, kind.channels, limit, starts)
+        joined = next((i for i in _info_frames(data, starts, kind) if count + i or info is None), None)
+        if joined is not None and starts[joined] > info_start:
+            return _Stream(kind, info, info_start, start, starts[joined], count + joined)
+        count += len(starts)
+        if len(starts) < limit:
+            return _Stream(kind, info, info_start, start, behind, count)
+        limit *= 2
 
 
-def _info_frames(data: bytes, start: int, end: int, kind: _Kind) -> list[int]:
-    """Where frames may begin that hold a count: those of files that were joined to this one."""
-    found = []
-    if kind.layer == 1:
-        for match in _INFO_NAMES.finditer(data, start, end):
-            offset = 36 if match.group() == b"VBRI" else 4 + _side_size(kind)
-            at = match.start() - offset
-            if at >= start and _kind_at(data, at) == kind and not any(data[at + 6 : at + offset]):
-                found.append(at)
-    return found
+def _info_frames(data: bytes, starts: list[int], kind: _Kind) -> list[int]:
+    """Which of some frames hold a count, as the first ones of joined files do."""
+    if kind.layer != 1 or not starts:
+        return []
+    offset = 4 + _side_size(kind)
+    values = np.frombuffer(data, np.uint8)
+    places = np.array(starts)
+    places = np.minimum(places, len(data) - 1 - max(offset, _VBRI_AT))
+    letters = values[places + offset]
+    found = np.flatnonzero((letters == ord("X")) | (letters == ord("I")) | (values[places + _VBRI_AT] == ord("V")))
+    return [
+        index
+        for index in found.tolist()
+        if data[starts[index] + offset : starts[index] + offset + 4] in (b"Xing", b"Info")
+        or data[starts[index] + _VBRI_AT : starts[index] + _VBRI_AT + 4] == b"VBRI"
+        if not any(data[starts[index] + 6 : starts[index] + offset])
+    ]
 
 
 def _side_size(kind: _Kind) -> int:
@@ -349,15 +385,12 @@ def _check_tail(
         raise Reject(
             "bad_audio", f"{zeros} zeros behind the last frame of an {name} that does not say how many it has"
         )
-    kind = _kind_at(data, at)
-    if kind == stream.kind and (
-        size := _sizes_at(data, stream.start, kind).get(data[at + 1] << 8 | data[at + 2], 0)
-    ):
-        if at + size > end:
-            missing = f"the frame at byte {at} promises {size} bytes, {end - at} are there"
-            if tolerance.allows(kind.samples_a_frame, kind.rate):
-                return True
-            raise Reject("bad_audio", f"a cut {name}: {missing}")
+    sizes = _sizes_at(data, stream.start, stream.kind)
+    size = sizes.get(data[at + 1] << 8 | data[at + 2], 0) if _kind_at(data, at) == stream.kind else 0
+    if at + size > end:
+        if tolerance.allows(stream.kind.samples_a_frame, stream.kind.rate):
+            return True
+        raise cut(name, f"the frame at byte {at}", size, end - at)
     if end - at < 4 and data.find(b"\xff", at, at + 1) == at:
         if tolerance.allows(stream.kind.samples_a_frame, stream.kind.rate):
             return True
@@ -370,11 +403,10 @@ def _check_promise(stream: _Stream, tolerance: Tolerance, name: str) -> bool:
     info = stream.info
     assert info is not None
     there = stream.end - stream.info_start
-    bytes_hold = info.bytes is not None and info.bytes in (there, stream.end - stream.start)
     if info.frames:
         missing = info.frames - stream.frames
-        # Some encoders count the frame that holds the count.
-        if missing <= 0 or (missing == 1 and bytes_hold):
+        # Some encoders count the frame that holds the count; where all bytes are there, so are all frames.
+        if missing <= 0 or _bytes_hold(stream):
             return False
         if tolerance.allows(missing * stream.kind.samples_a_frame, stream.kind.rate):
             return True
@@ -384,9 +416,17 @@ def _check_promise(stream: _Stream, tolerance: Tolerance, name: str) -> bool:
     return False
 
 
+def _bytes_hold(stream: _Stream) -> bool:
+    """Whether the first frame says how many bytes there are, with itself or without."""
+    info = stream.info
+    return info is not None and info.bytes in (stream.end - stream.info_start, stream.end - stream.start)
+
+
 def _is_exact(stream: _Stream) -> bool:
     info = stream.info
-    return info is not None and info.delay is not None and info.frames == stream.frames
+    if info is None or info.delay is None or info.is_damaged:
+        return False
+    return info.frames == stream.frames or _bytes_hold(stream)
 
 
 def _part(data: bytes, stream: _Stream) -> Part:
@@ -395,7 +435,7 @@ def _part(data: bytes, stream: _Stream) -> Part:
     total = stream.frames * kind.samples_a_frame
     if kind.layer != 1:
         return Part(_cut_out(data, stream.start, stream.end), total)
-    if info is None or info.name == "VBRI":
+    if info is None or info.name == "VBRI" or info.is_damaged:
         header = _info_frame(data[stream.start : stream.start + 4], kind, stream.frames)
         return Part(header + data[stream.start : stream.end], max(0, total - _DECODER_DELAY))
     delay, padding = info.delay, info.padding
@@ -405,7 +445,7 @@ def _part(data: bytes, stream: _Stream) -> Part:
         frames = _cut_out(data, stream.info_start, stream.end)
     else:
         changed = bytearray(data[stream.info_start : stream.end])
-        if info.frames is None or (has_delay and info.frames < stream.frames):
+        if info.frames is None or (has_delay and info.frames < stream.frames and not _bytes_hold(stream)):
             # No place for a count, or padding that is no longer at the end.
             header = _info_frame(data[stream.start : stream.start + 4], kind, stream.frames)
             return Part(header + data[stream.start : stream.end], max(0, total - _DECODER_DELAY))

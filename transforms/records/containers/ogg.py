@@ -1,9 +1,9 @@
 """Ogg: its pages by checksum, number and end; the samples by the last page's granule position (RFC 3533).
 
-Each page has a CRC-32 and a number, and the last one of a stream says that it is that. So a stream whose pages hold,
-follow each other and end is whole, and the position in its last page is its length. Streams that follow each other
-(chained) are given to libsndfile one at a time, as it reads the first only; of streams side by side (multiplexed),
-the pages of the one that holds audio.
+Each page has a CRC-32 and a number, and the last one of a stream says that it is that. So a stream whose pages
+hold, follow each other and end is whole, and the position in its last page is its length. Streams that follow each
+other (chained) are given to libsndfile one at a time, as it reads the first only; of streams side by side
+(multiplexed), the pages of the one that holds audio.
 """
 
 from __future__ import annotations
@@ -261,7 +261,7 @@ def _read_vorbis(data: bytes, stream: _Stream, pages: bytes) -> Contents:
 
 
 def _vorbis_durations(setup: bytes, packets: list[bytes], block_sizes: tuple[int, int]) -> int:
-    """Samples that packets of Vorbis give: a quarter of its own block and of the one before, for each but the first.
+    """Samples that packets of Vorbis give: a quarter of a packet's block and of the one before, but for the first.
 
     Which block a packet has, its mode says; the modes are the last part of the setup header, 41 bits each behind
     their number in 6 bits, so they are read from its end (Vorbis I, sections 4.2.4 and 4.3.1).

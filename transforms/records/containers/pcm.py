@@ -1,4 +1,4 @@
-"""Samples of whole bytes, whatever the file that held them: put into a plain WAV, which libsndfile reads exactly."""
+"""Samples of whole bytes, whatever held them: they are put into a plain WAV, which libsndfile reads exactly."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """WAV and its kin (RIFF, RIFX, RF64, BW64, W64): the size of their data against what is there.
 
-libsndfile reads a cut WAV without a word, takes a data size of 0 for no audio, and decodes block codecs beyond their
-data. What is not a header, one data chunk and nothing else is therefore put into a new WAV, with its true size.
+libsndfile reads a cut WAV without a word, takes a data size of 0 for no audio, and decodes block codecs beyond
+their data. What is not a header, one data chunk and nothing else is therefore put into a new WAV, with its true
+size.
 """
 
 from __future__ import annotations
@@ -147,14 +148,13 @@ def _layout(data: bytes) -> Layout:
 def _read_format(content: bytes, layout: Layout) -> _Format:
     if len(content) < 16:
         raise Reject("bad_audio", f"a {layout.name} whose fmt chunk has {len(content)} bytes, fewer than 16")
-    fields = struct.unpack_from(f"{layout.order}HHIIHH", content)
-    tag = fields[0]
+    tag, channels, rate, bytes_a_second, block_size, bits = struct.unpack_from(f"{layout.order}HHIIHH", content)
     samples_a_block = 0
     if len(content) >= 20:
         (samples_a_block,) = struct.unpack_from(f"{layout.order}H", content, 18)
     if tag == _EXTENSIBLE and len(content) >= 26:
         (tag,) = struct.unpack_from(f"{layout.order}H", content, 24)
-    return _Format(tag, *fields[1:], samples_a_block)
+    return _Format(tag, channels, rate, bytes_a_second, block_size, bits, samples_a_block)
 
 
 def _blocks(format: _Format, layout: Layout) -> Blocks:
@@ -194,7 +194,7 @@ def _blocks(format: _Format, layout: Layout) -> Blocks:
 
 
 def _check_numbers(format: _Format, codec: Blocks, layout: Layout) -> None:
-    """The numbers of a fmt chunk say the same thing more than once; a flipped bit would change the clip's length."""
+    """The numbers of a fmt chunk say a thing more than once; a flipped bit would change the clip's length."""
     wanted = format.rate * format.block_size
     if format.block_size != codec.num_bytes or format.bytes_a_second not in (wanted & 0xFFFFFFFF, 0):
         told = f"{format.channels} channels of {format.bits} bits at {format.rate} Hz"
