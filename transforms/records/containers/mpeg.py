@@ -33,13 +33,14 @@ _KBPS = {  # by whether the version is 1, and the layer's bits
 }
 _SYNC = re.compile(rb"\xff[\xe2-\xff]")
 _MAX_FREE_FRAME = 4608  # bytes; as far as mpg123 looks for the next frame of a free bit rate
+_MAX_FREE_TRIES = 8  # places that look like that frame; chance gives one in sixteen frames
 _MIN_CHAIN = 4  # frames one behind the other that are no chance: of each, 20 bits or so are known
 _DECODER_DELAY = 529  # samples that an MP3 decoder is late, which libsndfile's leaves out behind an Info header
 _MAX_UNCOUNTED_ZEROS = 2048  # bytes behind a stream whose header names no count; more may be its lost end
 _MAX_DELAY, _MAX_PADDING = 1700, 2900  # samples, more than any encoder is known to put in front and behind
 _ENCODERS = (b"LAME", b"Lavf", b"Lavc")
 _VBRI_AT = 36  # byte of a frame
-_FIRST_PIECE = 512  # frames
+_FIRST_PIECE, _NEXT_PIECE = 512, 32  # frames, of the first stream and of those joined to it
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ def _sizes_at(data: bytes, at: int, kind: _Kind) -> dict[int, int]:
         return _sizes(kind.version, kind.layer, kind.rate)
     sync, third = data[at : at + 2], data[at + 2] & 0xFC
     position = at + 4
-    while (position := data.find(sync, position + 1, at + _MAX_FREE_FRAME)) > 0:
+    for _ in range(_MAX_FREE_TRIES):
+        position = data.find(sync, position + 1, at + _MAX_FREE_FRAME)
+        if position < 0:
+            break
         if data[position + 2 : position + 3] and data[position + 2] & 0xFC == third:
             padding = (data[at + 2] >> 1 & 1) * (4 if kind.layer == 3 else 1)
             sizes = _sizes(kind.version, kind.layer, kind.rate, position - at - padding)
@@ -251,7 +255,8 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     position = start
     cut_tolerated = False
     while position < end:
-        stream = _read_stream(data, position, end, first, name)
+        piece = _NEXT_PIECE if streams else _FIRST_PIECE
+        stream = _read_stream(data, position, end, first, name, piece)
         tail = end - stream.end
         promised = None if stream.info is None else stream.info.frames or None
         next_start = _start_of_next(data, stream.end, end)
@@ -293,7 +298,7 @@ def _check_front(data: bytes, front: int, start: int, name: str) -> None:
         )
 
 
-def _read_stream(data: bytes, start: int, end: int, first: _Kind, name: str) -> _Stream:
+def _read_stream(data: bytes, start: int, end: int, first: _Kind, name: str, piece: int) -> _Stream:
     kind = _kind_at(data, start)
     if kind is None or (kind.version, kind.layer, kind.rate, kind.channels) != (
         first.version,
@@ -310,7 +315,7 @@ def _read_stream(data: bytes, start: int, end: int, first: _Kind, name: str) -> 
     if info is not None:
         start = behind
     # In pieces that double, so that many joined files are not each followed to the end of all.
-    behind, limit = start, _FIRST_PIECE
+    behind, limit = start, piece
     while True:
         starts: list[int] = []
         _, behind = _follow(data, behind, end, sizes, kind.channels, limit, starts)
@@ -382,9 +387,8 @@ def _check_tail(
     if at + zeros == end and zeros <= _MAX_UNCOUNTED_ZEROS:
         return False
     if at + zeros == end:
-        raise Reject(
-            "bad_audio", f"{zeros} zeros behind the last frame of an {name} that does not say how many it has"
-        )
+        told = f"{zeros} zeros lie behind its last frame, and it does not say how many it has"
+        raise Reject("bad_audio", f"a damaged {name}: {told}")
     sizes = _sizes_at(data, stream.start, stream.kind)
     size = sizes.get(data[at + 1] << 8 | data[at + 2], 0) if _kind_at(data, at) == stream.kind else 0
     if at + size > end:
