@@ -152,8 +152,8 @@ def _read_format(content: bytes, layout: Layout) -> _Format:
     samples_a_block = 0
     if len(content) >= 20:
         (samples_a_block,) = struct.unpack_from(f"{layout.order}H", content, 18)
-    if tag == _EXTENSIBLE and len(content) >= 26:
-        (tag,) = struct.unpack_from(f"{layout.order}H", content, 24)
+    if tag == _EXTENSIBLE and len(content) >= 28:
+        (tag,) = struct.unpack_from(f"{layout.order}I", content, 24)  # the first field of a GUID
     return _Format(tag, channels, rate, bytes_a_second, block_size, bits, samples_a_block)
 
 

@@ -50,6 +50,7 @@ def check_is_whole(data, num_samples=N):
         ("an odd chunk, not padded", making.wav_of([CHUNKS[0]]) + b"note\3\0\0\0odd" + WAV[36:]),
         ("a RIFF size that is wrong", making.with_value(WAV, 4, "<I", 99)),
         ("extensible", making.encode(SAMPLES, kind="WAVEX", subtype="PCM_16")),
+        ("extensible, big-endian", making.encode(SAMPLES, kind="WAVEX", subtype="PCM_16", endian="BIG")),
         ("RF64", making.encode(SAMPLES, kind="RF64", subtype="PCM_16")),
         ("W64", making.encode(SAMPLES, kind="W64", subtype="PCM_16")),
         ("big-endian", making.encode(SAMPLES, subtype="PCM_16", endian="BIG")),
