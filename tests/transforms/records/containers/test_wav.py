@@ -62,6 +62,7 @@ def check_is_whole(data, num_samples=N):
         ("big-endian", making.encode(SAMPLES, subtype="PCM_16", endian="BIG")),
         ("zeros behind", WAV + bytes(100)),
         ("a byte behind", WAV + b"\n"),
+        ("a size that counts a byte more", with_data_size(len(AUDIO) + 1)),
         ("a fact that is of no use", making.wav_of([CHUNKS[0], (b"fact", bytes(4)), CHUNKS[1]])),
     ],
 )
