@@ -25,6 +25,7 @@ import numpy as np
 import soundfile
 
 from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.folder_layout import ShardName
 from melbeam.transforms.records.examples import to_example
 
 RATE = 16000  # Hz
@@ -32,7 +33,8 @@ MAX_MIB = 600  # of a worker, above what the imports take
 MORE_THREADS, MORE_DESCRIPTORS = 4, 8  # from the first third of a run to its last: less is no leak
 LOOK_SECONDS = 0.5
 IMPORTS = (
-    "import melbeam.pipelines.extract, tensorflow, melbeam.transforms.records.converter, soundfile, soxr;"
+    "import melbeam.pipelines.extracting.launcher, tensorflow, soundfile, soxr;"
+    "import melbeam.transforms.records.converter;"
     "print(next(l for l in open('/proc/self/status') if l.startswith('VmHWM')).split()[1])"
 )
 RUNS = {
@@ -63,7 +65,7 @@ def write_corpus(folder: Path, clips: list[bytes], number: int, shards: int) -> 
     folder.mkdir()
     bounds = [number * i // shards for i in range(shards + 1)]
     for index in range(shards):
-        with open(folder / f"train-{index:05d}-of-{shards:05d}.tfrecord", "wb") as file:
+        with open(folder / str(ShardName("train", index, shards)), "wb") as file:
             writer = TFRecordWriter(file)
             for clip in range(bounds[index], bounds[index + 1]):
                 writer.write(to_example({"audio": clips[rng.integers(len(clips))], "id": f"clip-{clip}"}))

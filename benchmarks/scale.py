@@ -43,12 +43,12 @@ def make_files(folder: Path, num_shards: int) -> None:
 def job_of(work: Path, shards: list[Any]) -> Any:
     """An extract job on the shards."""
     from melbeam.pipelines.split.job import Job
-    from melbeam.pipelines.split.plan import SplitFolder
+    from melbeam.transforms.folder_layout import SplitFolder
     from melbeam.transforms.front_end import FrontEnd
     from melbeam.transforms.records.options import RecordOptions
 
     folder = SplitFolder(str(work / "features"), "train")
-    return Job.of(folder, FrontEnd.load(FRONT_END), RecordOptions(), 0.01, shards)
+    return Job.of(folder, FrontEnd.load(FRONT_END), RecordOptions(), shards)
 
 
 def report(index: int, num_shards: int, job_hash: str) -> Any:
@@ -81,7 +81,8 @@ def report(index: int, num_shards: int, job_hash: str) -> Any:
 
 def plan(work: Path, num_shards: int) -> str:
     """Matches the files, makes the job of them and writes its plan."""
-    from melbeam.pipelines.split.plan import MAX_SHARD_BYTES, plan_shards, write_plan
+    from melbeam.pipelines.defaults import MAX_SHARD_BYTES
+    from melbeam.pipelines.split.plan import plan_shards, write_plan
 
     shards = plan_shards([f"{work}/audio/*/*.tfrecord"], MAX_SHARD_BYTES)
     assert len(shards) == num_shards
@@ -94,7 +95,7 @@ def submit(work: Path, num_shards: int) -> str:
     """Builds the graph and makes the bytes of it that are submitted."""
     import apache_beam as beam
 
-    from melbeam.pipelines.extract import ExtractDataset
+    from melbeam.pipelines.extracting.pipeline import ExtractDataset
     from melbeam.pipelines.split.plan import Shard
 
     pipeline = beam.Pipeline()
@@ -104,7 +105,8 @@ def submit(work: Path, num_shards: int) -> str:
 
 def read(work: Path, num_shards: int) -> str:
     """Reads the plan, as the first step of the pipeline does."""
-    from melbeam.pipelines.split.plan import SplitFolder, read_plan_by_file
+    from melbeam.pipelines.split.plan import read_plan_by_file
+    from melbeam.transforms.folder_layout import SplitFolder
 
     found = sum(len(shards) for shards in read_plan_by_file(SplitFolder(str(work / "features"), "train").plan))
     assert found == num_shards
@@ -114,7 +116,7 @@ def read(work: Path, num_shards: int) -> str:
 def write_reports(work: Path, num_shards: int) -> str:
     """Writes each shard's report, as the commits do, one after the other."""
     from melbeam.pipelines import files
-    from melbeam.pipelines.split.plan import SplitFolder
+    from melbeam.transforms.folder_layout import SplitFolder
 
     folder = SplitFolder(str(work / "features"), "train")
     for index in range(num_shards):
@@ -127,10 +129,10 @@ def combine(work: Path, num_shards: int) -> str:
     from apache_beam.coders import PickleCoder
 
     from melbeam.pipelines import files
-    from melbeam.pipelines.extract import SummariseReports
+    from melbeam.pipelines.extracting.pipeline import SummariseReports
     from melbeam.pipelines.split.commit import ShardReport
     from melbeam.pipelines.split.metadata import write_metadata
-    from melbeam.pipelines.split.plan import SplitFolder
+    from melbeam.transforms.folder_layout import SplitFolder
 
     folder, function, coder = SplitFolder(str(work / "features"), "train"), SummariseReports(), PickleCoder()
     num_bytes = 0
@@ -176,7 +178,7 @@ def main() -> None:
         name, work, num_shards = options.step
         import apache_beam  # noqa: F401  (so that the memory before the step has it)
 
-        import melbeam.pipelines.extract  # noqa: F401
+        import melbeam.pipelines.extracting.launcher  # noqa: F401
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         start = time.perf_counter()

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
-from melbeam.pipelines import files, options
-from melbeam.pipelines.split.lock import Locked, SplitLock
-from melbeam.pipelines.split.plan import HALF_WRITTEN, TEMPORARIES, SplitFolder
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 
 DESCRIPTION = "Removes the temporary files of dead attempts; features, rejects and reports stay."
 
@@ -18,38 +17,38 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="what melbeam extract --output wrote")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """Removes them and says what; gives the exit status.
 
     Raises:
         UsageError: the folder has no split.
     """
+    from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.pipelines.split.leftovers import delete_temporaries, half_written
+    from melbeam.pipelines.split.lock import Locked, SplitLock
+
     output = arguments.folder.rstrip("/")
-    jobs = [path for path, _ in files.match(f"{output}/_melbeam/*/job.json")]
+    jobs = [path for path, _ in files.match(of_all_splits(output, "job.json"))]
     if not jobs:
-        raise options.UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
+        raise UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
     for path in jobs:
-        folder = SplitFolder(output, path.split("/")[-2])
+        folder = SplitFolder.holding(path)
         try:
             with SplitLock(folder):
-                patterns = [f"{folder.bookkeeping}/{names}" for names in (TEMPORARIES, *HALF_WRITTEN)]
-                found = [file for pattern in patterns for file in files.match(pattern)]
-                folder.delete_temporaries()
-                files.delete(folder.half_written())
+                globs = (folder.temporaries_glob(), *folder.half_written_globs)
+                found = [file for glob in globs for file in files.match(glob)]
+                delete_temporaries(folder)
+                files.delete(half_written(folder))
         except Locked as error:
             print(f"split {folder.split}: left alone: {error}")
             continue
         size = sum(size for _, size in found)
         print(f"split {folder.split}: {len(found)} temporary files removed, {size / 2**20:.1f} MiB")
-    return options.EXIT_OK
+    return EXIT_OK
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="melbeam clean", description=DESCRIPTION)
-    add_arguments(parser)
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    return options.exit_status(lambda: run(arguments))
+COMMAND = Command("clean", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
 
 
 if __name__ == "__main__":
