@@ -42,8 +42,9 @@ from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.transforms.beam import SharedRecordConverter
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
-from melbeam.transforms.records.examples import colliding_names
+from melbeam.transforms.records.examples import check_raw_audio, colliding_names
 from melbeam.transforms.records.options import CHOICES, RecordOptions
+from melbeam.transforms.records.rejects import Reject
 
 DESCRIPTION = "Audio TFRecords in, log-mel feature TFRecords out. Beam's own options are taken too."
 _LOG = logging.getLogger("melbeam")
@@ -166,7 +167,7 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         "dtype": "of the stored features",
         "encoding": "of the stored features; float_list for old readers",
         "on_long": "what becomes of a clip longer than the front end takes",
-        "audio_format": "encoded (WAV, FLAC, MP3, Ogg), or raw 16-bit samples",
+        "audio_format": "encoded (WAV, FLAC, MP3, Ogg and others), or raw 16-bit samples",
     }
     for name, text in helps.items():
         parser.add_argument(f"--{name}", choices=CHOICES[name], default=defaults[name], help=text)
@@ -177,6 +178,15 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max_record_bytes", type=int, default=defaults["max_record_bytes"], help="larger records are rejects"
+    )
+    parser.add_argument(
+        "--cut_tolerance_seconds",
+        type=float,
+        default=defaults["cut_tolerance_seconds"],
+        help="what a file may lack of what its header promises; more is a reject",
+    )
+    parser.add_argument(
+        "--check_md5", action="store_true", help="check the MD5 that a FLAC carries of its samples"
     )
     parser.add_argument(
         "--max_shard_bytes",
@@ -221,7 +231,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         if arguments.max_shard_bytes < 1:
             raise ValueError(f"--max_shard_bytes must be at least 1, got {arguments.max_shard_bytes}")
         shards = plan_shards(patterns, arguments.max_shard_bytes if arguments.limit is None else None)
-        _check_first_record(shards)
+        _check_first_record(shards, arguments.audio_format)
         if arguments.limit is not None:
             shards = limit_records(shards, arguments.limit)
     except (ValueError, *files.REFUSALS) as error:
@@ -277,22 +287,29 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     return options.EXIT_OK
 
 
-def _check_first_record(shards: list[Shard]) -> None:
+def _check_first_record(shards: list[Shard], audio_format: str) -> None:
     """Looks at one record before any work: what would make every record a reject is refused at the start.
 
     Raises:
-        UsageError: it has features that melbeam writes itself.
+        UsageError: it has features that melbeam writes itself, or holds a file where raw samples are asked for.
     """
     for shard in shards:
         if shard.size == 0:
             continue
         first = next(read_tfrecord_file(shard.path), None)
-        names = colliding_names(first.data) if isinstance(first, Record) else []
+        if not isinstance(first, Record):
+            return
+        names = colliding_names(first.data)
         if names:
             raise options.UsageError(
                 f"the first record of {shard.path} has features {', '.join(names)}, names that melbeam writes "
                 "itself: rename them, or is this --input the output of an earlier extract?"
             )
+        if audio_format == "pcm_s16le":
+            try:
+                check_raw_audio(first.data)
+            except Reject as reject:
+                raise options.UsageError(f"the first record of {shard.path}: {reject.detail}") from reject
         return
 
 

@@ -25,7 +25,7 @@ class Conversion:
         examples: serialized feature Examples, one, or one a chunk.
         num_samples: at the front end's rate, before truncation.
         changes: what was done to the audio beyond computing features: "resampled", "mixed_down",
-            "truncated", "chunked", and "trimmed" where the last chunk was too short for a frame.
+            "cut_short", "truncated", "chunked", and "trimmed" where the last chunk was too short for a frame.
         statistics: of the features as they were written, valid frames only.
         passthrough: kind and number of values of each feature that was passed through.
     """
@@ -70,13 +70,15 @@ class RecordConverter:
             audio_format=options.audio_format,
             pcm_sampling_rate=options.pcm_sampling_rate,
             max_seconds=options.max_audio_seconds,
+            cut_tolerance_seconds=options.cut_tolerance_seconds,
+            check_md5=options.check_md5,
         )
         num_samples = len(example.audio.samples)
         conversion = Conversion(
             id=example.id,
             examples=[],
             num_samples=num_samples,
-            changes=[c for c in ("resampled", "mixed_down") if getattr(example.audio, c)],
+            changes=[c for c in ("resampled", "mixed_down", "cut_short") if getattr(example.audio, c)],
             statistics=BinStatistics(),
             passthrough={name: _kind_and_count(feature) for name, feature in example.passthrough.items()},
         )

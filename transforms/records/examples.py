@@ -16,7 +16,13 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
-from melbeam.transforms.records.decoding import Audio, decode_audio, decode_pcm_s16le, from_samples
+from melbeam.transforms.records.decoding import (
+    Audio,
+    check_is_no_file,
+    decode_audio,
+    decode_pcm_s16le,
+    from_samples,
+)
 from melbeam.transforms.records.rejects import Reject
 
 # What `read_audio_example` takes out of a record; everything else is passed through.
@@ -33,7 +39,6 @@ RESERVED = (
     "start_sample",
     "melbeam_reject",
 )
-AUDIO_FORMATS = ("encoded", "pcm_s16le")
 
 
 def _example_class() -> Any:
@@ -179,6 +184,8 @@ def read_audio_example(
     audio_format: str = "encoded",
     pcm_sampling_rate: int | None = None,
     max_seconds: float | None = None,
+    cut_tolerance_seconds: float = 0.0,
+    check_md5: bool = False,
 ) -> AudioExample:
     """Parses an audio record and decodes its audio to mono float32 at `sampling_rate` Hz.
 
@@ -188,6 +195,8 @@ def read_audio_example(
         audio_format: "encoded" (WAV, FLAC, MP3, Ogg), or "pcm_s16le" for raw samples.
         pcm_sampling_rate: Hz of raw samples and of lists, where the record names none.
         max_seconds: a longer clip is a reject, `over_limit`.
+        cut_tolerance_seconds: of a file that lacks no more than this, what is there is taken.
+        check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
 
     Raises:
         Reject: with the reason.
@@ -214,7 +223,12 @@ def read_audio_example(
             audio = decode_pcm_s16le(data, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
         else:
             audio = decode_audio(
-                data, sampling_rate=sampling_rate, declared_rate=declared, max_seconds=max_seconds
+                data,
+                sampling_rate=sampling_rate,
+                declared_rate=declared,
+                max_seconds=max_seconds,
+                cut_tolerance_seconds=cut_tolerance_seconds,
+                check_md5=check_md5,
             )
     else:
         samples = np.asarray(values, np.float32 if kind == "float_list" else np.int64)
@@ -240,6 +254,23 @@ def colliding_names(record: bytes) -> list[str]:
     except Reject:
         return []
     return [] if "melbeam_reject" in features else [name for name in RESERVED if name in features]
+
+
+def check_raw_audio(record: bytes) -> None:
+    """Refuses a record whose `audio` holds a whole file where raw 16-bit samples are asked for.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    try:
+        features = _parse(record)
+        while "melbeam_reject" in features:
+            features = _parse_rejected(features)
+    except Reject:
+        return  # bad in another way, which is no sign of a wrong option
+    values: Any = features["audio"].bytes_list.value if "audio" in features else ()
+    if len(values) == 1:
+        check_is_no_file(values[0])
 
 
 def _parse(record: bytes) -> Any:

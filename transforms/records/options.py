@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import ml_dtypes
@@ -27,10 +28,13 @@ class RecordOptions:
         encoding: "bytes" (raw little-endian), or "float_list" for old readers.
         on_long: what becomes of a clip longer than the front end takes: "reject", "truncate" or "chunk".
         pad_to_max_length: store every clip at the frames of `max_audio_length`.
-        audio_format: "encoded" (WAV, FLAC, MP3, Ogg) or "pcm_s16le".
+        audio_format: "encoded" (files: WAV, FLAC, MP3, Ogg and what docs/audio.md lists) or "pcm_s16le".
         pcm_sampling_rate: Hz of raw samples where the record names no rate.
         max_audio_seconds: a clip that is longer when decoded is a reject.
         max_record_bytes: a larger record is a reject.
+        cut_tolerance_seconds: a file that lacks no more than this of what its header promises is taken, and
+            counted as a change, "cut_short"; 0 takes none.
+        check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
 
     Raises:
         ValueError: a value is out of its bounds, or two contradict each other.
@@ -45,6 +49,8 @@ class RecordOptions:
     pcm_sampling_rate: int | None = None
     max_audio_seconds: float = 4 * 3600.0
     max_record_bytes: int = 256 << 20  # 256 MiB
+    cut_tolerance_seconds: float = 0.0
+    check_md5: bool = False
 
     def __post_init__(self) -> None:
         for field, choices in CHOICES.items():
@@ -55,6 +61,8 @@ class RecordOptions:
         for field in ("max_audio_seconds", "max_record_bytes"):
             if not getattr(self, field) > 0:
                 raise ValueError(f"{field} must be above 0, got {getattr(self, field)!r}")
+        if not 0 <= self.cut_tolerance_seconds < math.inf:
+            raise ValueError(f"cut_tolerance_seconds must be 0 or more, got {self.cut_tolerance_seconds!r}")
         if self.pcm_sampling_rate is not None and self.pcm_sampling_rate < 1:
             raise ValueError(f"pcm_sampling_rate must be at least 1 Hz, got {self.pcm_sampling_rate!r}")
 

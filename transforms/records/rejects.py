@@ -8,6 +8,7 @@ REASONS: tuple[str, ...] = (
     "too_short",  # the audio gives no frame
     "too_long",  # longer than the front end takes, and on_long is "reject"
     "not_finite",  # the samples hold NaN or infinity
+    "out_of_range",  # the samples have a peak that no recording has, as where they were never divided by 32768
     "rate_mismatch",  # the bytes and the record name different sampling rates
     "bad_checksum",  # the TFRecord's data checksum does not hold
     "bad_framing",  # bytes between TFRecords that belong to none

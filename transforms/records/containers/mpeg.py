@@ -22,6 +22,7 @@ from melbeam.transforms.records.rejects import Reject
 
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # Hz, by the version's bits
 _VERSION_1 = 3
+_LAYER_1 = 3
 _LAYER_NAMES = {3: "MPEG layer I", 2: "MPEG layer II", 1: "MP3"}
 _KBPS = {  # by whether the version is 1, and the layer's bits
     (True, 3): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -155,6 +156,18 @@ def is_mpeg(data: bytes, *, behind_tag: bool) -> bool:
     start += tags.size_of_zeros(data, start, len(data))
     end = len(data) if behind_tag else min(len(data), start + (1 << 16))
     return _find_chain(data, start, end) >= 0
+
+
+def begins_with_two_frames(data: bytes) -> bool:
+    """Whether MPEG audio of layer II or III begins at the first byte, and its second frame where the first ends.
+
+    Layer I is left out: its first two bytes are FF FF or FF FE, and the former is also -1 as a 16-bit sample.
+    """
+    kind = _kind_at(data, 0)
+    if kind is None or kind.layer == _LAYER_1:
+        return False
+    size = _sizes_at(data, 0, kind).get(data[1] << 8 | data[2], 0)
+    return size > 0 and _kind_at(data, size) == kind
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,39 @@
+"""What a file states of its length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from melbeam.transforms.records.rejects import Reject
+
+
+@dataclass(frozen=True)
+class Media:
+    """A file that FFmpeg decodes.
+
+    Attributes:
+        name: of its format, for people.
+        demuxer: FFmpeg's name of it.
+        seconds: of audio that the file states or that its frames come to; None where it states nothing.
+        tolerance: seconds by which a right decode may differ, beside one frame of the codec, which it always may.
+        is_trimmed: whether `seconds` is to the sample, so that what a decode gives behind it is dropped.
+        has_times: whether its frames carry times, which must follow each other.
+    """
+
+    name: str
+    demuxer: str
+    seconds: Fraction | None
+    tolerance: Fraction = Fraction(0)
+    is_trimmed: bool = False
+    has_times: bool = False
+
+
+def cut(name: str, promised: int, there: int) -> Reject:
+    """The reject of a file that ends before what its header promises."""
+    return Reject("bad_audio", f"a cut {name}: it promises {promised} bytes, {there} are there")
+
+
+def damaged(name: str, what: str) -> Reject:
+    """The reject of a file that contradicts itself."""
+    return Reject("bad_audio", f"a damaged {name}: {what}")
