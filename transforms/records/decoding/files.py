@@ -18,6 +18,7 @@ from melbeam.transforms.records.decoding.audio import (
     DecodedBlocks,
     DecoderError,
     MonoStream,
+    large_clips_blamed,
     no_samples,
 )
 from melbeam.transforms.records.decoding.libav import as_float32, is_installed, open_with_libav
@@ -34,14 +35,15 @@ _EXTRA = "the extra melbeam[media]"
 _DEMUXERS = {"FLAC": "flac", "MP3": "mp3", "Ogg": "ogg"}
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Request:
-    """What one call of `decode_audio` asks for."""
+    """What one call of `decode_audio` asks for, and the samples that were opened for it last."""
 
     sampling_rate: int
     declared_rate: int | None
     max_seconds: float | None
     check_md5: bool
+    opened: MonoStream | None = None
 
     def stream(self, opened: DecodedBlocks) -> MonoStream:
         """The samples-to-be of a file that a decoder has opened.
@@ -49,14 +51,14 @@ class _Request:
         Raises:
             Reject: bad_audio or rate_mismatch.
         """
-        stream = MonoStream(
+        self.opened = MonoStream(
             source_rate=opened.sampling_rate,
             num_channels=opened.num_channels,
             sampling_rate=self.sampling_rate,
             max_seconds=self.max_seconds,
         )
         self.check_rate(opened.sampling_rate)
-        return stream
+        return self.opened
 
     def check_rate(self, rate: int) -> None:
         if self.declared_rate is not None and self.declared_rate != rate:
@@ -90,22 +92,14 @@ def decode_audio(
         Reject: bad_audio, empty_audio, not_finite, out_of_range, rate_mismatch or over_limit.
     """
     request = _Request(sampling_rate, declared_rate, max_seconds, check_md5)
-    try:
-        plain_rate = _rate_of_plain_wav(data)
-        if plain_rate is not None:
-            request.check_rate(plain_rate)
-            samples = np.frombuffer(data, "<i2", offset=_PLAIN_WAV.size)
-            return from_16_bit(
-                samples, source_rate=plain_rate, sampling_rate=sampling_rate, max_seconds=max_seconds
-            )
+    plain_rate = _rate_of_plain_wav(data)
+    if plain_rate is not None:
+        request.check_rate(plain_rate)
+        samples = np.frombuffer(data, "<i2", offset=_PLAIN_WAV.size)
+        return from_16_bit(samples, source_rate=plain_rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
+    with large_clips_blamed(lambda: len(data) + (request.opened.num_bytes if request.opened else 0)):
         contents = inspect(data, cut_tolerance_seconds=cut_tolerance_seconds)
         return quietly(lambda: _decode(data, contents, request))
-    except MemoryError as error:
-        raise Reject(
-            "over_limit",
-            f"no memory was left while {len(data)} bytes were decoded: lower --max_audio_seconds, or give the "
-            "worker more memory",
-        ) from error
 
 
 def _decode(data: bytes, contents: Contents | None, request: _Request) -> Audio:

@@ -50,7 +50,7 @@ def reject_of(function, *args, **options):
 
 TONE = tone()
 NOISE = (0.1 * np.random.default_rng(7).standard_normal(RATE)).astype(np.float32)
-PCM = np.round(TONE * 32767).astype("<i2").tobytes()
+PCM = np.round(TONE * 32767).astype("<i2")
 WAV = encode(TONE)
 FLAC = encode(NOISE, kind="FLAC")
 VALID = [encode(NOISE[:3000], kind=kind, subtype=subtype) for kind, subtype in FORMATS]
@@ -247,14 +247,24 @@ def test_values_of_all_channels_are_limited():
     assert "12000 samples in each of 64 channels" in reject.detail
 
 
-def test_a_clip_that_memory_does_not_hold_is_over_limit(monkeypatch):
-    def read(*_, **__):
-        raise MemoryError
+def test_a_large_clip_that_memory_does_not_hold_is_over_limit(monkeypatch):
+    """9 MiB of samples come out before an allocation fails; of a short clip, the error is not the clip's fault."""
+    large = encode(np.resize(PCM, 3_000_000), kind="FLAC")
+    read = soundfile.SoundFile.read
+    blocks = []
 
-    monkeypatch.setattr(soundfile.SoundFile, "read", read)
-    reject = reject_of(decode_audio, FLAC)
+    def runs_out(self, *arguments, **options):
+        blocks.append(read(self, *arguments, **options))
+        if len(blocks) * 65536 >= 2_400_000:
+            raise MemoryError
+        return blocks[-1]
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", runs_out)
+    reject = reject_of(decode_audio, large)
     assert reject.reason == "over_limit"
     assert "--max_audio_seconds" in reject.detail
+    with pytest.raises(MemoryError):
+        decode_audio(FLAC, sampling_rate=RATE)
 
 
 def test_a_limit_equal_to_the_length_passes():
