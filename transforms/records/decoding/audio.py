@@ -63,6 +63,47 @@ class DecoderError(Exception):
     """A decoder failed, or gave another number of samples than the file holds; the message says which."""
 
 
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a file.
+
+    Attributes:
+        sampling_rate: Hz of the samples that come out.
+        declared_rate: Hz that the record names, or None.
+        max_seconds: a longer clip is a reject; None stands for no limit.
+        check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
+    """
+
+    sampling_rate: int
+    declared_rate: int | None = None
+    max_seconds: float | None = None
+    check_md5: bool = False
+
+    def stream(self, opened: DecodedBlocks) -> MonoStream:
+        """The samples-to-be of a file that a decoder has opened.
+
+        Raises:
+            Reject: bad_audio or rate_mismatch.
+        """
+        stream = MonoStream(
+            source_rate=opened.sampling_rate,
+            num_channels=opened.num_channels,
+            sampling_rate=self.sampling_rate,
+            max_seconds=self.max_seconds,
+        )
+        self.check_rate(opened.sampling_rate)
+        return stream
+
+    def check_rate(self, rate: int) -> None:
+        """Refuses a file of another rate than the record names.
+
+        Raises:
+            Reject: rate_mismatch.
+        """
+        if self.declared_rate is not None and self.declared_rate != rate:
+            raise Reject("rate_mismatch", f"the record says {self.declared_rate} Hz, its audio says {rate} Hz")
+
+
 class MonoStream:
     """Takes the blocks of one clip and gives its samples, mono, at one rate.
 

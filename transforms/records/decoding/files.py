@@ -6,22 +6,22 @@ A decoder's end of stream is no proof that all of a clip came out.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
 from melbeam.transforms.records.containers import Contents, flac_digest, inspect, name_of
+from melbeam.transforms.records.decoding.apart import decode_apart, is_installed
 from melbeam.transforms.records.decoding.audio import (
     MAX_RATE,
     MIN_RATE,
     Audio,
-    DecodedBlocks,
     DecoderError,
     MonoStream,
+    Request,
     large_clips_blamed,
     no_samples,
 )
-from melbeam.transforms.records.decoding.libav import as_float32, is_installed, open_with_libav
 from melbeam.transforms.records.decoding.libsndfile import open_with_libsndfile
 from melbeam.transforms.records.decoding.media import Media, media_of
 from melbeam.transforms.records.decoding.quiet import quietly
@@ -31,38 +31,9 @@ from melbeam.transforms.records.rejects import Reject
 _PLAIN_WAV = struct.Struct("<4sI4s 4sIHHIIHH 4sI")  # RIFF, fmt and data, one behind the other
 _MAX_PLAIN_SIZE = 0x7FFF0000  # what writers to a pipe leave as a size is above it
 _EXTRA = "the extra melbeam[media]"
-# FFmpeg's demuxers of the formats that are counted and that both decoders take, or libsndfile does not.
+# FFmpeg's demuxers of the formats that are counted here, by the first word of their names.
 _DEMUXERS = {"FLAC": "flac", "MP3": "mp3", "Ogg": "ogg"}
-
-
-@dataclass
-class _Request:
-    """What one call of `decode_audio` asks for, and the samples that were opened for it last."""
-
-    sampling_rate: int
-    declared_rate: int | None
-    max_seconds: float | None
-    check_md5: bool
-    opened: MonoStream | None = None
-
-    def stream(self, opened: DecodedBlocks) -> MonoStream:
-        """The samples-to-be of a file that a decoder has opened.
-
-        Raises:
-            Reject: bad_audio or rate_mismatch.
-        """
-        self.opened = MonoStream(
-            source_rate=opened.sampling_rate,
-            num_channels=opened.num_channels,
-            sampling_rate=self.sampling_rate,
-            max_seconds=self.max_seconds,
-        )
-        self.check_rate(opened.sampling_rate)
-        return self.opened
-
-    def check_rate(self, rate: int) -> None:
-        if self.declared_rate is not None and self.declared_rate != rate:
-            raise Reject("rate_mismatch", f"the record says {self.declared_rate} Hz, its audio says {rate} Hz")
+_SECOND_OPINION = ("MP3", "Ogg")
 
 
 def decode_audio(
@@ -91,128 +62,100 @@ def decode_audio(
     Raises:
         Reject: bad_audio, empty_audio, not_finite, out_of_range, rate_mismatch or over_limit.
     """
-    request = _Request(sampling_rate, declared_rate, max_seconds, check_md5)
+    request = Request(sampling_rate, declared_rate, max_seconds, check_md5)
     plain_rate = _rate_of_plain_wav(data)
     if plain_rate is not None:
         request.check_rate(plain_rate)
         samples = np.frombuffer(data, "<i2", offset=_PLAIN_WAV.size)
         return from_16_bit(samples, source_rate=plain_rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
-    with large_clips_blamed(lambda: len(data) + (request.opened.num_bytes if request.opened else 0)):
-        contents = inspect(data, cut_tolerance_seconds=cut_tolerance_seconds)
-        return quietly(lambda: _decode(data, contents, request))
-
-
-def _decode(data: bytes, contents: Contents | None, request: _Request) -> Audio:
-    if contents is None:
-        return _decode_media(data, request)
-    if not contents.num_samples:
-        raise no_samples()
-    demuxer = _DEMUXERS.get(contents.format.split()[0])
+    contents = inspect(data, cut_tolerance_seconds=cut_tolerance_seconds)
     try:
-        if contents.parts is None:
-            _check_installed(contents.format)
-            return _decode_with_libav(data, contents, demuxer, request)
-        try:
-            return _decode_with_libsndfile(data, contents, request)
-        except DecoderError as first:
-            # FFmpeg takes damaged FLAC frames without a word: there, libsndfile's word stands.
-            if demuxer in (None, "flac"):
-                raise
-            if not is_installed():
-                raise DecoderError(f"{first}; with {_EXTRA} a second decoder is asked") from first
-            try:
-                return _decode_with_libav(data, contents, demuxer, request)
-            except DecoderError as second:
-                raise DecoderError(f"{first}; {second}") from second
+        if contents is None:
+            return decode_apart(data, _media_for_libav(data), request)
+        if not contents.num_samples:
+            raise no_samples()
+        if contents.parts is not None:
+            return _decode_counted(data, contents, request)
+        _check_installed(contents.format)
+        return decode_apart(data, _counted_media(contents), request)
     except DecoderError as error:
         raise Reject("bad_audio", str(error)) from error
 
 
-def _decode_with_libsndfile(data: bytes, contents: Contents, request: _Request) -> Audio:
+def _decode_counted(data: bytes, contents: Contents, request: Request) -> Audio:
+    """A file that libsndfile decodes, or PyAV where the former does not come to what was counted."""
+    try:
+        return quietly(lambda: _decode_with_libsndfile(data, contents, request))
+    except DecoderError as first:
+        # FFmpeg takes damaged FLAC frames without a word: there, libsndfile's word stands.
+        if contents.format.split()[0] not in _SECOND_OPINION:
+            raise
+        if not is_installed():
+            raise DecoderError(f"{first}; with {_EXTRA} a second decoder is asked") from first
+        try:
+            return decode_apart(data, _counted_media(contents), request)
+        except DecoderError as second:
+            raise DecoderError(f"{first}; {second}") from second
+
+
+def _decode_with_libsndfile(data: bytes, contents: Contents, request: Request) -> Audio:
     digest = flac_digest(data) if request.check_md5 else None
     stream: MonoStream | None = None
     decoded = promised = 0
-    for part in contents.parts or ():
-        with open_with_libsndfile(part.data) as opened:
-            if stream is None:
-                stream = request.stream(opened)
-                stream.check_length(contents.num_samples)
-            start = decoded
-            for block in opened.blocks:
-                if digest is not None:
-                    digest.update(block)
-                # What fills a codec's last block behind the audio is left out.
-                stream.write(block[: max(0, start + part.num_samples - decoded)] if part.num_filled else block)
-                decoded += len(block)
-        promised += part.num_samples + part.num_filled
-        _check_count(contents, decoded, promised, contents.tolerance, "libsndfile")
-    if digest is not None:
-        digest.check()
-    if stream is None:
-        raise no_samples()
-    return stream.audio(cut_short=contents.cut_tolerated)
+    with large_clips_blamed(lambda: len(data) + (stream.num_bytes if stream else 0)):
+        for part in contents.parts or ():
+            with open_with_libsndfile(part.data) as opened:
+                if stream is None:
+                    stream = request.stream(opened)
+                    stream.check_length(contents.num_samples)
+                start = decoded
+                for block in opened.blocks:
+                    if digest is not None:
+                        digest.update(block)
+                    # What fills a codec's last block behind the audio is left out.
+                    keep = max(0, start + part.num_samples - decoded) if part.num_filled else len(block)
+                    stream.write(block[:keep])
+                    decoded += len(block)
+            promised += part.num_samples + part.num_filled
+            if abs(decoded - promised) > contents.tolerance:
+                remark = f"{contents.remark}; " if contents.remark else ""
+                raise DecoderError(
+                    f"{contents.format}: {remark}its bytes hold {promised} samples a channel, libsndfile decodes "
+                    f"{decoded}"
+                )
+        if digest is not None:
+            digest.check()
+        if stream is None:
+            raise no_samples()
+        return stream.audio(cut_short=contents.cut_tolerated)
 
 
-def _decode_with_libav(data: bytes, contents: Contents, demuxer: str | None, request: _Request) -> Audio:
-    if demuxer is None:
-        raise Reject("bad_audio", f"{contents.format}: no decoder for it; convert it to FLAC")
-    digest = flac_digest(data) if request.check_md5 else None
-    with open_with_libav(data, demuxer) as opened:
-        stream = request.stream(opened)
-        # Opus has no rate of its own: FFmpeg decodes it at 48 kHz, libsndfile at the rate that its header names.
-        scale = opened.sampling_rate / contents.sampling_rate
-        promised = round(contents.num_samples * scale)
-        stream.check_length(promised)
-        for block in opened.blocks:
-            if digest is not None:
-                digest.update(block)
-            stream.write(as_float32(block))
-    _check_count(contents, stream.num_samples, promised, round(contents.tolerance * scale), "PyAV")
-    if digest is not None:
-        digest.check()
-    return stream.audio(cut_short=contents.cut_tolerated)
-
-
-def _check_count(contents: Contents, decoded: int, promised: int, tolerance: int, decoder: str) -> None:
-    """Raises DecoderError where a decode differs from what was counted by more than the tolerance."""
-    if abs(decoded - promised) <= tolerance:
-        return
-    remark = f"{contents.remark}; " if contents.remark else ""
-    raise DecoderError(
-        f"{contents.format}: {remark}its bytes hold {promised} samples a channel, {decoder} decodes {decoded}"
+def _counted_media(contents: Contents) -> Media:
+    """A file that was counted, for FFmpeg. Opus has no rate of its own, so that the count is in seconds there."""
+    return Media(
+        contents.format,
+        _DEMUXERS[contents.format.split()[0]],
+        Fraction(contents.num_samples, contents.sampling_rate),
+        tolerance=Fraction(contents.tolerance, contents.sampling_rate),
+        allows_a_frame=False,
+        remark=contents.remark,
+        cut_short=contents.cut_tolerated,
     )
 
 
-def _decode_media(data: bytes, request: _Request) -> Audio:
-    """A format that FFmpeg alone takes: the decode is held against what the container states."""
+def _media_for_libav(data: bytes) -> Media:
+    """What a file of a format that FFmpeg alone takes states.
+
+    Raises:
+        Reject: bad_audio; it is cut or contradicts itself, or nobody takes it.
+    """
     media = media_of(data)
     if media is None:
         name = name_of(data)
-        what = f"{name}, which melbeam takes from no decoder" if name else "of a format that melbeam does not know"
+        what = f"{name}, which melbeam does not take" if name else "of a format that melbeam does not know"
         raise Reject("bad_audio", f"{len(data)} bytes that cannot be decoded: {what}; convert it to FLAC")
     _check_installed(media.name)
-    try:
-        return _decode_media_with_libav(data, media, request)
-    except DecoderError as error:
-        raise Reject("bad_audio", str(error)) from error
-
-
-def _decode_media_with_libav(data: bytes, media: Media, request: _Request) -> Audio:
-    with open_with_libav(data, media.demuxer, has_times=media.has_times) as opened:
-        stream = request.stream(opened)
-        rate = opened.sampling_rate
-        promised = None if media.seconds is None else round(media.seconds * rate)
-        if promised is not None:
-            stream.check_length(promised)
-        decoded = 0
-        for block in opened.blocks:
-            keep = max(0, promised - decoded) if media.is_trimmed and promised is not None else len(block)
-            stream.write(as_float32(block[:keep]))
-            decoded += len(block)
-        tolerance = round(media.tolerance * rate) + (0 if opened.is_lossless else opened.longest_frame)
-    if promised is not None and abs(decoded - promised) > tolerance:
-        raise DecoderError(f"{media.name}: it states {promised} samples a channel, PyAV decodes {decoded}")
-    return stream.audio()
+    return media
 
 
 def _check_installed(name: str) -> None:

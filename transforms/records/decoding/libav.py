@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import importlib.util
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from melbeam.transforms.records.decoding.audio import BLOCK_VALUES, DecodedBlocks, DecoderError
+from melbeam.transforms.records.containers import flac_digest
+from melbeam.transforms.records.decoding.audio import (
+    BLOCK_VALUES,
+    Audio,
+    DecodedBlocks,
+    DecoderError,
+    MonoStream,
+    Request,
+    large_clips_blamed,
+)
+from melbeam.transforms.records.decoding.media.stated import Media
 
 # What may be decoded, also while FFmpeg looks into a file for its streams: no pictures, no games' formats.
 _CODECS = (
@@ -53,12 +61,6 @@ _MIN_GAP = 0.003  # s; containers round times to a millisecond, and live recordi
 _CHECKED = ("flac", "ac3", "eac3")  # their frames carry checksums, which FFmpeg checks where it is told to
 
 
-@functools.cache
-def is_installed() -> bool:
-    """Whether PyAV is there; it is not loaded yet."""
-    return importlib.util.find_spec("av") is not None
-
-
 @dataclass
 class LibavClip(DecodedBlocks):
     """A clip that FFmpeg has opened.
@@ -70,6 +72,42 @@ class LibavClip(DecodedBlocks):
 
     is_lossless: bool
     longest_frame: int = 0
+
+
+def decode(data: bytes, media: Media, request: Request) -> Audio:
+    """Decodes a whole file in this process, and holds it against what it states.
+
+    Raises:
+        Reject: bad_audio, empty_audio, not_finite, out_of_range, rate_mismatch or over_limit.
+        DecoderError: FFmpeg fails, or gives another number of samples than the file holds.
+    """
+    digest = flac_digest(data) if request.check_md5 else None
+    stream: MonoStream | None = None
+    with large_clips_blamed(lambda: len(data) + (stream.num_bytes if stream else 0)):
+        with open_with_libav(data, media.demuxer, has_times=media.has_times) as opened:
+            stream = request.stream(opened)
+            rate = opened.sampling_rate
+            promised = None if media.seconds is None else round(media.seconds * rate)
+            if promised is not None:
+                stream.check_length(promised)
+            decoded = 0
+            for block in opened.blocks:
+                if digest is not None:
+                    digest.update(block)
+                keep = max(0, promised - decoded) if media.is_trimmed and promised is not None else len(block)
+                stream.write(as_float32(block[:keep]))
+                decoded += len(block)
+            tolerance = round(media.tolerance * rate)
+            if media.allows_a_frame and not opened.is_lossless:
+                tolerance += opened.longest_frame
+        if promised is not None and abs(decoded - promised) > tolerance:
+            remark = f"{media.remark}; " if media.remark else ""
+            raise DecoderError(
+                f"{media.name}: {remark}it holds {promised} samples a channel, PyAV decodes {decoded}"
+            )
+        if digest is not None:
+            digest.check()
+        return stream.audio(cut_short=media.cut_short)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import soundfile
 
 from melbeam.transforms.records.decoding import decode_audio
 
+pytestmark = pytest.mark.slow
 RATES = [16000, 44100, 48000]
 NUM_SECONDS = 2.617  # ends within a frame of every codec
 # The commands that encode {clip} to {file}, by the file's ending.
@@ -77,7 +78,7 @@ def runs(command, **names):
 
 @pytest.mark.parametrize(("ending", "encoder", "decoder"), WAYS)
 def test_the_samples_are_those_of_another_decoder(ending, encoder, decoder, clip, tmp_path):
-    rate, path = clip
+    _, path = clip
     if ending == "m4a":
         pytest.importorskip("av", reason="the extra media is not installed")
     file, out = tmp_path / f"clip.{ending}", tmp_path / "out.wav"

@@ -245,7 +245,7 @@ def test_the_second_decoder_is_asked_where_the_first_stops_early(kind, subtype, 
 def test_the_second_decoder_is_not_asked_of_what_the_first_checks(kind, monkeypatch):
     data = encoded(tone(RATE), kind)
     stops_early(monkeypatch)
-    monkeypatch.setattr(files, "open_with_libav", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr(files, "decode_apart", lambda *_: pytest.fail("asked"))
     with pytest.raises(Reject, match="hold 48000 samples a channel, libsndfile decodes 10000"):
         decode_audio(data, sampling_rate=RATE)
 
@@ -283,7 +283,7 @@ def test_flac_of_other_widths(bits, container, tmp_path):
 
 
 def test_flac_of_24_bits_goes_to_libsndfile(monkeypatch):
-    monkeypatch.setattr(files, "open_with_libav", lambda *_: pytest.fail("asked"))
+    monkeypatch.setattr(files, "decode_apart", lambda *_: pytest.fail("asked"))
     values = np.rint(tone(RATE).astype(np.float64) * 2**23).astype(np.int32)
     audio = decode_audio(encoded(values << 8, "FLAC", "PCM_24"), sampling_rate=RATE, check_md5=True)
     np.testing.assert_array_equal(audio.samples, (values / 2**23).astype(np.float32))
