@@ -18,6 +18,8 @@ Inspect = Callable[[bytes, Tolerance], Contents]
 _AU_BITS = {23: 4, 25: 3, 26: 5}  # of G.721 and G.723, by AU's number
 _SPHERE_FIELD = re.compile(rb"^(\w+) -(?:i|r|s\d+) (.*)$", re.MULTILINE)
 _VOC_ENCODINGS = {0: pcm.unsigned_bytes(), 4: pcm.integers(2), 6: pcm.ALAW, 7: pcm.MULAW}
+_VOC_NEW_SOUND = 9  # a block's kind
+_SOX_LEAVES_OUT = 8  # bytes of such a block's own header, in the size that sox writes
 _HTK_WAVEFORM = b"\0\2\0\0"  # two bytes a sample, of kind 0
 _ADVICE = "convert it to WAV or FLAC, for example with sox IN OUT.wav"
 
@@ -182,6 +184,8 @@ def inspect_voc(data: bytes, tolerance: Tolerance) -> Contents:
         )
         if not kind:
             break
+        if kind == _VOC_NEW_SOUND and start + size + _SOX_LEAVES_OUT == len(data) - 1 and data.endswith(b"\0"):
+            size += _SOX_LEAVES_OUT
         if start + size > len(data):
             raise cut("VOC", f"its block at byte {position}", size, max(0, len(data) - start))
         head = data[start : start + 12]
@@ -194,7 +198,7 @@ def inspect_voc(data: bytes, tolerance: Tolerance) -> Contents:
         elif kind == 8 and size >= 4:
             channels = 2 if head[3] else 1
             extended = (256_000_000 // channels // (65536 - int.from_bytes(head[:2], "little")), channels, head[2])
-        elif kind == 9 and size >= 12:
+        elif kind == _VOC_NEW_SOUND and size >= 12:
             rate, bits, channels, encoding = struct.unpack_from("<IBBH", head)
             kinds.append((rate, channels, 4 if bits == 16 and encoding == 0 else encoding))
             audio.append(data[start + 12 : start + size])

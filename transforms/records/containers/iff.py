@@ -70,6 +70,8 @@ def _check_comm(num_frames: int, there: int) -> None:
 def _inspect_compressed_aiff(
     data: bytes, promise: pcm.Promise, rate: int, channels: int, codec: bytes, num_frames: int
 ) -> Contents:
+    if not rate or not channels:
+        raise Reject("bad_audio", f"a damaged AIFF: its COMM chunk says {channels} channels at {rate} Hz")
     there = len(data) - promise.start
     if promise.size is None or promise.size > there:
         raise cut("AIFF", promise.by, promise.size or there + 1, there)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from melbeam.transforms.records.containers import flac, tags
 from melbeam.transforms.records.containers.checksums import ogg_crc, reversed_bits
-from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance
+from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
 from melbeam.transforms.records.rejects import Reject
 
 _HEADER = struct.Struct("<4sBBqIIIB")  # OggS, version, flags, granule, serial, number, checksum, segments
@@ -301,7 +301,11 @@ def _read_opus(data: bytes, stream: _Stream, pages: bytes) -> Contents:
     channels, pre_skip, source_rate = struct.unpack_from("<BHI", stream.first_packet, 9)
     rate = next((rate for rate in _OPUS_RATES if source_rate <= rate), _OPUS_RATE)
     start = _start_of_audio(packets, sum(map(_opus_duration, packets.audio)))
-    num_samples = max(0, _last_granule(stream) - start - pre_skip)
+    # A decoder makes up what is missing, so that its count would not show it.
+    promised, there = _last_granule(stream) - start, _opus_samples(data, stream)
+    if promised > there:
+        raise cut("Ogg Opus", "its last page", promised, there, "samples of 48 kHz")
+    num_samples = max(0, promised - pre_skip)
     return _contents("Ogg Opus", rate, channels, num_samples // (_OPUS_RATE // rate), pages)
 
 
@@ -311,6 +315,22 @@ def _opus_duration(packet: bytes) -> int:
         return 0
     num_frames = (1, 2, 2)[packet[0] & 3] if packet[0] & 3 < 3 else packet[1] & 63 if len(packet) > 1 else 0
     return num_frames * _OPUS_FRAMES[packet[0] >> 3]
+
+
+def _opus_samples(data: bytes, stream: _Stream) -> int:
+    """Samples of 48 kHz in all packets of audio."""
+    total, num_packets = 0, 0
+    is_begin = True
+    for page in stream.pages:
+        position = page.body
+        for segment in data[page.start + _HEADER.size : page.body]:
+            if is_begin:
+                num_packets += 1
+                if num_packets > 2:
+                    total += _opus_duration(data[position : position + min(segment, 2)])
+            position += segment
+            is_begin = segment < 255
+    return total
 
 
 def _read_speex(data: bytes, stream: _Stream, pages: bytes) -> Contents:

@@ -188,15 +188,15 @@ def _blocks(format: _Format, layout: Layout) -> Blocks:
     if found.num_samples == 1:
         _check_numbers(format, found, layout)
     elif format.tag in (_IMA_ADPCM, _MS_ADPCM) and format.samples_a_block not in (0, found.num_samples):
-        promise = f"{format.samples_a_block} samples in blocks of {size} bytes, which hold {found.num_samples}"
-        raise Reject("bad_audio", f"a damaged {layout.name}: its fmt chunk promises {promise}")
+        told = f"{format.samples_a_block} samples in blocks of {size} bytes, which hold {found.num_samples}"
+        raise Reject("bad_audio", f"a damaged {layout.name}: its fmt chunk says {told}")
     return found
 
 
 def _check_numbers(format: _Format, codec: Blocks, layout: Layout) -> None:
     """The numbers of a fmt chunk say a thing more than once; a flipped bit would change the clip's length."""
     wanted = format.rate * format.block_size
-    if format.block_size != codec.num_bytes or format.bytes_a_second not in (wanted & 0xFFFFFFFF, 0):
+    if format.block_size != codec.num_bytes or format.bytes_a_second not in (wanted, 0):
         told = f"{format.channels} channels of {format.bits} bits at {format.rate} Hz"
         found = f"samples of {format.block_size} bytes and {format.bytes_a_second} bytes a second"
         raise Reject("bad_audio", f"a damaged {layout.name}: its fmt chunk says {told}, but {found}")

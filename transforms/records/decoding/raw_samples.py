@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from melbeam.transforms.records.containers import mpeg
+from melbeam.transforms.records.containers import name_of_beginning
 from melbeam.transforms.records.decoding.audio import (
     BLOCK_VALUES,
     Audio,
@@ -17,25 +17,7 @@ from melbeam.transforms.records.decoding.media import frames
 from melbeam.transforms.records.rejects import Reject
 
 _FULL_SCALE = 2**15  # of 16-bit samples
-# What files begin with, and no quiet recording: as samples, one of the first two of each is loud.
-_BEGINNINGS = {
-    b"RIFF": "a WAV",
-    b"RIFX": "a WAV",
-    b"RF64": "a WAV",
-    b"fLaC": "a FLAC",
-    b"OggS": "an Ogg",
-    b"ID3": "a file with an ID3 tag",
-    b"FORM": "an AIFF",
-    b".snd": "an AU",
-    b"caff": "a CAF",
-    b"riff\x2e\x91\xcf\x11": "a W64",
-    b"NIST_1A\n": "a SPHERE",
-    b"\x1a\x45\xdf\xa3": "a WebM",
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "a WMA",
-    b"#!AMR": "an AMR",
-}
 _MAX_BEGINNING = 4096  # bytes; an MP3's longest frame has 1441
-_MP4_BOX = (b"ftyp", b"moov")  # behind its size
 
 
 def check_is_no_file(data: bytes | memoryview) -> None:
@@ -44,20 +26,12 @@ def check_is_no_file(data: bytes | memoryview) -> None:
     Raises:
         Reject: bad_audio.
     """
-    name = _file_that_begins_so(bytes(data[:_MAX_BEGINNING]))
+    head = bytes(data[:_MAX_BEGINNING])
+    name = name_of_beginning(head) or frames.name_of_two(head)
     if name is not None:
-        raise Reject("bad_audio", f"{len(data)} bytes that begin as {name} does: pass --audio_format=encoded")
-
-
-def _file_that_begins_so(head: bytes) -> str | None:
-    for beginning, name in _BEGINNINGS.items():
-        if head.startswith(beginning):
-            return name
-    if head[4:8] in _MP4_BOX:
-        return "an M4A"
-    if mpeg.begins_with_two_frames(head):
-        return "an MP3"
-    return frames.name_of_two(head)
+        raise Reject(
+            "bad_audio", f"{len(data)} bytes that begin as a file does ({name}): pass --audio_format=encoded"
+        )
 
 
 def decode_pcm_s16le(

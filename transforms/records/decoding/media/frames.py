@@ -36,7 +36,7 @@ def read(data: bytes) -> Media | None:
 
 def name_of_two(data: bytes) -> str | None:
     """The name of the format of which two frames follow each other from the first byte on, or None."""
-    for name, frame in (("an AAC", _adts_frame), ("an AC-3", _ac3_frame)):
+    for name, frame in (("AAC", _adts_frame), ("AC-3", _ac3_frame)):
         first = frame(data, 0)
         second = frame(data, first[0]) if first is not None else None
         if first is not None and second is not None and first[2:] == second[2:]:
