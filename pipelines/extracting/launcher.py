@@ -83,7 +83,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     shards = plan_shards(list_of(arguments.input), None if arguments.limit else arguments.max_shard_bytes)
     if not arguments.allow_missing_shards:
         check_shards_are_complete(shard.path for shard in shards)
-    check_input(shards)
+    check_input(shards, raw_samples=record_options.audio_format == "pcm_s16le")
     if arguments.limit is not None:
         shards = limit_records(shards, arguments.limit)
     return Job.of(folder, front_end, record_options, shards, **bounds), shards

@@ -379,6 +379,13 @@ def test_a_wrong_call_is_refused(source, tmp_path, arguments, named):
     assert not (tmp_path / "features").exists()
 
 
+def test_files_where_raw_samples_are_asked_for_are_refused_at_the_start(source, tmp_path):
+    refused = job(source, tmp_path / "o", "--audio_format=pcm_s16le", "--pcm_sampling_rate=16000")
+    assert refused.status == 2
+    assert "begin as a file does (WAV): pass --audio_format=encoded" in refused.text
+    assert not (tmp_path / "o").exists()
+
+
 def test_a_missing_input_is_refused(tmp_path):
     refused = job(f"{tmp_path}/none-*", tmp_path / "features")
     assert (refused.status, "names no file" in refused.text) == (2, True)

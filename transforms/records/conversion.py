@@ -43,7 +43,8 @@ class Conversion:
         features: its feature records: one, or one a chunk.
         num_samples: at the front end's rate, before truncation.
         changes: what was done to the audio beyond computing features: "resampled", "mixed_down", "truncated",
-            "chunked", "trimmed" where the last chunk was too short for a frame, and what decoding adds.
+            "chunked", "trimmed" where the last chunk was too short for a frame, and "cut_short" where a file
+            ended before its header said, within the tolerance.
         statistics: sums of the features as they were written, valid frames only.
     """
 

@@ -73,6 +73,8 @@ class RecordConverter:
             audio_format=options.audio_format,
             pcm_sampling_rate=options.pcm_sampling_rate,
             max_seconds=options.max_audio_seconds,
+            cut_tolerance_seconds=options.cut_tolerance_seconds,
+            check_md5=options.check_md5,
         )
         try:
             return self._convert(example, source)
@@ -88,7 +90,7 @@ class RecordConverter:
             id=example.id,
             features=[],
             num_samples=num_samples,
-            changes=[c for c in ("resampled", "mixed_down") if getattr(example.audio, c)] + changes,
+            changes=[c for c in ("resampled", "mixed_down", "cut_short") if getattr(example.audio, c)] + changes,
             statistics=BinStatistics(),
         )
         for piece in pieces:

@@ -72,7 +72,9 @@ def with_value(data, offset, kind, value):
         ("bad_field", to_example({"audio": WAV, "id": b"\xff"}), {}),
         ("over_limit", to_example({"audio": WAV}), {"max_audio_seconds": 0.5}),
         ("over_limit", to_example({"audio": WAV}), {"max_record_bytes": 1000}),
-        ("converter_error", to_example({"audio": [3e38, -3e38] * 500, "sampling_rate": 16000}), {}),
+        ("out_of_range", to_example({"audio": [3e38, -3e38] * 500, "sampling_rate": 16000}), {}),
+        ("out_of_range", to_example({"audio": audio_file(np.full(500, 1000.0), subtype="FLOAT")}), {}),
+        ("bad_audio", to_example({"audio": WAV}), {"audio_format": "pcm_s16le", "pcm_sampling_rate": 16000}),
     ],
 )
 def test_reject_reasons(reason, record, options):
@@ -80,6 +82,24 @@ def test_reject_reasons(reason, record, options):
         convert(record, **options)
     assert reject.value.reason == reason
     assert reject.value.detail
+
+
+def test_what_the_converter_raises_is_a_reject(monkeypatch):
+    converter = RecordConverter(FrontEnd.load("gemma4"), RecordOptions())
+
+    def fails(_):
+        raise RuntimeError("out of something")
+
+    monkeypatch.setattr(converter, "_converter", fails)
+    with pytest.raises(Reject, match="RuntimeError: out of something") as reject:
+        converter.convert(to_example({"audio": WAV}), "here#0")
+    assert reject.value.reason == "converter_error"
+
+
+def test_a_file_that_lacks_its_end_is_counted():
+    record = to_example({"audio": WAV[:-320]})
+    assert convert(record, cut_tolerance_seconds=0.01).changes == ["cut_short"]
+    assert convert(to_example({"audio": WAV}), cut_tolerance_seconds=0.01).changes == []
 
 
 @pytest.mark.parametrize(
