@@ -1,6 +1,8 @@
 """What importing melbeam does, and who may import whom."""
 
 import ast
+import importlib
+import importlib.util
 import json
 import pkgutil
 import subprocess
@@ -14,10 +16,13 @@ import melbeam.pipelines
 import melbeam.transforms
 
 ROOT = Path(__file__).parents[1]
+# Modules of an extra, by what it brings: importing one without it says which extra to install.
+OF_EXTRAS = {"melbeam.transforms.keras_layers": ("keras_hub", "keras")}
 MODULES = sorted(
     found.name
     for package in (melbeam.transforms, melbeam.pipelines)
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    if found.name not in OF_EXTRAS
 )
 
 
@@ -48,6 +53,15 @@ def test_no_module_is_imported_under_two_names():
     assert set(ours) >= set(MODULES)
     assert all(name.startswith("melbeam.") for name in ours)
     assert len(set(ours.values())) == len(ours)
+
+
+@pytest.mark.parametrize("module", OF_EXTRAS)
+def test_a_module_of_an_extra_says_which(module):
+    needed, extra = OF_EXTRAS[module]
+    if importlib.util.find_spec(needed) is not None:
+        pytest.skip(f"{needed} is installed")
+    with pytest.raises(ImportError, match=rf"pip install 'melbeam\[{extra}\]'"):
+        importlib.import_module(module)
 
 
 @pytest.mark.parametrize("module", ["melbeam.transforms", "melbeam.transforms.front_end", "melbeam.pipelines.cli"])

@@ -65,7 +65,7 @@ def mel_bank(front_end: FrontEnd) -> np.ndarray:
     return bank
 
 
-# The fields of a front end that decide its mel bank.
+# The fields of a front end that decide which filters of its mel bank are empty.
 _BANK_FIELDS = (
     "sampling_rate",
     "fft_length",
@@ -73,7 +73,6 @@ _BANK_FIELDS = (
     "min_frequency",
     "max_frequency",
     "mel_scale",
-    "mel_norm",
 )
 
 
