@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 
 DESCRIPTION = "Removes the temporary files of dead attempts; features, rejects and reports stay."
@@ -52,4 +51,4 @@ main = COMMAND.main
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

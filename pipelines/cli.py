@@ -6,8 +6,9 @@ import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
 
-from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REFUSED
+from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REFUSED, leave_with
 
 _JOBS = {
     "demo": "the whole chain on a small spoken corpus, offline",
@@ -46,5 +47,10 @@ def _usage() -> str:
     return f"usage: melbeam JOB [options]\n\n{jobs}\n\nmelbeam JOB --help tells its options; melbeam --version."
 
 
+def command() -> NoReturn:
+    """The installed command `melbeam`."""
+    leave_with(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -6,11 +6,11 @@ Its options are here; what it does with them is in `extracting`, which is import
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields as dataclass_fields
 
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION, MAX_SHARD_BYTES
+from melbeam.pipelines.exit_status import leave_with
 from melbeam.transforms.front_end import DEFAULT_FRONT_END
 from melbeam.transforms.records.options import CHOICES, PADDING, RecordOptions
 
@@ -110,4 +110,4 @@ COMMAND = Command("extract", DESCRIPTION, add_arguments, run)
 main = COMMAND.main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

@@ -6,9 +6,9 @@ Its options are here; what it does with them is in `ingesting`, which is importe
 from __future__ import annotations
 
 import argparse
-import sys
 
 from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import leave_with
 
 DESCRIPTION = "Audio files in, audio TFRecords out; `melbeam extract` reads them."
 EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus")
@@ -43,4 +43,4 @@ main = COMMAND.main
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

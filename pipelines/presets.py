@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Iterator, Sequence
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import BuiltInPreset, built_in, find_front_end
 
@@ -73,4 +72,4 @@ main = COMMAND.main
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

@@ -7,13 +7,12 @@ bytes. Readers take both, `train+train_retried` in TFDS.
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines import extract
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.exit_status import UsageError, leave_with
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
 
@@ -88,4 +87,4 @@ COMMAND = Command("retry-rejects", DESCRIPTION, add_arguments, run)
 main = COMMAND.main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

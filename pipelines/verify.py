@@ -6,12 +6,11 @@ What is looked for is in `checks`; with --against, records are also recomputed b
 from __future__ import annotations
 
 import argparse
-import sys
 from glob import escape
 
 from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError, leave_with
 from melbeam.pipelines.verifying import REFERENCE_PACKAGES
 from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits
 
@@ -93,4 +92,4 @@ main = COMMAND.main
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)
