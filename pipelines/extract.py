@@ -21,13 +21,16 @@ from typing import Any
 import apache_beam as beam
 
 from melbeam.pipelines import files, options
+from melbeam.pipelines.extracting.attempts import stopped_by_interruption
+from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.extracting.progress import ProgressBar
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS
 from melbeam.pipelines.split.commit import Attempt, ShardReport, commit, committed, finished_attempt
+from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
 from melbeam.pipelines.split.lock import Locked, SplitLock
-from melbeam.pipelines.split.metadata import SplitSummary, write_metadata
+from melbeam.pipelines.split.metadata import SplitSummary
 from melbeam.pipelines.split.plan import (
     MAX_SHARD_BYTES,
     Shard,
@@ -142,8 +145,7 @@ class ExtractDataset(beam.PTransform):
             | "FixAttempts" >> beam.Reshuffle()
             | "CommitShards" >> beam.ParDo(CommitShard(job.folder))
             | "SummariseReports" >> beam.CombineGlobally(SummariseReports())
-            | "WriteMetadata"
-            >> beam.Map(lambda summary: write_metadata(job.folder, summary, job.front_end, job.options))
+            | "WriteMetadata" >> beam.Map(lambda summary: finish_split(job, summary))
         )
 
 
@@ -218,6 +220,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         if arguments.limit is not None and arguments.limit < 1:
             raise ValueError(f"--limit must be at least 1, got {arguments.limit}")
         options.check_split(arguments.split)
+        folder = SplitFolder(files.folder_path(arguments.output, "--output"), arguments.split)
+        files.check_writable(folder.bookkeeping, "--output")
         if arguments.max_shard_bytes < 1:
             raise ValueError(f"--max_shard_bytes must be at least 1, got {arguments.max_shard_bytes}")
         shards = plan_shards(patterns, arguments.max_shard_bytes if arguments.limit is None else None)
@@ -226,7 +230,6 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
             shards = limit_records(shards, arguments.limit)
     except (ValueError, *files.REFUSALS) as error:
         raise options.UsageError(str(error)) from error
-    folder = SplitFolder(arguments.output.rstrip("/"), arguments.split)
     job = Job.of(
         folder,
         front_end,
@@ -248,9 +251,10 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     start = time.monotonic()
     watched = local and files.is_local(folder.output)
     try:
-        with SplitLock(folder):
+        with SplitLock(folder) as lock, stopped_by_interruption():
             claim_folder(job, overwrite=arguments.overwrite)
             write_plan(folder.plan, shards)
+            launched = Launched(job, lock, runner, beam_options)
             with ProgressBar(folder, shards, front_end.sampling_rate) if watched else nullcontext():
                 pipeline = beam.Pipeline(options=beam_options)
                 pipeline | ExtractDataset(job)
@@ -262,7 +266,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
                 if not local and given.get("no_wait_until_finish"):
                     print("melbeam: the job was accepted", file=sys.stderr)
                     return options.EXIT_OK
-                result.wait_until_finish()
+                launched.wait(result)
     except (FolderRefused, Locked, *files.REFUSALS) as error:
         raise options.UsageError(str(error)) from error
     summary = SplitSummary.from_dict(files.read_json(folder.summary))

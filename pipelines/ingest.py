@@ -69,6 +69,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     if arguments.num_shards < 1:
         raise options.UsageError(f"--num_shards must be at least 1, got {arguments.num_shards}")
     try:
+        folder = AudioFolder(files.folder_path(arguments.output, "--output"), arguments.split)
+        files.check_writable(folder.output, "--output")
         found = plan_shards(patterns)
     except (ValueError, *files.REFUSALS) as error:
         raise options.UsageError(str(error)) from error
@@ -76,7 +78,6 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     if not clips:
         raise options.UsageError(f"none of the {len(found)} files is audio by its name ({', '.join(EXTENSIONS)})")
     clips = [Shard(i, len(clips), clip.path, clip.size) for i, clip in enumerate(clips)]
-    folder = AudioFolder(arguments.output.rstrip("/"), arguments.split)
     present = [path for path, _ in files.match(folder.shards_glob)]
     if present and not arguments.overwrite:
         raise options.UsageError(

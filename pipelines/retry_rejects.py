@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from melbeam.pipelines import extract, files, options
+from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
@@ -37,7 +38,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             return options.parse(add_arguments, "melbeam retry-rejects", DESCRIPTION, argv)
 
         asked, _ = parse()  # for the split, whose options are the defaults
-        folder = SplitFolder(asked.folder.rstrip("/"), asked.split)
+        try:
+            folder = SplitFolder(files.folder_path(asked.folder, "the folder"), asked.split)
+        except files.BadFolder as error:
+            raise options.UsageError(str(error)) from error
         made_with.update(_of_the_split(folder))
         arguments, beam_arguments = parse()
         arguments.input, arguments.output = [_rejects(folder)], folder.output
@@ -55,7 +59,12 @@ def _of_the_split(folder: SplitFolder) -> dict[str, object]:
     """
     if not files.exists(folder.summary):
         raise options.UsageError(f"{folder.output} has no finished split {folder.split!r}: extract it first")
-    job = files.read_json(folder.job)
+    try:
+        job = read_job(folder)
+    except UnusableJobFile as error:
+        raise options.UsageError(str(error)) from error
+    if job is None:
+        raise options.UsageError(f"{folder.job} is missing: extract the split again, with --overwrite")
     made_with = {field.name: job["identity"][field.name] for field in fields(RecordOptions)}
     return {**made_with, "front_end": FrontEnd.from_dict(job["front_end"])}
 

@@ -32,7 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         UsageError: there is no such folder, or the reference cannot be run.
     """
-    output = arguments.folder.rstrip("/")
+    try:
+        output = files.folder_path(arguments.folder, "the folder")
+    except files.BadFolder as error:
+        raise options.UsageError(str(error)) from error
     if arguments.sample < 1:
         raise options.UsageError(f"--sample must be at least 1, got {arguments.sample}")
     if not files.match(f"{escape(output)}/*") and not files.match(of_all_splits(output, "job.json")):

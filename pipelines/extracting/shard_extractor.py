@@ -11,14 +11,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from melbeam.pipelines import files
+from melbeam.pipelines.extracting.attempts import at_work, check_not_stopped, must_be_isolated
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
 from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS, WatchedConverter
 from melbeam.pipelines.split.commit import NAMED_IDS, Attempt, FileMark, ShardReport
-from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.tfrecord import Damage, TFRecordWriter, read_tfrecord_file
 from melbeam.transforms.beam import RecordMetrics
-from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.rejects import Reject
 
@@ -63,28 +63,28 @@ class ShardExtractor:
     def extract(self, shard: Shard) -> Attempt:
         """Makes an attempt at the shard: temporary files and, last, the attempt's report.
 
-        Its progress file comes first, and goes with an exception. So one without a report is the mark of an
-        attempt that never ended: a record may have killed the process, or hung it until the watchdog did. Then
-        the records are converted in isolation, which finds the record.
+        Its progress file comes first, and goes with an exception: `attempts` says what one that stays tells.
 
         Raises:
             OSError: the input cannot be read or the output not be written.
             TooManyRejects: most of the first records are rejects.
+            Stopped: the process is being ended.
         """
         attempt, start = uuid.uuid4().hex[:12], time.monotonic()
         path = {
             kind: self._folder.temporary(shard.index, attempt, kind)
             for kind in ("features", "rejects", "report", "progress")
         }
-        converter = self._guarded_converter(shard)
-        progress = _Progress(path["progress"])
-        progress.start()
-        try:
-            report = self._attempt(shard, path, converter, progress)
-        except Exception:
-            with suppress(OSError):  # what went wrong is told, not this
-                files.delete([path["progress"]])
-            raise
+        with at_work():
+            converter = self._guarded_converter(shard)
+            progress = _Progress(path["progress"])
+            progress.start()
+            try:
+                report = self._attempt(shard, path, converter, progress)
+            except Exception:
+                with suppress(OSError):  # what went wrong is told, not this
+                    files.delete([path["progress"]])
+                raise
         seconds, elapsed = self._seconds(report.num_samples), time.monotonic() - start
         reasons = f" ({_in_words(report.rejects)})" if report.rejects else ""
         _LOG.info(
@@ -95,9 +95,7 @@ class ShardExtractor:
         return Attempt(attempt, report)
 
     def _guarded_converter(self, shard: Shard) -> WatchedConverter | IsolatedConverter:
-        names = [TemporaryName.parse(path) for path in temporaries(self._folder, shard.index)]
-        begun = {name.attempt for name in names if name.kind == "progress"}
-        if not begun - {name.attempt for name in names if name.kind == "report"}:
+        if not must_be_isolated(self._folder, shard.index):
             return WatchedConverter(self._converter, self._max_convert_seconds)
         _LOG.warning(
             "%s: an earlier attempt never ended, so each record is converted in a process apart", shard.name
@@ -128,6 +126,7 @@ class ShardExtractor:
             _LazyRecordFile(path["rejects"]) as rejects,
         ):
             for item in read_tfrecord_file(shard.path, max_record_bytes=max_record_bytes, span=shard.span):
+                check_not_stopped()
                 if shard.limit is not None and report.records_read >= shard.limit:
                     break
                 source = f"{shard.path}#{item.number}"
@@ -197,15 +196,16 @@ class _Progress:
         self._written = 0.0
 
     def start(self) -> None:
-        files.write_bytes(self._path, b"0.0")
+        files.write_bytes(self._path, b"0.0", sync=False)  # after a power cut nothing is to blame for it
 
     def update(self, seconds: float) -> None:
         now = time.monotonic()
         if files.is_local(self._path) and now - self._written >= _PROGRESS_SECONDS:
             self._written = now
             # What cannot be shown is no reason to stop; another attempt's commit may have removed the folder.
-            with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
+            with suppress(OSError), open(self._path, "r+", encoding="utf-8") as file:
                 json.dump(seconds, file)
+                file.truncate()
 
 
 class _RecordFile:

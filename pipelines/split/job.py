@@ -9,6 +9,7 @@ from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS
+from melbeam.pipelines.split.job_file import UnusableJobFile, mark_as_being_replaced, read_job, write_job
 from melbeam.pipelines.split.leftovers import delete_temporaries
 from melbeam.pipelines.split.plan import Shard, plan_hash
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
@@ -84,29 +85,35 @@ def claim_folder(job: Job, *, overwrite: bool) -> bool:
         True where an earlier start of the same job left something to resume.
 
     Raises:
-        FolderRefused: the folder has another front end, or the split another job; the difference is named.
+        FolderRefused: the folder has another front end, or the split another job; the difference is named. Or
+            what the split is made of cannot be told, where a power cut has torn job.json, say.
     """
     folder = job.folder
     for path, _ in files.match(of_all_splits(folder.output, "job.json")):
-        split = SplitFolder.holding(path).split
-        if split == folder.split:
+        other = SplitFolder.holding(path)
+        if other == folder:
             continue
-        found = files.read_json(path)["identity"]
+        found = _identity_of_another(other)
         for name in ("fingerprint", *_SHARED_OPTIONS):
-            if found[name] != job.identity[name]:
+            if found and found[name] != job.identity[name]:
                 raise FolderRefused(
-                    f"{folder.output} holds split {split!r} with {name} {found[name]!r}, this job has "
+                    f"{folder.output} holds split {other.split!r} with {name} {found[name]!r}, this job has "
                     f"{job.identity[name]!r}, and one folder has one: choose another --output"
                 )
-    if files.exists(folder.job):
-        found = files.read_json(folder.job)
-        if found["hash"] == job.hash and not overwrite:
+    try:
+        mine = read_job(folder)
+    except UnusableJobFile as error:
+        if not overwrite:
+            raise FolderRefused(str(error)) from error
+        mine = {}
+    if mine is not None:
+        if not overwrite and mine["hash"] == job.hash:
             return True
         if not overwrite:
             differences = [
-                f"{name} was {found['identity'].get(name)!r} and is now {value!r}"
+                f"{name} was {mine['identity'].get(name)!r} and is now {value!r}"
                 for name, value in job.identity.items()
-                if found["identity"].get(name) != value
+                if mine["identity"].get(name) != value
             ]
             raise FolderRefused(
                 f"{folder.output} holds split {folder.split!r} of another job: {'; '.join(differences)}. "
@@ -118,20 +125,35 @@ def claim_folder(job: Job, *, overwrite: bool) -> bool:
             f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
             "choose another --output or --split"
         )
-    files.write_json(
-        folder.job, {"hash": job.hash, "identity": job.identity, "front_end": job.front_end.to_dict()}
-    )
+    write_job(folder, job.hash, job.identity, job.front_end.to_dict())
     return False
 
 
-def _delete_split(folder: SplitFolder) -> None:
-    """The reports first, so that a half-deleted split is never taken for a finished one.
+def _identity_of_another(other: SplitFolder) -> dict[str, Any]:
+    """What another split of the folder is made of; nothing where that cannot be told and does not matter.
 
-    job.json last: shards without one would be refused as somebody else's.
+    Raises:
+        FolderRefused: it cannot be told, but the split is finished, so that the folder's metadata speak of it.
     """
+    try:
+        return (read_job(other) or {}).get("identity", {})
+    except UnusableJobFile as error:
+        if not files.exists(other.summary):
+            return {}  # it is made anew before it is described, and is compared with this job then
+        raise FolderRefused(
+            f"{error}. It is that of the finished split {other.split!r}, which may be of another front end: "
+            f"extract it again first, or remove {other.summary}"
+        ) from error
+
+
+def _delete_split(folder: SplitFolder) -> None:
+    """The reports go first, so that a half-deleted split is never taken for a finished one.
+
+    job.json stays, for shards without one would be refused as somebody else's; but it names no job any more.
+    """
+    mark_as_being_replaced(folder)
     files.delete([folder.summary])
     for glob in folder.contents_globs:
         files.delete([path for path, _ in files.match(glob)])
     delete_temporaries(folder)
     files.delete([path for path, _ in files.match(folder.shards_glob)])
-    files.delete([folder.job])
