@@ -221,7 +221,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
             raise ValueError(f"--limit must be at least 1, got {arguments.limit}")
         options.check_split(arguments.split)
         folder = SplitFolder(files.folder_path(arguments.output, "--output"), arguments.split)
-        files.check_writable(folder.bookkeeping, "--output")
+        files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
         if arguments.max_shard_bytes < 1:
             raise ValueError(f"--max_shard_bytes must be at least 1, got {arguments.max_shard_bytes}")
         shards = plan_shards(patterns, arguments.max_shard_bytes if arguments.limit is None else None)
@@ -251,10 +251,13 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     start = time.monotonic()
     watched = local and files.is_local(folder.output)
     try:
-        with SplitLock(folder) as lock, stopped_by_interruption():
+        with (
+            SplitLock(folder) as lock,
+            Launched(job, lock, runner, beam_options, local=local) as launched,
+            stopped_by_interruption(),
+        ):
             claim_folder(job, overwrite=arguments.overwrite)
             write_plan(folder.plan, shards)
-            launched = Launched(job, lock, runner, beam_options)
             with ProgressBar(folder, shards, front_end.sampling_rate) if watched else nullcontext():
                 pipeline = beam.Pipeline(options=beam_options)
                 pipeline | ExtractDataset(job)

@@ -70,7 +70,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         raise options.UsageError(f"--num_shards must be at least 1, got {arguments.num_shards}")
     try:
         folder = AudioFolder(files.folder_path(arguments.output, "--output"), arguments.split)
-        files.check_writable(folder.output, "--output")
+        files.check_writable(folder.output, given=f"--output={arguments.output}")
         found = plan_shards(patterns)
     except (ValueError, *files.REFUSALS) as error:
         raise options.UsageError(str(error)) from error

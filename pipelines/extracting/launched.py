@@ -1,10 +1,11 @@
-"""A job that runs elsewhere than in its launcher: waited for, and cancelled where the waiting is cut off."""
+"""A job's run, as its launcher sees it: an interruption leaves no mark of a crash, and ends a run elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
 from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
@@ -20,19 +21,35 @@ _LOOK_SECONDS = 0.5
 
 
 class Launched:
-    """A job's run, from before its start.
+    """A job's run, from before its start, while the `with` block runs.
+
+    Where the block is interrupted and the run with it, the marks of attempts that the run had begun are removed,
+    on whatever machine they were: their shards are done again as any other. A record that ended its worker in this
+    very run is found at the next one.
 
     Args:
         job: what the run does.
         lock: the split's, which is held.
         runner: the runner's name.
         options: Beam's.
+        local: whether the workers are threads or children of this process.
     """
 
-    def __init__(self, job: Job, lock: SplitLock, runner: str, options: PipelineOptions) -> None:
+    def __init__(self, job: Job, lock: SplitLock, runner: str, options: PipelineOptions, *, local: bool) -> None:
         self._job, self._lock = job, lock
-        self._runner, self._options = runner, options
+        self._runner, self._options, self._local = runner, options, local
+        self._was_cancelled = False
         self._marks_before = never_ended(job.folder)
+
+    def __enter__(self) -> Launched:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._was_cancelled or (self._local and kind is KeyboardInterrupt):
+            with suppress(OSError):  # what ended the block is told
+                forget(self._job.folder, self._marks_before)
 
     def wait(self, result: Any) -> None:
         """Waits for the run to end; where that is cut off, cancels it, or else leaves the split's lock to it.
@@ -61,15 +78,13 @@ class Launched:
             why = "it was not waited for"
         except Exception as error:  # whatever a runner's client says
             over, why = _is_over(result), f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-        if over or self._ends_with_this_process():
-            with suppress(OSError):  # without this, shards that were at work are done in isolation
-                forget(self._job.folder, self._marks_before)
-            return
-        self._lock.leave_to(self._job.hash)
-        _say(
-            f"the job may go on ({why}): its lock stays, {self._job.folder.lock}. Cancel the job where it runs; "
-            "when it has ended, remove the lock, and the same command goes on"
-        )
+        self._was_cancelled = over or self._ends_with_this_process()
+        if not self._was_cancelled:
+            self._lock.leave_to(self._job.hash)
+            _say(
+                f"the job may go on ({why}): its lock stays, {self._job.folder.lock}. Cancel the job where it "
+                "runs; when it has ended, remove the lock, and the same command goes on"
+            )
 
     def _ends_with_this_process(self) -> bool:
         """Whether the run's workers are threads of this process, as Prism, which it started itself, has them."""

@@ -63,7 +63,8 @@ class ShardExtractor:
     def extract(self, shard: Shard) -> Attempt:
         """Makes an attempt at the shard: temporary files and, last, the attempt's report.
 
-        Its progress file comes first, and goes with an exception: `attempts` says what one that stays tells.
+        Its progress file comes first, and goes with an exception, as all that it wrote: `attempts` says what a
+        progress file that stays tells.
 
         Raises:
             OSError: the input cannot be read or the output not be written.
@@ -83,7 +84,7 @@ class ShardExtractor:
                 report = self._attempt(shard, path, converter, progress)
             except Exception:
                 with suppress(OSError):  # what went wrong is told, not this
-                    files.delete([path["progress"]])
+                    files.delete([path["progress"], path["features"], path["rejects"]])
                 raise
         seconds, elapsed = self._seconds(report.num_samples), time.monotonic() - start
         reasons = f" ({_in_words(report.rejects)})" if report.rejects else ""

@@ -142,18 +142,19 @@ def delete(paths: list[str]) -> None:
         (local if is_local(paths[0]) else stores).delete(paths)
 
 
-def check_writable(folder: str, name: str) -> None:
-    """Returns if files can be made in a folder, which may not be there yet; makes nothing. A store is not asked.
+def check_writable(*folders: str, given: str) -> None:
+    """Returns if files can be made in folders, which may not be there yet; makes nothing. A store is not asked.
 
     Args:
-        folder: the folder, as `folder_path` gives it, or one below.
-        name: of the argument that named it, for the message.
+        folders: as `folder_path` gives them, or below.
+        given: the argument that asks for them, `--output=...`, for the message.
 
     Raises:
         BadFolder: a file stands in the way, or nothing may be written there.
     """
-    if is_local(folder):
-        output.check_writable(folder, name)
+    for folder in folders:
+        if is_local(folder):
+            output.check_writable(folder, given)
 
 
 def ensure_folder(path: str) -> list[str]:

@@ -31,12 +31,12 @@ def folder_path(given: str, name: str) -> str:
     return path
 
 
-def check_writable(path: str, name: str) -> None:
+def check_writable(path: str, given: str) -> None:
     """Returns if files can be made in a local folder, which may not be there yet; makes nothing.
 
     Args:
         path: the folder.
-        name: of the argument, for the message.
+        given: the argument that asks for it, for the message.
 
     Raises:
         BadFolder: a file stands there, or where a folder above it would be; or nothing may be written there.
@@ -50,13 +50,13 @@ def check_writable(path: str, name: str) -> None:
     there = there or "."
     if not os.path.isdir(there):
         what = "a link to nothing" if not os.path.exists(there) else "a file, not a folder"
-        raise BadFolder(f"{name}={path}: {there} is {what}: choose another folder")
+        raise BadFolder(f"{given}: {there} is {what}: choose another folder")
     if not os.access(there, _TO_WRITE):
-        raise BadFolder(f"{name}={path}: nothing may be written into {there}: choose another folder")
+        raise BadFolder(f"{given}: nothing may be written into {there}: choose another folder")
     longest = _longest_name(there)
     too_long = [part for part in path.split("/") if len(os.fsencode(part)) > longest]
     if too_long:
-        raise BadFolder(f"{name}={path}: {too_long[0]!r} is longer than the {longest} bytes that a name may have")
+        raise BadFolder(f"{given}: {too_long[0]!r} is longer than the {longest} bytes that a name may have")
 
 
 def _longest_name(folder: str) -> int:

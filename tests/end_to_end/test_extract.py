@@ -677,8 +677,8 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
 def test_an_output_that_cannot_be_written_is_told_in_one_line(source, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     failed = job(source, tmp_path / "file" / "features")
-    assert failed.status == 1
-    assert "melbeam: the job failed: " in failed.text
+    assert failed.status == 2
+    assert f"melbeam: --output={tmp_path}/file/features: {tmp_path}/file is a file" in failed.text
     assert "Traceback" not in failed.text
 
 
