@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
-from melbeam.pipelines import files, options
-from melbeam.pipelines.split.commit import files_to_take_over
-from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
-from melbeam.pipelines.split.leftovers import delete_temporaries, half_written
-from melbeam.pipelines.split.lock import Locked, SplitLock
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 
 DESCRIPTION = (
@@ -24,19 +20,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="what melbeam extract --output wrote")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """Removes them and says what; gives the exit status.
 
     Raises:
         UsageError: the folder has no split.
     """
-    try:
-        output = files.folder_path(arguments.folder, "the folder")
-    except files.BadFolder as error:
-        raise options.UsageError(str(error)) from error
+    from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.pipelines.split.job_file import UnusableJobFile
+    from melbeam.pipelines.split.lock import Locked, SplitLock
+
+    output = files.folder_path(arguments.folder, "the folder")
     jobs = [path for path, _ in files.match(of_all_splits(output, "job.json"))]
     if not jobs:
-        raise options.UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
+        raise UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
     for path in jobs:
         folder = SplitFolder.holding(path)
         try:
@@ -44,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
                 print(f"split {folder.split}: {_clean(folder)}")
         except (Locked, UnusableJobFile) as error:
             print(f"split {folder.split}: left alone: {error}")
-    return options.EXIT_OK
+    return EXIT_OK
 
 
 def _clean(folder: SplitFolder) -> str:
@@ -53,6 +50,11 @@ def _clean(folder: SplitFolder) -> str:
     Raises:
         UnusableJobFile: it cannot be told what the next start of the split's job would take over.
     """
+    from melbeam.pipelines import files
+    from melbeam.pipelines.split.commit import files_to_take_over
+    from melbeam.pipelines.split.job_file import read_job
+    from melbeam.pipelines.split.leftovers import delete_temporaries, half_written
+
     job = read_job(folder)
     kept = files_to_take_over(folder, job["hash"]) if job is not None else set()
     globs = (folder.temporaries_glob(), *folder.half_written_globs)
@@ -67,12 +69,8 @@ def _clean(folder: SplitFolder) -> str:
     return words
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="melbeam clean", description=DESCRIPTION)
-    add_arguments(parser)
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    return options.exit_status(lambda: run(arguments))
+COMMAND = Command("clean", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

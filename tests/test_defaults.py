@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from melbeam.pipelines import extract, ingest, options
+from melbeam.pipelines import extract, ingest
 from melbeam.transforms import (
     AudioConverter,
     ExtractLogMel,
@@ -45,6 +45,7 @@ FRONT_ENDS = {
         "max_audio_length": 30.0,
         "frames_per_token": None,
         "max_audio_tokens": 188,
+        "model_takes": "mask",
     },
     "gemma4": {
         "name": "gemma4",
@@ -72,6 +73,7 @@ FRONT_ENDS = {
         "max_audio_length": 30.0,
         "frames_per_token": 4,
         "max_audio_tokens": 750,
+        "model_takes": "mask",
     },
     "gemma4_documented": {
         "name": "gemma4_documented",
@@ -99,6 +101,7 @@ FRONT_ENDS = {
         "max_audio_length": 30.0,
         "frames_per_token": 4,
         "max_audio_tokens": 750,
+        "model_takes": "mask",
     },
     "whisper": {
         "name": "whisper",
@@ -126,6 +129,7 @@ FRONT_ENDS = {
         "max_audio_length": 30.0,
         "frames_per_token": None,
         "max_audio_tokens": None,
+        "model_takes": "full_length",
     },
     "whisper_large_v3": {
         "name": "whisper_large_v3",
@@ -153,6 +157,7 @@ FRONT_ENDS = {
         "max_audio_length": 30.0,
         "frames_per_token": None,
         "max_audio_tokens": None,
+        "model_takes": "full_length",
     },
 }
 
@@ -163,6 +168,8 @@ ARGUMENTS = {
         "name": None,
         "dtype": "float32",
         "trainable": False,
+        "padding_side": "right",
+        "padding_value": 0.0,
     },
     "Gemma4AudioConverter": {
         "num_mels": 128,
@@ -175,11 +182,15 @@ ARGUMENTS = {
         "mel_floor": 1e-05,
         "per_bin_mean": None,
         "per_bin_stddev": None,
+        "frame_length": None,
+        "front_end": None,
         "pad_to_max_length": True,
         "precision": "float64",
         "name": None,
         "dtype": "float32",
         "trainable": False,
+        "padding_side": "right",
+        "padding_value": 0.0,
     },
     "Gemma3nAudioConverter": {
         "feature_size": 128,
@@ -197,11 +208,15 @@ ARGUMENTS = {
         "per_bin_mean": None,
         "per_bin_stddev": None,
         "max_audio_length": 30,
+        "front_end": None,
+        "return_attention_mask": True,
         "pad_to_max_length": True,
         "precision": "float64",
         "name": None,
         "dtype": "float32",
         "trainable": False,
+        "padding_side": "right",
+        "padding_value": 0.0,
     },
     "WhisperAudioConverter": {
         "num_mels": 80,
@@ -209,18 +224,21 @@ ARGUMENTS = {
         "stride": 160,
         "sampling_rate": 16000,
         "max_audio_length": 30,
+        "front_end": None,
         "pad_to_max_length": True,
         "precision": "float64",
         "name": None,
         "dtype": "float32",
         "trainable": False,
+        "padding_side": "right",
+        "padding_value": 0.0,
     },
     "RecordOptions": {
         "precision": "float64",
         "dtype": "float32",
         "encoding": "bytes",
         "on_long": "reject",
-        "pad_to_max_length": False,
+        "pad_to_max_length": "auto",
         "audio_format": "encoded",
         "pcm_sampling_rate": None,
         "max_audio_seconds": 14400.0,
@@ -228,8 +246,20 @@ ARGUMENTS = {
     },
     "LogMelDoFn": {"front_end": "gemma4"},
     "ExtractLogMel": {"front_end": "gemma4"},
-    "log_mel_map": {"front_end": "gemma4", "pad_to_max_length": False, "precision": "float64"},
-    "read_features": {"split": "train", "front_end": "gemma4", "batch_size": None, "drop_remainder": False},
+    "log_mel_map": {
+        "front_end": "gemma4",
+        "pad_to_max_length": None,
+        "precision": "float64",
+        "check_audio": True,
+    },
+    "read_features": {
+        "split": "train",
+        "front_end": "gemma4",
+        "batch_size": None,
+        "drop_remainder": False,
+        "features": None,
+        "num_parallel_reads": None,
+    },
 }
 
 OPTIONS = {
@@ -243,7 +273,7 @@ OPTIONS = {
         "encoding": "bytes",
         "on_long": "reject",
         "audio_format": "encoded",
-        "pad_to_max_length": False,
+        "pad_to_max_length": "auto",
         "pcm_sampling_rate": None,
         "max_audio_seconds": 14400.0,
         "max_record_bytes": 268435456,
@@ -253,6 +283,9 @@ OPTIONS = {
         "limit": None,
         "overwrite": False,
         "dry_run": False,
+        "allow_missing_shards": False,
+        "gpu": False,
+        "recheck": False,
     },
     "ingest": {"input": None, "output": None, "split": "train", "num_shards": 16, "overwrite": False},
 }
@@ -287,6 +320,6 @@ def test_arguments(callable_):
 def test_options(job):
     name = job.__name__.rsplit(".", 1)[-1]
     required = ["--input=x", "--output=y"]
-    found, _ = options.parse(job.add_arguments, name, "", required)
-    given = {"input": ["x"], "output": "y", "config": None}
+    found, _ = job.COMMAND.parse(required)
+    given = {"input": ["x"], "output": "y", "config": None, "verbose": False}
     assert vars(found) == {**OPTIONS[name], **given}

@@ -69,7 +69,7 @@ class TemporaryName:
 
     shard: int
     attempt: str
-    kind: str  # "features", "rejects", "report" or "progress"
+    kind: str  # "features", "rejects", "index", "report" or "progress"
 
     @classmethod
     def parse(cls, path: str) -> TemporaryName:
@@ -152,12 +152,12 @@ class SplitFolder:
 
     def index(self, index: int) -> str:
         """Where the records of a shard lie in its file."""
-        return f"{self.bookkeeping}/index/{index:05d}.index"
+        return f"{self.bookkeeping}/index/{index:05d}.npy"
 
     @property
     def index_glob(self) -> str:
         """The glob of the indexes."""
-        return self._below("index/*.index")
+        return self._below("index/*.npy")
 
     def rejects(self, index: int) -> str:
         """The rejects of a shard, if it has any."""
@@ -178,7 +178,7 @@ class SplitFolder:
         return f"{self.bookkeeping}/tmp/{index:05d}"
 
     def temporary(self, index: int, attempt: str, kind: str) -> str:
-        """A file of one attempt at a shard; kind is "features", "rejects", "report" or "progress"."""
+        """A file of one attempt at a shard; kind as in `TemporaryName`."""
         return f"{self.temporary_folder(index)}/{attempt}.{kind}"
 
     def temporaries_glob(self, index: int | None = None) -> str:

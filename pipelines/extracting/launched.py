@@ -8,9 +8,10 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+from apache_beam.options.pipeline_options import PortableOptions
 from apache_beam.runners.runner import PipelineState
 
+from melbeam.pipelines.beam_options import RunnerChoice
 from melbeam.pipelines.extracting.attempts import forget, never_ended
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.lock import SplitLock
@@ -30,14 +31,11 @@ class Launched:
     Args:
         job: what the run does.
         lock: the split's, which is held.
-        runner: the runner's name.
-        options: Beam's.
-        local: whether the workers are threads or children of this process.
+        choice: where it runs.
     """
 
-    def __init__(self, job: Job, lock: SplitLock, runner: str, options: PipelineOptions, *, local: bool) -> None:
-        self._job, self._lock = job, lock
-        self._runner, self._options, self._local = runner, options, local
+    def __init__(self, job: Job, lock: SplitLock, choice: RunnerChoice) -> None:
+        self._job, self._lock, self._choice = job, lock, choice
         self._was_cancelled = False
         self._marks_before = never_ended(job.folder)
 
@@ -47,7 +45,7 @@ class Launched:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._was_cancelled or (self._local and kind is KeyboardInterrupt):
+        if self._was_cancelled or (self._choice.local and kind is KeyboardInterrupt):
             with suppress(OSError):  # what ended the block is told
                 forget(self._job.folder, self._marks_before)
 
@@ -88,8 +86,8 @@ class Launched:
 
     def _ends_with_this_process(self) -> bool:
         """Whether the run's workers are threads of this process, as Prism, which it started itself, has them."""
-        workers = self._options.view_as(PortableOptions).environment_type
-        return workers == "LOOPBACK" or (workers is None and self._runner.endswith("PrismRunner"))
+        workers = self._choice.options.view_as(PortableOptions).environment_type
+        return workers == "LOOPBACK" or (workers is None and self._choice.runner.endswith("PrismRunner"))
 
 
 def _is_over_within(result: Any, seconds: float) -> bool:

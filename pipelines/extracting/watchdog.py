@@ -11,26 +11,26 @@ import faulthandler
 import os
 import threading
 import time
-from typing import Any
 
-MAX_CONVERT_SECONDS = 600.0  # many times what the longest clip that is taken by default needs
+from melbeam.pipelines.exit_status import EXIT_FAILED
+from melbeam.pipelines.job_log import screen_descriptor
+from melbeam.transforms.records.conversion import Conversion, Converter
+
 _LOOK_SECONDS = 1.0
-_EXIT_STATUS = 1
-_STDERR = 2
 
 
 class WatchedConverter:
-    """Converts with a `RecordConverter`, and ends the process where one record takes too long.
+    """Converts with another converter, and ends the process where one record takes too long.
 
     Args:
-        converter: a `RecordConverter`.
+        converter: that converts.
         max_seconds: that one record may take.
     """
 
     _lock = threading.Lock()
     _num_active = 0  # of this process: they share faulthandler's one timer
 
-    def __init__(self, converter: Any, max_seconds: float) -> None:
+    def __init__(self, converter: Converter, max_seconds: float) -> None:
         self._converter = converter
         self._max_seconds = max_seconds
         self._at_hand: tuple[str, float] | None = None  # the source, and since when
@@ -51,8 +51,8 @@ class WatchedConverter:
             if not WatchedConverter._num_active:
                 faulthandler.cancel_dump_traceback_later()
 
-    def convert(self, record: bytes, source: str) -> Any:
-        """`RecordConverter.convert`."""
+    def convert(self, record: bytes, source: str) -> Conversion:
+        """Converts as the converter does, under the watch."""
         self._at_hand = source, time.monotonic()
         try:
             return self._converter.convert(record, source)
@@ -62,7 +62,9 @@ class WatchedConverter:
     def _watch(self) -> None:
         while True:
             with self._lock:
-                faulthandler.dump_traceback_later(self._max_seconds + 2 * _LOOK_SECONDS, exit=True, file=_STDERR)
+                faulthandler.dump_traceback_later(
+                    self._max_seconds + 2 * _LOOK_SECONDS, exit=True, file=screen_descriptor()
+                )
             if self._stopped.wait(min(_LOOK_SECONDS, self._max_seconds)):
                 return
             at_hand = self._at_hand
@@ -72,5 +74,5 @@ class WatchedConverter:
                     "(--max_convert_seconds): this process ends. The next attempt at its shard, by the runner or "
                     "by the same command again, finds the record and rejects it\n"
                 )
-                os.write(_STDERR, say.encode(errors="replace"))
-                os._exit(_EXIT_STATUS)
+                os.write(screen_descriptor(), say.encode(errors="replace"))
+                os._exit(EXIT_FAILED)

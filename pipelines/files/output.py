@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 
+from melbeam.pipelines.exit_status import UsageError
+
 _TO_WRITE = os.W_OK | os.X_OK
 
 
-class BadFolder(ValueError):
+class BadFolder(UsageError):
     """No job can work in the folder that was given."""
 
 

@@ -9,20 +9,15 @@ import pytest
 
 from melbeam.pipelines import files
 from melbeam.pipelines.files import local
-from melbeam.pipelines.split.commit import (
-    Attempt,
-    FileMark,
-    ShardReport,
-    commit,
-    committed,
-    files_to_take_over,
-    finished_attempt,
-)
+from melbeam.pipelines.split.commit import Attempt, commit, committed, files_to_take_over, finished_attempt
 from melbeam.pipelines.split.job_file import TakenOver, write_job
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
+from melbeam.pipelines.split.reports import FileMark, ShardReport
 from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.distributions import Distribution, Extreme
 from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.records.split_schema import FieldCounts
 from melbeam.transforms.statistics import BinStatistics
 
 SHARD = Shard(3, 9, "/audio/in", 1000)
@@ -45,11 +40,12 @@ def write(path, records):
 def attempted(folder, name="abc", job=JOB, first=b"one"):
     """Writes an attempt's files as the extractor leaves them."""
     report = ShardReport(
-        job,
-        SHARD.index,
-        SHARD.num_shards,
-        SHARD.path,
-        SHARD.size,
+        job_hash=job,
+        index=SHARD.index,
+        num_shards=SHARD.num_shards,
+        input_path=SHARD.path,
+        input_size=SHARD.size,
+        index_file=write(folder.temporary(SHARD.index, name, "index"), [b"where they lie"]),
         features=write(folder.temporary(SHARD.index, name, "features"), [first, b"two"]),
         rejected=write(folder.temporary(SHARD.index, name, "rejects"), [b"bad"]),
         records_read=3,
@@ -57,8 +53,10 @@ def attempted(folder, name="abc", job=JOB, first=b"one"):
         num_features=2,
         rejects={"bad_audio": 1},
         named_ids={"bad_audio": ["/audio/in#2"]},
-        passthrough={"speaker": {"kinds": ["bytes_list"], "records": 2, "min": 1, "max": 1}},
-        statistics=BinStatistics(5, [1 << 80, -3], [7, 8]),
+        fields={"speaker": FieldCounts({"bytes_list": 2}, 1, {"bytes_list": ["a", "b"]})},
+        statistics=BinStatistics(5, [1 << 80, -3], [7, 8], [-1.5, 0.0], [2.5, 0.0]),
+        distributions={"rms_dbfs": Distribution(2, -3 << 90, {-35: 2}, *[[Extreme(-34.5, "a", 3, 0)]] * 2)},
+        versions={"melbeam": "1.0"},
     )
     files.write_json(folder.temporary(SHARD.index, name, "report"), report.to_dict())
     return Attempt(name, report)
@@ -75,7 +73,7 @@ def attempt(folder):
 
 
 def finals(folder):
-    return folder.shard(3, 9), folder.rejects(3), folder.report(3)
+    return folder.shard(3, 9), folder.rejects(3), folder.index(3), folder.report(3)
 
 
 def test_a_report_comes_back_from_json(attempt):
@@ -103,9 +101,9 @@ def test_commit(folder, attempt):
 
 def test_committing_twice_changes_nothing(folder, attempt):
     commit(folder, attempt)
-    before = [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:2]]
+    before = [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:3]]
     commit(folder, attempt)
-    assert [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:2]] == before
+    assert [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:3]] == before
     commit(folder, committed(folder, SHARD, JOB))
     assert committed(folder, SHARD, JOB).report == attempt.report
 
@@ -117,7 +115,7 @@ def test_an_attempt_whose_files_are_gone_is_not_committed(folder, attempt):
     assert not files.exists(folder.report(3))
 
 
-@pytest.mark.parametrize("step", range(8))
+@pytest.mark.parametrize("step", range(9))
 def test_cut_off_anywhere_the_shard_is_finished_by_the_next_start(folder, attempt, monkeypatch, step):
     """The next start finds the shard done, or the attempt; here never nothing, as the attempt had ended."""
     left = [step]
@@ -141,7 +139,7 @@ def test_cut_off_anywhere_the_shard_is_finished_by_the_next_start(folder, attemp
         except CutOff:
             pass
         else:
-            assert step >= 5  # two renames, the report written and renamed, the temporaries deleted
+            assert step >= 6  # three renames, the report written and renamed, the temporaries deleted
     found = committed(folder, SHARD, JOB) or finished_attempt(folder, SHARD, JOB)
     assert found.report == attempt.report
     commit(folder, found)
@@ -176,7 +174,7 @@ def test_what_a_next_start_takes_over(folder):
     attempted(folder, "other", job="another hash")
     files.write_bytes(folder.temporary(4, "begun", "features"), b"x")
     files.write_bytes(folder.temporary(4, "begun", "progress"), b"x")
-    kept = {folder.temporary(3, "whole", kind) for kind in ("features", "rejects", "report")}
+    kept = {folder.temporary(3, "whole", kind) for kind in ("features", "rejects", "index", "report")}
     assert files_to_take_over(folder, JOB) == kept
     commit(folder, finished_attempt(folder, SHARD, JOB))
     attempted(folder, "late")
@@ -188,14 +186,14 @@ def test_an_attempt_that_did_not_end_is_nothing(folder, attempt):
     assert finished_attempt(folder, SHARD, JOB) is None
 
 
-@pytest.mark.parametrize("kind", ["features", "rejects"])
+@pytest.mark.parametrize("kind", ["features", "rejects", "index"])
 def test_a_damaged_attempt_is_nothing(folder, attempt, kind):
     with open(folder.temporary(3, "abc", kind), "r+b") as file:
         file.write(b"x")
     assert finished_attempt(folder, SHARD, JOB) is None
 
 
-@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("index", [0, 1, 2])
 def test_a_damaged_shard_is_not_done(folder, attempt, index):
     commit(folder, attempt)
     with open(finals(folder)[index], "r+b") as file:
