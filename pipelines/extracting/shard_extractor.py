@@ -12,16 +12,16 @@ import google_crc32c
 
 from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS
+from melbeam.pipelines.extracting.attempts import at_work, check_not_stopped, must_be_isolated
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
 from melbeam.pipelines.extracting.progress_file import Progress, ProgressFile
 from melbeam.pipelines.extracting.watchdog import WatchedConverter
 from melbeam.pipelines.split.commit import Attempt
-from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
 from melbeam.pipelines.tfrecord import Damage, TFRecordWriter, read_tfrecord_file
 from melbeam.transforms.beam_worker import RecordMetrics
-from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.conversion import ConfiguredConverter
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.index import encode_index
@@ -68,28 +68,29 @@ class ShardExtractor:
     def extract(self, shard: Shard) -> Attempt:
         """Makes an attempt at the shard: temporary files and, last, the attempt's report.
 
-        Its progress file comes first, and goes with an exception. So one without a report is the mark of an
-        attempt that never ended: a record may have killed the process, or hung it until the watchdog did. Then
-        the records are converted in isolation, which finds the record.
+        Its progress file comes first, and goes with an exception, as all that it wrote: `attempts` says what a
+        progress file that stays tells.
 
         Raises:
             OSError: the input cannot be read or the output not be written.
             TooManyRejects: most of the first records are rejects.
+            Stopped: the process is being ended.
         """
         attempt, start = uuid.uuid4().hex[:12], time.monotonic()
         path = {
             kind: self._folder.temporary(shard.index, attempt, kind)
             for kind in ("features", "rejects", "index", "report", "progress")
         }
-        converter = self._guarded_converter(shard)
-        progress = ProgressFile(path["progress"])
-        progress.start()
-        try:
-            report = self._attempt(shard, path, converter, progress)
-        except Exception:
-            with suppress(OSError):  # what went wrong is told, not this
-                files.delete([path["progress"]])
-            raise
+        with at_work():
+            converter = self._guarded_converter(shard)
+            progress = ProgressFile(path["progress"])
+            progress.start()
+            try:
+                report = self._attempt(shard, path, converter, progress)
+            except Exception:
+                with suppress(OSError):  # what went wrong is told, not this
+                    files.delete(list(path.values()))
+                raise
         seconds, elapsed = self._seconds(report.num_samples), time.monotonic() - start
         reasons = f" ({_in_words(report.rejects)})" if report.rejects else ""
         _LOG.info(
@@ -100,9 +101,7 @@ class ShardExtractor:
         return Attempt(attempt, report)
 
     def _guarded_converter(self, shard: Shard) -> WatchedConverter | IsolatedConverter:
-        names = [TemporaryName.parse(path) for path in temporaries(self._folder, shard.index)]
-        begun = {name.attempt for name in names if name.kind == "progress"}
-        if not begun - {name.attempt for name in names if name.kind == "report"}:
+        if not must_be_isolated(self._folder, shard.index):
             return WatchedConverter(self._converter, self._max_convert_seconds)
         _LOG.warning(
             "%s: an earlier attempt never ended, so each record is converted in a process apart", shard.name
@@ -135,6 +134,7 @@ class ShardExtractor:
             _LazyRecordFile(path["rejects"]) as rejects,
         ):
             for item in read_tfrecord_file(shard.path, max_record_bytes=max_record_bytes, span=shard.span):
+                check_not_stopped()
                 if shard.limit is not None and report.records_read >= shard.limit:
                     break
                 source = f"{shard.path}#{item.number}"

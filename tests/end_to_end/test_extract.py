@@ -687,7 +687,7 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(source, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     failed = job(source, tmp_path / "file" / "features")
     assert failed.status == 2
-    assert failed.text.splitlines()[-1].startswith(f"melbeam: {tmp_path}/file")
+    assert f"melbeam: --output={tmp_path}/file/features: {tmp_path}/file is a file" in failed.text
     assert "Traceback" not in failed.text
 
 

@@ -65,8 +65,10 @@ def extracted(source, output, *arguments):
 class TestInput:
     @pytest.mark.parametrize(
         ("kind", "named"),
-        [("WAV", "WAV"), ("RF64", "WAV"), ("FLAC", "FLAC"), ("OGG", "Ogg"), ("MP3", "MP3"), ("AIFF", "AIFF")]
-        + [("AU", "AU"), ("CAF", "CAF")],
+        [
+            *(("WAV", "WAV"), ("RF64", "WAV"), ("FLAC", "FLAC"), ("OGG", "Ogg")),
+            *(("MP3", "MP3"), ("AIFF", "AIFF"), ("AU", "AU"), ("CAF", "CAF")),
+        ],
     )
     def test_an_audio_file_is_known_by_its_first_bytes(self, tmp_path, kind, named):
         (tmp_path / "clip").write_bytes(audio(kind))
