@@ -1,13 +1,13 @@
 """The frames of a front end, computed in fixed blocks by one compiled program: what every path runs.
 
-A block of frames stays in the processor's cache, and since its size never changes, a frame's bits depend neither on
-the clip in which it stands, nor on its place there, nor on what else is computed with it. The loop over the blocks is
-inside the compiled program, where a turn costs nothing, and takes their number as an argument, so a program serves
-clips of any length.
+A block of frames stays in the processor's cache, and since its size never changes, a frame's bits depend neither
+on the clip in which it stands, nor on its place there, nor on what else is computed with it. The loop over the
+blocks is inside the compiled program, where a turn costs nothing, and takes their number as an argument, so a
+program serves clips of any length.
 
 XLA compiles it, at the first call. Where it cannot (TensorFlow 2.16 has no float64 FFT there), and on a GPU, which
-wants a whole batch in each operation, the same functions of `log_mel` run as a plain graph: the values agree to 1e-6,
-their last bits depend on the shape.
+wants a whole batch in each operation, the same functions of `log_mel` run as a plain graph: the values agree to
+1e-6, their last bits depend on the shape.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from melbeam.transforms.log_mel import Precision
 
 # Frames of a block: 64 are as quick as 128 and 256, and leave less to compute in vain behind a clip's end.
 _BLOCK_FRAMES = 64
-# A block's points of the transform, or its samples, at most: where frames or hops are long, a block has fewer frames.
+# A block's points of the transform, or its samples, at most: where frames or hops are long, a block has fewer
+# frames.
 _BLOCK_POINTS = 1 << 17
 # Blocks of a program. The small one spares a short clip the clearing of the large one's output, 0.15 ms.
 _BLOCKS = (16, 64)
@@ -92,12 +93,8 @@ class FrameKernel:
         self._precision: Precision = precision
         self.rows_below = log_mel.rows_below(front_end)
         self.is_compiled = not on_gpu() and xla_transforms(precision)
-        if self.is_compiled:
-            self._programs = _programs(front_end, precision)
-            self.frames_at_once = self._programs[-1].frames
-        else:
-            self._plain = _plain_graph(front_end, precision)
-            self.frames_at_once = max(_PLAIN_FRAMES, self.rows_below)
+        self._programs = _programs(front_end, precision) if self.is_compiled else ()
+        self.frames_at_once = self._programs[-1].frames if self.is_compiled else _PLAIN_FRAMES
         self._num_samples = (self.frames_at_once + self.rows_below) * front_end.hop_length
         self._buffers: list[np.ndarray] = []
 
@@ -105,8 +102,8 @@ class FrameKernel:
     def buffer(self) -> Iterator[np.ndarray]:
         """Lends memory for the samples of one `compute`: `[frames_at_once + rows_below, hop_length]`, not cleared.
 
-        It is reused: new memory would cost more than the transform of a short clip. It must not be touched once it is
-        given back.
+        It is reused: new memory would cost more than the transform of a short clip. It must not be touched once
+        it is given back.
         """
         try:
             buffer = self._buffers.pop()  # of a list, which threads may share
@@ -117,23 +114,39 @@ class FrameKernel:
         finally:
             self._buffers.append(buffer)
 
-    def compute(self, rows: np.ndarray, frames: int) -> tf.Tensor:
+    def compute(self, rows: np.ndarray, frames: int) -> np.ndarray:
         """The first `frames` frames, from 1 to `frames_at_once`, of the rows in a lent buffer.
 
         Returns:
-            float32 `[at least frames, num_mels]`. What lies behind them is of no meaning.
+            float32 `[frames, num_mels]`, read-only, in memory that may be larger (`holds`), and is nobody else's.
         """
         if not self.is_compiled:
-            return self._plain(as_tensor(rows[: frames + self.rows_below]))
-        program = next(program for program in self._programs if frames <= program.frames)
-        return program(as_tensor(rows.reshape(-1)[: program.num_samples]), frames)
+            return as_array(self._plain(as_tensor(rows[: frames + self.rows_below])))
+        program = self._program(frames)
+        return as_array(program(as_tensor(rows.reshape(-1)[: program.num_samples]), frames))[:frames]
+
+    def holds(self, frames: int) -> int:
+        """Frames that the memory of such a result of `compute` has place for."""
+        return self._program(frames).frames if self.is_compiled else frames
+
+    def _program(self, frames: int) -> _Program:
+        return next(program for program in self._programs if frames <= program.frames)
+
+    @functools.cached_property
+    def _plain(self) -> Any:
+        signature = [tf.TensorSpec([None, self._front_end.hop_length], self._precision)]
+        function = tf.function(self._plain_features, input_signature=signature, autograph=False)
+        return function.get_concrete_function()
+
+    def _plain_features(self, rows: tf.Tensor) -> tf.Tensor:
+        return log_mel.features_of_frames(rows, self._front_end, self._precision)
 
     @functools.cached_property
     def silent_frame(self) -> np.ndarray:
         """What a frame of silence gives, wherever it stands: float32 `[num_mels]`."""
         with self.buffer() as rows:
             rows[: 1 + self.rows_below] = 0
-            return as_array(self.compute(rows, 1))[0].copy()
+            return self.compute(rows, 1)[0].copy()
 
     def of_padded(self, samples: np.ndarray) -> np.ndarray:
         """The whole frames of samples that are padded already: `[num_samples]` to float32 `[frames, num_mels]`."""
@@ -147,7 +160,7 @@ class FrameKernel:
                 flat = rows[: count + below].reshape(-1)
                 flat[: len(part)] = part
                 flat[len(part) :] = 0
-                features[first : first + count] = as_array(self.compute(rows, count))[:count]
+                features[first : first + count] = self.compute(rows, count)
         return features
 
     def in_graph(self, audio: tf.Tensor, frames: tf.Tensor | int, pad: Callable[..., tf.Tensor]) -> tf.Tensor:
@@ -163,8 +176,7 @@ class FrameKernel:
         """
 
         def plain(audio: tf.Tensor) -> tf.Tensor:
-            rows = pad(audio, frames + self.rows_below)
-            return log_mel.features_of_frames(rows, self._front_end, self._precision)
+            return self._plain_features(pad(audio, frames + self.rows_below))
 
         if not self.is_compiled or _plain_only.get():
             return plain(audio)
@@ -212,15 +224,23 @@ class _Program:
         def compute(samples: tf.Tensor, num_blocks: tf.Tensor) -> tf.Tensor:
             rows = tf.reshape(samples, [self.rows, hop])
 
-            def turn(index: tf.Tensor, done: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+            def turn(index: tf.Tensor, framed: tf.Tensor, done: tf.TensorArray) -> tuple[Any, ...]:
                 block = tf.slice(rows, [index * block_frames, 0], [block_frames + below, hop])
-                features = log_mel.features_of_frames(block, front_end, precision)
-                return index + 1, done.write(index, features)
+                start = 0
+                for piece in log_mel.windowed_pieces(block, front_end):
+                    end = start + piece.shape[1]
+                    framed = tf.raw_ops.TensorStridedSliceUpdate(
+                        input=framed, begin=[0, start], end=[block_frames, end], strides=[1, 1], value=piece
+                    )
+                    start = end
+                spectrum = log_mel.spectrum_of_windowed(framed, front_end)
+                return index + 1, framed, done.write(index, log_mel.features_of_spectrum(spectrum, front_end))
 
+            # The frames have one place, whose zeros behind the window are written once for all blocks.
+            framed = tf.zeros([block_frames, front_end.fft_length], precision)
             done = tf.TensorArray(tf.float32, blocks, element_shape=[block_frames, num_mels])
-            _, done = tf.while_loop(
-                lambda index, _: index < num_blocks, turn, [tf.constant(0), done], parallel_iterations=1
-            )
+            state = [tf.constant(0), framed, done]
+            *_, done = tf.while_loop(lambda index, *_: index < num_blocks, turn, state, parallel_iterations=1)
             return tf.reshape(done.stack(), [self.frames, num_mels])
 
         signature = [tf.TensorSpec([self.num_samples], precision), tf.TensorSpec([], tf.int32)]
@@ -228,7 +248,7 @@ class _Program:
         self._hop, self._num_mels = hop, num_mels
 
     def __call__(self, samples: tf.Tensor, frames: int) -> tf.Tensor:
-        """Outside a graph: `[num_samples]` to features whose first `frames` have a meaning."""
+        """Outside a graph: its `[num_samples]` to features of which the first `frames` have a meaning."""
         return self._concrete(samples, tf.constant(-(-frames // self._block_frames)))
 
     @functools.cached_property
@@ -259,16 +279,19 @@ class _Program:
 
 
 def frame_kernel(front_end: FrontEnd, precision: Precision) -> FrameKernel:
-    """The kernel of a front end, one for all whose frames are the same: it is compiled once a process."""
+    """The kernel of a front end: one a process for all whose frames are the same, so that it is compiled once."""
     longest = front_end.max_audio_length if log_mel.needs_whole_clip(front_end) else None
-    same_frames = {
-        "name": "frames",
-        "frames_per_token": None,
-        "max_audio_tokens": None,
-        "max_audio_length": longest,
-    }
     with _making:
-        return _frame_kernel(dataclasses.replace(front_end, **same_frames), precision)
+        return _frame_kernel(
+            dataclasses.replace(
+                front_end,
+                name="of the same frames",
+                max_audio_length=longest,
+                frames_per_token=None,
+                max_audio_tokens=None,
+            ),
+            precision,
+        )
 
 
 _making = threading.Lock()
@@ -287,34 +310,20 @@ def _programs(front_end: FrontEnd, precision: Precision) -> tuple[_Program, ...]
     return tuple(_Program(front_end, precision, block_frames, min(blocks, most)) for blocks in _BLOCKS)
 
 
-def _plain_graph(front_end: FrontEnd, precision: Precision) -> Any:
-    function = tf.function(
-        lambda rows: log_mel.features_of_frames(rows, front_end, precision),
-        input_signature=[tf.TensorSpec([None, front_end.hop_length], precision)],
-        autograph=False,
-    )
-    return function.get_concrete_function()
-
-
 @functools.cache
 def xla_transforms(precision: Precision) -> bool:
-    """Whether this TensorFlow compiles a Fourier transform of that precision for its processor: a trial shows it."""
-
-    def transform() -> None:
-        with tf.device("CPU:0"):
-            function = tf.function(tf.signal.rfft, autograph=False, jit_compile=True)
-            function(tf.zeros([1, 4], precision))
-
-    # In a thread of its own, which is in no graph, whatever the caller builds.
+    """Whether this TensorFlow compiles a Fourier transform of that precision for a CPU: a trial shows it."""
     failed: list[Exception] = []
 
-    def try_it() -> None:
+    def transform() -> None:
         try:
-            transform()
+            with tf.device("CPU:0"):
+                tf.function(tf.signal.rfft, autograph=False, jit_compile=True)(tf.zeros([1, 4], precision))
         except (tf.errors.OpError, NotImplementedError, ValueError) as error:
             failed.append(error)
 
-    trial = threading.Thread(target=try_it)
+    # A thread of its own is in no graph, whatever its caller is building.
+    trial = threading.Thread(target=transform)
     trial.start()
     trial.join()
     return not failed
@@ -328,14 +337,25 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 
-def as_tensor(aligned: np.ndarray) -> tf.Tensor:
-    """A tensor in the memory of an array that `aligned_empty` made."""
-    return tf.experimental.dlpack.from_dlpack(aligned.__dlpack__())
+def as_tensor(array: np.ndarray) -> tf.Tensor:
+    """A tensor in the memory of an array that `aligned_empty` or `FrameKernel.compute` gave, as its only user."""
+    if not array.flags.writeable:
+        array = np.asarray(_Writable(array))
+    return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+
+
+class _Writable:
+    """Shows a tensor's memory without the mark of NumPy that DLPack has no word for."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array  # which keeps the memory
+        interface = array.__array_interface__
+        self.__array_interface__ = {**interface, "data": (interface["data"][0], False)}
 
 
 def as_array(tensor: tf.Tensor) -> np.ndarray:
-    """An array in the memory of a tensor, read-only; a copy where that is no memory of the processor's."""
+    """An array in the memory of a tensor, read-only; a copy where there is none, on a GPU or of bfloat16."""
     try:
         return np.asarray(memoryview(tensor))
-    except (TypeError, ValueError, BufferError, tf.errors.OpError):  # on a GPU, or bfloat16, which has no such format
+    except (TypeError, ValueError, BufferError, tf.errors.OpError):
         return tensor.numpy()

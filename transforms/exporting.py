@@ -18,8 +18,8 @@ def export_saved_model(
 ) -> None:
     """Writes a SavedModel of a converter, for any batch size and length.
 
-    Its graph is plain, which any server runs. With `xla`, it is the compiled blocks that the converter itself runs:
-    twice as fast, with the converter's bits, where the server compiles (TensorFlow Serving wants
+    Its graph is plain, which any server runs. With `xla`, it is the compiled blocks that the converter itself
+    runs: twice as fast, with the converter's bits, where the server compiles (TensorFlow Serving wants
     --xla_cpu_compilation_enabled).
 
     Signatures, audio being float32 `[batch, num_samples]` in [-1, 1):

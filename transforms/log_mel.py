@@ -9,8 +9,8 @@
 The padded samples lie in rows of one hop each, `[..., rows, hop_length]`. A frame begins where a row does, and
 reaches into the rows behind it: frame `i` is made of the rows from `i` to `i + rows_below(front_end)`.
 
-Window, FFT and spectrum are computed in `precision`, the mel bank and the logarithm in float32: the rounding that
-shows in quiet bins beside a loud tone comes from the first three.
+Window and FFT are computed in `precision`, the mel bank and the logarithm in float32: the rounding that shows in
+quiet bins beside a loud tone comes from the first two.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def pad(audio: tf.Tensor, front_end: FrontEnd, rows: tf.Tensor | int) -> tf.Tens
         if front_end.max_samples is not None:
             whole = tf.minimum(whole, front_end.max_samples)
         audio = tf.pad(audio, [[0, 0], [0, whole - samples]])
-        # By slices: tf.pad's own REFLECT takes no batch of no clips. What lies behind the reflection is in no frame.
+        # By slices: tf.pad's own REFLECT takes no batch of no clips. What lies behind the reflection is in no
+        # frame.
         beyond = tf.maximum(0, width - left - whole)
         reflected = tf.minimum(beyond, left)
         before = tf.reverse(audio[:, 1 : left + 1], [1])
@@ -110,28 +111,38 @@ def pad(audio: tf.Tensor, front_end: FrontEnd, rows: tf.Tensor | int) -> tf.Tens
 def spectrogram(
     rows: tf.Tensor, front_end: FrontEnd, precision: Precision, *, by_matrix: bool = False
 ) -> tf.Tensor:
-    """`[..., rows, hop_length]` to the spectrum of each whole frame, `[..., frames, fft_length // 2 + 1]`.
+    """`[..., rows, hop_length]` to each whole frame's spectrum, float32 `[..., frames, fft_length // 2 + 1]`.
 
     There are `rows_below` frames less than rows. `by_matrix` multiplies by the transform's matrix, for TFLite,
     whose FFT takes powers of two only.
     """
-    pieces = _windowed_pieces(tf.cast(rows, precision), front_end)
-    silence = front_end.fft_length - front_end.frame_length
+    pieces = windowed_pieces(tf.cast(rows, precision), front_end)
     if by_matrix:
-        parts = _dft_by_matrix(tf.concat(pieces, axis=-1), front_end.fft_length)
-    else:
-        # Window and zeros in one concatenation: the padding of tf.signal.rfft costs more than its transform.
-        if silence:
-            shape = tf.concat([tf.shape(pieces[0])[:-1], [silence]], axis=0)
-            pieces = [*pieces, tf.zeros(shape, precision)]
-        spectrum = tf.signal.rfft(tf.concat(pieces, axis=-1), [front_end.fft_length])
-        parts = [tf.math.real(spectrum), tf.math.imag(spectrum)]
-    # tf.abs of complex numbers guards against an overflow that samples cannot reach, and takes five times as long.
-    power = tf.square(parts[0]) + tf.square(parts[1])
+        return _spectrum(_dft_by_matrix(tf.concat(pieces, axis=-1), front_end.fft_length), front_end)
+    # Window and zeros in one concatenation: the padding of tf.signal.rfft costs more than its transform.
+    if silence := front_end.fft_length - front_end.frame_length:
+        shape = tf.concat([tf.shape(pieces[0])[:-1], [silence]], axis=0)
+        pieces = [*pieces, tf.zeros(shape, precision)]
+    return spectrum_of_windowed(tf.concat(pieces, axis=-1), front_end)
+
+
+def spectrum_of_windowed(framed: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """Windowed frames with their zeros, `[..., fft_length]`, to float32 `[..., fft_length // 2 + 1]`."""
+    spectrum = tf.signal.rfft(framed, [front_end.fft_length])
+    return _spectrum([tf.math.real(spectrum), tf.math.imag(spectrum)], front_end)
+
+
+def _spectrum(parts: list[tf.Tensor], front_end: FrontEnd) -> tf.Tensor:
+    """Power or magnitude of real and imaginary parts, as float32.
+
+    tf.abs of complex numbers guards against an overflow that samples cannot reach, for five times the time. The
+    root of a float32 power errs as little as a root that is rounded to float32, and takes a quarter of the time.
+    """
+    power = tf.cast(tf.square(parts[0]) + tf.square(parts[1]), tf.float32)
     return power if front_end.spectrum == "power" else tf.sqrt(power)
 
 
-def _windowed_pieces(rows: tf.Tensor, front_end: FrontEnd) -> list[tf.Tensor]:
+def windowed_pieces(rows: tf.Tensor, front_end: FrontEnd) -> list[tf.Tensor]:
     """The windowed frames in pieces of at most one hop, `[..., frames, up to hop_length]`, to be concatenated."""
     hop, below = front_end.hop_length, rows_below(front_end)
     window = hann_window(front_end.frame_length) * front_end.input_scale_factor
@@ -181,7 +192,11 @@ def mel_spectrogram(
     rows: tf.Tensor, front_end: FrontEnd, precision: Precision, *, by_matrix: bool = False
 ) -> tf.Tensor:
     """`[..., rows, hop_length]` to mel values before the logarithm, float32 `[..., frames, num_mels]`."""
-    spectrum = tf.cast(spectrogram(rows, front_end, precision, by_matrix=by_matrix), tf.float32)
+    return mel_of_spectrum(spectrogram(rows, front_end, precision, by_matrix=by_matrix), front_end)
+
+
+def mel_of_spectrum(spectrum: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """Spectra, float32 `[..., fft_length // 2 + 1]`, times the mel bank: `[..., num_mels]`."""
     products = [
         tf.matmul(spectrum[..., band.first : band.end], tf.constant(band.weights, tf.float32))
         for band in mel_bands(front_end)
@@ -227,12 +242,17 @@ def features_of_frames(
 
     These are the features, but for a front end that `needs_whole_clip`: there `finish_clips` is left to do.
     """
-    log_mel = compress(mel_spectrogram(rows, front_end, precision, by_matrix=by_matrix), front_end)
+    return features_of_spectrum(spectrogram(rows, front_end, precision, by_matrix=by_matrix), front_end)
+
+
+def features_of_spectrum(spectrum: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """`features_of_frames`, from their spectra on: float32 `[..., fft_length // 2 + 1]` to `[..., num_mels]`."""
+    log_mel = compress(mel_of_spectrum(spectrum, front_end), front_end)
     return log_mel if needs_whole_clip(front_end) else normalise(log_mel, front_end)
 
 
 def num_computed_frames(frames: tf.Tensor | int, front_end: FrontEnd) -> tf.Tensor | int:
-    """The frames to compute for `frames` features: more where the loudest may lie in one that only ends in the clip."""
+    """The frames to compute for `frames` features: more where the loudest may lie in one that ends in the clip."""
     if not needs_whole_clip(front_end):
         return frames
     overhang = -(-front_end.left_padding // front_end.hop_length)

@@ -2,9 +2,9 @@
 
     rows of a call   [ clip 0, from its first row to its last | clip 1 | ... | the first rows of a long clip ]
 
-Padding and reflection are written with the samples; a frame that begins in one clip's last rows and ends in the next
-clip is computed in vain. Frames that hear nothing but the silence behind a clip are all the same one, so they are not
-computed. What a front end does to whole clips (Whisper's clamp) is done to what comes back.
+Padding and reflection are written with the samples; a frame that begins in one clip's last rows and ends in the
+next clip is computed in vain. Frames that hear nothing but the silence behind a clip are all the same one, so
+they are not computed. What a front end does to whole clips (Whisper's clamp) is done to what comes back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from melbeam.transforms import log_mel
-from melbeam.transforms.block_kernel import aligned_empty, as_array, as_tensor, frame_kernel
+from melbeam.transforms.block_kernel import aligned_empty, as_tensor, frame_kernel
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.log_mel import Precision
 
@@ -32,16 +32,17 @@ def features_of_clips(
 class PackedFeatures:
     """Features of many clips at a time, for little more than the kernel's own time.
 
-    A call of the kernel costs 0.1 to 0.3 ms before its first frame, so clips are laid one behind the other into calls
-    of `seconds_at_once` of audio. A clip's features have the same bits as alone (`AudioConverter` called on it) where
-    the blocks run, and agree to 1e-6 elsewhere. Clips do not touch each other: what is not finite in one stays in it.
+    A call of the kernel costs 0.1 to 0.3 ms before its first frame, so clips are laid one behind the other into
+    calls of `seconds_at_once` of audio. A clip's features have the same bits as alone (`AudioConverter` called
+    on it) where the blocks run, and agree to 1e-6 elsewhere. Clips do not touch each other: what is not finite
+    in one stays in it.
 
         packed = PackedFeatures(FrontEnd.load("gemma4"), "float64")
         for features in packed([clip, another, ...]):  # each float32 [frames, num_mels]
             ...
 
-    One object may be called from several threads at a time. It pickles to its arguments, and its program is compiled
-    once a process, however many objects there are.
+    One object may be called from several threads at a time. It pickles to its arguments, and its program is
+    compiled once a process, however many objects there are.
 
     Args:
         front_end: of the features.
@@ -74,13 +75,14 @@ class PackedFeatures:
         """The features of each clip, in order.
 
         Args:
-            clips: each `[num_samples]`, of any length from 0 on, at the front end's sampling rate: floating point in
+            clips: each `[num_samples]`, of any length from 0 on, at the front end's sampling rate: floating
+            point in
                 [-1, 1), or integers, which are scaled as `log_mel.to_waveform` says. Samples beyond
                 `max_audio_length` are cut off.
 
         Returns:
-            float32 `[frames, num_mels]` each. They may be read-only views of memory that they share, which lives as
-            long as any of them: copy what you keep for long.
+            float32 `[frames, num_mels]` each. They may be read-only views of memory that they share, which lives
+            as long as any of them: copy what you keep for long.
 
         Raises:
             TypeError: a clip's dtype holds no samples.
@@ -96,10 +98,10 @@ class PackedFeatures:
         if not work.is_simple or not 0 < work.frames <= self._kernel.frames_at_once:
             return self.of_batch(clip[np.newaxis], [len(clip)])[0]
         computed = self._call([_Piece(work, 0, work.frames, 0)])
-        if 2 * work.frames >= computed.shape[0]:
-            return computed[: work.frames]  # in the kernel's own memory, without a copy
+        if 2 * work.frames >= self._kernel.holds(work.frames):
+            return as_tensor(computed)  # in the kernel's own memory, which has not much more in it
         features = aligned_empty((work.frames, self.front_end.num_mels))
-        features[:] = as_array(computed)[: work.frames]
+        features[:] = computed
         return as_tensor(features)
 
     def of_batch(self, rows: np.ndarray, lengths: Iterable[int]) -> tf.Tensor:
@@ -156,7 +158,7 @@ class PackedFeatures:
     def _compute(self, works: list[_Work]) -> None:
         """Computes all frames that are to be computed, call by call."""
         for pieces in self._calls(works):
-            computed = as_array(self._call(pieces))
+            computed = self._call(pieces)
             for piece in pieces:
                 found = computed[piece.start : piece.start + piece.frames]
                 if piece.work.out is None or self._needs_whole_clip:
@@ -165,7 +167,7 @@ class PackedFeatures:
                     piece.work.out[piece.first : piece.first + piece.frames] = found
 
     def _calls(self, works: list[_Work]) -> Iterator[list[_Piece]]:
-        """The pieces of each call, in order. A clip that fits into a call is not cut: its features need no copy."""
+        """The pieces of each call, in order. A clip that fits into a call is not cut, which would cost a copy."""
         most, below = self._kernel.frames_at_once, self._kernel.rows_below
         pieces: list[_Piece] = []
         start = 0
@@ -182,7 +184,7 @@ class PackedFeatures:
         if pieces:
             yield pieces
 
-    def _call(self, pieces: list[_Piece]) -> tf.Tensor:
+    def _call(self, pieces: list[_Piece]) -> np.ndarray:
         below, hop = self._kernel.rows_below, self.front_end.hop_length
         with self._kernel.buffer() as rows:
             for piece in pieces:
