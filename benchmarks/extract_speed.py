@@ -29,6 +29,7 @@ import numpy as np
 import soundfile
 
 from melbeam.pipelines.tfrecord import Record, TFRecordWriter, read_tfrecord_file
+from melbeam.transforms.folder_layout import ShardName
 from melbeam.transforms.records.decoding import decode_audio
 from melbeam.transforms.records.examples import Example, to_example
 
@@ -88,7 +89,7 @@ def write_corpus(folder: Path, pool: list[np.ndarray], clips: list[int], shards:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     for index, numbers in enumerate(shard_clips(clips, shards)):
-        with open(unfinished / f"train-{index:05d}-of-{shards:05d}.tfrecord", "wb") as file:
+        with open(unfinished / str(ShardName("train", index, shards)), "wb") as file:
             writer = TFRecordWriter(file)
             for number in numbers:
                 writer.write(to_example({"audio": encoded[clips[number]], "id": f"clip-{number}"}))
@@ -111,7 +112,7 @@ class Checker:
         precision = "float32" if "--precision=float32" in arguments else "float64"
         converter = AudioConverter("gemma4", pad_to_max_length=False, precision=precision)
         for index, numbers in enumerate(shard_clips(self._clips, self._shards)):
-            path = features / f"train-{index:05d}-of-{self._shards:05d}.tfrecord"
+            path = features / str(ShardName("train", index, self._shards))
             longest = max(numbers, key=lambda number: len(self._pool[self._clips[number]]), default=None)
             records = list(read_tfrecord_file(str(path)))
             assert len(records) == len(numbers), f"{path}: {len(records)} records, not {len(numbers)}"

@@ -25,6 +25,7 @@ import numpy as np
 import soundfile
 
 from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.folder_layout import ShardName
 from melbeam.transforms.records.examples import to_example
 
 RATE = 16000  # Hz
@@ -63,7 +64,7 @@ def write_corpus(folder: Path, clips: list[bytes], number: int, shards: int) -> 
     folder.mkdir()
     bounds = [number * i // shards for i in range(shards + 1)]
     for index in range(shards):
-        with open(folder / f"train-{index:05d}-of-{shards:05d}.tfrecord", "wb") as file:
+        with open(folder / str(ShardName("train", index, shards)), "wb") as file:
             writer = TFRecordWriter(file)
             for clip in range(bounds[index], bounds[index + 1]):
                 writer.write(to_example({"audio": clips[rng.integers(len(clips))], "id": f"clip-{clip}"}))

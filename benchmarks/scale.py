@@ -43,7 +43,7 @@ def make_files(folder: Path, num_shards: int) -> None:
 def job_of(work: Path, shards: list[Any]) -> Any:
     """An extract job on the shards."""
     from melbeam.pipelines.split.job import Job
-    from melbeam.pipelines.split.plan import SplitFolder
+    from melbeam.transforms.folder_layout import SplitFolder
     from melbeam.transforms.front_end import FrontEnd
     from melbeam.transforms.records.options import RecordOptions
 
@@ -104,7 +104,8 @@ def submit(work: Path, num_shards: int) -> str:
 
 def read(work: Path, num_shards: int) -> str:
     """Reads the plan, as the first step of the pipeline does."""
-    from melbeam.pipelines.split.plan import SplitFolder, read_plan_by_file
+    from melbeam.pipelines.split.plan import read_plan_by_file
+    from melbeam.transforms.folder_layout import SplitFolder
 
     found = sum(len(shards) for shards in read_plan_by_file(SplitFolder(str(work / "features"), "train").plan))
     assert found == num_shards
@@ -114,7 +115,7 @@ def read(work: Path, num_shards: int) -> str:
 def write_reports(work: Path, num_shards: int) -> str:
     """Writes each shard's report, as the commits do, one after the other."""
     from melbeam.pipelines import files
-    from melbeam.pipelines.split.plan import SplitFolder
+    from melbeam.transforms.folder_layout import SplitFolder
 
     folder = SplitFolder(str(work / "features"), "train")
     for index in range(num_shards):
@@ -130,7 +131,7 @@ def combine(work: Path, num_shards: int) -> str:
     from melbeam.pipelines.extract import SummariseReports
     from melbeam.pipelines.split.commit import ShardReport
     from melbeam.pipelines.split.metadata import write_metadata
-    from melbeam.pipelines.split.plan import SplitFolder
+    from melbeam.transforms.folder_layout import SplitFolder
 
     folder, function, coder = SplitFolder(str(work / "features"), "train"), SummariseReports(), PickleCoder()
     num_bytes = 0

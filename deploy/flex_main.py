@@ -4,7 +4,7 @@ import sys
 
 from melbeam.pipelines import extract
 
-FLAGS = ("pad_to_max_length", "overwrite")
+FLAGS = ("overwrite",)
 
 
 def arguments(given: list[str]) -> list[str]:

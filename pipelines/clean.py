@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 
 from melbeam.pipelines import files, options
+from melbeam.pipelines.split.leftovers import delete_temporaries, half_written
 from melbeam.pipelines.split.lock import Locked, SplitLock
-from melbeam.pipelines.split.plan import HALF_WRITTEN, TEMPORARIES, SplitFolder
+from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 
 DESCRIPTION = "Removes the temporary files of dead attempts; features, rejects and reports stay."
 
@@ -25,17 +26,17 @@ def run(arguments: argparse.Namespace) -> int:
         UsageError: the folder has no split.
     """
     output = arguments.folder.rstrip("/")
-    jobs = [path for path, _ in files.match(f"{output}/_melbeam/*/job.json")]
+    jobs = [path for path, _ in files.match(of_all_splits(output, "job.json"))]
     if not jobs:
         raise options.UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
     for path in jobs:
-        folder = SplitFolder(output, path.split("/")[-2])
+        folder = SplitFolder.holding(path)
         try:
             with SplitLock(folder):
-                patterns = [f"{folder.bookkeeping}/{names}" for names in (TEMPORARIES, *HALF_WRITTEN)]
-                found = [file for pattern in patterns for file in files.match(pattern)]
-                folder.delete_temporaries()
-                files.delete(folder.half_written())
+                globs = (folder.temporaries_glob(), *folder.half_written_globs)
+                found = [file for glob in globs for file in files.match(glob)]
+                delete_temporaries(folder)
+                files.delete(half_written(folder))
         except Locked as error:
             print(f"split {folder.split}: left alone: {error}")
             continue

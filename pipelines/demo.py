@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from melbeam.pipelines import extract, files, ingest, options
-from melbeam.pipelines.split.metadata import SplitSummary
-from melbeam.pipelines.split.plan import SplitFolder
+from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 
 DESCRIPTION = "Clips -> audio TFRecords -> features -> tf.data, on spoken clips that come with the package."
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     if status != options.EXIT_OK:
         return status
     print("3. feature TFRecords -> tf.data (read_features)")
-    from melbeam.transforms.tf_data import read_features  # imports TensorFlow
+    from melbeam.transforms.reading.dataset import read_features  # imports TensorFlow
 
     for batch in read_features(features, batch_size=4):
         print(f"   a batch of {len(batch['id'])} clips: input_features {tuple(batch['input_features'].shape)}")

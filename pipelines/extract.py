@@ -24,22 +24,23 @@ from melbeam.pipelines import files, options
 from melbeam.pipelines.extracting.progress import ProgressBar
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS
-from melbeam.pipelines.split.commit import Attempt, ShardReport, commit, committed, finished_attempt
+from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
 from melbeam.pipelines.split.lock import Locked, SplitLock
-from melbeam.pipelines.split.metadata import SplitSummary, write_metadata
+from melbeam.pipelines.split.metadata import write_metadata
 from melbeam.pipelines.split.plan import (
     MAX_SHARD_BYTES,
     Shard,
-    SplitFolder,
     find_parts,
     limit_records,
     plan_shards,
     read_plan_by_file,
     write_plan,
 )
+from melbeam.pipelines.split.reports import ShardReport, SplitSummary
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
-from melbeam.transforms.beam import SharedRecordConverter
+from melbeam.transforms.beam_worker import SharedRecordConverter
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.records.examples import colliding_names
@@ -106,14 +107,14 @@ class SummariseReports(beam.CombineFn):
 
     def add_input(self, mutable_accumulator: SplitSummary, element: ShardReport) -> SplitSummary:
         """Adds a shard."""
-        mutable_accumulator.add(SplitSummary.of(element))
+        mutable_accumulator.add_shard(element)
         return mutable_accumulator
 
     def merge_accumulators(self, accumulators: Any) -> SplitSummary:
         """Adds them all."""
         total = SplitSummary()
         for accumulator in accumulators:
-            total.add(accumulator)
+            total.add_summary(accumulator)
         return total
 
     def extract_output(self, accumulator: SplitSummary) -> SplitSummary:
@@ -170,7 +171,14 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     }
     for name, text in helps.items():
         parser.add_argument(f"--{name}", choices=CHOICES[name], default=defaults[name], help=text)
-    parser.add_argument("--pad_to_max_length", action="store_true", help="store every clip at one frame count")
+    parser.add_argument(
+        "--pad_to_max_length",
+        nargs="?",
+        const="on",
+        choices=("auto", "on", "off"),
+        default=defaults["pad_to_max_length"],
+        help="store every clip at the model's full length; auto: where the model takes no mask",
+    )
     parser.add_argument("--pcm_sampling_rate", type=int, help="Hz of raw samples")
     parser.add_argument(
         "--max_audio_seconds", type=float, default=defaults["max_audio_seconds"], help="longer clips are rejects"
@@ -209,8 +217,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         record_options = RecordOptions(
             **{field.name: getattr(arguments, field.name) for field in dataclass_fields(RecordOptions)}
         )
-        if record_options.pad_to_max_length and front_end.max_samples is None:
-            raise ValueError(f"--pad_to_max_length: front end {front_end.name!r} has no max_audio_length")
+        record_options.pads(front_end)
         if not 0 <= arguments.max_reject_fraction <= 1:
             raise ValueError(f"--max_reject_fraction must be in [0, 1], got {arguments.max_reject_fraction}")
         if not 0 < arguments.max_convert_seconds <= 1e6:
@@ -270,7 +277,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     if summary.reject_fraction > arguments.max_reject_fraction:
         print(
             f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
-            f"{arguments.max_reject_fraction:g}: look into {folder.bookkeeping}/rejects",
+            f"{arguments.max_reject_fraction:g}: look into {folder.rejects_folder}",
             file=sys.stderr,
         )
         return options.EXIT_REJECTS

@@ -13,6 +13,7 @@ import apache_beam as beam
 from melbeam.pipelines import files, options
 from melbeam.pipelines.split.plan import Shard, plan_shards, read_plan, write_plan
 from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.folder_layout import AudioFolder
 from melbeam.transforms.records.examples import to_example
 
 DESCRIPTION = "Audio files in, audio TFRecords out; `melbeam extract` reads them."
@@ -28,23 +29,20 @@ def read_plan_by_shard(plan: str, num_shards: int) -> Iterator[tuple[int, list[S
 class WriteAudioShard(beam.DoFn):
     """Numbers of shards, with their clips, to the numbers of records written."""
 
-    def __init__(self, output: str, split: str, num_shards: int, root: str) -> None:
+    def __init__(self, folder: AudioFolder, num_shards: int, root: str) -> None:
         super().__init__()
-        self._output, self._split = output, split
-        self._num_shards, self._root = num_shards, root
+        self._folder, self._num_shards, self._root = folder, num_shards, root
 
     def process(self, element: tuple[int, list[Shard]]) -> Iterator[int]:
         """Writes one shard."""
         index, clips = element
-        name = f"{self._split}-{index:05d}-of-{self._num_shards:05d}.tfrecord"
-        # What a failed run leaves must not match the glob of a later extract.
-        final, temporary = f"{self._output}/{name}", f"{self._output}/.{name}.tmp"
+        temporary = self._folder.temporary(index, self._num_shards)
         with files.create_file(temporary) as file:
             writer = TFRecordWriter(file)
             for clip in clips:
                 clip_id = clip.path.removeprefix(self._root)
                 writer.write(to_example({"audio": files.read_bytes(clip.path), "id": clip_id}))
-        files.rename(temporary, final)
+        files.rename(temporary, self._folder.shard(index, self._num_shards))
         yield writer.num_records
 
 
@@ -78,25 +76,26 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     if not clips:
         raise options.UsageError(f"none of the {len(found)} files is audio by its name ({', '.join(EXTENSIONS)})")
     clips = [Shard(i, len(clips), clip.path, clip.size) for i, clip in enumerate(clips)]
-    output = arguments.output.rstrip("/")
-    present = [path for path, _ in files.match(f"{output}/{arguments.split}-*-of-*.tfrecord")]
+    folder = AudioFolder(arguments.output.rstrip("/"), arguments.split)
+    present = [path for path, _ in files.match(folder.shards_glob)]
     if present and not arguments.overwrite:
-        raise options.UsageError(f"{output} has split {arguments.split!r} already: pass --overwrite to replace it")
+        raise options.UsageError(
+            f"{folder.output} has split {folder.split!r} already: pass --overwrite to replace it"
+        )
     files.delete(present)
     num_shards = min(arguments.num_shards, len(clips))
-    plan = f"{output}/{arguments.split}.ingest-plan.jsonl"
-    write_plan(plan, clips)
+    write_plan(folder.plan, clips)
     with beam.Pipeline(options=beam_options) as pipeline:
         _ = (
             pipeline
-            | beam.Create([plan])
+            | beam.Create([folder.plan])
             | beam.FlatMap(read_plan_by_shard, num_shards)
             | beam.Reshuffle()
-            | beam.ParDo(WriteAudioShard(output, arguments.split, num_shards, _common_folder(clips)))
+            | beam.ParDo(WriteAudioShard(folder, num_shards, _common_folder(clips)))
         )
-    files.delete([plan])
+    files.delete([folder.plan])
     skipped = f", {len(found) - len(clips)} other files skipped" if len(found) > len(clips) else ""
-    print(f"{output}, split {arguments.split}: {len(clips)} clips in {num_shards} shards{skipped}")
+    print(f"{folder.output}, split {folder.split}: {len(clips)} clips in {num_shards} shards{skipped}")
     return options.EXIT_OK
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 
 from melbeam.pipelines import extract, files, options
-from melbeam.pipelines.split.plan import SplitFolder
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 
@@ -66,10 +66,9 @@ def _rejects(folder: SplitFolder) -> str:
     Raises:
         UsageError: it has none.
     """
-    rejects = f"{folder.bookkeeping}/rejects/*.tfrecord"
-    if not files.match(rejects):
+    if not files.match(folder.rejects_glob):
         raise options.UsageError(f"split {folder.split!r} of {folder.output} has no rejects")
-    return rejects
+    return folder.rejects_glob
 
 
 if __name__ == "__main__":

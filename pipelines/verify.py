@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from glob import escape
 
 from melbeam.pipelines import files, options
 from melbeam.pipelines.verifying.checks import verify
 from melbeam.pipelines.verifying.comparison import compare
 from melbeam.pipelines.verifying.references import PACKAGES
+from melbeam.transforms.folder_layout import of_all_splits
 
 DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
 
@@ -33,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     output = arguments.folder.rstrip("/")
     if arguments.sample < 1:
         raise options.UsageError(f"--sample must be at least 1, got {arguments.sample}")
-    if not files.match(f"{output}/*") and not files.match(f"{output}/_melbeam/*/job.json"):
+    if not files.match(f"{escape(output)}/*") and not files.match(of_all_splits(output, "job.json")):
         raise options.UsageError(f"{output} is no folder with anything in it")
     splits, findings = verify(output)
     lines: list[str] = []

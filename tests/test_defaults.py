@@ -45,6 +45,7 @@ FRONT_ENDS = {
         "max_audio_length": 30.0,
         "frames_per_token": None,
         "max_audio_tokens": 188,
+        "model_takes": "mask",
     },
     "gemma4": {
         "name": "gemma4",
@@ -72,6 +73,7 @@ FRONT_ENDS = {
         "max_audio_length": 30.0,
         "frames_per_token": 4,
         "max_audio_tokens": 750,
+        "model_takes": "mask",
     },
     "gemma4_documented": {
         "name": "gemma4_documented",
@@ -99,6 +101,7 @@ FRONT_ENDS = {
         "max_audio_length": 30.0,
         "frames_per_token": 4,
         "max_audio_tokens": 750,
+        "model_takes": "mask",
     },
     "whisper": {
         "name": "whisper",
@@ -126,6 +129,7 @@ FRONT_ENDS = {
         "max_audio_length": 30.0,
         "frames_per_token": None,
         "max_audio_tokens": None,
+        "model_takes": "full_length",
     },
     "whisper_large_v3": {
         "name": "whisper_large_v3",
@@ -153,6 +157,7 @@ FRONT_ENDS = {
         "max_audio_length": 30.0,
         "frames_per_token": None,
         "max_audio_tokens": None,
+        "model_takes": "full_length",
     },
 }
 
@@ -220,7 +225,7 @@ ARGUMENTS = {
         "dtype": "float32",
         "encoding": "bytes",
         "on_long": "reject",
-        "pad_to_max_length": False,
+        "pad_to_max_length": "auto",
         "audio_format": "encoded",
         "pcm_sampling_rate": None,
         "max_audio_seconds": 14400.0,
@@ -229,7 +234,14 @@ ARGUMENTS = {
     "LogMelDoFn": {"front_end": "gemma4"},
     "ExtractLogMel": {"front_end": "gemma4"},
     "log_mel_map": {"front_end": "gemma4", "pad_to_max_length": False, "precision": "float64"},
-    "read_features": {"split": "train", "front_end": "gemma4", "batch_size": None, "drop_remainder": False},
+    "read_features": {
+        "split": "train",
+        "front_end": "gemma4",
+        "batch_size": None,
+        "drop_remainder": False,
+        "features": None,
+        "num_parallel_reads": None,
+    },
 }
 
 OPTIONS = {
@@ -243,7 +255,7 @@ OPTIONS = {
         "encoding": "bytes",
         "on_long": "reject",
         "audio_format": "encoded",
-        "pad_to_max_length": False,
+        "pad_to_max_length": "auto",
         "pcm_sampling_rate": None,
         "max_audio_seconds": 14400.0,
         "max_record_bytes": 268435456,

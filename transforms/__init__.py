@@ -17,7 +17,7 @@ _HOMES = {
     "ExtractLogMel": "beam",
     "LogMelDoFn": "beam",
     "log_mel_map": "tf_data",
-    "read_features": "tf_data",
+    "read_features": "reading.dataset",
 }
 
 __all__ = list(_HOMES)

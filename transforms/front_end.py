@@ -33,6 +33,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "mel_scale": ("htk", "slaney"),
     "mel_norm": (None, "slaney"),
     "compression": ("log_add", "log_max", "log10_clamp"),
+    "model_takes": ("mask", "full_length"),
 }
 _BOOLEANS = ("count_partial_hop", "preemphasis_htk_flavor")
 _INTEGERS = ("sampling_rate", "frame_length", "hop_length", "fft_length", "num_mels", "pad_to_multiple_of")
@@ -40,7 +41,7 @@ _OPTIONAL_INTEGERS = ("frames_per_token", "max_audio_tokens")
 _FLOATS = ("min_frequency", "max_frequency", "mel_floor", "preemphasis", "input_scale_factor")
 _PER_BIN = ("per_bin_mean", "per_bin_stddev")
 # What these hold does not change the value of any frame.
-_NOT_IN_FINGERPRINT = ("name", "max_audio_length", "frames_per_token", "max_audio_tokens")
+_NOT_IN_FINGERPRINT = ("name", "max_audio_length", "frames_per_token", "max_audio_tokens", "model_takes")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,10 @@ class FrontEnd:
         max_audio_length: seconds that the model takes at most, or None for any length.
         frames_per_token: frames that the model's encoder joins into one token, or None.
         max_audio_tokens: tokens of one clip at most; those of every clip where `frames_per_token` is None.
+        model_takes: "mask", where the model is told which frames are valid, so that what lies behind them does not
+            count; or "full_length", where it always hears `max_audio_length` seconds, and silence has a value of
+            its own. None stands for "full_length" with compression "log10_clamp", whose models are Whisper's, and
+            else for "mask".
 
     Raises:
         ValueError: a field is out of its bounds; the message names field, value and bound.
@@ -109,6 +114,7 @@ class FrontEnd:
     max_audio_length: float | None = None
     frames_per_token: int | None = None
     max_audio_tokens: int | None = None
+    model_takes: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -123,6 +129,8 @@ class FrontEnd:
         for field in _BOOLEANS:
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(f"{field} must be true or false, got {getattr(self, field)!r}")
+        if self.model_takes is None:
+            self._set("model_takes", "full_length" if self.compression == "log10_clamp" else "mask")
         for field, choices in _CHOICES.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be one of {choices}, got {getattr(self, field)!r}")
@@ -171,6 +179,10 @@ class FrontEnd:
                 "max_audio_length must be a number of seconds where compression is 'log10_clamp', got None: "
                 "each frame depends on the loudest of the whole clip"
             )
+        if self.takes_full_length and self.max_audio_length is None:
+            raise ValueError(
+                "max_audio_length must be a number of seconds where model_takes is 'full_length', got None"
+            )
         if self.per_bin_stddev is not None and min(self.per_bin_stddev) <= 0:
             raise ValueError(f"per_bin_stddev must be above 0 in every bin, got {min(self.per_bin_stddev)}")
         if self.max_audio_length is not None:
@@ -189,6 +201,11 @@ class FrontEnd:
     def max_samples(self) -> int | None:
         """Samples of the longest clip, or None where any length is taken."""
         return None if self.max_audio_length is None else int(self.sampling_rate * self.max_audio_length)
+
+    @property
+    def takes_full_length(self) -> bool:
+        """Whether the model hears every clip at the frames of `max_audio_length`, and takes no mask."""
+        return self.model_takes == "full_length"
 
     @property
     def left_padding(self) -> int:

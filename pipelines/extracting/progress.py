@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, suppress
+from glob import iglob
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,7 +18,8 @@ from typing import Any
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.split.plan import Shard
+from melbeam.transforms.folder_layout import SplitFolder, TemporaryName, shard_of_report
 
 _TERMINAL_SECONDS = 0.5
 _PLAIN_SECONDS = 10.0
@@ -34,7 +36,7 @@ class ProgressBar:
     """
 
     def __init__(self, folder: SplitFolder, shards: list[Shard], sampling_rate: int) -> None:
-        self._bookkeeping = Path(folder.bookkeeping)
+        self._folder = folder
         self._sizes = {shard.index: shard.num_bytes for shard in shards}
         self._sampling_rate = sampling_rate
         self._finished: dict[int, float] = {}
@@ -71,16 +73,19 @@ class ProgressBar:
     def seconds(self) -> float:
         """Seconds of audio done: finished shards, and what running attempts say."""
         running: dict[int, float] = {}
-        for file in (*self._bookkeeping.glob("reports/*.json"), *self._bookkeeping.glob("tmp/*/*.*")):
-            index = int(file.stem if file.suffix == ".json" else file.parent.name)
-            if index in self._finished:
+        found = [(shard_of_report(path), "report", path) for path in iglob(self._folder.reports_glob)]
+        for path in iglob(self._folder.temporaries_glob()):
+            name = TemporaryName.parse(path)
+            found.append((name.shard, name.kind, path))
+        for index, kind, path in found:
+            if index in self._finished or kind not in ("report", "progress"):
                 continue
             with suppress(OSError, ValueError, KeyError):  # renamed or half-written: the next look finds it
-                if file.suffix in (".json", ".report"):
-                    report = json.loads(file.read_text(encoding="utf-8"))
-                    self._finished[index] = report["num_samples"] / self._sampling_rate
-                elif file.suffix == ".progress":
-                    running[index] = max(running.get(index, 0.0), json.loads(file.read_text(encoding="utf-8")))
+                content = json.loads(Path(path).read_text(encoding="utf-8"))
+                if kind == "report":
+                    self._finished[index] = content["num_samples"] / self._sampling_rate
+                else:
+                    running[index] = max(running.get(index, 0.0), content)
         return sum(self._finished.values()) + sum(v for k, v in running.items() if k not in self._finished)
 
     def _run(self) -> None:

@@ -8,17 +8,24 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+
+import google_crc32c
 
 from melbeam.pipelines import files
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
 from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS, WatchedConverter
-from melbeam.pipelines.split.commit import NAMED_IDS, Attempt, FileMark, ShardReport
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.split.commit import Attempt
+from melbeam.pipelines.split.leftovers import temporaries
+from melbeam.pipelines.split.plan import Shard
+from melbeam.pipelines.split.reports import FileMark, ShardReport
 from melbeam.pipelines.tfrecord import Damage, TFRecordWriter, read_tfrecord_file
-from melbeam.transforms.beam import RecordMetrics
+from melbeam.transforms.beam_worker import RecordMetrics
+from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
+from melbeam.transforms.records.conversion import ConfiguredConverter
 from melbeam.transforms.records.examples import to_reject
+from melbeam.transforms.records.index import encode_index
 from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.versions import versions
 
 # A job whose records are mostly rejects is stopped after this many of a shard.
 EARLY_STOP_RECORDS = 1000
@@ -32,11 +39,11 @@ class TooManyRejects(RuntimeError):
 
 
 class ShardExtractor:
-    """Extracts shards with one `RecordConverter`.
+    """Extracts shards with one converter.
 
     Args:
         folder: where the output goes.
-        converter: a `RecordConverter`.
+        converter: of the process, a `RecordConverter`.
         job_hash: of the job, kept in every report.
         max_reject_fraction: the job's; the early stop never comes below it.
         max_convert_seconds: that one record may take.
@@ -45,7 +52,7 @@ class ShardExtractor:
     def __init__(
         self,
         folder: SplitFolder,
-        converter: Any,
+        converter: ConfiguredConverter,
         job_hash: str,
         *,
         max_reject_fraction: float,
@@ -72,7 +79,7 @@ class ShardExtractor:
         attempt, start = uuid.uuid4().hex[:12], time.monotonic()
         path = {
             kind: self._folder.temporary(shard.index, attempt, kind)
-            for kind in ("features", "rejects", "report", "progress")
+            for kind in ("features", "rejects", "index", "report", "progress")
         }
         converter = self._guarded_converter(shard)
         progress = _Progress(path["progress"])
@@ -87,17 +94,15 @@ class ShardExtractor:
         reasons = f" ({_in_words(report.rejects)})" if report.rejects else ""
         _LOG.info(
             f"{shard.name}: {report.records_read} records read = {report.records_converted} converted + "
-            f"{report.records_read - report.records_converted} rejected{reasons}; "
+            f"{report.num_rejects} rejected{reasons}; "
             f"{seconds:.0f} s of audio in {elapsed:.1f} s"
         )
         return Attempt(attempt, report)
 
     def _guarded_converter(self, shard: Shard) -> WatchedConverter | IsolatedConverter:
-        names: dict[str, set[str]] = {"progress": set(), "report": set()}
-        for path in self._folder.temporaries(shard.index):
-            name, _, kind = path.rpartition(".")
-            names.setdefault(kind, set()).add(name)
-        if not names["progress"] - names["report"]:
+        names = [TemporaryName.parse(path) for path in temporaries(self._folder, shard.index)]
+        begun = {name.attempt for name in names if name.kind == "progress"}
+        if not begun - {name.attempt for name in names if name.kind == "report"}:
             return WatchedConverter(self._converter, self._max_convert_seconds)
         _LOG.warning(
             "%s: an earlier attempt never ended, so each record is converted in a process apart", shard.name
@@ -112,16 +117,18 @@ class ShardExtractor:
         progress: _Progress,
     ) -> ShardReport:
         report = ShardReport(
-            self._job_hash,
-            shard.index,
-            shard.num_shards,
-            shard.path,
-            shard.size,
+            job_hash=self._job_hash,
+            index=shard.index,
+            num_shards=shard.num_shards,
+            input_path=shard.path,
+            input_size=shard.size,
             features=FileMark(0, 0, 0),
             rejected=None,
             first_record=shard.span.number,
+            versions=versions(),
         )
         max_record_bytes = self._converter.options.max_record_bytes
+        index: list[tuple[int, int, int]] = []
         with (
             guarded_converter as converter,
             _record_file(path["features"]) as features,
@@ -131,7 +138,6 @@ class ShardExtractor:
                 if shard.limit is not None and report.records_read >= shard.limit:
                     break
                 source = f"{shard.path}#{item.number}"
-                report.records_read += 1
                 start = time.perf_counter()
                 try:
                     if isinstance(item, Damage):
@@ -141,49 +147,31 @@ class ShardExtractor:
                         raise Reject(item.reason, where)
                     conversion = converter.convert(item.data, source)
                 except Reject as reject:
-                    rejects.write(to_reject(item.data, reject.reason, reject.detail, source))
-                    _count(report.rejects, report.named_ids, reject.reason, source)
+                    rejects.write(to_reject(item.data, reject, source))
+                    report.count_reject(reject.reason, reject.record_id or source)
                     self._metrics.rejected(reject.reason)
                     self._check_early_stop(report, shard)
                     continue
-                for example in conversion.examples:
-                    features.write(example)
-                self._add(report, conversion)
+                for record in conversion.features:
+                    index.append((features.num_bytes, len(record.example), record.num_frames))
+                    features.write(record.example)
+                report.count_conversion(conversion, shard.index)
                 seconds, elapsed = self._seconds(conversion.num_samples), time.perf_counter() - start
-                self._metrics.converted(len(conversion.examples), seconds, elapsed)
+                self._metrics.converted(len(conversion.features), seconds, elapsed)
                 progress.update(self._seconds(report.num_samples))
         report.features = features.mark
         report.rejected = rejects.mark
-        report.rejects = dict(sorted(report.rejects.items()))
+        report.index_file = _write_index(path["index"], index)
         files.write_json(path["report"], report.to_dict())
         return report
 
     def _seconds(self, num_samples: int) -> float:
         return num_samples / self._converter.front_end.sampling_rate
 
-    @staticmethod
-    def _add(report: ShardReport, conversion: Any) -> None:
-        report.records_converted += 1
-        report.num_features += len(conversion.examples)
-        report.num_samples += conversion.num_samples
-        report.statistics.add(conversion.statistics)
-        for change in conversion.changes:
-            _count(report.changes, report.named_ids, change, conversion.id)
-        for name, (kind, count) in conversion.passthrough.items():
-            seen = report.passthrough.setdefault(name, {"kinds": [], "records": 0, "min": count, "max": count})
-            if kind not in seen["kinds"]:
-                seen["kinds"] = sorted([*seen["kinds"], kind])
-            seen["records"] += 1
-            seen["min"], seen["max"] = min(seen["min"], count), max(seen["max"], count)
-
     def _check_early_stop(self, report: ShardReport, shard: Shard) -> None:
-        rejected = report.records_read - report.records_converted
-        if (
-            report.records_read >= EARLY_STOP_RECORDS
-            and rejected > self._early_stop_fraction * report.records_read
-        ):
+        if report.records_read >= EARLY_STOP_RECORDS and report.reject_fraction > self._early_stop_fraction:
             raise TooManyRejects(
-                f"{shard.name}: {rejected} of the first {report.records_read} records are rejects "
+                f"{shard.name}: {report.num_rejects} of the first {report.records_read} records are rejects "
                 f"({_in_words(report.rejects)}), more than {self._early_stop_fraction:.0%}: the job stops. "
                 "Look at the reasons; --max_reject_fraction=1 goes on nevertheless"
             )
@@ -220,6 +208,10 @@ class _RecordFile:
 
     def close(self) -> None:
         self._file.close()
+
+    @property
+    def num_bytes(self) -> int:
+        return self._writer.num_bytes
 
     @property
     def mark(self) -> FileMark:
@@ -260,10 +252,10 @@ class _LazyRecordFile:
         return None if self._file is None else self._file.mark
 
 
-def _count(counts: dict[str, int], named: dict[str, list[str]], what: str, record_id: str) -> None:
-    counts[what] = counts.get(what, 0) + 1
-    if counts[what] <= NAMED_IDS:
-        named.setdefault(what, []).append(record_id)
+def _write_index(path: str, rows: list[tuple[int, int, int]]) -> FileMark:
+    data = encode_index(rows)
+    files.write_bytes(path, data)
+    return FileMark(len(rows), len(data), google_crc32c.value(data))
 
 
 def _in_words(counts: dict[str, int]) -> str:

@@ -11,7 +11,8 @@ import faulthandler
 import os
 import threading
 import time
-from typing import Any
+
+from melbeam.transforms.records.conversion import Conversion, Converter
 
 MAX_CONVERT_SECONDS = 600.0  # many times what the longest clip that is taken by default needs
 _LOOK_SECONDS = 1.0
@@ -20,17 +21,17 @@ _STDERR = 2
 
 
 class WatchedConverter:
-    """Converts with a `RecordConverter`, and ends the process where one record takes too long.
+    """Converts with another converter, and ends the process where one record takes too long.
 
     Args:
-        converter: a `RecordConverter`.
+        converter: that converts.
         max_seconds: that one record may take.
     """
 
     _lock = threading.Lock()
     _num_active = 0  # of this process: they share faulthandler's one timer
 
-    def __init__(self, converter: Any, max_seconds: float) -> None:
+    def __init__(self, converter: Converter, max_seconds: float) -> None:
         self._converter = converter
         self._max_seconds = max_seconds
         self._at_hand: tuple[str, float] | None = None  # the source, and since when
@@ -51,8 +52,8 @@ class WatchedConverter:
             if not WatchedConverter._num_active:
                 faulthandler.cancel_dump_traceback_later()
 
-    def convert(self, record: bytes, source: str) -> Any:
-        """`RecordConverter.convert`."""
+    def convert(self, record: bytes, source: str) -> Conversion:
+        """Converts as the converter does, under the watch."""
         self._at_hand = source, time.monotonic()
         try:
             return self._converter.convert(record, source)

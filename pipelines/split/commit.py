@@ -8,77 +8,13 @@ whose files hold what its report says, or nothing.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.plan import Shard, SplitFolder
-from melbeam.pipelines.tfrecord import file_crc32c
-from melbeam.transforms.statistics import BinStatistics
-
-# Ids of records that a report names for each kind of change and of reject.
-NAMED_IDS = 5
-
-
-@dataclass
-class FileMark:
-    """What a file holds, for recognising it again."""
-
-    num_records: int
-    size: int  # bytes
-    crc32c: int  # of all its bytes
-
-    def confirms(self, path: str) -> bool:
-        """Whether the file is there and holds exactly these bytes."""
-        if not files.exists(path):
-            return False
-        with files.open_file(path) as file:
-            return file_crc32c(file) == (self.crc32c, self.size)
-
-
-@dataclass
-class ShardReport:
-    """Counts of one shard; the same on every run over the same input.
-
-    records_read = records_converted + the sum of `rejects`; bytes between records that belong to none are
-    one reject each, `bad_framing`, counted as a record read, with their size in damaged_bytes.
-    """
-
-    job_hash: str
-    index: int
-    num_shards: int
-    input_path: str
-    input_size: int
-    features: FileMark
-    rejected: FileMark | None
-    first_record: int = 0  # its number in the input file: 0, but in parts of a large one
-    records_read: int = 0
-    records_converted: int = 0
-    num_features: int = 0
-    num_samples: int = 0
-    damaged_bytes: int = 0
-    rejects: dict[str, int] = field(default_factory=dict)
-    changes: dict[str, int] = field(default_factory=dict)
-    named_ids: dict[str, list[str]] = field(default_factory=dict)
-    passthrough: dict[str, dict[str, Any]] = field(default_factory=dict)
-    statistics: BinStatistics = field(default_factory=BinStatistics)
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> ShardReport:
-        """Inverse of `to_dict`."""
-        rejected = fields["rejected"]
-        return cls(
-            **{
-                **fields,
-                "features": FileMark(**fields["features"]),
-                "rejected": None if rejected is None else FileMark(**rejected),
-                "statistics": BinStatistics.from_dict(fields["statistics"]),
-            }
-        )
+from melbeam.pipelines.split.leftovers import delete_temporaries, temporaries
+from melbeam.pipelines.split.plan import Shard
+from melbeam.pipelines.split.reports import FileMark, ShardReport
+from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
 
 
 @dataclass(frozen=True)
@@ -97,11 +33,10 @@ def committed(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | Non
 
 def _committed_report(folder: SplitFolder, index: int, num_shards: int, job_hash: str) -> ShardReport | None:
     report = _load(folder.report(index), job_hash)
-    if report is None or not report.features.confirms(folder.shard(index, num_shards)):
+    if report is None or (report.index, report.num_shards) != (index, num_shards):
         return None
-    if report.rejected is not None and not report.rejected.confirms(folder.rejects(index)):
-        return None
-    return report
+    places = _places(folder, "", report)
+    return report if all(mark.confirms(final) for mark, _, final in places) else None
 
 
 def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
@@ -109,16 +44,14 @@ def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attemp
 
     Its files may be under their final names already, where a commit was cut off.
     """
-    for path in folder.temporaries(shard.index):
-        if not path.endswith(".report"):
-            continue
-        name = path.rsplit("/", 1)[1].removesuffix(".report")
-        report = _load(path, job_hash)
+    for path in temporaries(folder, shard.index):
+        name = TemporaryName.parse(path)
+        report = _load(path, job_hash) if name.kind == "report" else None
         if report is None:
             continue
-        places = _places(folder, name, report)
+        places = _places(folder, name.attempt, report)
         if all(mark.confirms(temporary) or mark.confirms(final) for mark, temporary, final in places):
-            return Attempt(name, report)
+            return Attempt(name.attempt, report)
     return None
 
 
@@ -142,18 +75,22 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
             files.write_json(folder.report(report.index), report.to_dict())
         else:
             report = done
-    folder.delete_temporaries(report.index)
+    delete_temporaries(folder, report.index)
     return report
 
 
 def _places(folder: SplitFolder, name: str, report: ShardReport) -> list[tuple[FileMark, str, str]]:
     """Of each of an attempt's files: its mark, where the attempt wrote it, and its final name."""
-    final = folder.shard(report.index, report.num_shards)
-    places = [(report.features, folder.temporary(report.index, name, "features"), final)]
-    if report.rejected is not None:
-        temporary = folder.temporary(report.index, name, "rejects")
-        places.append((report.rejected, temporary, folder.rejects(report.index)))
-    return places
+    marks = (
+        ("features", report.features, folder.shard(report.index, report.num_shards)),
+        ("rejects", report.rejected, folder.rejects(report.index)),
+        ("index", report.index_file, folder.index(report.index)),
+    )
+    return [
+        (mark, folder.temporary(report.index, name, kind), final)
+        for kind, mark, final in marks
+        if mark is not None
+    ]
 
 
 def _rename(places: list[tuple[FileMark, str, str]]) -> None:
@@ -175,6 +112,6 @@ def _load(path: str, job_hash: str) -> ShardReport | None:
         return None
     try:
         report = ShardReport.from_dict(files.read_json(path))
-    except (ValueError, TypeError, KeyError):
+    except ValueError:
         return None
     return report if report.job_hash == job_hash else None

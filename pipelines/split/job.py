@@ -9,12 +9,13 @@ from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS
-from melbeam.pipelines.split.plan import Shard, SplitFolder, plan_hash
+from melbeam.pipelines.split.leftovers import delete_temporaries
+from melbeam.pipelines.split.plan import Shard, plan_hash
+from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.schema import RECORD_VERSION
 
-# Raised whenever the bytes of the same records change.
-RECORD_VERSION = 1
 # One features.json describes all splits of a folder, so these must be the same in each.
 _SHARED_OPTIONS = ("dtype", "encoding")
 
@@ -60,6 +61,7 @@ class Job:
             "frames_per_token": self.front_end.frames_per_token,
             "max_audio_tokens": self.front_end.max_audio_tokens,
             **asdict(self.options),
+            "pad_to_max_length": self.options.pads(self.front_end),
             "input": self.plan_hash,
             "num_shards": self.num_shards,
         }
@@ -85,8 +87,8 @@ def claim_folder(job: Job, *, overwrite: bool) -> bool:
         FolderRefused: the folder has another front end, or the split another job; the difference is named.
     """
     folder = job.folder
-    for path, _ in files.match(f"{folder.output}/_melbeam/*/job.json"):
-        split = path.split("/")[-2]
+    for path, _ in files.match(of_all_splits(folder.output, "job.json")):
+        split = SplitFolder.holding(path).split
         if split == folder.split:
             continue
         found = files.read_json(path)["identity"]
@@ -111,7 +113,7 @@ def claim_folder(job: Job, *, overwrite: bool) -> bool:
                 "Choose another --output or --split, or pass --overwrite to replace the split"
             )
         _delete_split(folder)
-    elif files.match(f"{folder.output}/{folder.split}-*-of-*.tfrecord"):
+    elif files.match(folder.shards_glob):
         raise FolderRefused(
             f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
             "choose another --output or --split"
@@ -128,8 +130,8 @@ def _delete_split(folder: SplitFolder) -> None:
     job.json last: shards without one would be refused as somebody else's.
     """
     files.delete([folder.summary])
-    for pattern in ("reports/*", "rejects/*"):
-        files.delete([path for path, _ in files.match(f"{folder.bookkeeping}/{pattern}")])
-    folder.delete_temporaries()
-    files.delete([path for path, _ in files.match(f"{folder.output}/{folder.split}-*-of-*.tfrecord")])
+    for glob in folder.contents_globs:
+        files.delete([path for path, _ in files.match(glob)])
+    delete_temporaries(folder)
+    files.delete([path for path, _ in files.match(folder.shards_glob)])
     files.delete([folder.job])

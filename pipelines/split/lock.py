@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.plan import SplitFolder
+from melbeam.transforms.folder_layout import HALF_WRITTEN, SplitFolder
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0  # without a beat: its holder is gone
@@ -46,7 +46,7 @@ class SplitLock:
     """
 
     def __init__(self, folder: SplitFolder) -> None:
-        self._path = f"{folder.bookkeeping}/lock.json"
+        self._path, self._guard = folder.lock, folder.lock_guard
         self._output, self._split = folder.output, folder.split
         self._token = uuid.uuid4().hex
         self._started = time.time()
@@ -77,7 +77,7 @@ class SplitLock:
     def _take_over(self) -> None:
         """Takes a dead job's lock; of several that find it dead, the one that made the guard."""
         self._refuse_a_living_holder()
-        guard = f"{self._path}.guard.tmp"  # as all *.tmp of the folder, `melbeam clean` removes it
+        guard = self._guard
         if not _create(guard, self._content()):
             if is_alive(read_lock(guard)):
                 raise Locked(f"another job is just taking split {self._split!r} of {self._output} over: {guard}")
@@ -136,7 +136,7 @@ class SplitLock:
 
 def _create(path: str, content: dict[str, Any]) -> bool:
     """Whether there was no such local file, and there is now, whole from its first moment."""
-    whole = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+    whole = f"{path}.{uuid.uuid4().hex[:8]}{HALF_WRITTEN}"
     with open(whole, "x", encoding="utf-8") as file:
         json.dump(content, file)
     try:

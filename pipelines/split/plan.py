@@ -1,4 +1,4 @@
-"""Which input file becomes which output shard, and where everything of a split lies.
+"""Which input file becomes which output shard.
 
 The plan is a file, so that a million names never sit in the job's graph: input files sorted by full path,
 one JSON line for each output shard, whose number is the line's. An input file is one shard, or, if it is large,
@@ -18,8 +18,6 @@ from melbeam.pipelines import files
 from melbeam.pipelines.tfrecord import WHOLE, Span, find_spans, is_compressed, read_tfrecord_file
 
 MAX_SHARD_BYTES = 1 << 30  # 1 GiB of an input file: nine hours of 16-bit audio, half a minute of one core
-# Below a split's bookkeeping: what attempts write, and small files that a process was writing when it was killed.
-TEMPORARIES, HALF_WRITTEN = "tmp/*/*", ("*.tmp", "reports/*.tmp")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +62,7 @@ def plan_shards(patterns: Iterable[str], max_shard_bytes: int | None = None) -> 
     """
     found: dict[str, int] = {}
     for pattern in patterns:
-        matched = files.match(pattern)
+        matched = files.find_input(pattern)
         if not matched:
             raise ValueError(f"--input={pattern} names no file: check the path, and quote the glob")
         found.update(matched)
@@ -135,68 +133,3 @@ def plan_hash(shards: list[Shard]) -> str:
 def _planned(shard: Shard) -> list[str | int | None]:
     part = [shard.part, shard.num_parts] if shard.num_parts > 1 else []
     return [shard.path, shard.size, shard.limit, *part]
-
-
-@dataclass(frozen=True)
-class SplitFolder:
-    """The paths of one split of an output folder."""
-
-    output: str
-    split: str
-
-    def shard(self, index: int, num_shards: int) -> str:
-        """A finished shard of features."""
-        return f"{self.output}/{self.split}-{index:05d}-of-{num_shards:05d}.tfrecord"
-
-    @property
-    def bookkeeping(self) -> str:
-        """The folder of everything that is not features."""
-        return f"{self.output}/_melbeam/{self.split}"
-
-    @property
-    def job(self) -> str:
-        """What the split is made of."""
-        return f"{self.bookkeeping}/job.json"
-
-    @property
-    def plan(self) -> str:
-        """The plan."""
-        return f"{self.bookkeeping}/plan.jsonl"
-
-    @property
-    def summary(self) -> str:
-        """Totals of the finished split."""
-        return f"{self.bookkeeping}/summary.json"
-
-    def report(self, index: int) -> str:
-        """The report of a shard: the mark that it is done."""
-        return f"{self.bookkeeping}/reports/{index:05d}.json"
-
-    def rejects(self, index: int) -> str:
-        """The rejects of a shard, if it has any."""
-        return f"{self.bookkeeping}/rejects/{index:05d}.tfrecord"
-
-    def temporary_folder(self, index: int) -> str:
-        """The folder of what attempts at a shard write: each shard has its own, so that no listing is long."""
-        return f"{self.bookkeeping}/tmp/{index:05d}"
-
-    def temporary(self, index: int, attempt: str, kind: str) -> str:
-        """A file of one attempt at a shard; kind is "features", "rejects", "report" or "progress"."""
-        return f"{self.temporary_folder(index)}/{attempt}.{kind}"
-
-    def temporaries(self, index: int | None = None) -> list[str]:
-        """All temporary files, or those of one shard."""
-        names = f"{self.bookkeeping}/{TEMPORARIES}" if index is None else f"{self.temporary_folder(index)}/*"
-        return [path for path, _ in files.match(names)]
-
-    def delete_temporaries(self, index: int | None = None) -> None:
-        """Deletes them, and the folders that they leave empty."""
-        paths = self.temporaries(index)
-        files.delete(paths)
-        folders = {path.rsplit("/", 1)[0] for path in paths}
-        for folder in folders if index is None else {self.temporary_folder(index)}:
-            files.remove_folder(folder)
-
-    def half_written(self) -> list[str]:
-        """Small files that a job which was killed was writing at that moment."""
-        return [path for name in HALF_WRITTEN for path, _ in files.match(f"{self.bookkeeping}/{name}")]

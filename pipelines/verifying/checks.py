@@ -17,14 +17,16 @@ from typing import Any
 import numpy as np
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.commit import FileMark, ShardReport
 from melbeam.pipelines.split.job import identity_hash
+from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.lock import is_alive, read_lock
-from melbeam.pipelines.split.metadata import SplitSummary, metadata
-from melbeam.pipelines.split.plan import Shard, SplitFolder, plan_hash, read_plan
+from melbeam.pipelines.split.metadata import metadata
+from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
+from melbeam.pipelines.split.reports import FileMark, ShardReport, SplitSummary
 from melbeam.pipelines.tfrecord import Damage, Record, read_tfrecord_file
+from melbeam.transforms.folder_layout import FRONT_END, ShardName, SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.records.examples import Example
+from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import REASONS
 from melbeam.transforms.statistics import BinStatistics
@@ -32,14 +34,9 @@ from melbeam.transforms.statistics import BinStatistics
 # What an id looks like that was not given: the SHA-256 of the audio.
 _DEFAULT_ID = re.compile(r"[0-9a-f]{64}(#\d+)?")
 _RETRIED = re.compile(r"(_retried)+$")
-_SHARD = re.compile(r"(\w+)-\d+-of-\d+\.tfrecord")
 _NAMED = 5  # of each kind, in messages
 _SHOWN = 20  # faults of one file, and as many warnings; the rest are counted
 _NO_LIMIT = 1 << 50  # bytes of a record: what a file holds is read
-_NO_COUNTS = {
-    *("job_hash", "input_path", "features", "rejected", "rejects", "changes", "named_ids", "passthrough"),
-    *("statistics", "sums", "squares"),
-}
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
@@ -95,15 +92,17 @@ def verify(output: str) -> tuple[list[Split], Findings]:
     """Checks a whole folder; gives its splits, and what was found."""
     findings = Findings()
     kept = [
-        path for name in ("job", "plan", "summary") for path, _ in files.match(f"{output}/_melbeam/*/{name}.json*")
+        path
+        for name in ("job.json", "plan.jsonl", "summary.json")
+        for path, _ in files.match(of_all_splits(output, name))
     ]
-    names = sorted({path.split("/")[-2] for path in kept})
+    names = sorted({SplitFolder.holding(path).split for path in kept})
     splits = [split for name in names if (split := _read_split(SplitFolder(output, name), findings))]
     if not names:
         findings.fault(output, "no split: there is no _melbeam/*/job.json, so melbeam extract did not write it")
-    for path, _ in files.match(f"{output}/*-*-of-*.tfrecord"):
-        named = _SHARD.fullmatch(path.rsplit("/", 1)[-1])
-        if names and (named is None or named[1] not in names):
+    for path, _ in files.match(ShardName.glob(output)):
+        named = ShardName.parse(path)
+        if names and (named is None or named.split not in names):
             findings.fault(path, f"no shard of the splits {', '.join(names)}, which _melbeam knows; move it away")
     for split in splits:
         _check_shards(split, findings)
@@ -121,7 +120,9 @@ def _read_split(folder: SplitFolder, findings: Findings) -> Split | None:
     try:
         job = files.read_json(folder.job)
         identity, front_end = dict(job["identity"]), FrontEnd.from_dict(job["front_end"])
-        record_options = RecordOptions(**{f.name: identity[f.name] for f in fields(RecordOptions)})
+        record_options = RecordOptions(
+            **{f.name: identity[f.name] for f in fields(RecordOptions) if f.name in identity}
+        )
         shards = list(read_plan(folder.plan))
         found_hash = job["hash"]
     except _UNREADABLE as error:
@@ -144,7 +145,7 @@ def _read_split(folder: SplitFolder, findings: Findings) -> Split | None:
         findings.fault(
             folder.plan, "it is not the plan that job.json was written for: it was edited; extract again"
         )
-    holder = read_lock(f"{folder.bookkeeping}/lock.json")
+    holder = read_lock(folder.lock)
     if holder and is_alive(holder):
         at_work = f"process {holder['pid']} on {holder['host']} is at work on it: verify it when that has ended"
         findings.warn(folder.bookkeeping, at_work)
@@ -154,14 +155,14 @@ def _read_split(folder: SplitFolder, findings: Findings) -> Split | None:
 def _check_shards(split: Split, findings: Findings) -> None:
     folder = split.folder
     expected = {folder.shard(shard.index, shard.num_shards) for shard in split.shards}
-    for path, _ in files.match(f"{folder.output}/{folder.split}-*-of-*.tfrecord"):
+    for path, _ in files.match(folder.shards_glob):
         if path not in expected:
             findings.fault(path, "no shard of this split's plan: readers that glob will take it; remove it")
     kept = {folder.rejects(shard.index) for shard in split.shards}
-    for path, _ in files.match(f"{folder.bookkeeping}/rejects/*"):
+    for path, _ in files.match(folder.rejects_glob):
         if path not in kept:
             findings.fault(path, "rejects of no shard of the plan; remove it")
-    for path in folder.temporaries():
+    for path in temporaries(folder):
         findings.warn(path, "left by an attempt that did not end; `melbeam clean` removes it")
     next_record: int | None = 0  # of the file that the shard at hand is a part of
     for shard in split.shards:
@@ -173,7 +174,7 @@ def _check_shards(split: Split, findings: Findings) -> None:
                     f"{shard.name} begins with record {report.first_record}, the one before ends at {next_record}"
                 )
                 findings.fault(folder.report(shard.index), f"{begins}: extract again, with --overwrite")
-            split.summary.add(SplitSummary.of(report))
+            split.summary.add_shard(report)
             _check_shard(split, shard, report, findings)
         next_record = None if report is None else report.first_record + report.records_read
 
@@ -182,7 +183,9 @@ def _read_report(split: Split, shard: Shard, findings: Findings) -> ShardReport 
     path = split.folder.report(shard.index)
     try:
         report = ShardReport.from_dict(files.read_json(path))
-        _check_types(report, split.front_end.num_mels)
+        bins = len(report.statistics.sums)
+        if bins not in (0, split.front_end.num_mels):
+            raise ValueError(f"sums of {bins} bins")
     except _UNREADABLE as error:
         findings.fault(path, f"no report of {shard.name} can be read ({error}): extract again, it is done anew")
         return None
@@ -197,30 +200,6 @@ def _read_report(split: Split, shard: Shard, findings: Findings) -> ShardReport 
             f"{sum(report.rejects.values())} rejected",
         )
     return report
-
-
-def _check_types(report: ShardReport, num_mels: int) -> None:
-    """Sees to it that what is counted with are counts.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    marks = [vars(mark) for mark in (report.features, report.rejected) if mark is not None]
-    statistics = vars(report.statistics)
-    seen = [{n: v for n, v in values.items() if n != "kinds"} for values in report.passthrough.values()]
-    counts = [
-        v for part in (vars(report), *marks, statistics, *seen) for n, v in part.items() if n not in _NO_COUNTS
-    ]
-    counts += [*report.rejects.values(), *report.changes.values()]
-    texts = [*report.rejects, *report.changes, *(i for ids in report.named_ids.values() for i in ids)]
-    texts += [kind for values in report.passthrough.values() for kind in values["kinds"]]
-    sums = [*report.statistics.sums, *report.statistics.squares]
-    wrong: list[object] = [count for count in counts if type(count) is not int or count < 0]
-    wrong += [text for text in texts if not isinstance(text, str)]
-    wrong += [total for total in sums if type(total) is not int]
-    wrong += [len(s) for s in (report.statistics.sums, report.statistics.squares) if len(s) not in (0, num_mels)]
-    if wrong:
-        raise ValueError(f"{str(wrong[0])[:80]!r} cannot stand there")
 
 
 def _check_shard(split: Split, shard: Shard, report: ShardReport, findings: Findings) -> None:
@@ -354,7 +333,7 @@ class Feature:
             findings.fault(where, f"it is no feature record: {type(error).__name__}: {error}")
             return None
         frames, rows = counts["num_frames"], len(values)
-        stored = front_end.padded_frames if split.options.pad_to_max_length else frames
+        stored = front_end.padded_frames if split.options.pads(front_end) else frames
         tokens = found["num_audio_tokens"].int64_list.value if "num_audio_tokens" in found else []
         expected_tokens = front_end.num_audio_tokens(counts["num_samples"])
         for wrong, what in (
@@ -460,12 +439,12 @@ def _check_metadata(output: str, splits: list[Split], findings: Findings) -> Non
     summaries = {split.folder.split: split.summary for split in splits}
     for split in splits:
         try:
-            said = files.read_json(split.folder.summary)
+            kept = SplitSummary.from_dict(files.read_json(split.folder.summary))
         except _UNREADABLE as error:
             findings.fault(split.folder.summary, f"it cannot be read ({error}): the split is not finished")
             summaries.pop(split.folder.split)
             continue
-        for place in _differences(said, split.summary.to_dict()):
+        for place in _differences(kept.to_dict(), split.summary.to_dict()):
             findings.fault(split.folder.summary, f"it is not the sum of the reports: {place}; extract again")
     if not summaries:
         return
@@ -485,8 +464,8 @@ def _check_metadata(output: str, splits: list[Split], findings: Findings) -> Non
     # Splits of one front end may give it different names and lengths; the files have those of the last one.
     named: Any = None
     with suppress(*_UNREADABLE):  # else named below, as a difference
-        named = files.read_json(f"{output}/front_end.json")["front_end"]
-    front_end = next((s.front_end for s in splits if s.front_end.to_dict() == named), first.front_end)
+        named = FrontEnd.from_dict(files.read_json(f"{output}/{FRONT_END}")["front_end"])
+    front_end = next((s.front_end for s in splits if s.front_end == named), first.front_end)
     for name, content in metadata(summaries, front_end, first.options).items():
         path = f"{output}/{name}"
         try:

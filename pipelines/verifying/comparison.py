@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from glob import escape
 
 import numpy as np
 
@@ -82,7 +83,7 @@ class _Source:
 
     def __init__(self, shard: Shard, split: Split) -> None:
         self._shard, self._split = shard, split
-        sizes = [size for path, size in files.match(shard.path) if path == shard.path]
+        sizes = [size for _, size in files.match(escape(shard.path))]
         if sizes != [shard.size]:
             now = f"has {sizes[0]} bytes, not {shard.size}" if sizes else "is not there any more"
             raise options.UsageError(f"{shard.path}, the source of {split.folder.split}, {now}: put it back")

@@ -53,7 +53,8 @@ import json, sys
 from melbeam.pipelines.split.commit import commit
 from melbeam.pipelines.extract import ExtractShard
 from melbeam.pipelines.split.job import Job
-from melbeam.pipelines.split.plan import SplitFolder, read_plan
+from melbeam.pipelines.split.plan import read_plan
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 

@@ -16,9 +16,9 @@ import soundfile
 from melbeam.pipelines import clean, extract, retry_rejects, verify
 from melbeam.pipelines.split import lock
 from melbeam.pipelines.split.lock import Locked, SplitLock
-from melbeam.pipelines.split.plan import SplitFolder
 from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import read_features
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.examples import to_example
 
 RATE = 16000
@@ -154,7 +154,7 @@ class TestLock:
         output = tmp_path / "features"
         script = (
             "import sys, time; from melbeam.pipelines.split.lock import SplitLock; "
-            "from melbeam.pipelines.split.plan import SplitFolder\n"
+            "from melbeam.transforms.folder_layout import SplitFolder\n"
             "with SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); time.sleep(60)"
         )
         holder = subprocess.Popen([sys.executable, "-c", script, str(output)], stdout=subprocess.PIPE, text=True)
@@ -196,7 +196,7 @@ class TestLock:
         path.write_text(json.dumps({"token": "x", "host": "elsewhere", "pid": 1, "started": 0.0, "beat": 0.0}))
         script = (
             "import sys, time; from melbeam.pipelines.split.lock import Locked, SplitLock; "
-            "from melbeam.pipelines.split.plan import SplitFolder\n"
+            "from melbeam.transforms.folder_layout import SplitFolder\n"
             "print('ready', flush=True); input()\n"
             "try:\n"
             "    with SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); input()\n"
@@ -227,7 +227,7 @@ class TestLock:
         path = tmp_path / "_melbeam/train/lock.json"
         script = (
             "import sys, time\n"
-            "from melbeam.pipelines.split import lock; from melbeam.pipelines.split.plan import SplitFolder\n"
+            "from melbeam.pipelines.split import lock; from melbeam.transforms.folder_layout import SplitFolder\n"
             "lock.BEAT_SECONDS = 0.2\n"
             "with lock.SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); time.sleep(60)"
         )

@@ -1,5 +1,6 @@
 """Input and output on gs:// and s3://, against the stores' emulators: `make test-cloud`."""
 
+import glob
 import importlib.util
 import os
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from melbeam.pipelines import demo_clips
+from melbeam.pipelines import demo_clips, files
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 
 pytestmark = pytest.mark.cloud
@@ -358,6 +359,65 @@ def test_a_bucket_that_is_not_there(store, stored_source, to_store):
     assert "check the path" in said or "correct the path" in said
     said = to_store(*extracting(stored_source, f"{nowhere}/features"), status=2)
     assert f"make {nowhere}" in said
+
+
+LITERAL = ["a[1]", "b*", "c?d", "[!x]", "new [x]", "é", "a#b", "a%20b", "a+b"]
+
+
+@pytest.mark.parametrize("name", LITERAL)
+def test_every_path_is_literal(store, request, name):
+    """Beside what these names would find as globs."""
+    if store.scheme == "gs" and set(name) & set("?#%"):
+        pytest.skip("this emulator does not percent-encode the links that it gives for downloads")
+    key = key_of(request)
+    folder = store.url(f"{key}/{name}")
+    beside = [f"{key}/{other}/file" for other in ("a1", "bb", "cxd", "y", "new x", "a b")]
+    for other in beside:
+        store.put(other, b"x")
+    path = f"{folder}/{name}"
+    files.write_bytes(path, b"1")
+    assert files.match(f"{glob.escape(folder)}/*") == files.match(glob.escape(path)) == [(path, 1)]
+    files.rename(path, f"{path}2")
+    assert (files.exists(path), files.read_bytes(f"{path}2")) == (False, b"1")
+    files.delete([f"{path}2", path])
+    assert files.match(f"{glob.escape(folder)}/*") == []
+    assert sorted(store.names(key)) == sorted(other.removeprefix(f"{key}/") for other in beside)
+
+
+def test_a_glob_finds_the_same_on_a_store_as_on_a_disk(store, request, tmp_path):
+    key = key_of(request)
+    for name in ("train-1", ".train-2", "deep/train-3", "deep/deeper/train-4", "o[1]/a", "o1/a"):
+        store.put(f"{key}/{name}", b"x")
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    for pattern in (
+        "train*",
+        "*train*",
+        "**",
+        "**/train*",
+        "*/train*",
+        "deep/",
+        "deep",
+        "o[1]/*",
+        "o[!2]/a",
+        "train-1",
+    ):
+        found = [
+            [path.removeprefix(root) for path, _ in files.find_input(f"{root}/{pattern}")]
+            for root in (store.url(key), str(tmp_path))
+        ]
+        assert found[0] == found[1], pattern
+
+
+def test_an_output_with_characters_of_globs(store, source, expected, to_store, request):
+    key = f"{key_of(request)}/features [v1]*"
+    beside = f"{key_of(request)}/features v1x/train-00000-of-00006.tfrecord"
+    store.put(beside, b"another's")
+    to_store(*extracting(source, store.url(key)))
+    to_store(*extracting(source, store.url(key), "--overwrite"))
+    assert store.files(key) == expected
+    assert "no faults" in to_store("verify", store.url(key))
+    assert beside.rpartition("/")[2] in store.names(beside.rpartition("/")[0])
 
 
 def test_s3_options_of_beam(store, stored_source, to_store, expected_of_stored, request):

@@ -44,7 +44,7 @@ def example(data: bytes) -> None:
                 max_seconds=MAX_SECONDS,
             )
         except Reject as reject:
-            to_reject(data, reject.reason, reject.detail, "fuzz#0")
+            to_reject(data, reject, "fuzz#0")
         else:
             check_audio(found.audio)
             assert found.id

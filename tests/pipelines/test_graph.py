@@ -6,12 +6,14 @@ import apache_beam as beam
 import pytest
 
 from melbeam.pipelines.extract import ExtractDataset, SummariseReports
-from melbeam.pipelines.split.commit import FileMark, ShardReport
 from melbeam.pipelines.split.job import Job
-from melbeam.pipelines.split.metadata import SplitSummary
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.split.plan import Shard
+from melbeam.pipelines.split.reports import FileMark, ShardReport, SplitSummary
+from melbeam.transforms.distributions import Distribution
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.split_schema import FieldCounts
 from melbeam.transforms.statistics import BinStatistics
 
 MAX_SUBMITTED = 1 << 20  # bytes, of a job of any size
@@ -38,13 +40,20 @@ def test_the_graph_of_a_million_shards_is_that_of_one():
     assert abs(million - one) < 200  # the digits of their number, and how well they compress
 
 
+def distribution(index):
+    values = Distribution()
+    for record in range(3):
+        values.add_value(0.3 * record + index % 100, 0.5, f"{index}-{record}", index, record)
+    return values
+
+
 def report(index, num_shards):
     return ShardReport(
-        "0" * 64,
-        index,
-        num_shards,
-        f"/audio/{index}",
-        1000,
+        job_hash="0" * 64,
+        index=index,
+        num_shards=num_shards,
+        input_path=f"/audio/{index}",
+        input_size=1000,
         features=FileMark(3, 1000 + index, index),
         rejected=None,
         records_read=4,
@@ -53,7 +62,12 @@ def report(index, num_shards):
         num_samples=16000,
         rejects={"too_short": 1},
         named_ids={"too_short": [f"/audio/{index}#0"]},
-        passthrough={"speaker": {"kinds": ["bytes_list"], "records": 3, "min": 1, "max": 1 + index}},
+        fields={
+            "speaker": FieldCounts(
+                {"bytes_list": 3}, 1 + index, {"bytes_list": [f"{index}-{i}" for i in range(3)]}
+            )
+        },
+        distributions={"seconds": distribution(index)},
         statistics=BinStatistics(300, [2**40 + index] * 128, [2**50 - index] * 128),
     )
 
@@ -79,5 +93,7 @@ def test_reports_are_combined_in_memory_that_a_few_numbers_a_shard_take(of_a_bun
     assert SplitSummary.from_dict(summary.to_dict()) == summary
     assert (summary.num_features, summary.records_read) == (3 * num_shards, 4 * num_shards)
     assert summary.statistics.sums[0] == 2**40 * num_shards + num_shards * (num_shards - 1) // 2
-    assert summary.passthrough["speaker"]["max"] == num_shards
+    assert summary.fields["speaker"].most == num_shards
+    assert summary.fields["speaker"].kinds == {"bytes_list": 3 * num_shards}
+    assert [extreme.id for extreme in summary.distributions["seconds"].least] == ["0-0", "100-0", "1000-0"]
     assert len(summary.named_ids["too_short"]) == 5

@@ -1,9 +1,4 @@
-"""The record schemas: audio Examples in, feature Examples and reject Examples out.
-
-`tf.train.Example` is built here from its published definition (tensorflow/core/example/example.proto and
-feature.proto), in a descriptor pool of its own: so records are read and written without importing TensorFlow,
-and TensorFlow may still be imported in the same process.
-"""
+"""tf.train.Examples: audio records read, feature records and reject records written."""
 
 from __future__ import annotations
 
@@ -13,85 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
 from melbeam.transforms.records.decoding import Audio, decode_audio, decode_pcm_s16le, from_samples
+from melbeam.transforms.records.example_proto import MAX_EXAMPLE_BYTES, Example
 from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.schema import BYTES, CONSUMED, FLOAT, INT64, RESERVED
 
-# What `read_audio_example` takes out of a record; everything else is passed through.
-CONSUMED = ("audio", "id", "sampling_rate")
-# What a feature record adds; a passed-through feature may not have such a name.
-RESERVED = (
-    "input_features",
-    "num_frames",
-    "num_audio_tokens",
-    "num_samples",
-    "source",
-    "front_end",
-    "chunk_index",
-    "start_sample",
-    "melbeam_reject",
-)
-AUDIO_FORMATS = ("encoded", "pcm_s16le")
-
-
-def _example_class() -> Any:
-    file = descriptor_pb2.FileDescriptorProto(name="melbeam/example.proto", package="tensorflow", syntax="proto3")
-    kinds = descriptor_pb2.FieldDescriptorProto
-    lists = (
-        ("BytesList", kinds.TYPE_BYTES, False),
-        ("FloatList", kinds.TYPE_FLOAT, True),
-        ("Int64List", kinds.TYPE_INT64, True),
-    )
-    for name, kind, packed in lists:
-        value = file.message_type.add(name=name).field.add(
-            name="value", number=1, type=kind, label=kinds.LABEL_REPEATED
-        )
-        if packed:
-            value.options.packed = True
-    feature = file.message_type.add(name="Feature")
-    feature.oneof_decl.add(name="kind")
-    for number, (name, _, _) in enumerate(lists, start=1):
-        feature.field.add(
-            name=name.replace("List", "_list").lower(),
-            number=number,
-            type=kinds.TYPE_MESSAGE,
-            type_name=f".tensorflow.{name}",
-            label=kinds.LABEL_OPTIONAL,
-            oneof_index=0,
-        )
-    features = file.message_type.add(name="Features")
-    entry = features.nested_type.add(name="FeatureEntry")
-    entry.options.map_entry = True
-    entry.field.add(name="key", number=1, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL)
-    entry.field.add(
-        name="value",
-        number=2,
-        type=kinds.TYPE_MESSAGE,
-        type_name=".tensorflow.Feature",
-        label=kinds.LABEL_OPTIONAL,
-    )
-    features.field.add(
-        name="feature",
-        number=1,
-        type=kinds.TYPE_MESSAGE,
-        type_name=".tensorflow.Features.FeatureEntry",
-        label=kinds.LABEL_REPEATED,
-    )
-    file.message_type.add(name="Example").field.add(
-        name="features",
-        number=1,
-        type=kinds.TYPE_MESSAGE,
-        type_name=".tensorflow.Features",
-        label=kinds.LABEL_OPTIONAL,
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.Example"))
-
-
-Example = _example_class()
+_MARK = "melbeam_reject"
+# Until record version 2, the reject of a retried reject held that one, whole.
+_MAX_NESTED_REJECTS = 16
+# Kept of a record whose reject would be larger than any reader takes.
+_KEPT_OF_TOO_LARGE = 64 << 10  # 64 KiB
 
 Values = bytes | str | int | float | np.ndarray | list[Any]
 
@@ -107,9 +35,14 @@ def to_example(
         features: name to bytes, a string, an int, a float, or a list or an array of one of them.
         passthrough: name to `Feature` message, copied unchanged.
         bulk: name and bytes of one more feature, a large one, which is copied once; protobuf would do so thrice.
+
+    Raises:
+        Reject: over_limit, an Example of 2 GiB or more, which nothing could parse.
     """
     if bulk is None:
-        return _example_of(features, passthrough or {}).SerializeToString(deterministic=True)
+        example = _example_of(features, passthrough or {})
+        _check_size(example.ByteSize())
+        return example.SerializeToString(deterministic=True)
     name, value = bulk
     before, after = (
         _example_of(
@@ -122,8 +55,19 @@ def to_example(
     front = b""
     for field_tags in (b"\x0a", b"\x0a", b"\x0a" + _varint(len(key)) + key + b"\x12", b"\x0a"):
         front = field_tags + _varint(len(front) + value.nbytes) + front
-    size = _varint(len(before) + len(front) + value.nbytes + len(after))
+    num_bytes = len(before) + len(front) + value.nbytes + len(after)
+    size = _varint(num_bytes)
+    _check_size(num_bytes + 1 + len(size))
     return b"".join((b"\x0a", size, before, front, value, after))
+
+
+def _check_size(num_bytes: int) -> None:
+    if num_bytes > MAX_EXAMPLE_BYTES:
+        raise Reject(
+            "over_limit",
+            f"a record of {num_bytes} bytes would be written, and no reader of tf.train.Example takes more than "
+            f"{MAX_EXAMPLE_BYTES}: split the clip, or pass --on_long=chunk",
+        )
 
 
 def _varint(number: int) -> bytes:
@@ -156,18 +100,48 @@ def _example_of(features: Mapping[str, Values], passthrough: Mapping[str, Any]) 
     return example
 
 
-def to_reject(record: bytes, reason: str, detail: str, source: str) -> bytes:
-    """A reject record: the bytes as they were read, and why they were turned away."""
-    return to_example(
-        {"melbeam_reject": 1, "record": record, "reason": reason, "detail": detail, "source": source}
-    )
+def to_reject(record: bytes, reject: Reject, source: str) -> bytes:
+    """A reject record: the bytes as they were read, and why they were turned away.
+
+    The reject of a reject, which was tried again, holds the first one's record. A record so large that no reader
+    could parse its reject is kept by its beginning, and the detail says so.
+    """
+    record = _rejected_before(record) or record
+    fields: dict[str, Values] = {_MARK: 1, "reason": reject.reason, "source": source}
+    if reject.record_id is not None:
+        fields["id"] = reject.record_id
+    try:
+        return to_example({**fields, "detail": reject.detail, "record": record})
+    except (Reject, ValueError):  # ours, or protobuf's own
+        kept = record[:_KEPT_OF_TOO_LARGE]
+        detail = f"{reject.detail}; of its {len(record)} bytes the first {len(kept)} are kept"
+        return to_example({**fields, "detail": detail, "record": kept})
+
+
+def _rejected_before(record: bytes) -> bytes | None:
+    """The record in a reject; None where this is no reject."""
+    if _MARK.encode() not in record:
+        return None
+    try:
+        features = _parse(record)
+        return _single(features, "record", BYTES) if _MARK in features else None
+    except Reject:
+        return None
 
 
 @dataclass(frozen=True)
 class AudioExample:
-    """One audio record, read."""
+    """One audio record, read.
+
+    Attributes:
+        id: the record's own, or the SHA-256 of its audio.
+        given_id: the record's own, or None.
+        audio: decoded.
+        passthrough: name to `Feature` message of everything else.
+    """
 
     id: str
+    given_id: str | None
     audio: Audio
     passthrough: dict[str, Any] = field(default_factory=dict)
 
@@ -193,21 +167,38 @@ def read_audio_example(
         Reject: with the reason.
     """
     features = _parse(record)
-    while "melbeam_reject" in features:  # one in another, where a reject was retried
+    if _MARK in features:
         features = _parse_rejected(features)
-    passthrough = {name: value for name, value in features.items() if name not in CONSUMED}
-    collisions = [name for name in RESERVED if name in passthrough]
+    try:
+        return _read(features, sampling_rate, audio_format, pcm_sampling_rate, max_seconds)
+    except Reject as reject:
+        reject.record_id = _readable_id(features)
+        raise
+
+
+def _read(
+    features: Any,
+    sampling_rate: int,
+    audio_format: str,
+    pcm_sampling_rate: int | None,
+    max_seconds: float | None,
+) -> AudioExample:
+    # A list of no values says no more than an absent one, and readers of scalars take only the latter.
+    passthrough = {
+        name: value for name, value in features.items() if name not in CONSUMED and kind_and_count(value)[1]
+    }
+    collisions = [name for name in RESERVED if name in features]
     if collisions:
         raise Reject("bad_field", f"features {collisions} have names that melbeam writes itself: rename them")
-    declared = _single(features, "sampling_rate", "int64_list")
-    given_id = _single(features, "id", "bytes_list")
-    kind = features["audio"].WhichOneof("kind") if "audio" in features else None
-    values: Any = getattr(features["audio"], kind).value if kind else ()
-    if len(values) == 0:
+    declared = _single(features, "sampling_rate", INT64)
+    given_id = _id_of(features)
+    kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
+    if count == 0:
         raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
-    if kind == "bytes_list":
-        if len(values) != 1:
-            raise Reject("bad_field", f"audio must be one bytes value, got {len(values)}")
+    values: Any = getattr(features["audio"], kind).value
+    if kind == BYTES:
+        if count != 1:
+            raise Reject("bad_field", f"audio must be one bytes value, got {count}")
         data = values[0]
         if audio_format == "pcm_s16le":
             rate = _rate_of_samples(declared, pcm_sampling_rate)
@@ -217,20 +208,43 @@ def read_audio_example(
                 data, sampling_rate=sampling_rate, declared_rate=declared, max_seconds=max_seconds
             )
     else:
-        samples = np.asarray(values, np.float32 if kind == "float_list" else np.int64)
+        samples = np.asarray(values, np.float32 if kind == FLOAT else np.int64)
         data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
         rate = _rate_of_samples(declared, pcm_sampling_rate)
         audio = from_samples(samples, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
-    if given_id is None:
-        name = hashlib.sha256(data).hexdigest()
-    else:
-        try:
-            name = given_id.decode()
-        except UnicodeDecodeError as error:
-            raise Reject("bad_field", f"id must be UTF-8, got {given_id[:64]!r}") from error
-        if not name:
-            raise Reject("bad_field", "id is empty: leave it out for the SHA-256 of the audio")
-    return AudioExample(name, audio, passthrough)
+    return AudioExample(given_id or hashlib.sha256(data).hexdigest(), given_id, audio, passthrough)
+
+
+def _id_of(features: Any) -> str | None:
+    """The id that the record gives itself, or None.
+
+    Raises:
+        Reject: it is no id.
+    """
+    given = _single(features, "id", BYTES)
+    if given is None:
+        return None
+    try:
+        name = given.decode()
+    except UnicodeDecodeError as error:
+        raise Reject("bad_field", f"id must be UTF-8, got {given[:64]!r}") from error
+    if not name:
+        raise Reject("bad_field", "id is empty: leave it out for the SHA-256 of the audio")
+    return name
+
+
+def _readable_id(features: Any) -> str | None:
+    """The id that the record gives itself, where it is one."""
+    try:
+        return _id_of(features)
+    except Reject:
+        return None
+
+
+def kind_and_count(feature: Any) -> tuple[str, int]:
+    """The list that holds a `Feature`'s values, and their number; ("", 0) where it holds none."""
+    kind = feature.WhichOneof("kind")
+    return (kind, len(getattr(feature, kind).value)) if kind else ("", 0)
 
 
 def colliding_names(record: bytes) -> list[str]:
@@ -239,7 +253,7 @@ def colliding_names(record: bytes) -> list[str]:
         features = _parse(record)
     except Reject:
         return []
-    return [] if "melbeam_reject" in features else [name for name in RESERVED if name in features]
+    return [] if _MARK in features else [name for name in RESERVED if name in features]
 
 
 def _parse(record: bytes) -> Any:
@@ -250,37 +264,45 @@ def _parse(record: bytes) -> Any:
 
 
 def _parse_rejected(reject: Any) -> Any:
-    """The features of the record in a reject.
+    """The features of the record in a reject, or in the reject in it, where a retried record was rejected again.
 
     Raises:
         Reject: also where the record was damaged or cut when it was read: its audio may still decode, to noise.
     """
-    record = _single(reject, "record", "bytes_list")
-    if record is None:
-        raise Reject("bad_field", "a reject record without its feature 'record'")
-    reason = (_single(reject, "reason", "bytes_list") or b"").decode(errors="replace")
-    if reason in ("bad_checksum", "bad_framing"):
-        raise Reject(reason, "the record was damaged when it was read first: copy its file again from its source")
-    try:
-        return _parse(record)
-    except Reject as error:
-        if reason == "over_limit":
-            detail = (
-                "only the record's beginning was kept: extract its file again with a larger --max_record_bytes"
+    for _ in range(_MAX_NESTED_REJECTS):
+        record = _single(reject, "record", BYTES)
+        if record is None:
+            raise Reject("bad_field", "a reject record without its feature 'record'")
+        reason = (_single(reject, "reason", BYTES) or b"").decode(errors="replace")
+        if reason in ("bad_checksum", "bad_framing"):
+            raise Reject(
+                reason, "the record was damaged when it was read first: copy its file again from its source"
             )
-            raise Reject("over_limit", detail) from error
-        raise
+        try:
+            features = _parse(record)
+        except Reject as error:
+            if reason == "over_limit":
+                detail = (
+                    "only the record's beginning was kept: extract its file again with a larger --max_record_bytes"
+                )
+                raise Reject("over_limit", detail) from error
+            raise
+        if _MARK not in features:
+            return features
+        reject = features
+    raise Reject("bad_field", f"rejects nested more than {_MAX_NESTED_REJECTS} deep, which melbeam never writes")
 
 
 def _single(features: Any, name: str, kind: str) -> Any:
     """The one value of an optional feature, or None."""
-    if name not in features or features[name].WhichOneof("kind") is None:
+    if name not in features:
         return None
-    found = features[name].WhichOneof("kind")
-    values = getattr(features[name], found).value
-    if found != kind or len(values) != 1:
-        raise Reject("bad_field", f"{name} must be one value in a {kind}, got {len(values)} in a {found}")
-    return values[0]
+    found, count = kind_and_count(features[name])
+    if not count:
+        return None
+    if found != kind or count != 1:
+        raise Reject("bad_field", f"{name} must be one value in a {kind}, got {count} in a {found}")
+    return getattr(features[name], found).value[0]
 
 
 def _rate_of_samples(declared: int | None, pcm_sampling_rate: int | None) -> int:

@@ -10,7 +10,8 @@ import pytest
 
 from melbeam.pipelines import files
 from melbeam.pipelines.extracting.progress import ProgressBar
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.split.plan import Shard
+from melbeam.transforms.folder_layout import SplitFolder
 
 SHARDS = [Shard(i, 3, f"/audio/{i}", 1000) for i in range(3)]
 

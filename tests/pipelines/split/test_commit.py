@@ -6,19 +6,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.commit import (
-    Attempt,
-    FileMark,
-    ShardReport,
-    commit,
-    committed,
-    finished_attempt,
-)
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.files import local
+from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
+from melbeam.pipelines.split.leftovers import temporaries
+from melbeam.pipelines.split.plan import Shard
+from melbeam.pipelines.split.reports import FileMark, ShardReport
 from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.distributions import Distribution, Extreme
+from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.records.split_schema import FieldCounts
 from melbeam.transforms.statistics import BinStatistics
 
 SHARD = Shard(3, 9, "/audio/in", 1000)
@@ -41,11 +39,12 @@ def write(path, records):
 def attempted(folder, name="abc", job=JOB, first=b"one"):
     """Writes an attempt's files as the extractor leaves them."""
     report = ShardReport(
-        job,
-        SHARD.index,
-        SHARD.num_shards,
-        SHARD.path,
-        SHARD.size,
+        job_hash=job,
+        index=SHARD.index,
+        num_shards=SHARD.num_shards,
+        input_path=SHARD.path,
+        input_size=SHARD.size,
+        index_file=write(folder.temporary(SHARD.index, name, "index"), [b"where they lie"]),
         features=write(folder.temporary(SHARD.index, name, "features"), [first, b"two"]),
         rejected=write(folder.temporary(SHARD.index, name, "rejects"), [b"bad"]),
         records_read=3,
@@ -53,8 +52,10 @@ def attempted(folder, name="abc", job=JOB, first=b"one"):
         num_features=2,
         rejects={"bad_audio": 1},
         named_ids={"bad_audio": ["/audio/in#2"]},
-        passthrough={"speaker": {"kinds": ["bytes_list"], "records": 2, "min": 1, "max": 1}},
-        statistics=BinStatistics(5, [1 << 80, -3], [7, 8]),
+        fields={"speaker": FieldCounts({"bytes_list": 2}, 1, {"bytes_list": ["a", "b"]})},
+        statistics=BinStatistics(5, [1 << 80, -3], [7, 8], [-1.5, 0.0], [2.5, 0.0]),
+        distributions={"rms_dbfs": Distribution(2, -3 << 90, {-35: 2}, *[[Extreme(-34.5, "a", 3, 0)]] * 2)},
+        versions={"melbeam": "1.0"},
     )
     files.write_json(folder.temporary(SHARD.index, name, "report"), report.to_dict())
     return Attempt(name, report)
@@ -71,7 +72,7 @@ def attempt(folder):
 
 
 def finals(folder):
-    return folder.shard(3, 9), folder.rejects(3), folder.report(3)
+    return folder.shard(3, 9), folder.rejects(3), folder.index(3), folder.report(3)
 
 
 def test_a_report_comes_back_from_json(attempt):
@@ -93,15 +94,15 @@ def test_commit(folder, attempt):
     assert report == attempt.report
     assert report.features.confirms(finals(folder)[0])
     assert report.rejected.confirms(finals(folder)[1])
-    assert folder.temporaries() == []
+    assert temporaries(folder) == []
     assert committed(folder, SHARD, JOB) == Attempt(None, report)
 
 
 def test_committing_twice_changes_nothing(folder, attempt):
     commit(folder, attempt)
-    before = [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:2]]
+    before = [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:3]]
     commit(folder, attempt)
-    assert [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:2]] == before
+    assert [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:3]] == before
     commit(folder, committed(folder, SHARD, JOB))
     assert committed(folder, SHARD, JOB).report == attempt.report
 
@@ -113,13 +114,13 @@ def test_an_attempt_whose_files_are_gone_is_not_committed(folder, attempt):
     assert not files.exists(folder.report(3))
 
 
-@pytest.mark.parametrize("step", range(8))
+@pytest.mark.parametrize("step", range(9))
 def test_cut_off_anywhere_the_shard_is_finished_by_the_next_start(folder, attempt, monkeypatch, step):
     """The next start finds the shard done, or the attempt; here never nothing, as the attempt had ended."""
     left = [step]
 
     def cut_off_after_steps(name):
-        real = getattr(FileSystems, name)
+        real = getattr(local, name)
 
         def method(*arguments, **options):
             if left[0] == 0:
@@ -130,19 +131,19 @@ def test_cut_off_anywhere_the_shard_is_finished_by_the_next_start(folder, attemp
         return method
 
     with monkeypatch.context() as patch:
-        for name in ("rename", "create", "delete"):
-            patch.setattr(FileSystems, name, cut_off_after_steps(name))
+        for name in ("rename", "create_file", "delete"):
+            patch.setattr(local, name, cut_off_after_steps(name))
         try:
             commit(folder, attempt)
         except CutOff:
             pass
         else:
-            assert step >= 5  # two renames, the report written and renamed, the temporaries deleted
+            assert step >= 6  # three renames, the report written and renamed, the temporaries deleted
     found = committed(folder, SHARD, JOB) or finished_attempt(folder, SHARD, JOB)
     assert found.report == attempt.report
     commit(folder, found)
     assert committed(folder, SHARD, JOB) == Attempt(None, attempt.report)
-    assert folder.temporaries() == []
+    assert temporaries(folder) == []
 
 
 def test_another_jobs_work_is_not_taken(folder, attempt):
@@ -156,14 +157,14 @@ def test_an_attempt_that_did_not_end_is_nothing(folder, attempt):
     assert finished_attempt(folder, SHARD, JOB) is None
 
 
-@pytest.mark.parametrize("kind", ["features", "rejects"])
+@pytest.mark.parametrize("kind", ["features", "rejects", "index"])
 def test_a_damaged_attempt_is_nothing(folder, attempt, kind):
     with open(folder.temporary(3, "abc", kind), "r+b") as file:
         file.write(b"x")
     assert finished_attempt(folder, SHARD, JOB) is None
 
 
-@pytest.mark.parametrize("index", [0, 1])
+@pytest.mark.parametrize("index", [0, 1, 2])
 def test_a_damaged_shard_is_not_done(folder, attempt, index):
     commit(folder, attempt)
     with open(finals(folder)[index], "r+b") as file:
@@ -181,7 +182,7 @@ def test_a_torn_report_is_no_report(folder, attempt, content):
 def test_of_two_attempts_the_committed_one_sweeps_the_other_away(folder):
     first, second = attempted(folder, "aaa"), attempted(folder, "bbb")
     commit(folder, second)
-    assert folder.temporaries() == []
+    assert temporaries(folder) == []
     commit(folder, first)  # its bytes are the same, so it is done too
     assert committed(folder, SHARD, JOB).report == first.report
 
@@ -194,7 +195,7 @@ def test_a_late_attempt_of_other_bytes_changes_nothing(folder):
     assert commit(folder, late) == first
     assert tree(folder) == before
     assert committed(folder, SHARD, JOB).report == first
-    assert folder.temporaries() == []
+    assert temporaries(folder) == []
 
 
 def test_a_late_attempt_mends_a_shard_that_was_damaged(folder):

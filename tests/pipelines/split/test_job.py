@@ -1,11 +1,12 @@
 """Who may write into a folder."""
 
 import pytest
-from apache_beam.io.filesystems import FileSystems
 
+from melbeam.pipelines.files import local
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
-from melbeam.pipelines.split.plan import Shard, SplitFolder
+from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms import FrontEnd
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
 
 GEMMA = FrontEnd.load("gemma4")
@@ -56,7 +57,7 @@ def test_an_overwrite_that_was_cut_off_can_be_started_again(tmp_path, monkeypatc
     for path in left_over:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text("{}")
-    delete, left = FileSystems.delete, [step]
+    delete, left = local.delete, [step]
 
     def cut_off_after_steps(paths):
         if left[0] == 0:
@@ -65,7 +66,7 @@ def test_an_overwrite_that_was_cut_off_can_be_started_again(tmp_path, monkeypatc
         delete(paths)
 
     with monkeypatch.context() as patch:
-        patch.setattr(FileSystems, "delete", cut_off_after_steps)
+        patch.setattr(local, "delete", cut_off_after_steps)
         try:
             claim_folder(new, overwrite=True)
         except OSError:

@@ -3,8 +3,9 @@
 import json
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.metadata import SplitSummary, write_metadata
-from melbeam.pipelines.split.plan import SplitFolder
+from melbeam.pipelines.split.metadata import write_metadata
+from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 
@@ -13,7 +14,7 @@ def test_no_split_is_lost_of_two_that_end_at_once(tmp_path, monkeypatch):
     def end(split):
         folder = SplitFolder(str(tmp_path), split)
         files.ensure_folder(folder.summary)
-        write_metadata(folder, SplitSummary({0: 1}), FrontEnd.load("gemma4"), RecordOptions())
+        write_metadata(folder, SplitSummary(shard_features={0: 1}), FrontEnd.load("gemma4"), RecordOptions())
 
     write = files.write_json
 

@@ -7,7 +7,6 @@ import pytest
 
 from melbeam.pipelines.split.plan import (
     Shard,
-    SplitFolder,
     find_parts,
     limit_records,
     plan_hash,
@@ -115,29 +114,3 @@ def test_a_large_file_is_planned_in_parts(audio):
         (102, 153, 6),
     ]
     assert found[:4] + found[7:] == shards[:4] + shards[7:]
-
-
-def test_a_splits_temporaries_are_its_own(tmp_path):
-    paths = {split: SplitFolder(str(tmp_path), split) for split in ("train", "train_long")}
-    for split, folder in paths.items():
-        for index in (1, 10):
-            (tmp_path / f"_melbeam/{split}/tmp/{index:05d}").mkdir(parents=True)
-            for kind in ("features", "report"):
-                (tmp_path / folder.temporary(index, "abc", kind)).write_text("")
-    train = paths["train"]
-    assert train.temporaries(1) == [train.temporary(1, "abc", kind) for kind in ("features", "report")]
-    assert len(train.temporaries()) == 4
-    assert train.temporaries(2) == []
-    train.delete_temporaries(1)
-    assert [path.name for path in (tmp_path / "_melbeam/train/tmp").iterdir()] == ["00010"]
-    train.delete_temporaries()
-    assert list((tmp_path / "_melbeam/train/tmp").iterdir()) == []
-    assert len(paths["train_long"].temporaries()) == 4
-
-
-def test_paths():
-    folder = SplitFolder("gs://bucket/1.0.0", "dev")
-    assert folder.shard(7, 100) == "gs://bucket/1.0.0/dev-00007-of-00100.tfrecord"
-    assert folder.shard(123456, 200000) == "gs://bucket/1.0.0/dev-123456-of-200000.tfrecord"
-    assert folder.report(7) == "gs://bucket/1.0.0/_melbeam/dev/reports/00007.json"
-    assert folder.rejects(7) == "gs://bucket/1.0.0/_melbeam/dev/rejects/00007.tfrecord"

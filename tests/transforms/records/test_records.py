@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from melbeam.transforms import AudioConverter, ExtractLogMel, FrontEnd, Reject
 from melbeam.transforms.records.converter import RecordConverter
 from melbeam.transforms.records.decoding import decode_audio
-from melbeam.transforms.records.examples import Example, to_example, to_reject
+from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.examples import to_example, to_reject
 from melbeam.transforms.records.options import RecordOptions
 
 
@@ -33,6 +34,10 @@ WAV = audio_file(NOISE)
 
 def convert(record, **options):
     return RecordConverter(FrontEnd.load("gemma4"), RecordOptions(**options)).convert(record, "here#0")
+
+
+def examples(conversion):
+    return [record.example for record in conversion.features]
 
 
 def parsed(serialized):
@@ -118,7 +123,7 @@ def test_a_bulk_feature_is_serialized_as_protobuf_does(name, size):
 
 def test_a_feature_record_holds_the_converters_features():
     conversion = convert(to_example({"audio": WAV, "id": "clip-1", "speaker": "ada", "weights": [0.5, 1.5]}))
-    (record,) = map(parsed, conversion.examples)
+    (record,) = map(parsed, examples(conversion))
     samples = decode_audio(WAV, sampling_rate=16000).samples
     expected = AudioConverter("gemma4", pad_to_max_length=False)(samples).numpy()
     features = np.frombuffer(record["input_features"].bytes_list.value[0], "<f4").reshape(-1, 128)
@@ -128,7 +133,8 @@ def test_a_feature_record_holds_the_converters_features():
     texts = {"id": b"clip-1", "speaker": b"ada", "source": b"here#0", "front_end": b"8f52391f89d1faf8"}
     assert {name: record[name].bytes_list.value[0] for name in texts} == texts
     assert list(record["weights"].float_list.value) == [0.5, 1.5]
-    assert sorted(record) == sorted([*whole, *texts, "weights", "input_features"])
+    levels = ["rms_dbfs", "peak_dbfs", "full_scale_fraction", "silent_fraction"]
+    assert sorted(record) == sorted([*whole, *texts, *levels, "weights", "input_features"])
     np.testing.assert_allclose(conversion.statistics.mean(), expected.mean(axis=0, dtype="f8"), atol=1e-8)
     np.testing.assert_allclose(conversion.statistics.stddev(), expected.std(axis=0, dtype="f8"), atol=1e-6)
 
@@ -139,38 +145,38 @@ def test_the_default_id_is_the_hash_of_the_audio():
 
 def test_a_mended_reject_is_read_as_it_is():
     record = to_example({"audio": WAV, "id": "x"})
-    assert convert(to_reject(record, "bad_audio", "why", "where")).examples == convert(record).examples
+    assert convert(to_reject(record, Reject("bad_audio", "why"), "where")).features == convert(record).features
 
 
 def test_lists_and_raw_samples_equal_the_file():
     whole = np.round(NOISE * 32768).astype("<i2")
-    expected = convert(to_example({"audio": audio_file(whole), "id": "a"})).examples
-    assert convert(to_example({"audio": whole, "id": "a", "sampling_rate": 16000})).examples == expected
+    expected = convert(to_example({"audio": audio_file(whole), "id": "a"})).features
+    assert convert(to_example({"audio": whole, "id": "a", "sampling_rate": 16000})).features == expected
     raw = to_example({"audio": whole.tobytes(), "id": "a"})
-    assert convert(raw, audio_format="pcm_s16le", pcm_sampling_rate=16000).examples == expected
+    assert convert(raw, audio_format="pcm_s16le", pcm_sampling_rate=16000).features == expected
 
 
 def test_long_clips():
     record = to_example({"audio": audio_file(np.resize(NOISE, 960100)), "id": "long"})
     truncated = convert(record, on_long="truncate")
-    assert [parsed(e)["num_samples"].int64_list.value[0] for e in truncated.examples] == [480000]
+    assert [parsed(e)["num_samples"].int64_list.value[0] for e in examples(truncated)] == [480000]
     chunked = convert(record, on_long="chunk")
-    assert [parsed(e)["id"].bytes_list.value[0] for e in chunked.examples] == [b"long#0", b"long#1"]
-    assert [parsed(e)["start_sample"].int64_list.value[0] for e in chunked.examples] == [0, 480000]
+    assert [parsed(e)["id"].bytes_list.value[0] for e in examples(chunked)] == [b"long#0", b"long#1"]
+    assert [parsed(e)["start_sample"].int64_list.value[0] for e in examples(chunked)] == [0, 480000]
     assert (truncated.changes, chunked.changes) == (["truncated"], ["chunked", "trimmed"])
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_smaller_dtypes_round_once(dtype):
     record = to_example({"audio": WAV})
-    exact = np.frombuffer(parsed(convert(record).examples[0])["input_features"].bytes_list.value[0], "<f4")
-    stored = parsed(convert(record, dtype=dtype).examples[0])["input_features"].bytes_list.value[0]
+    exact = np.frombuffer(parsed(examples(convert(record))[0])["input_features"].bytes_list.value[0], "<f4")
+    stored = parsed(examples(convert(record, dtype=dtype))[0])["input_features"].bytes_list.value[0]
     np.testing.assert_array_equal(tf.io.decode_raw(stored, dtype), tf.cast(exact, dtype))
 
 
 def test_float_lists_and_padding():
     record = to_example({"audio": WAV})
-    padded = parsed(convert(record, encoding="float_list", pad_to_max_length=True).examples[0])
+    padded = parsed(convert(record, encoding="float_list", pad_to_max_length=True).features[0].example)
     assert len(padded["input_features"].float_list.value) == 3000 * 128
     assert padded["num_frames"].int64_list.value[0] == 99
 
@@ -194,7 +200,7 @@ def test_beam_transform_gives_features_and_rejects():
 
 def convert_elementwise(record):
     converter = RecordConverter(FrontEnd.load("gemma4"), RecordOptions())
-    return converter.convert(record, "").examples
+    return examples(converter.convert(record, ""))
 
 
 def _same(got, expected):

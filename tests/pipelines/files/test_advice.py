@@ -3,7 +3,8 @@
 import pytest
 from apache_beam.io.filesystem import BeamIOError
 
-from melbeam.pipelines import extract, files, ingest
+from melbeam.pipelines import extract, ingest
+from melbeam.pipelines.files.stores import with_advice
 
 
 class StoresError(Exception):
@@ -18,7 +19,7 @@ def test_a_refusal_says_what_to_grant(error):
         pytest.raises(
             PermissionError, match=r"gs://b/x: .* grant roles/storage.objectUser .* on gs://b .*403"
         ) as told,
-        files._told("gs://b/x"),
+        with_advice("gs://b/x"),
     ):
         raise error
     assert "\n" not in str(told.value)
@@ -27,18 +28,13 @@ def test_a_refusal_says_what_to_grant(error):
 def test_other_errors_of_a_store():
     with (
         pytest.raises(FileNotFoundError, match=r"s3://b/x: .* correct the path, or make s3://b"),
-        files._told("s3://b/x"),
+        with_advice("s3://b/x"),
     ):
         raise BeamIOError("Rename failed", {("s3://b/x", "s3://b/y"): 404})
-    with pytest.raises(PermissionError, match="s3:PutObject"), files._told("s3://b/x"):
+    with pytest.raises(PermissionError, match="s3:PutObject"), with_advice("s3://b/x"):
         raise RuntimeError("Unable to locate credentials")
-    with pytest.raises(OSError, match="gs://b/x: StoresError: 503 of the store"), files._told("gs://b/x"):
+    with pytest.raises(OSError, match="gs://b/x: StoresError: 503 of the store"), with_advice("gs://b/x"):
         raise StoresError(503)
-
-
-def test_errors_of_local_files_are_left_as_they_are():
-    with pytest.raises(ZeroDivisionError), files._told("/folder/file"):
-        raise ZeroDivisionError
 
 
 @pytest.mark.parametrize("job", [extract, ingest])

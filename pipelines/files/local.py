@@ -1,0 +1,143 @@
+"""Files of this machine's file systems, network ones included; every path is literal.
+
+A rename makes a whole file appear under its final name or not at all, whatever becomes of the process. So that the
+same holds when the machine loses its power, what is renamed is first written through to the disk, and the folder
+that names it afterwards.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import BinaryIO
+
+from melbeam.pipelines.files.globs import compile_glob, literal_path
+
+# What file systems that know no fsync, or none of folders, answer.
+_CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
+
+
+def open_file(path: str) -> BinaryIO:
+    """The file, open for reading."""
+    return open(path, "rb")
+
+
+def create_file(path: str) -> BinaryIO:
+    """The file, open for writing; the folders that it lies in are made."""
+    make_folder(os.path.dirname(path))
+    return open(path, "wb")
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file or folder."""
+    return os.path.exists(path)
+
+
+def match(glob: str) -> Iterator[tuple[str, int]]:
+    """Paths and sizes of the files that a glob names; folders, devices and dangling links are none.
+
+    Raises:
+        PermissionError: a folder that may hold such files cannot be listed.
+    """
+    is_named = compile_glob(glob).fullmatch
+    for path in _candidates("", glob.split("/")):
+        if is_named(path):
+            with suppress(FileNotFoundError):  # it was removed since
+                yield path, os.path.getsize(path)
+
+
+def _candidates(folder: str, segments: list[str]) -> Iterator[str]:
+    """Files below a folder, "" or with its slash, that a glob of these segments may name."""
+    first, rest = segments[0], segments[1:]
+    name = literal_path(first)
+    if "**" in first:
+        yield from _files_below(folder)
+    elif name is None:
+        is_named = compile_glob(first).fullmatch
+        for entry in _entries(folder):
+            path = folder + entry.name
+            if not is_named(entry.name):
+                continue
+            if not rest and os.path.isfile(path):
+                yield path
+            elif rest and os.path.isdir(path):
+                yield from _candidates(f"{path}/", rest)
+    elif rest:
+        yield from _candidates(f"{folder}{name}/", rest)
+    elif os.path.isfile(folder + name):
+        yield folder + name
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    for entry in _entries(folder):
+        path = folder + entry.name
+        if entry.is_dir(follow_symlinks=False):  # a link to a folder above would be followed for ever
+            yield from _files_below(f"{path}/")
+        elif os.path.isfile(path):
+            yield path
+
+
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder or ".") as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def rename(source: str, target: str, *, sync: bool) -> None:
+    """Gives a file another name, over a file of that name; with `sync` a power cut leaves one of the two whole."""
+    if sync:
+        _sync(source, os.O_RDWR)  # some systems sync only what is open for writing
+    os.replace(source, target)
+    if sync:
+        _sync(os.path.dirname(target) or ".", os.O_RDONLY)
+
+
+def delete(paths: list[str]) -> None:
+    """Deletes those of the files that there are."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            os.remove(path)
+
+
+def make_folder(path: str) -> list[str]:
+    """Makes a folder and those above it; gives those that were not there, the outermost first."""
+    made: list[str] = []
+    missing = path
+    while missing and not os.path.isdir(missing):
+        made.insert(0, missing)
+        missing = os.path.dirname(missing.rstrip("/"))
+    if path:
+        os.makedirs(path, exist_ok=True)
+    for folder in made:
+        _sync(os.path.dirname(folder.rstrip("/")) or ".", os.O_RDONLY)
+    return made
+
+
+def remove_empty_folders(paths: list[str]) -> None:
+    """Removes those of the folders that are empty, the last one first."""
+    for path in reversed(paths):
+        with suppress(OSError):  # it is gone, or something lies in it
+            os.rmdir(path)
+
+
+def _sync(path: str, flags: int) -> None:
+    """Returns when the file's bytes, or the folder's names, are on the disk.
+
+    Raises:
+        OSError: the disk could not write them.
+    """
+    try:
+        descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0))
+    except (IsADirectoryError, PermissionError):  # a folder that may be written but not read, say
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _CANNOT_SYNC:
+            raise
+    finally:
+        os.close(descriptor)

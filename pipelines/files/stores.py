@@ -1,0 +1,208 @@
+"""Files of the file systems that Beam brings a client for: object stores, and HDFS; every path is literal.
+
+Beam and the stores' clients try again, with backoff, what may pass (429, 503, a dropped connection); what comes
+here as an error has lasted, or will. Whatever its class, it becomes an OSError of one line that says what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystems import FileSystems
+
+from melbeam.pipelines import private_names
+from melbeam.pipelines.files.globs import compile_glob, literal_path, literal_prefix
+
+_EXTRAS = {"gs": "gcp", "s3": "aws"}
+_GRANTS = {
+    "gs": "roles/storage.objectUser (storage.objects.list, get, create and delete)",
+    "s3": "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject",
+}
+_REFUSED, _NOT_THERE = (401, 403), 404
+# A condition that does not hold: the status of GCS and S3, and S3's where two requests meet.
+_CONDITION_FAILED = (412, 409)
+# What stores that speak S3 but know no conditions answer; and boto3 before it knew them.
+_NO_CONDITIONS = (400, 501)
+_LONGEST_DETAIL = 300  # characters of a store's own words
+
+
+class NoFileSystem(OSError):
+    """A path of a scheme that nothing here reads."""
+
+
+def open_file(path: str) -> Any:
+    """The file, open for reading bytes as they are, never decompressed."""
+    with with_advice(path):
+        return _StoreFile(path, FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
+
+
+def create_file(path: str) -> Any:
+    """The file, open for writing bytes; the store shows it once it is closed."""
+    with with_advice(path):
+        return _StoreFile(path, FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED))
+
+
+def exists(path: str) -> bool:
+    """Whether there is such a file."""
+    with with_advice(path):
+        return FileSystems.exists(path)
+
+
+def match(glob: str) -> Iterator[tuple[str, int]]:
+    """Paths and sizes of the files that a glob names."""
+    with with_advice(glob):
+        file_system = FileSystems.get_filesystem(glob)
+        path, is_named = literal_path(glob), compile_glob(glob).fullmatch
+        if path is not None:
+            found = iter([file_system.metadata(path)] if file_system.exists(path) else [])
+        else:
+            start = literal_prefix(glob)
+            found = private_names.list_files(
+                file_system, posixpath.dirname(start) if file_system.has_dirs() else start
+            )
+        for file in found:
+            # The empty object by which a store's console shows a folder is no file.
+            if is_named(file.path) and not file.path.endswith("/"):
+                yield file.path, file.size_in_bytes
+
+
+def rename(source: str, target: str) -> None:
+    """Gives a file another name, over a file of that name; most stores copy, then delete."""
+    with with_advice(target):
+        FileSystems.rename([source], [target])
+
+
+def delete(paths: list[str]) -> None:
+    """Deletes the files; one that is gone is no error."""
+    for path in paths[:1]:
+        with with_advice(path):
+            if path.startswith("gs://"):  # Beam takes a path to delete there for a glob
+                private_names.delete_from_gcs(paths)
+            else:
+                FileSystems.delete(paths)
+
+
+def read_version(path: str) -> tuple[bytes, Any] | None:
+    """The file's bytes, and which version of it they are; None where there is no such file.
+
+    Raises:
+        NotImplementedError: the store tells no versions.
+    """
+    with with_advice(path):
+        return private_names.read_version(path)
+
+
+def write_version(path: str, data: bytes, version: Any) -> bool:
+    """Writes the file if it still is that version of it, or, for None, if there is none; says whether it did.
+
+    Raises:
+        NotImplementedError: the store knows no such condition.
+    """
+    try:
+        with with_advice(path):
+            private_names.write_version(path, data, version)
+    except OSError as error:
+        code, _ = _status_and_words(error)
+        if code in _CONDITION_FAILED:
+            return False
+        if code in _NO_CONDITIONS:
+            raise NotImplementedError(f"{path}: the store knows no conditions: {error}") from error
+        raise
+    return True
+
+
+class _StoreFile:
+    """A store's file, with advice in its errors."""
+
+    def __init__(self, path: str, file: Any) -> None:
+        self._path, self._file = path, file
+        self._wrote = False
+
+    def read(self, size: int = -1) -> bytes:
+        with with_advice(self._path):
+            return self._file.read(size)
+
+    def write(self, data: bytes) -> int:
+        self._wrote = self._wrote or bool(data)
+        with with_advice(self._path):
+            return self._file.write(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        with with_advice(self._path):
+            return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        with with_advice(self._path):
+            if self._path.startswith("s3://") and self._file.writable() and not self._wrote:
+                private_names.put_empty_s3_object(self._path)
+            else:
+                self._file.close()
+
+    def __enter__(self) -> _StoreFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextmanager
+def with_advice(path: str) -> Iterator[None]:
+    """Errors of stores, of whatever class, become an OSError of one line that says what to do.
+
+    Raises:
+        NoFileSystem: the scheme's client is not installed, or there is no such scheme.
+        PermissionError: the store refused; the message says what to grant.
+        FileNotFoundError: there is no such bucket or object.
+        OSError: anything else that a store said.
+    """
+    private_names.ensure_store_options()
+    try:
+        yield
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        scheme, _, rest = path.partition("://")
+        bucket = f"{scheme}://{rest.split('/')[0]}"
+        if isinstance(error, ValueError) and "Unable to get filesystem" in str(error):
+            extra = _EXTRAS.get(scheme)
+            what = f"pip install '.[{extra}]' in melbeam's checkout" if extra else "Beam has no such file system"
+            raise NoFileSystem(f"{path}: {scheme}:// cannot be read or written here: {what}") from error
+        code, words = _status_and_words(error)
+        if code in _REFUSED or "credentials" in words.lower():
+            grants = _GRANTS.get(scheme, "reading, listing, writing and deleting")
+            raise PermissionError(
+                f"{path}: the store refused it: grant {grants} on {bucket} to the account that runs the job, and "
+                f"to its workers' own, or give them credentials ({code}: {words})"
+            ) from error
+        if code == _NOT_THERE:
+            raise FileNotFoundError(
+                f"{path}: the store has no such bucket or object: correct the path, or make {bucket} ({words})"
+            ) from error
+        raise OSError(f"{path}: {type(error).__name__}: {words}") from error
+
+
+def _status_and_words(error: BaseException) -> tuple[int | None, str]:
+    """The HTTP status, if there is one, and the words of what lies beneath an error of Beam's or of a client."""
+    details = getattr(error, "exception_details", None) or {}  # of a BeamIOError: a path's exception or status
+    text = " ".join(str(error).split())[:_LONGEST_DETAIL]
+    for inner in (*details.values(), error.__cause__):
+        if isinstance(inner, int):
+            return inner, text
+        if isinstance(inner, BaseException) and (found := _status_and_words(inner))[0] is not None:
+            return found
+    response = getattr(error, "response", None)
+    statuses = [getattr(error, "code", None), getattr(response, "status_code", None)]
+    if isinstance(response, dict):  # botocore's
+        statuses.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
+    for status in statuses:
+        if isinstance(status, int):
+            return int(status), text
+    return (_NOT_THERE if getattr(error, "errno", None) == errno.ENOENT else None), text

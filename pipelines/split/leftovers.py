@@ -1,0 +1,24 @@
+"""What attempts leave in a split's folder: found and removed here, and nowhere else."""
+
+from __future__ import annotations
+
+from melbeam.pipelines import files
+from melbeam.transforms.folder_layout import SplitFolder, parent
+
+
+def temporaries(folder: SplitFolder, index: int | None = None) -> list[str]:
+    """The temporary files of attempts at all shards, or at one."""
+    return [path for path, _ in files.match(folder.temporaries_glob(index))]
+
+
+def delete_temporaries(folder: SplitFolder, index: int | None = None) -> None:
+    """Deletes them, and the folders that they leave empty."""
+    paths = temporaries(folder, index)
+    files.delete(paths)
+    emptied = {parent(path) for path in paths} if index is None else {folder.temporary_folder(index)}
+    files.remove_empty_folders(sorted(emptied))
+
+
+def half_written(folder: SplitFolder) -> list[str]:
+    """The small files that a job which was killed was writing at that moment."""
+    return [path for glob in folder.half_written_globs for path, _ in files.match(glob)]

@@ -1,0 +1,176 @@
+"""A shard's report and a split's summary, as they are kept as JSON: read with every type checked.
+
+Those of record version 1 are read too: they lack levels, distributions, the extremes of the bins and the versions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import msgspec
+
+from melbeam.pipelines import files
+from melbeam.pipelines.split.tally import Count, Tally
+from melbeam.pipelines.tfrecord import file_crc32c
+from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.records.schema import INT64, RECORD_VERSION
+from melbeam.transforms.records.split_schema import SplitSchema
+
+_Kept = TypeVar("_Kept")
+
+
+@dataclass
+class FileMark:
+    """What a file holds, for recognising it again.
+
+    Attributes:
+        num_records: in the file.
+        size: of the file, in bytes.
+        crc32c: of all its bytes.
+    """
+
+    num_records: Count
+    size: Count
+    crc32c: Count
+
+    def confirms(self, path: str) -> bool:
+        """Whether the file is there and holds exactly these bytes."""
+        if not files.exists(path):
+            return False
+        with files.open_file(path) as file:
+            return file_crc32c(file) == (self.crc32c, self.size)
+
+
+@dataclass(kw_only=True)
+class ShardReport(Tally):
+    """The counts of one shard, and the files that hold what was counted.
+
+    Attributes:
+        job_hash: of the job that made it.
+        index: the shard's number.
+        num_shards: of the split.
+        input_path: the file that its records were read from.
+        input_size: of that file, in bytes.
+        features: the shard of features.
+        rejected: the shard's rejects; None where there are none.
+        index_file: where each feature record lies; None before record version 2.
+        first_record: the number of its first record in the input file: 0, but in parts of a large one.
+        record_version: `RECORD_VERSION` as its records were written with.
+        versions: of melbeam, and of the libraries that decide the bytes of features.
+    """
+
+    job_hash: str
+    index: Count
+    num_shards: Count
+    input_path: str
+    input_size: Count
+    features: FileMark
+    rejected: FileMark | None
+    index_file: FileMark | None = None
+    first_record: Count = 0
+    record_version: Count = RECORD_VERSION
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON holds it."""
+        return _to_json(self)
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> ShardReport:
+        """Inverse of `to_dict`; takes reports of record version 1 too.
+
+        Raises:
+            ValueError: a field is missing, or of another type; the message names it.
+        """
+        return _from_json(_of_any_version(fields), cls)
+
+
+@dataclass(kw_only=True)
+class SplitSummary(Tally):
+    """The counts of a split.
+
+    Attributes:
+        shard_features: feature records of each shard, by its number.
+        num_bytes: of all shards of features.
+        record_version: the least that a shard's records were written with.
+        versions: of melbeam and the libraries that decide the bytes of features: all that took part.
+    """
+
+    shard_features: dict[int, Count] = field(default_factory=dict)
+    num_bytes: Count = 0
+    record_version: Count = RECORD_VERSION
+    versions: dict[str, list[str]] = field(default_factory=dict)
+
+    def add_shard(self, report: ShardReport) -> None:
+        """Adds a shard."""
+        versions = {name: [version] for name, version in report.versions.items()}
+        self._add({report.index: report.num_features}, report.features.size, report.record_version, versions)
+        super().add(report)
+
+    def add_summary(self, other: SplitSummary) -> None:
+        """Adds other shards of the same split."""
+        self._add(other.shard_features, other.num_bytes, other.record_version, other.versions)
+        super().add(other)
+
+    def _add(
+        self,
+        shard_features: dict[int, int],
+        num_bytes: int,
+        record_version: int,
+        versions: dict[str, list[str]],
+    ) -> None:
+        self.shard_features |= shard_features
+        self.num_bytes += num_bytes
+        self.record_version = min(self.record_version, record_version)
+        for name, found in versions.items():
+            self.versions[name] = sorted({*self.versions.get(name, []), *found})
+
+    def schema(self, front_end: FrontEnd) -> SplitSchema:
+        """What the split's records hold."""
+        return SplitSchema.of_counts(front_end, self.record_version, self.num_features, self.fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The summary as JSON holds it; the shards' numbers of features become a list."""
+        fields = _to_json(self)
+        fields["shard_features"] = [count for _, count in sorted(self.shard_features.items())]
+        return fields
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> SplitSummary:
+        """Inverse of `to_dict`; takes summaries of record version 1 too.
+
+        Raises:
+            ValueError: a field is missing, or of another type; the message names it.
+        """
+        listed = fields.get("shard_features") if isinstance(fields, dict) else None
+        if not isinstance(listed, list):
+            raise ValueError(f"shard_features must be a list, got {str(listed)[:80]}")
+        by_shard = {str(index): count for index, count in enumerate(listed)}
+        return _from_json(_of_any_version({**fields, "shard_features": by_shard}), cls)
+
+
+def _to_json(kept: Any) -> dict[str, Any]:
+    return msgspec.to_builtins(kept, str_keys=True)
+
+
+def _from_json(fields: Any, kind: type[_Kept]) -> _Kept:
+    return msgspec.convert(fields, kind, str_keys=True)
+
+
+def _of_any_version(fields: Any) -> Any:
+    """The fields as they are now called, of a report or a summary of any version."""
+    if not isinstance(fields, dict) or "passthrough" not in fields:
+        return fields
+    fields = {"record_version": 1, **fields}
+    counts: dict[str, Any] = {}
+    for name, seen in fields.pop("passthrough").items():
+        # A record's list of no values made readers take a list of them all.
+        most = max(2, seen["max"]) if seen["min"] == 0 else seen["max"]
+        records = seen["records"] if len(seen["kinds"]) == 1 else 0
+        counts[name] = {"kinds": dict.fromkeys(seen["kinds"], records), "most": most}
+    if fields.get("changes", {}).get("chunked"):
+        counts |= {name: {"kinds": {INT64: 0}, "most": 1} for name in ("chunk_index", "start_sample")}
+    if "shard_features" in fields:
+        fields["num_features"] = sum(fields["shard_features"].values())
+    return {**fields, "fields": counts}

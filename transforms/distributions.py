@@ -1,0 +1,87 @@
+"""How a quantity is distributed over records, in a form that merges exactly, whatever the order.
+
+Sums are integers of a fixed point, histograms have bins of a fixed width, and of the records with the least and
+the largest values a few are kept by name.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from melbeam.transforms.statistics import UNIT
+
+NUM_EXTREMES = 3
+
+# What is measured of every feature record, and the width of a histogram's bin.
+BIN_WIDTHS: dict[str, float] = {
+    "seconds": 0.5,
+    "rms_dbfs": 1.0,
+    "peak_dbfs": 1.0,
+    "full_scale_fraction": 0.001,
+    "silent_fraction": 0.02,
+    "num_audio_tokens": 10.0,
+    "characters_per_second": 0.5,  # of the text
+    "spread": 0.1,  # standard deviation of the features over time, root mean square over the bins
+}
+
+
+@dataclass(frozen=True, order=True)
+class Extreme:
+    """A record with one of the least or the largest values.
+
+    Attributes:
+        value: of the quantity.
+        id: of the record.
+        shard: number of its shard of features.
+        record: its number in that shard.
+    """
+
+    value: float
+    id: str
+    shard: int
+    record: int
+
+
+@dataclass
+class Distribution:
+    """A quantity over records.
+
+    Attributes:
+        count: records that have it.
+        total: sum of their values, in units of 2**-32.
+        histogram: number of a bin, floor(value / bin width), to the records in it.
+        least: the records with the smallest values, from the smallest up.
+        largest: those with the largest, from the largest down.
+    """
+
+    count: int = 0
+    total: int = 0
+    histogram: dict[int, int] = field(default_factory=dict)
+    least: list[Extreme] = field(default_factory=list)
+    largest: list[Extreme] = field(default_factory=list)
+
+    def add_value(self, value: float, bin_width: float, record_id: str, shard: int, record: int) -> None:
+        """Adds a record's value, which must be finite."""
+        self.count += 1
+        self.total += round(value * UNIT)
+        number = math.floor(value / bin_width)
+        self.histogram[number] = self.histogram.get(number, 0) + 1
+        if len(self.least) < NUM_EXTREMES or value <= self.least[-1].value or value >= self.largest[-1].value:
+            self._keep([Extreme(value, record_id, shard, record)], [Extreme(value, record_id, shard, record)])
+
+    def add(self, other: Distribution) -> None:
+        """Adds another's records to these."""
+        self.count += other.count
+        self.total += other.total
+        for number, count in other.histogram.items():
+            self.histogram[number] = self.histogram.get(number, 0) + count
+        self._keep(other.least, other.largest)
+
+    def _keep(self, least: list[Extreme], largest: list[Extreme]) -> None:
+        self.least = sorted([*self.least, *least])[:NUM_EXTREMES]
+        self.largest = sorted([*self.largest, *largest], reverse=True)[:NUM_EXTREMES]
+
+    def mean(self) -> float:
+        """Mean of the values; 0 where there are none."""
+        return self.total / self.count / UNIT if self.count else 0.0

@@ -1,0 +1,80 @@
+"""What the conversion of one record gives, and what converts: typed, and without TensorFlow.
+
+So whoever counts, watches, isolates or writes conversions needs no TensorFlow to say what it works with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.statistics import BinStatistics
+
+
+@dataclass
+class FeatureRecord:
+    """A feature record: a clip's, or that of a chunk of it.
+
+    Attributes:
+        example: the serialized tf.train.Example.
+        id: of the record.
+        num_frames: valid frames.
+        kinds: the list that holds each field of it which not every record has.
+        lengths: the number of values of each of those fields.
+        measures: the quantities of `distributions.BIN_WIDTHS` that it has.
+    """
+
+    example: bytes
+    id: str
+    num_frames: int
+    kinds: dict[str, str] = field(default_factory=dict)
+    lengths: dict[str, int] = field(default_factory=dict)
+    measures: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass
+class Conversion:
+    """What became of one audio record.
+
+    Attributes:
+        id: of the audio record.
+        features: its feature records: one, or one a chunk.
+        num_samples: at the front end's rate, before truncation.
+        changes: what was done to the audio beyond computing features: "resampled", "mixed_down", "truncated",
+            "chunked", "trimmed" where the last chunk was too short for a frame, and what decoding adds.
+        statistics: sums of the features as they were written, valid frames only.
+    """
+
+    id: str
+    features: list[FeatureRecord]
+    num_samples: int
+    changes: list[str]
+    statistics: BinStatistics
+
+
+class Converter(Protocol):
+    """Anything that converts serialized audio records: in this process, watched, or in a process apart."""
+
+    def convert(self, record: bytes, source: str) -> Conversion:
+        """Converts one record; `source` names where it came from.
+
+        Raises:
+            Reject: the record cannot be converted.
+        """
+        ...
+
+
+class ConfiguredConverter(Converter, Protocol):
+    """A converter that says what it converts with."""
+
+    @property
+    def front_end(self) -> FrontEnd:
+        """The front end of the features."""
+        ...
+
+    @property
+    def options(self) -> RecordOptions:
+        """How records are read and written."""
+        ...
