@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import dataclasses
 import functools
 import math
 import threading
@@ -188,10 +187,11 @@ class FrameKernel:
         """One clip after the other; the frames that begin in one and end in the next are computed in vain."""
         hop, height = self._front_end.hop_length, frames + self.rows_below
         batch = tf.shape(audio)[0] if audio.shape[0] is None else audio.shape[0]
-        count = frames if batch == 1 else batch * height
+        is_one_clip = audio.shape[0] == 1
+        count = frames if is_one_clip else batch * height
 
         def rows_for(size: tf.Tensor | int) -> tf.Tensor:
-            if batch == 1:
+            if is_one_clip:  # which is padded to its place in one go
                 return tf.reshape(pad(audio, size), [size, hop])
             return tf.pad(tf.reshape(pad(audio, height), [count, hop]), [[0, size - count], [0, 0]])
 
@@ -206,7 +206,7 @@ class FrameKernel:
         else:
             way = tf.cast(count > small.frames, tf.int32) + tf.cast(count > large.frames, tf.int32)
             features = tf.switch_case(way, ways)
-        if batch == 1:
+        if is_one_clip:
             return features[tf.newaxis]
         return tf.reshape(features, [batch, height, self._front_end.num_mels])[:, :frames]
 
@@ -279,27 +279,19 @@ class _Program:
 
 
 def frame_kernel(front_end: FrontEnd, precision: Precision) -> FrameKernel:
-    """The kernel of a front end: one a process for all whose frames are the same, so that it is compiled once."""
-    longest = front_end.max_audio_length if log_mel.needs_whole_clip(front_end) else None
+    """The kernel of a front end: one a process for all of the same fingerprint, so that it is compiled once."""
+    key = front_end.fingerprint, precision
     with _making:
-        return _frame_kernel(
-            dataclasses.replace(
-                front_end,
-                name="of the same frames",
-                max_audio_length=longest,
-                frames_per_token=None,
-                max_audio_tokens=None,
-            ),
-            precision,
-        )
+        if key not in _kernels:
+            while len(_kernels) >= _KERNELS_KEPT:
+                del _kernels[next(iter(_kernels))]
+            _kernels[key] = FrameKernel(front_end, precision)
+        return _kernels[key]
 
 
+_KERNELS_KEPT = 32  # the oldest goes first; whoever uses it keeps it
+_kernels: dict[tuple[str, str], FrameKernel] = {}
 _making = threading.Lock()
-
-
-@functools.lru_cache(maxsize=32)
-def _frame_kernel(front_end: FrontEnd, precision: Precision) -> FrameKernel:
-    return FrameKernel(front_end, precision)
 
 
 def _programs(front_end: FrontEnd, precision: Precision) -> tuple[_Program, ...]:
