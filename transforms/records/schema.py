@@ -13,7 +13,7 @@ KINDS = (BYTES, INT64, FLOAT)
 _IN_WORDS = {BYTES: "bytes", INT64: "int64", FLOAT: "float"}
 
 # Raised whenever the bytes of the same records change, if only in the last bits of a value.
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 
 
 @dataclass(frozen=True)
