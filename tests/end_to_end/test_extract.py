@@ -664,10 +664,10 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
     done = []
 
     class JobInTheMiddle(RecordConverter):
-        def convert(self, record, source_name):
+        def prepare(self, record, source_name):
             if not done:
                 done.append(job(source, folder))
-            return super().convert(record, source_name)
+            return super().prepare(record, source_name)
 
     extractor = ShardExtractor(
         paths,
