@@ -6,15 +6,16 @@ What is looked for is in `checks`; with --against, records are also recomputed b
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
 from glob import escape
 
-from melbeam.pipelines import files, options
-from melbeam.pipelines.verifying.checks import verify
-from melbeam.pipelines.verifying.comparison import compare
-from melbeam.pipelines.verifying.references import PACKAGES
-from melbeam.transforms.folder_layout import of_all_splits
+from melbeam.pipelines import words
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.verifying import REFERENCE_PACKAGES
+from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits
+
+# Files of which a split's bookkeeping has one at least, whatever happened to it.
+_OF_A_SPLIT = ("job.json", "plan.jsonl", "summary.json")
 
 DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
 
@@ -22,21 +23,25 @@ DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of verify."""
     parser.add_argument("folder", help="what melbeam extract --output wrote")
-    parser.add_argument("--against", choices=PACKAGES, help="recompute records with this package's own converter")
+    parser.add_argument(
+        "--against", choices=REFERENCE_PACKAGES, help="recompute records with this package's own converter"
+    )
     parser.add_argument("--sample", type=int, default=100, help="records to recompute, of each split")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """Checks the folder and prints what was found; gives the exit status.
 
     Raises:
         UsageError: there is no such folder, or the reference cannot be run.
     """
+    from melbeam.pipelines.verifying.checks import verify
+    from melbeam.pipelines.verifying.comparison import compare
+
     output = arguments.folder.rstrip("/")
     if arguments.sample < 1:
-        raise options.UsageError(f"--sample must be at least 1, got {arguments.sample}")
-    if not files.match(f"{escape(output)}/*") and not files.match(of_all_splits(output, "job.json")):
-        raise options.UsageError(f"{output} is no folder with anything in it")
+        raise UsageError(f"--sample must be at least 1, got {arguments.sample}")
+    _check_folder(output)
     splits, findings = verify(output)
     lines: list[str] = []
     if arguments.against and not findings.faults:
@@ -50,24 +55,41 @@ def run(arguments: argparse.Namespace) -> int:
         print(
             f"{output}, split {split.folder.split}: {summary.records_read} records read = "
             f"{summary.records_converted} converted + {summary.num_rejects} rejected; {summary.num_features} "
-            f"features in {len(split.shards)} shards"
+            f"features in {words.count(len(split.shards), 'shard')}"
         )
-    warnings = f"{findings.count('warnings')} warnings"
+    warnings = words.count(findings.count("warnings"), "warning")
     if findings.faults:
         skipped = "; --against waits until there are none" if arguments.against and not lines else ""
-        print(f"{findings.count('faults')} faults, {warnings}{skipped}")
-        return options.EXIT_FAILED
+        print(f"{words.count(findings.count('faults'), 'fault')}, {warnings}{skipped}")
+        return EXIT_FAILED
     print(f"no faults, {warnings}")
-    return options.EXIT_OK
+    return EXIT_OK
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="melbeam verify", description=DESCRIPTION)
-    add_arguments(parser)
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    return options.exit_status(lambda: run(arguments))
+def _check_folder(output: str) -> None:
+    """Refuses a folder that cannot be one of features, and says which one may be meant.
+
+    Raises:
+        UsageError: it is no folder, or the folder above or below one of features.
+    """
+    from melbeam.pipelines import files
+
+    if any(files.match(of_all_splits(output, name)) for name in _OF_A_SPLIT):
+        return
+    jobs_below = files.match(of_all_splits(output, "job.json", below=1))
+    if jobs_below:
+        below = sorted({SplitFolder.holding(path).output for path, _ in jobs_below})
+        raise UsageError(f"{output} holds no features itself: verify {' or '.join(below)}")
+    above, _, inside = f"{output}/".partition(f"/{BOOKKEEPING}/")
+    if inside or output.endswith(f"/{BOOKKEEPING}"):
+        raise UsageError(f"{output} is the bookkeeping of {above}: verify that")
+    if not files.match(f"{escape(output)}/*"):
+        raise UsageError(f"{output} is no folder with anything in it")
+
+
+COMMAND = Command("verify", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

@@ -38,14 +38,9 @@ def test_the_converters_example(tmp_path, monkeypatch):
 
 
 def test_every_option_of_extract_is_in_the_table():
-    import argparse
-
     from melbeam.pipelines import extract
 
-    parser = argparse.ArgumentParser()
-    extract.add_arguments(parser)
-    parser.add_argument("--config")
-    options = {action.option_strings[0] for action in parser._actions} - {"-h"}
+    options = {f"--{name}" for name in extract.COMMAND.parser.options} - {"--help"}
     table = README.split("| option of `extract` |")[1].split("\n\n")[0]
     assert set(re.findall(r"^\| `(--\w+)`", table, re.MULTILINE)) == options
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import uuid
@@ -12,8 +11,10 @@ from contextlib import contextmanager, suppress
 import google_crc32c
 
 from melbeam.pipelines import files
+from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
-from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS, WatchedConverter
+from melbeam.pipelines.extracting.progress_file import Progress, ProgressFile
+from melbeam.pipelines.extracting.watchdog import WatchedConverter
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
@@ -30,7 +31,6 @@ from melbeam.transforms.versions import versions
 # A job whose records are mostly rejects is stopped after this many of a shard.
 EARLY_STOP_RECORDS = 1000
 EARLY_STOP_FRACTION = 0.5
-_PROGRESS_SECONDS = 0.5
 _LOG = logging.getLogger("melbeam")
 
 
@@ -82,7 +82,7 @@ class ShardExtractor:
             for kind in ("features", "rejects", "index", "report", "progress")
         }
         converter = self._guarded_converter(shard)
-        progress = _Progress(path["progress"])
+        progress = ProgressFile(path["progress"])
         progress.start()
         try:
             report = self._attempt(shard, path, converter, progress)
@@ -114,7 +114,7 @@ class ShardExtractor:
         shard: Shard,
         path: dict[str, str],
         guarded_converter: WatchedConverter | IsolatedConverter,
-        progress: _Progress,
+        progress: ProgressFile,
     ) -> ShardReport:
         report = ShardReport(
             job_hash=self._job_hash,
@@ -158,7 +158,8 @@ class ShardExtractor:
                 report.count_conversion(conversion, shard.index)
                 seconds, elapsed = self._seconds(conversion.num_samples), time.perf_counter() - start
                 self._metrics.converted(len(conversion.features), seconds, elapsed)
-                progress.update(self._seconds(report.num_samples))
+                done = Progress(self._seconds(report.num_samples), item.offset + len(item.data) - shard.span.start)
+                progress.update(done)
         report.features = features.mark
         report.rejected = rejects.mark
         report.index_file = _write_index(path["index"], index)
@@ -175,25 +176,6 @@ class ShardExtractor:
                 f"({_in_words(report.rejects)}), more than {self._early_stop_fraction:.0%}: the job stops. "
                 "Look at the reasons; --max_reject_fraction=1 goes on nevertheless"
             )
-
-
-class _Progress:
-    """Seconds of audio done by an attempt, in a small file that a local launcher's progress bar reads."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._written = 0.0
-
-    def start(self) -> None:
-        files.write_bytes(self._path, b"0.0")
-
-    def update(self, seconds: float) -> None:
-        now = time.monotonic()
-        if files.is_local(self._path) and now - self._written >= _PROGRESS_SECONDS:
-            self._written = now
-            # What cannot be shown is no reason to stop; another attempt's commit may have removed the folder.
-            with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
-                json.dump(seconds, file)
 
 
 class _RecordFile:

@@ -97,7 +97,9 @@ def verify(output: str) -> tuple[list[Split], Findings]:
         for path, _ in files.match(of_all_splits(output, name))
     ]
     names = sorted({SplitFolder.holding(path).split for path in kept})
-    splits = [split for name in names if (split := _read_split(SplitFolder(output, name), findings))]
+    unfinished = [name for name in names if _is_unfinished(SplitFolder(output, name), findings)]
+    finished = [name for name in names if name not in unfinished]
+    splits = [split for name in finished if (split := _read_split(SplitFolder(output, name), findings))]
     if not names:
         findings.fault(output, "no split: there is no _melbeam/*/job.json, so melbeam extract did not write it")
     for path, _ in files.match(ShardName.glob(output)):
@@ -111,9 +113,27 @@ def verify(output: str) -> tuple[list[Split], Findings]:
         together.setdefault(_RETRIED.sub("", split.folder.split), []).append(split)
     for read_together in together.values():
         _check_ids(read_together, findings)
-    if splits and len(splits) == len(names):
+    if splits and len(splits) == len(names):  # else they are written anew when the last split is whole
         _check_metadata(output, splits, findings)
     return splits, findings
+
+
+def _is_unfinished(folder: SplitFolder, findings: Findings) -> bool:
+    """Notes a split whose job has not ended, as one fault: what it lacks is not wrong, only not there yet."""
+    if files.exists(folder.summary) or not (files.exists(folder.job) and files.exists(folder.plan)):
+        return False
+    try:
+        num_shards = sum(1 for _ in read_plan(folder.plan))
+    except _UNREADABLE:
+        return False
+    num_done = len(files.match(folder.reports_glob))
+    holder = read_lock(folder.lock)
+    if holder and is_alive(holder):
+        what = f"process {holder['pid']} on {holder['host']} is at work on it: verify it when that has ended"
+    else:
+        what = "its job was interrupted: the same melbeam extract command goes on from there"
+    findings.fault(folder.bookkeeping, f"it is not finished, {num_done} of {num_shards} shards are done; {what}")
+    return True
 
 
 def _read_split(folder: SplitFolder, findings: Findings) -> Split | None:

@@ -7,7 +7,8 @@ from glob import escape
 
 import numpy as np
 
-from melbeam.pipelines import files, options
+from melbeam.pipelines import files
+from melbeam.pipelines.exit_status import UsageError
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.tfrecord import Damage, Record, read_tfrecord_file
 from melbeam.pipelines.verifying.checks import Feature, Findings, Split, read_whole
@@ -31,9 +32,9 @@ def compare(splits: list[Split], package: str, sample: int, findings: Findings) 
         try:
             compute = reference(package, split.front_end)
         except ImportError as error:
-            raise options.UsageError(f"--against={package} needs it: pip install {package} ({error})") from error
+            raise UsageError(f"--against={package} needs it: pip install {package} ({error})") from error
         except ValueError as error:
-            raise options.UsageError(f"--against={package}: {error}") from error
+            raise UsageError(f"--against={package}: {error}") from error
         largest, usual, worst = [], [], (-1.0, "")
         for where, feature, samples in _sampled(split, sample, findings):
             rows, valid = compute(samples)
@@ -87,7 +88,7 @@ class _Source:
         sizes = [size for _, size in files.match(escape(shard.path))]
         if sizes != [shard.size]:
             now = f"has {sizes[0]} bytes, not {shard.size}" if sizes else "is not there any more"
-            raise options.UsageError(f"{shard.path}, the source of {split.folder.split}, {now}: put it back")
+            raise UsageError(f"{shard.path}, the source of {split.folder.split}, {now}: put it back")
         self._items = self._open()
         self._number, self._samples = -1, np.zeros(0, np.float32)
 
@@ -102,7 +103,7 @@ class _Source:
         if number != self._number:
             item = next((item for item in self._items if item.number == number), None)
             if not isinstance(item, Record):
-                raise options.UsageError(f"{feature.source}: the source record is not there any more")
+                raise UsageError(f"{feature.source}: the source record is not there any more")
             try:
                 audio_example = read_audio_example(
                     item.data,
@@ -113,6 +114,6 @@ class _Source:
                     check_md5=True,
                 )
             except Reject as reject:
-                raise options.UsageError(f"{feature.source}: its audio is a reject here, {reject}") from reject
+                raise UsageError(f"{feature.source}: its audio is a reject here, {reject}") from reject
             self._number, self._samples = number, audio_example.audio.samples
         return self._samples[feature.start : feature.start + feature.num_samples]

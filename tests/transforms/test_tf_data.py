@@ -36,6 +36,34 @@ def test_a_map_computes_what_the_converter_does(clips, padded):
         np.testing.assert_allclose(element["input_features"], converter(clip), rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    "bad", [[0.1, np.nan] * 500, [0.1, -np.inf] * 500, np.full(1000, 3000.0), np.full(1000, 1 << 20)]
+)
+def test_a_map_checks_what_the_job_would_reject(bad):
+    audio = tf.constant(bad, tf.int64 if np.asarray(bad).dtype == np.int64 else tf.float32)
+    batch = tf.stack([tf.zeros_like(audio), audio])
+    dataset = tf.data.Dataset.from_tensor_slices({"audio": batch, "id": ["good", "the-bad-one"]})
+    found = iter(dataset.map(log_mel_map("gemma4")))
+    next(found)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"audio must .*its samples are from.*the-bad-one"):
+        next(found)
+    assert len(list(dataset.map(log_mel_map("gemma4", check_audio=False)))) == 2
+    assert len(list(dataset.map(log_mel_map("gemma4")).ignore_errors())) == 1
+
+
+def test_a_map_without_the_check_lets_nan_through():
+    audio = np.zeros(2000, "float32")
+    audio[1000] = np.nan
+    dataset = tf.data.Dataset.from_tensors({"audio": audio}).map(log_mel_map("gemma4", check_audio=False))
+    assert np.isnan(next(iter(dataset))["input_features"]).any()
+
+
+def test_a_map_of_a_clip_below_one_frame():
+    dataset = tf.data.Dataset.from_tensors({"audio": np.zeros(100, "float32")}).map(log_mel_map("gemma4"))
+    element = next(iter(dataset))
+    assert (element["input_features"].shape, int(element["num_frames"])) == ((0, 128), 0)
+
+
 def test_what_a_map_refuses(clips):
     log_mel = log_mel_map("gemma4")
     with pytest.raises(ValueError, match=r"elements need a feature 'audio', got \['sound'\]"):
@@ -45,3 +73,9 @@ def test_what_a_map_refuses(clips):
     other_rate = tf.data.Dataset.from_tensors({"audio": clips[0], "sampling_rate": 8000}).map(log_mel)
     with pytest.raises(tf.errors.InvalidArgumentError, match="16000 Hz: resample it first"):
         list(other_rate)
+
+
+def test_a_model_without_a_mask_gets_its_full_length(clips):
+    (element,) = tf.data.Dataset.from_tensors({"audio": clips[1]}).map(log_mel_map("whisper"))
+    np.testing.assert_allclose(element["input_features"], AudioConverter("whisper")(clips[1]), rtol=0, atol=1e-6)
+    assert (element["input_features"].shape, int(element["num_frames"])) == ((3000, 80), 50)

@@ -1,23 +1,31 @@
-"""How audio records are read and feature records are written: values, validated; no TensorFlow."""
+"""How audio records are read and feature records are written: values, validated; no NumPy and no TensorFlow."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ml_dtypes
-import numpy as np
-
+from melbeam.transforms.bounds import check_integer, check_number
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.precision import DTYPES, PRECISIONS, numpy_dtype
+from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
+
+if TYPE_CHECKING:
+    import numpy as np
 
 CHOICES: dict[str, tuple[str, ...]] = {
-    "precision": ("float64", "float32"),
-    "dtype": ("float32", "bfloat16", "float16"),
+    "precision": PRECISIONS,
+    "dtype": DTYPES,
     "encoding": ("bytes", "float_list"),
     "on_long": ("reject", "truncate", "chunk"),
     "audio_format": ("encoded", "pcm_s16le"),
 }
+# What `pad_to_max_length` may be on a command line.
+PADDING = ("auto", "on", "off")
+
+MIN_PCM_RATE, MAX_PCM_RATE = 1000, 768_000  # Hz: what decoding takes; below it is a number of something else
+MAX_RECORD_BYTES = 256 << 20  # 256 MiB
+_LONGEST_AUDIO = 366 * 24 * 3600.0  # seconds, a year
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,15 +40,16 @@ class RecordOptions:
         pad_to_max_length: store every clip at the frames of `max_audio_length`: True ("on"), False ("off"), or
             "auto", where the model takes the full length.
         audio_format: "encoded" (files: WAV, FLAC, MP3, Ogg and what docs/audio.md lists) or "pcm_s16le".
-        pcm_sampling_rate: Hz of raw samples where the record names no rate.
+        pcm_sampling_rate: Hz of raw samples where the record names no rate, 1000 to 768000.
         max_audio_seconds: a clip that is longer when decoded is a reject.
-        max_record_bytes: a larger record is a reject.
+        max_record_bytes: a larger record is a reject; at most 2 GiB - 1, the most that protobuf parses.
         cut_tolerance_seconds: a file that lacks no more than this of what its header promises is taken, and
             counted as a change, "cut_short"; 0 takes none.
         check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
 
     Raises:
-        ValueError: a value is out of its bounds, or two contradict each other.
+        ValueError: a value is out of its bounds, or two contradict each other; the message names the field, its
+            bounds and the value.
     """
 
     precision: Any = "float64"
@@ -51,27 +60,33 @@ class RecordOptions:
     audio_format: str = "encoded"
     pcm_sampling_rate: int | None = None
     max_audio_seconds: float = 4 * 3600.0
-    max_record_bytes: int = 256 << 20  # 256 MiB
+    max_record_bytes: int = MAX_RECORD_BYTES
     cut_tolerance_seconds: float = 0.0
     check_md5: bool = False
 
     def __post_init__(self) -> None:
-        if self.pad_to_max_length in ("on", "off"):
-            object.__setattr__(self, "pad_to_max_length", self.pad_to_max_length == "on")
-        if not isinstance(self.pad_to_max_length, bool) and self.pad_to_max_length != "auto":
-            raise ValueError(f"pad_to_max_length must be 'auto', 'on' or 'off', got {self.pad_to_max_length!r}")
         for field, choices in CHOICES.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be one of {choices}, got {getattr(self, field)!r}")
         if self.encoding == "float_list" and self.dtype != "float32":
             raise ValueError(f"encoding 'float_list' stores float32 only, got dtype {self.dtype!r}")
-        for field in ("max_audio_seconds", "max_record_bytes"):
-            if not getattr(self, field) > 0:
-                raise ValueError(f"{field} must be above 0, got {getattr(self, field)!r}")
-        if not 0 <= self.cut_tolerance_seconds < math.inf:
-            raise ValueError(f"cut_tolerance_seconds must be 0 or more, got {self.cut_tolerance_seconds!r}")
-        if self.pcm_sampling_rate is not None and self.pcm_sampling_rate < 1:
-            raise ValueError(f"pcm_sampling_rate must be at least 1 Hz, got {self.pcm_sampling_rate!r}")
+        if self.pad_to_max_length in ("on", "off"):
+            object.__setattr__(self, "pad_to_max_length", self.pad_to_max_length == "on")
+        if not isinstance(self.pad_to_max_length, bool) and self.pad_to_max_length != "auto":
+            raise ValueError(f"pad_to_max_length must be 'auto', 'on' or 'off', got {self.pad_to_max_length!r}")
+        check_number("max_audio_seconds", self.max_audio_seconds, above=0, at_most=_LONGEST_AUDIO, unit="seconds")
+        check_integer(
+            "max_record_bytes", self.max_record_bytes, at_least=1, at_most=MAX_EXAMPLE_BYTES, unit="bytes"
+        )
+        if self.pcm_sampling_rate is not None:
+            check_integer(
+                "pcm_sampling_rate",
+                self.pcm_sampling_rate,
+                at_least=MIN_PCM_RATE,
+                at_most=MAX_PCM_RATE,
+                unit="Hz",
+            )
+        check_number("cut_tolerance_seconds", self.cut_tolerance_seconds, at_least=0, unit="seconds")
 
     def pads(self, front_end: FrontEnd) -> bool:
         """Whether clips of this front end are stored at the frames of its `max_audio_length`.
@@ -82,10 +97,12 @@ class RecordOptions:
         if self.pad_to_max_length == "auto":
             return front_end.takes_full_length
         if self.pad_to_max_length and front_end.max_samples is None:
-            raise ValueError(f"pad_to_max_length: front end {front_end.name!r} has no max_audio_length")
+            raise ValueError(
+                f"pad_to_max_length: front end {front_end.name!r} has no max_audio_length to pad to; leave it off"
+            )
         return bool(self.pad_to_max_length)
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
         """Of the stored features, little-endian."""
-        return np.dtype(ml_dtypes.bfloat16) if self.dtype == "bfloat16" else np.dtype(self.dtype).newbyteorder("<")
+        return numpy_dtype(self.dtype)

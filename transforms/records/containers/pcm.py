@@ -110,8 +110,8 @@ def inspect(
         size = max(0, tags.start_of_tags_behind(data) - promise.start)
     elif promise.size > there:
         missing = codec.count(promise.size) - codec.count(there)
-        cut_tolerated = tolerance.allows(max(1, missing), rate)
-        if not cut_tolerated:
+        cut_tolerated = tolerance.allows(missing, rate)
+        if missing and not cut_tolerated:
             raise cut(promise.name, promise.by, promise.size, there)
         size = there
     else:

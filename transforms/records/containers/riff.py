@@ -104,8 +104,8 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     codec = _blocks(format, layout)
     num_samples = codec.count(len(audio))
     missing = codec.count(promised) - num_samples if promised > there else 0
-    cut_tolerated = tolerance.allows(max(missing, 1), format.rate)
-    if promised > there and not cut_tolerated:
+    cut_tolerated = tolerance.allows(missing, format.rate)
+    if (missing or codec.num_samples > 1) and promised > there and not cut_tolerated:
         raise cut(layout.name, "its header", promised, there)
     in_fact = _samples_of_fact(fact, layout)
     if codec.num_samples > 1 and in_fact and not is_open and promised <= there:
@@ -129,7 +129,7 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     )
     return replace(
         _contents(layout, format, num_samples, part),
-        cut_tolerated=promised > there and cut_tolerated,
+        cut_tolerated=cut_tolerated,
         remark=remark,
     )
 
@@ -152,8 +152,8 @@ def _read_format(content: bytes, layout: Layout) -> _Format:
     samples_a_block = 0
     if len(content) >= 20:
         (samples_a_block,) = struct.unpack_from(f"{layout.order}H", content, 18)
-    if tag == _EXTENSIBLE and len(content) >= 26:
-        (tag,) = struct.unpack_from(f"{layout.order}H", content, 24)
+    if tag == _EXTENSIBLE and len(content) >= 28:
+        (tag,) = struct.unpack_from(f"{layout.order}I", content, 24)  # the first field of a GUID
     return _Format(tag, channels, rate, bytes_a_second, block_size, bits, samples_a_block)
 
 

@@ -148,6 +148,28 @@ def test_damage_is_told(name, data):
     assert "damaged MP3" in making.reject_of(data), name
 
 
+def test_a_free_bit_rate():
+    """Frames that do not name their bit rate: how far it is to the next one says it."""
+    frames = making.mp3_frames(making.without_info(making.mp3(mode="CONSTANT")))
+    data = b"".join(making.with_value(frame, 2, "B", frame[2] & 0x0F) for frame in frames)
+    contents = inspect(data)
+    assert contents.num_samples == len(frames) * FRAME - DELAY
+    assert len(making.decode(contents)) == pytest.approx(contents.num_samples, abs=FRAME)
+    assert "cut MP3" in making.reject_of(data[:-9])
+
+
+@pytest.mark.parametrize("mode", [0x00, 0xC0])
+def test_layer_1(mode):
+    """Frames of 384 samples, in slots of four bytes; of zeros behind the header, they are silent."""
+    plain = b"\xff\xff\x18" + bytes([mode])  # 32 kbps at 32 kHz
+    frame, padded = plain.ljust(48, b"\0"), (plain[:2] + b"\x1a" + plain[3:]).ljust(52, b"\0")
+    contents = inspect((frame + padded + frame) * 20)
+    assert contents.format == "MPEG layer I"
+    assert (contents.num_samples, contents.num_channels) == (60 * 384, 1 if mode else 2)
+    assert len(making.decode(contents)) == pytest.approx(60 * 384, abs=contents.tolerance)
+    assert "cut MPEG layer I" in making.reject_of(frame * 20 + padded[:50])
+
+
 def test_vbri_is_no_audio():
     head = FRAMES[0][:4]
     size = len(FRAMES[0])

@@ -6,7 +6,7 @@ import making
 import numpy as np
 import pytest
 
-from melbeam.transforms.records.containers import inspect
+from melbeam.transforms.records.containers import inspect, pcm
 
 SAMPLES = making.noise(1)
 WAV = making.encode(SAMPLES, subtype="PCM_16")
@@ -14,6 +14,9 @@ N = making.RATE
 CHUNKS = making.wav_chunks(WAV)
 FMT, AUDIO = (content for _, content in CHUNKS)
 EXPECTED = np.frombuffer(AUDIO, "<i2")[:, None] / 32768
+# The GUID of PCM, whose first three fields have the file's order of bytes.
+GUID = struct.pack(">IHH", 1, 0, 16) + bytes.fromhex("800000aa00389b71")
+BIG_EXTENSIBLE = struct.pack(">HHIIHHHHI", 0xFFFE, 1, 16000, 32000, 2, 16, 22, 16, 4) + GUID
 LIST = (b"LIST", b"INFOICMT" + struct.pack("<I", 4) + b"abc\0")
 TAG = b"ID3\3\0\0\0\0\1\0" + bytes(128)
 
@@ -50,11 +53,16 @@ def check_is_whole(data, num_samples=N):
         ("an odd chunk, not padded", making.wav_of([CHUNKS[0]]) + b"note\3\0\0\0odd" + WAV[36:]),
         ("a RIFF size that is wrong", making.with_value(WAV, 4, "<I", 99)),
         ("extensible", making.encode(SAMPLES, kind="WAVEX", subtype="PCM_16")),
+        (
+            "extensible, big-endian",
+            pcm.wav(BIG_EXTENSIBLE, np.frombuffer(AUDIO, "<i2").astype(">i2").tobytes(), ">"),
+        ),
         ("RF64", making.encode(SAMPLES, kind="RF64", subtype="PCM_16")),
         ("W64", making.encode(SAMPLES, kind="W64", subtype="PCM_16")),
         ("big-endian", making.encode(SAMPLES, subtype="PCM_16", endian="BIG")),
         ("zeros behind", WAV + bytes(100)),
         ("a byte behind", WAV + b"\n"),
+        ("a size that counts a byte more", with_data_size(len(AUDIO) + 1)),
         ("a fact that is of no use", making.wav_of([CHUNKS[0], (b"fact", bytes(4)), CHUNKS[1]])),
     ],
 )
