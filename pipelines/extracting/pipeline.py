@@ -40,6 +40,7 @@ class ExtractShard(beam.DoFn):
     def process(self, element: Shard) -> Iterator[Attempt]:
         """Yields one attempt."""
         folder, job_hash = self._job.folder, self._job.hash
+        # What is done is read again for its checksum at every start, so that `job.recheck` asks for no more yet.
         done = committed(folder, element, job_hash) or finished_attempt(folder, element, job_hash)
         if done is not None:
             _LOG.info("%s: done by an earlier start", element.name)
