@@ -107,7 +107,7 @@ def test_all_bytes_are_there_but_fewer_frames(more):
         assert inspect(data).num_samples == making.RATE
     else:
         detail = making.reject_of(data)
-        assert f"a damaged MP3: its Info header promises {len(FRAMES) + more} frames in" in detail
+        assert f"a damaged MP3: its Xing header promises {len(FRAMES) + more} frames in" in detail
 
 
 def test_a_last_frame_that_is_cut():
