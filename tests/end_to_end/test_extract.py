@@ -664,10 +664,10 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
     done = []
 
     class JobInTheMiddle(RecordConverter):
-        def convert(self, record, source_name):
+        def prepare(self, record, source_name):
             if not done:
                 done.append(job(source, folder))
-            return super().convert(record, source_name)
+            return super().prepare(record, source_name)
 
     extractor = ShardExtractor(
         paths,
@@ -687,7 +687,7 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(source, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     failed = job(source, tmp_path / "file" / "features")
     assert failed.status == 2
-    assert failed.text.splitlines()[-1].startswith(f"melbeam: {tmp_path}/file")
+    assert f"melbeam: --output={tmp_path}/file/features: {tmp_path}/file is a file" in failed.text
     assert "Traceback" not in failed.text
 
 
