@@ -5,7 +5,7 @@ import sys
 from melbeam.pipelines import extract
 from melbeam.pipelines.exit_status import leave_with
 
-FLAGS = ("allow_missing_shards", "overwrite", "gpu", "recheck")
+FLAGS = ("check_md5", "allow_missing_shards", "overwrite", "gpu", "recheck")
 
 
 def arguments(given: list[str]) -> list[str]:

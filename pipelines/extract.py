@@ -43,7 +43,7 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         "dtype": "of the stored features",
         "encoding": "of the stored features; float_list for old readers",
         "on_long": "what becomes of a clip longer than the front end takes",
-        "audio_format": "encoded (WAV, FLAC, MP3, Ogg), or raw 16-bit samples",
+        "audio_format": "encoded (WAV, FLAC, MP3, Ogg and others), or raw 16-bit samples",
     }
     for name, text in helps.items():
         parser.add_argument(f"--{name}", choices=CHOICES[name], default=defaults[name], help=text)
@@ -61,6 +61,15 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max_record_bytes", type=int, default=defaults["max_record_bytes"], help="larger records are rejects"
+    )
+    parser.add_argument(
+        "--cut_tolerance_seconds",
+        type=float,
+        default=defaults["cut_tolerance_seconds"],
+        help="what a file may lack of what its header promises; more is a reject",
+    )
+    parser.add_argument(
+        "--check_md5", action="store_true", help="check the MD5 that a FLAC carries of its samples"
     )
     parser.add_argument(
         "--max_shard_bytes",

@@ -35,10 +35,11 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     Raises:
         UsageError: there is no such folder, or the reference cannot be run.
     """
+    from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
     from melbeam.pipelines.verifying.checks import verify
     from melbeam.pipelines.verifying.comparison import compare
 
-    output = arguments.folder.rstrip("/")
+    output = files.folder_path(arguments.folder, "the folder")
     if arguments.sample < 1:
         raise UsageError(f"--sample must be at least 1, got {arguments.sample}")
     _check_folder(output)

@@ -10,7 +10,8 @@ from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.pipelines.tfrecord.framing import HEADER, length_of
 from melbeam.transforms.records.containers import name_of
-from melbeam.transforms.records.examples import colliding_names
+from melbeam.transforms.records.examples import check_raw_audio, colliding_names
+from melbeam.transforms.records.rejects import Reject
 
 _NAMED_MISSING = 3  # of the missing shards
 _OF_MANY = re.compile(r"^(?P<name>.*)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?P<ending>\.[\w.]+)?$")
@@ -19,11 +20,16 @@ _FIRST_BYTES = 64 << 10  # 64 KiB, in which an MP3 shows two frames
 _NO_PROOF = ("gzip", "HTK", "MPC 2000", "IRCAM", "AC-3", "MAT4")
 
 
-def check_input(shards: Sequence[Shard]) -> None:
+def check_input(shards: Sequence[Shard], *, raw_samples: bool) -> None:
     """Refuses input that can be seen to be none from its first file's beginning.
 
+    Args:
+        shards: the plan.
+        raw_samples: whether records are said to hold samples, not files.
+
     Raises:
-        ValueError: the file is an audio file, or its first record has features that melbeam writes itself.
+        ValueError: the file is an audio file, or its first record has features that melbeam writes itself, or it
+            holds a file where it is said to hold samples.
     """
     for shard in shards:
         if shard.size == 0:
@@ -36,12 +42,19 @@ def check_input(shards: Sequence[Shard]) -> None:
                 "audio TFRecords of audio files, and extract reads those"
             )
         first = next(read_tfrecord_file(shard.path), None)
-        names = colliding_names(first.data) if isinstance(first, Record) else []
+        if not isinstance(first, Record):
+            return
+        names = colliding_names(first.data)
         if names:
             raise ValueError(
                 f"the first record of {shard.path} has features {', '.join(names)}, names that melbeam writes "
                 "itself: rename them, or is this --input the output of an earlier extract?"
             )
+        if raw_samples:
+            try:
+                check_raw_audio(first.data)
+            except Reject as reject:
+                raise ValueError(f"the first record of {shard.path}: {reject.detail}") from reject
         return
 
 

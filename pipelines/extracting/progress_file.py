@@ -46,7 +46,7 @@ class ProgressFile:
 
     def start(self) -> None:
         """Writes the file for the first time, which marks the attempt as begun on any file system."""
-        files.write_bytes(self._path, b"[0.0, 0]")
+        files.write_bytes(self._path, b"[0.0, 0]", sync=False)  # after a power cut nothing is to blame for it
 
     def update(self, done: Progress) -> None:
         """Writes it anew, if the last time is half a second ago."""
@@ -54,5 +54,6 @@ class ProgressFile:
         if files.is_local(self._path) and now - self._written >= _PAUSE_SECONDS:
             self._written = now
             # What cannot be shown is no reason to stop; another attempt's commit may have removed the folder.
-            with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
+            with suppress(OSError), open(self._path, "r+", encoding="utf-8") as file:
                 json.dump([done.seconds, done.num_bytes], file)
+                file.truncate()

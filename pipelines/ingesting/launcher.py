@@ -71,6 +71,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str], extensions: Se
         check_integer("--num_shards", arguments.num_shards, at_least=1)
         if arguments.limit is not None:
             check_integer("--limit", arguments.limit, at_least=1)
+        folder = AudioFolder(files.folder_path(arguments.output, "--output"), arguments.split)
+        files.check_writable(folder.output, given=f"--output={arguments.output}")
         found = plan_shards(list_of(arguments.input))
     except (ValueError, *files.REFUSALS) as error:
         raise UsageError(str(error)) from error
@@ -80,7 +82,6 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str], extensions: Se
     taken = named_so[: arguments.limit]
     clips = [Shard(i, len(taken), clip.path, clip.size) for i, clip in enumerate(taken)]
     num_shards = min(arguments.num_shards, len(clips))
-    folder = AudioFolder(arguments.output.rstrip("/"), arguments.split)
     size = words.size(sum(clip.size for clip in clips))
     print(f"melbeam: {words.count(len(clips), 'clip')}, {size}, on {choice.runner}", file=sys.stderr)
     if arguments.dry_run:

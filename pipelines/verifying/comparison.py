@@ -14,6 +14,7 @@ from melbeam.pipelines.tfrecord import Damage, Record, read_tfrecord_file
 from melbeam.pipelines.verifying.checks import Feature, Findings, Split, read_whole
 from melbeam.pipelines.verifying.references import reference
 from melbeam.transforms.records.examples import read_audio_example
+from melbeam.transforms.records.rejects import Reject
 
 # How far stored features may be from a reference's, 99 of 100 values: its float32 rounding in quiet bins, and that
 # of the stored dtype.
@@ -103,11 +104,16 @@ class _Source:
             item = next((item for item in self._items if item.number == number), None)
             if not isinstance(item, Record):
                 raise UsageError(f"{feature.source}: the source record is not there any more")
-            audio_example = read_audio_example(
-                item.data,
-                sampling_rate=self._split.front_end.sampling_rate,
-                audio_format=self._split.options.audio_format,
-                pcm_sampling_rate=self._split.options.pcm_sampling_rate,
-            )
+            try:
+                audio_example = read_audio_example(
+                    item.data,
+                    sampling_rate=self._split.front_end.sampling_rate,
+                    audio_format=self._split.options.audio_format,
+                    pcm_sampling_rate=self._split.options.pcm_sampling_rate,
+                    cut_tolerance_seconds=self._split.options.cut_tolerance_seconds,
+                    check_md5=True,
+                )
+            except Reject as reject:
+                raise UsageError(f"{feature.source}: its audio is a reject here, {reject}") from reject
             self._number, self._samples = number, audio_example.audio.samples
         return self._samples[feature.start : feature.start + feature.num_samples]

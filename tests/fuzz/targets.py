@@ -12,7 +12,10 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets.reading import PresetError, read_preset_file
 from melbeam.transforms.records.containers import flac_digest, inspect, name_of
 from melbeam.transforms.records.containers.checksums import ogg_crc, reversed_bits
-from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.decoding import decode_audio, libav
+from melbeam.transforms.records.decoding.apart import is_installed
+from melbeam.transforms.records.decoding.audio import DecoderError, Request
+from melbeam.transforms.records.decoding.media import media_of
 from melbeam.transforms.records.examples import read_audio_example, to_reject
 from melbeam.transforms.records.rejects import Reject
 
@@ -60,6 +63,19 @@ def audio(data: bytes) -> None:
             check_audio(decode_audio(data, sampling_rate=16000, max_seconds=MAX_SECONDS))
         except Reject as reject:
             said.append(str(reject))
+    assert len(set(said)) <= 1, said
+
+
+def media(data: bytes) -> None:
+    """As `audio`, of the formats that PyAV alone decodes, in this process; without PyAV, up to its decode."""
+    said = []
+    for _ in range(2):
+        try:
+            found = media_of(data)
+            if found is not None and is_installed():
+                check_audio(libav.decode(data, found, Request(16000, max_seconds=MAX_SECONDS)))
+        except (Reject, DecoderError) as error:
+            said.append(str(error))
     assert len(set(said)) <= 1, said
 
 
@@ -149,6 +165,7 @@ def preset(data: bytes) -> None:
             assert FrontEnd.from_dict(found.to_dict()) == found
 
 
+TARGETS = {function.__name__: function for function in (tfrecord, example, audio, media, front_end, preset)}
 TARGETS = {function.__name__: function for function in (tfrecord, example, audio, container, front_end, preset)}
 
 

@@ -39,10 +39,13 @@ class RecordOptions:
         on_long: what becomes of a clip longer than the front end takes: "reject", "truncate" or "chunk".
         pad_to_max_length: store every clip at the frames of `max_audio_length`: True ("on"), False ("off"), or
             "auto", where the model takes the full length.
-        audio_format: "encoded" (WAV, FLAC, MP3, Ogg) or "pcm_s16le".
+        audio_format: "encoded" (files: WAV, FLAC, MP3, Ogg and what docs/audio.md lists) or "pcm_s16le".
         pcm_sampling_rate: Hz of raw samples where the record names no rate, 1000 to 768000.
         max_audio_seconds: a clip that is longer when decoded is a reject.
         max_record_bytes: a larger record is a reject; at most 2 GiB - 1, the most that protobuf parses.
+        cut_tolerance_seconds: a file that lacks no more than this of what its header promises is taken, and
+            counted as a change, "cut_short"; 0 takes none.
+        check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
 
     Raises:
         ValueError: a value is out of its bounds, or two contradict each other; the message names the field, its
@@ -58,6 +61,8 @@ class RecordOptions:
     pcm_sampling_rate: int | None = None
     max_audio_seconds: float = 4 * 3600.0
     max_record_bytes: int = MAX_RECORD_BYTES
+    cut_tolerance_seconds: float = 0.0
+    check_md5: bool = False
 
     def __post_init__(self) -> None:
         for field, choices in CHOICES.items():
@@ -81,6 +86,7 @@ class RecordOptions:
                 at_most=MAX_PCM_RATE,
                 unit="Hz",
             )
+        check_number("cut_tolerance_seconds", self.cut_tolerance_seconds, at_least=0, unit="seconds")
 
     def pads(self, front_end: FrontEnd) -> bool:
         """Whether clips of this front end are stored at the frames of its `max_audio_length`.

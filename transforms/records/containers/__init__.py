@@ -20,9 +20,9 @@ from __future__ import annotations
 
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance
 from melbeam.transforms.records.containers.flac_md5 import FlacDigest
-from melbeam.transforms.records.containers.formats import format_of, other_name_of
+from melbeam.transforms.records.containers.formats import format_of, name_of_beginning, other_name_of
 
-__all__ = ["Contents", "FlacDigest", "Part", "flac_digest", "inspect", "name_of"]
+__all__ = ["Contents", "FlacDigest", "Part", "flac_digest", "inspect", "name_of", "name_of_beginning"]
 
 
 def inspect(data: bytes, *, cut_tolerance_seconds: float = 0.0) -> Contents | None:

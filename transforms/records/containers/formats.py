@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from melbeam.transforms.records.containers import flac, headers, iff, mpeg, ogg, riff, tags
+from melbeam.transforms.records.containers import flac, headers, iff, mpeg, mpeg_frames, ogg, riff, tags
 from melbeam.transforms.records.containers.headers import Inspect
 
 
@@ -73,6 +73,7 @@ FORMATS = (
     Format(("MPC2K",), "MPC 2000", _magic(b"\1\4"), headers.inspect_mpc2k),
 )
 MPEG = Format(("MP3",), "MP3", lambda head: mpeg.is_mpeg(head, behind_tag=False), mpeg.inspect)
+_MIN_MAGIC = 4  # bytes that no samples are by chance
 UNRECOGNISABLE = ("RAW", "SD2")  # nothing in the file tells them; libsndfile does not find them either
 
 _OTHERS = (  # that libsndfile does not take; the byte where the magic is, the magic, the name
@@ -118,6 +119,22 @@ def format_of(data: bytes) -> Format | None:
     if other_name_of(data) is None and mpeg.is_mpeg(data, behind_tag=data[:3] == b"ID3"):
         return MPEG
     return None
+
+
+def name_of_beginning(head: bytes) -> str | None:
+    """The name of a format that shows in bytes with which no quiet recording of 16-bit samples begins.
+
+    Magics of less than four bytes, or of small numbers, are left out but for ID3, as a sample a loud one.
+    """
+    for format in FORMATS:
+        if not {"HTK", "MPC2K", "IRCAM", "SDS", "MAT4"} & set(format.libsndfile) and format.begins(head):
+            return format.name
+    for at, magic, name in _OTHERS:
+        if len(magic) >= _MIN_MAGIC and head.startswith(magic, at):
+            return name
+    if head.startswith(b"ID3"):
+        return "ID3 tag"
+    return MPEG.name if mpeg_frames.begins_with_two_frames(head) else None
 
 
 def other_name_of(data: bytes) -> str | None:

@@ -130,6 +130,19 @@ def follow(
     return count, position
 
 
+def begins_with_two_frames(data: bytes) -> bool:
+    """Whether MPEG audio of layer II or III begins at the first byte, and its second frame where the first ends.
+
+    Layer I is left out: its first two bytes are FF FF or FF FE, and the former is also -1 as a 16-bit sample. So
+    are free bit rates, whose frames do not say where they end.
+    """
+    kind = kind_at(data, 0)
+    if kind is None or kind.layer == LAYER_1:
+        return False
+    size = sizes_of(kind.version, kind.layer, kind.rate).get(data[1] << 8 | data[2], 0)
+    return size > 0 and kind_at(data, size) == kind
+
+
 def find_chain(data: bytes, start: int, end: int) -> int:
     """The byte where the first chain of frames begins, at or behind `start`, or -1."""
     for found in _SYNC.finditer(data, start, end):
