@@ -1,6 +1,6 @@
 """melbeam verify: does a folder of features hold what it says, and all that it should?
 
-What is looked for is in `checks`; with --against, records are also recomputed by a reference, in `comparison`.
+What is looked for is in `pipelines.verifying`; with --against, records are also recomputed by a reference.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from glob import escape
 
 from melbeam.pipelines import files, options
-from melbeam.pipelines.verifying.checks import verify
 from melbeam.pipelines.verifying.comparison import compare
+from melbeam.pipelines.verifying.folder import check_folder
 from melbeam.pipelines.verifying.references import PACKAGES
 from melbeam.transforms.folder_layout import of_all_splits
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise options.UsageError(f"--sample must be at least 1, got {arguments.sample}")
     if not files.match(f"{escape(output)}/*") and not files.match(of_all_splits(output, "job.json")):
         raise options.UsageError(f"{output} is no folder with anything in it")
-    splits, findings = verify(output)
+    splits, findings = check_folder(output)
     lines: list[str] = []
     if arguments.against and not findings.faults:
         lines = compare(splits, arguments.against, arguments.sample, findings)

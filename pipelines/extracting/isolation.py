@@ -18,6 +18,7 @@ from typing import Any
 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.conversion import Conversion
+from melbeam.transforms.records.examples import id_in
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 
@@ -71,10 +72,9 @@ class IsolatedConverter:
                 return answer
             status = self._end()
             if not in_time:
-                raise Reject(
-                    "converter_error", f"it hung the converter: not converted within {self._max_seconds:g} s"
-                )
-        raise Reject("converter_error", f"it killed the converter: {_in_words(status)}")
+                hung = f"it hung the converter: not converted within {self._max_seconds:g} s"
+                raise Reject("converter_error", hung, id_in(record))
+        raise Reject("converter_error", f"it killed the converter: {_in_words(status)}", id_in(record))
 
     def _start(self) -> _OtherSide:
         self._other_side = _OtherSide()

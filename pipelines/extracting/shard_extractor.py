@@ -24,7 +24,7 @@ from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
 from melbeam.transforms.records.conversion import ConfiguredConverter
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.index import encode_index
-from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.rejects import Reject, with_place
 from melbeam.transforms.versions import versions
 
 # A job whose records are mostly rejects is stopped after this many of a shard.
@@ -143,8 +143,7 @@ class ShardExtractor:
                     if isinstance(item, Damage):
                         if item.reason == "bad_framing":
                             report.damaged_bytes += item.size
-                        where = f"{item.detail} ({item.size} bytes at offset {item.offset})"
-                        raise Reject(item.reason, where)
+                        raise Reject(item.reason, with_place(item.detail, item.size, item.offset))
                     conversion = converter.convert(item.data, source)
                 except Reject as reject:
                     rejects.write(to_reject(item.data, reject, source))

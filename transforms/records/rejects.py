@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 REASONS: tuple[str, ...] = (
@@ -19,6 +20,8 @@ REASONS: tuple[str, ...] = (
     "over_limit",  # larger or longer than a limit that an option sets
     "converter_error",  # the converter itself failed on this audio
 )
+
+_PLACE_OF_DAMAGE = re.compile(r" \((\d+) bytes at offset \d+\)")
 
 
 class Reject(Exception):
@@ -43,3 +46,14 @@ class Reject(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Reject, (self.reason, self.detail, self.record_id)
+
+
+def with_place(detail: str, size: int, offset: int) -> str:
+    """The detail of a damage, with the bytes of the file that it covers."""
+    return f"{detail} ({size} bytes at offset {offset})"
+
+
+def size_of_damage(detail: str) -> int:
+    """The bytes that `with_place` put into a detail; 0 where it put none there."""
+    places = _PLACE_OF_DAMAGE.findall(detail)
+    return int(places[-1]) if places else 0
