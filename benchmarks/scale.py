@@ -48,7 +48,7 @@ def job_of(work: Path, shards: list[Any]) -> Any:
     from melbeam.transforms.records.options import RecordOptions
 
     folder = SplitFolder(str(work / "features"), "train")
-    return Job.of(folder, FrontEnd.load(FRONT_END), RecordOptions(), 0.01, shards)
+    return Job.of(folder, FrontEnd.load(FRONT_END), RecordOptions(), shards)
 
 
 def report(index: int, num_shards: int, job_hash: str) -> Any:
@@ -81,7 +81,8 @@ def report(index: int, num_shards: int, job_hash: str) -> Any:
 
 def plan(work: Path, num_shards: int) -> str:
     """Matches the files, makes the job of them and writes its plan."""
-    from melbeam.pipelines.split.plan import MAX_SHARD_BYTES, plan_shards, write_plan
+    from melbeam.pipelines.defaults import MAX_SHARD_BYTES
+    from melbeam.pipelines.split.plan import plan_shards, write_plan
 
     shards = plan_shards([f"{work}/audio/*/*.tfrecord"], MAX_SHARD_BYTES)
     assert len(shards) == num_shards
@@ -94,7 +95,7 @@ def submit(work: Path, num_shards: int) -> str:
     """Builds the graph and makes the bytes of it that are submitted."""
     import apache_beam as beam
 
-    from melbeam.pipelines.extract import ExtractDataset
+    from melbeam.pipelines.extracting.pipeline import ExtractDataset
     from melbeam.pipelines.split.plan import Shard
 
     pipeline = beam.Pipeline()
@@ -128,7 +129,7 @@ def combine(work: Path, num_shards: int) -> str:
     from apache_beam.coders import PickleCoder
 
     from melbeam.pipelines import files
-    from melbeam.pipelines.extract import SummariseReports
+    from melbeam.pipelines.extracting.pipeline import SummariseReports
     from melbeam.pipelines.split.commit import ShardReport
     from melbeam.pipelines.split.metadata import write_metadata
     from melbeam.transforms.folder_layout import SplitFolder
@@ -177,7 +178,7 @@ def main() -> None:
         name, work, num_shards = options.step
         import apache_beam  # noqa: F401  (so that the memory before the step has it)
 
-        import melbeam.pipelines.extract  # noqa: F401
+        import melbeam.pipelines.extracting.launcher  # noqa: F401
 
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         start = time.perf_counter()

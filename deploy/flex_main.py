@@ -4,7 +4,7 @@ import sys
 
 from melbeam.pipelines import extract
 
-FLAGS = ("overwrite",)
+FLAGS = ("allow_missing_shards", "overwrite", "gpu", "recheck")
 
 
 def arguments(given: list[str]) -> list[str]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 
-from melbeam.pipelines import files, options
-from melbeam.pipelines.split.leftovers import delete_temporaries, half_written
-from melbeam.pipelines.split.lock import Locked, SplitLock
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 
 DESCRIPTION = "Removes the temporary files of dead attempts; features, rejects and reports stay."
@@ -19,16 +17,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", help="what melbeam extract --output wrote")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """Removes them and says what; gives the exit status.
 
     Raises:
         UsageError: the folder has no split.
     """
+    from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.pipelines.split.leftovers import delete_temporaries, half_written
+    from melbeam.pipelines.split.lock import Locked, SplitLock
+
     output = arguments.folder.rstrip("/")
     jobs = [path for path, _ in files.match(of_all_splits(output, "job.json"))]
     if not jobs:
-        raise options.UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
+        raise UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
     for path in jobs:
         folder = SplitFolder.holding(path)
         try:
@@ -42,15 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         size = sum(size for _, size in found)
         print(f"split {folder.split}: {len(found)} temporary files removed, {size / 2**20:.1f} MiB")
-    return options.EXIT_OK
+    return EXIT_OK
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="melbeam clean", description=DESCRIPTION)
-    add_arguments(parser)
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    return options.exit_status(lambda: run(arguments))
+COMMAND = Command("clean", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

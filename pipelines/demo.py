@@ -3,50 +3,90 @@
 from __future__ import annotations
 
 import argparse
+import glob
 import os
 import shutil
 import sys
-import time
-from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from melbeam.pipelines import extract, files, ingest, options
-from melbeam.pipelines.split.reports import SplitSummary
-from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.front_end import FrontEnd
+from melbeam.pipelines import extract, ingest, words
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 
 DESCRIPTION = "Clips -> audio TFRecords -> features -> tf.data, on spoken clips that come with the package."
+MARKER = ".melbeam-demo"  # in a folder that a demo made, and may therefore write again
+_MARKER_TEXT = "melbeam demo made this folder, and writes its own files here anew when it runs again.\n"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of demo."""
-    parser.add_argument("--output", default="melbeam-demo", help="folder to write; an earlier demo is replaced")
+    parser.add_argument(
+        "--output", default="melbeam-demo", help="folder to write: a new one, or that of an earlier demo"
+    )
 
 
 def run(arguments: argparse.Namespace, _: list[str]) -> int:
-    """Runs the chain and prints what was made; gives the exit status."""
+    """Runs the chain and prints what was made; gives the exit status.
+
+    Raises:
+        UsageError: the folder holds something that no demo made.
+    """
     output = Path(arguments.output)
-    clips, audio, features = output / "clips", output / "audio", output / "features" / "1.0.0"
-    for folder in (clips, audio, output / "features"):
-        shutil.rmtree(folder, ignore_errors=True)
-    clips.mkdir(parents=True)
-    for clip in resources.files("melbeam.pipelines.demo_clips").iterdir():
-        if clip.name.endswith(ingest.EXTENSIONS):
-            (clips / clip.name).write_bytes(clip.read_bytes())
+    claim_folder(output)
+    audio, features = output / "audio", output / "features" / "1.0.0"
+    clips = _write_clips(output / "clips")
 
     print("1. clips -> audio TFRecords (melbeam ingest)")
-    status = ingest.main([f"--input={clips}/*", f"--output={audio}", "--num_shards=2"])
-    if status != options.EXIT_OK:
+    inputs = [f"--input={glob.escape(str(clip))}" for clip in clips]
+    status = ingest.main([*inputs, f"--output={audio}", "--num_shards=2", "--overwrite"])
+    if status != EXIT_OK:
         return status
     print("2. audio TFRecords -> feature TFRecords (melbeam extract)")
-    start = time.monotonic()
-    status = extract.main([f"--input={audio}/train-*", f"--output={features}"])
-    elapsed = time.monotonic() - start
-    if status != options.EXIT_OK:
+    status = extract.main([f"--input={glob.escape(str(audio))}/train-*", f"--output={features}", "--overwrite"])
+    if status != EXIT_OK:
         return status
     print("3. feature TFRecords -> tf.data (read_features)")
+    _show(output, features)
+    return EXIT_OK
+
+
+def claim_folder(output: Path) -> None:
+    """Makes the folder the demo's own, by a marker file in it.
+
+    Raises:
+        UsageError: it holds something that no demo made.
+    """
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output={output} is a file: name a folder that is not there yet")
+    marker = output / MARKER
+    if output.is_dir() and any(output.iterdir()) and not marker.is_file():
+        raise UsageError(
+            f"--output={output} holds files that no demo made, and the demo touches none of those: "
+            "name a folder that is not there yet"
+        )
+    output.mkdir(parents=True, exist_ok=True)
+    marker.write_text(_MARKER_TEXT, encoding="utf-8")
+
+
+def _write_clips(folder: Path) -> list[Path]:
+    """The package's clips, written below the folder."""
+    folder.mkdir(exist_ok=True)
+    clips = []
+    for clip in resources.files("melbeam.pipelines.demo_clips").iterdir():
+        if clip.name.endswith(ingest.EXTENSIONS):
+            clips.append(folder / clip.name)
+            clips[-1].write_bytes(clip.read_bytes())
+    return clips
+
+
+def _show(output: Path, features: Path) -> None:
+    """Reads the features as a training job would, draws one clip, and tells what was made."""
+    from melbeam.pipelines import files
+    from melbeam.pipelines.split.reports import SplitSummary
+    from melbeam.transforms.folder_layout import SplitFolder
     from melbeam.transforms.reading.dataset import read_features  # imports TensorFlow
 
     for batch in read_features(features, batch_size=4):
@@ -59,22 +99,20 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     # `make demo` installs into .venv, which is not on the PATH.
     prefix = "" if shutil.which("melbeam") else f"{os.path.dirname(sys.argv[0])}/"
     reasons = "".join(f", {count} {reason}" for reason, count in sorted(summary.rejects.items()))
-    seconds = summary.num_samples / FrontEnd.load("gemma4").sampling_rate
+    seconds = words.duration(summary.num_samples / FrontEnd.load(DEFAULT_FRONT_END).sampling_rate)
     print(
         f"\nMade in {output}:\n"
-        f"  audio/           {summary.records_read} clips as audio TFRecords\n"
-        f"  features/1.0.0/  {summary.num_features} clips, {seconds:.1f} s, as log-mel features; "
-        f"{summary.num_rejects} rejects{reasons}\n"
+        f"  audio/           {words.count(summary.records_read, 'clip')} as audio TFRecords\n"
+        f"  features/1.0.0/  {words.count(summary.num_features, 'clip')}, {seconds}, as log-mel features; "
+        f"{words.count(summary.num_rejects, 'reject')}{reasons}\n"
         f"  log-mel.png      {drawn}\n\n"
-        f"Speed: {seconds / elapsed:.0f} times real time, its start included, which is nearly all of it "
-        "(`make bench` takes 12 hours of audio)\n\n"
+        "Nearly all of the time went into starting; `make bench` measures the speed on 12 hours of audio.\n\n"
         "Next:\n"
         f"  {prefix}melbeam ingest  --input='my-clips/**' --output=my-audio --num_shards=16\n"
         f"  {prefix}melbeam extract --input='my-audio/train-*' --output=my-features/1.0.0\n"
         f'  {prefix}python -c "from melbeam.transforms import read_features; '
         f"print(read_features('{features}'))\""
     )
-    return options.EXIT_OK
 
 
 def _draw(features: Any, clip_id: str, path: Path) -> str:
@@ -92,17 +130,17 @@ def _draw(features: Any, clip_id: str, path: Path) -> str:
         cmap="magma",
         extent=(0, len(features) / 100, 0, features.shape[1]),
     )
-    axes.set(title=f"{clip_id}: log-mel features, front end gemma4", xlabel="seconds", ylabel="mel bin")
+    axes.set(
+        title=f"{clip_id}: log-mel features, front end {DEFAULT_FRONT_END}", xlabel="seconds", ylabel="mel bin"
+    )
     figure.colorbar(image, label="ln(mel + floor)")
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
     return f"the features of {clip_id}"
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
-    return options.exit_status(lambda: run(*options.parse(add_arguments, "melbeam demo", DESCRIPTION, argv)))
+COMMAND = Command("demo", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

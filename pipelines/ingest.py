@@ -5,12 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import groupby
 
 import apache_beam as beam
 
-from melbeam.pipelines import files, options
+from melbeam.pipelines import files
+from melbeam.pipelines.beam_options import choose_runner
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.command_line import check_split, list_of
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.process import prepare_process
 from melbeam.pipelines.split.plan import Shard, plan_shards, read_plan, write_plan
 from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms.folder_layout import AudioFolder
@@ -63,29 +68,27 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     Raises:
         UsageError: the call was wrong, or the split is there already.
     """
-    beam_options, _, _ = options.pipeline_options(beam_arguments)
-    options.check_split(arguments.split)
-    patterns = [arguments.input] if isinstance(arguments.input, str) else arguments.input
+    choice = choose_runner(beam_arguments)
+    prepare_process(choice)
+    check_split(arguments.split)
     if arguments.num_shards < 1:
-        raise options.UsageError(f"--num_shards must be at least 1, got {arguments.num_shards}")
+        raise UsageError(f"--num_shards must be at least 1, got {arguments.num_shards}")
     try:
-        found = plan_shards(patterns)
+        found = plan_shards(list_of(arguments.input))
     except (ValueError, *files.REFUSALS) as error:
-        raise options.UsageError(str(error)) from error
+        raise UsageError(str(error)) from error
     clips = [clip for clip in found if clip.path.lower().endswith(EXTENSIONS)]
     if not clips:
-        raise options.UsageError(f"none of the {len(found)} files is audio by its name ({', '.join(EXTENSIONS)})")
+        raise UsageError(f"none of the {len(found)} files is audio by its name ({', '.join(EXTENSIONS)})")
     clips = [Shard(i, len(clips), clip.path, clip.size) for i, clip in enumerate(clips)]
     folder = AudioFolder(arguments.output.rstrip("/"), arguments.split)
     present = [path for path, _ in files.match(folder.shards_glob)]
     if present and not arguments.overwrite:
-        raise options.UsageError(
-            f"{folder.output} has split {folder.split!r} already: pass --overwrite to replace it"
-        )
+        raise UsageError(f"{folder.output} has split {folder.split!r} already: pass --overwrite to replace it")
     files.delete(present)
     num_shards = min(arguments.num_shards, len(clips))
     write_plan(folder.plan, clips)
-    with beam.Pipeline(options=beam_options) as pipeline:
+    with beam.Pipeline(options=choice.options) as pipeline:
         _ = (
             pipeline
             | beam.Create([folder.plan])
@@ -96,7 +99,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     files.delete([folder.plan])
     skipped = f", {len(found) - len(clips)} other files skipped" if len(found) > len(clips) else ""
     print(f"{folder.output}, split {folder.split}: {len(clips)} clips in {num_shards} shards{skipped}")
-    return options.EXIT_OK
+    return EXIT_OK
 
 
 def _common_folder(clips: list[Shard]) -> str:
@@ -105,10 +108,8 @@ def _common_folder(clips: list[Shard]) -> str:
     return prefix[: prefix.rfind("/") + 1]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
-    return options.exit_status(lambda: run(*options.parse(add_arguments, "melbeam ingest", DESCRIPTION, argv)))
+COMMAND = Command("ingest", DESCRIPTION, add_arguments, run)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
 
-from melbeam.pipelines import options
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError
 from melbeam.transforms.presets import built_in, find_front_end
 
 DESCRIPTION = "Lists the built-in presets; with a name, a file or a handle, prints that front end as YAML."
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """Prints them; gives the exit status.
 
     Raises:
@@ -30,9 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             front_end = find_front_end(arguments.handle)
         except ValueError as error:
-            raise options.UsageError(str(error)) from error
+            raise UsageError(str(error)) from error
         print(f"# fingerprint: {front_end.fingerprint}\n{front_end.to_yaml()}", end="")
-        return options.EXIT_OK
+        return EXIT_OK
     presets = built_in().values()
     width = max(len(preset.name) for preset in presets)
     print(f"{'preset':{width}}  {'parameters':>10}  {'front end':9}  description")
@@ -42,15 +42,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"{preset.name:{width}}  {parameters:>10}  {preset.front_end or 'no audio':9}  "
             f"{re.split('[:.(]| with ', preset.description)[0].strip()}"
         )
-    return options.EXIT_OK
+    return EXIT_OK
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="melbeam presets", description=DESCRIPTION)
-    add_arguments(parser)
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    return options.exit_status(lambda: run(arguments))
+COMMAND = Command("presets", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

@@ -8,55 +8,66 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from dataclasses import fields
+from typing import TYPE_CHECKING
 
-from melbeam.pipelines import extract, files, options
+from melbeam.pipelines import extract
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import UsageError
 from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
+
+if TYPE_CHECKING:
+    from melbeam.pipelines.command_line import Parser
 
 DESCRIPTION = (
     "Takes a split's rejects through extract again, with the front end and the options that the split was made "
     "with, and those given here (--on_long=chunk, for example); what passes becomes the split NAME_retried."
 )
+_OF_THE_SPLIT = ("front_end", *(field.name for field in fields(RecordOptions)))
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
-    argv = sys.argv[1:] if argv is None else argv
-    made_with: dict[str, object] = {}
-
-    def add_arguments(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("folder", help="what melbeam extract --output wrote")
-        extract.add_split_arguments(parser)
-        parser.set_defaults(**made_with)
-
-    def run() -> int:
-        def parse() -> tuple[argparse.Namespace, list[str]]:
-            return options.parse(add_arguments, "melbeam retry-rejects", DESCRIPTION, argv)
-
-        asked, _ = parse()  # for the split, whose options are the defaults
-        folder = SplitFolder(asked.folder.rstrip("/"), asked.split)
-        made_with.update(_of_the_split(folder))
-        arguments, beam_arguments = parse()
-        arguments.input, arguments.output = [_rejects(folder)], folder.output
-        arguments.split = f"{folder.split}_retried"
-        return extract.run(arguments, beam_arguments)
-
-    return options.exit_status(run)
+def add_arguments(parser: Parser) -> None:
+    """The options of retry-rejects: those of extract, with the split's own values as defaults."""
+    parser.add_argument("folder", help="what melbeam extract --output wrote")
+    extract.add_split_arguments(parser)
+    for name in _OF_THE_SPLIT:
+        option = parser.options[name]
+        option.default = argparse.SUPPRESS  # what is not given is not there
+        option.help = f"{option.help} (default: as the split was made)"
 
 
-def _of_the_split(folder: SplitFolder) -> dict[str, object]:
+def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    """Runs extract on the split's rejects; gives the exit status.
+
+    Raises:
+        UsageError: the call was wrong, or there is nothing to retry.
+    """
+    folder = SplitFolder(arguments.folder.rstrip("/"), arguments.split)
+    given = vars(arguments)
+    made_with = _made_with(folder)
+    what_and_where = {
+        "input": [_rejects(folder)],
+        "output": folder.output,
+        "split": f"{folder.split}_retried",
+        "allow_missing_shards": True,
+    }
+    return extract.run(argparse.Namespace(**{**made_with, **given, **what_and_where}), beam_arguments)
+
+
+def _made_with(folder: SplitFolder) -> dict[str, object]:
     """The split's own front end and options.
 
     Raises:
         UsageError: there is no such finished split.
     """
+    from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.transforms.front_end import FrontEnd
+
     if not files.exists(folder.summary):
-        raise options.UsageError(f"{folder.output} has no finished split {folder.split!r}: extract it first")
+        raise UsageError(f"{folder.output} has no finished split {folder.split!r}: extract it first")
     job = files.read_json(folder.job)
-    made_with = {field.name: job["identity"][field.name] for field in fields(RecordOptions)}
+    made_with = {name: job["identity"][name] for name in _OF_THE_SPLIT if name != "front_end"}
     return {**made_with, "front_end": FrontEnd.from_dict(job["front_end"])}
 
 
@@ -66,10 +77,15 @@ def _rejects(folder: SplitFolder) -> str:
     Raises:
         UsageError: it has none.
     """
+    from melbeam.pipelines import files
+
     if not files.match(folder.rejects_glob):
-        raise options.UsageError(f"split {folder.split!r} of {folder.output} has no rejects")
+        raise UsageError(f"split {folder.split!r} of {folder.output} has no rejects")
     return folder.rejects_glob
 
+
+COMMAND = Command("retry-rejects", DESCRIPTION, add_arguments, run)
+main = COMMAND.main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from glob import escape
 
-from melbeam.pipelines import files, options
-from melbeam.pipelines.verifying.comparison import compare
-from melbeam.pipelines.verifying.folder import check_folder
-from melbeam.pipelines.verifying.references import PACKAGES
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError
+from melbeam.pipelines.verifying import REFERENCE_PACKAGES
 from melbeam.transforms.folder_layout import of_all_splits
 
 DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
@@ -22,24 +20,31 @@ DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of verify."""
     parser.add_argument("folder", help="what melbeam extract --output wrote")
-    parser.add_argument("--against", choices=PACKAGES, help="recompute records with this package's own converter")
+    parser.add_argument(
+        "--against", choices=REFERENCE_PACKAGES, help="recompute records with this package's own converter"
+    )
     parser.add_argument("--sample", type=int, default=100, help="records to recompute, of each split")
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """Checks the folder and prints what was found; gives the exit status.
 
     Raises:
         UsageError: there is no such folder, or the reference cannot be run.
     """
+    from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.pipelines.verifying.comparison import compare
+    from melbeam.pipelines.verifying.folder import check_folder
+
     output = arguments.folder.rstrip("/")
     if arguments.sample < 1:
-        raise options.UsageError(f"--sample must be at least 1, got {arguments.sample}")
+        raise UsageError(f"--sample must be at least 1, got {arguments.sample}")
     if not files.match(f"{escape(output)}/*") and not files.match(of_all_splits(output, "job.json")):
-        raise options.UsageError(f"{output} is no folder with anything in it")
+        raise UsageError(f"{output} is no folder with anything in it")
     splits, findings = check_folder(output)
+    is_left_out = bool(arguments.against and findings.faults)
     lines: list[str] = []
-    if arguments.against and not findings.faults:
+    if arguments.against and not is_left_out:
         lines = compare(splits, arguments.against, arguments.sample, findings)
     for line in findings.lines():
         print(line)
@@ -54,19 +59,15 @@ def run(arguments: argparse.Namespace) -> int:
         )
     warnings = f"{findings.count('warnings')} warnings"
     if findings.faults:
-        skipped = "; --against waits until there are none" if arguments.against and not lines else ""
+        skipped = "; --against waits until there are none" if is_left_out else ""
         print(f"{findings.count('faults')} faults, {warnings}{skipped}")
-        return options.EXIT_FAILED
+        return EXIT_FAILED
     print(f"no faults, {warnings}")
-    return options.EXIT_OK
+    return EXIT_OK
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command; gives the exit status."""
-    parser = argparse.ArgumentParser(prog="melbeam verify", description=DESCRIPTION)
-    add_arguments(parser)
-    arguments = parser.parse_args(sys.argv[1:] if argv is None else argv)
-    return options.exit_status(lambda: run(arguments))
+COMMAND = Command("verify", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from melbeam.pipelines import extract
 
 PATH = Path(__file__).parents[1] / "deploy/flex_template.json"
 # A launcher is no place to show a plan, and --config is a file of the machine that submits.
-LEFT_OUT = ("help", "dry_run", "config")
+LEFT_OUT = ("help", "dry_run", "config", "verbose")
 # Beam's, that a launch of this template needs.
 BEAMS = {"sdk_container_image": "image of the workers: the one that this template was built with"}
 
@@ -41,9 +41,8 @@ PATTERNS = {
 
 def metadata() -> dict[str, Any]:
     """The metadata, as Dataflow's flex templates have it."""
-    parser = argparse.ArgumentParser()
-    extract.add_arguments(parser)
-    actions = [action for action in parser._actions if action.dest not in LEFT_OUT]
+    options = extract.COMMAND.parser.options
+    actions = [action for name, action in options.items() if name not in LEFT_OUT]
     parameters = [_parameter(a.dest, str(a.help), a.required, _pattern(a), _default(a)) for a in actions]
     parameters += [_parameter(name, text, True, PATTERNS[name], None) for name, text in BEAMS.items()]
     return {"name": "melbeam extract", "description": extract.DESCRIPTION, "parameters": parameters}

@@ -4,7 +4,7 @@ import inspect
 
 import pytest
 
-from melbeam.pipelines import extract, ingest, options
+from melbeam.pipelines import extract, ingest
 from melbeam.transforms import (
     AudioConverter,
     ExtractLogMel,
@@ -168,6 +168,8 @@ ARGUMENTS = {
         "name": None,
         "dtype": "float32",
         "trainable": False,
+        "padding_side": "right",
+        "padding_value": 0.0,
     },
     "Gemma4AudioConverter": {
         "num_mels": 128,
@@ -180,11 +182,15 @@ ARGUMENTS = {
         "mel_floor": 1e-05,
         "per_bin_mean": None,
         "per_bin_stddev": None,
+        "frame_length": None,
+        "front_end": None,
         "pad_to_max_length": True,
         "precision": "float64",
         "name": None,
         "dtype": "float32",
         "trainable": False,
+        "padding_side": "right",
+        "padding_value": 0.0,
     },
     "Gemma3nAudioConverter": {
         "feature_size": 128,
@@ -202,11 +208,15 @@ ARGUMENTS = {
         "per_bin_mean": None,
         "per_bin_stddev": None,
         "max_audio_length": 30,
+        "front_end": None,
+        "return_attention_mask": True,
         "pad_to_max_length": True,
         "precision": "float64",
         "name": None,
         "dtype": "float32",
         "trainable": False,
+        "padding_side": "right",
+        "padding_value": 0.0,
     },
     "WhisperAudioConverter": {
         "num_mels": 80,
@@ -214,11 +224,14 @@ ARGUMENTS = {
         "stride": 160,
         "sampling_rate": 16000,
         "max_audio_length": 30,
+        "front_end": None,
         "pad_to_max_length": True,
         "precision": "float64",
         "name": None,
         "dtype": "float32",
         "trainable": False,
+        "padding_side": "right",
+        "padding_value": 0.0,
     },
     "RecordOptions": {
         "precision": "float64",
@@ -233,7 +246,12 @@ ARGUMENTS = {
     },
     "LogMelDoFn": {"front_end": "gemma4"},
     "ExtractLogMel": {"front_end": "gemma4"},
-    "log_mel_map": {"front_end": "gemma4", "pad_to_max_length": False, "precision": "float64"},
+    "log_mel_map": {
+        "front_end": "gemma4",
+        "pad_to_max_length": None,
+        "precision": "float64",
+        "check_audio": True,
+    },
     "read_features": {
         "split": "train",
         "front_end": "gemma4",
@@ -265,6 +283,9 @@ OPTIONS = {
         "limit": None,
         "overwrite": False,
         "dry_run": False,
+        "allow_missing_shards": False,
+        "gpu": False,
+        "recheck": False,
     },
     "ingest": {"input": None, "output": None, "split": "train", "num_shards": 16, "overwrite": False},
 }
@@ -299,6 +320,6 @@ def test_arguments(callable_):
 def test_options(job):
     name = job.__name__.rsplit(".", 1)[-1]
     required = ["--input=x", "--output=y"]
-    found, _ = options.parse(job.add_arguments, name, "", required)
-    given = {"input": ["x"], "output": "y", "config": None}
+    found, _ = job.COMMAND.parse(required)
+    given = {"input": ["x"], "output": "y", "config": None, "verbose": False}
     assert vars(found) == {**OPTIONS[name], **given}

@@ -1,6 +1,5 @@
 """What deploy/ and configs/jobs/ hold fits the options that there are."""
 
-import argparse
 import importlib.util
 import json
 import re
@@ -9,7 +8,9 @@ from pathlib import Path
 import pytest
 from apache_beam.options.pipeline_options import DebugOptions, WorkerOptions
 
-from melbeam.pipelines import extract, options
+from melbeam.pipelines import extract
+from melbeam.pipelines.beam_options import choose_runner
+from melbeam.pipelines.private_names import beam_options
 
 ROOT = Path(__file__).parents[1]
 
@@ -24,9 +25,8 @@ def module(path):
 flex_template, flex_main = module(Path("scripts/flex_template.py")), module(Path("deploy/flex_main.py"))
 METADATA = json.loads((ROOT / "deploy/flex_template.json").read_text())
 PARAMETERS = {parameter["name"]: parameter for parameter in METADATA["parameters"]}
-ACTIONS = argparse.ArgumentParser()
-extract.add_arguments(ACTIONS)
-ACTIONS = {action.dest: action for action in ACTIONS._actions if action.dest not in flex_template.LEFT_OUT}
+OPTIONS = extract.COMMAND.parser.options
+ACTIONS = {name: action for name, action in OPTIONS.items() if name not in flex_template.LEFT_OUT}
 
 # Of each parameter: values that extract takes, and values that it, or a template, does not.
 VALUES = {
@@ -51,8 +51,8 @@ VALUES = {
 def test_the_metadata_is_made_of_the_options():
     assert flex_template.metadata() == METADATA, "run python scripts/flex_template.py"
     assert set(PARAMETERS) == {*ACTIONS, *flex_template.BEAMS}
-    assert set(ACTIONS) & options._beam_options().keys() == set()
-    assert set(flex_template.BEAMS) <= options._beam_options().keys()
+    assert set(ACTIONS) & beam_options().keys() == set()
+    assert set(flex_template.BEAMS) <= beam_options().keys()
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
@@ -81,12 +81,12 @@ def test_extract_takes_every_parameter_as_a_template_passes_it():
             value = VALUES[name][0][0]
         assert re.fullmatch(parameter["regexes"][0], value)
         given.append(f"--{name}={value}")
-    found, beam = options.parse(extract.add_arguments, "test", "", flex_main.arguments(given))
+    found, beam = extract.COMMAND.parse(flex_main.arguments(given))
     assert found.overwrite is True
     assert found.max_reject_fraction == 0
     assert beam == [f"--sdk_container_image={VALUES['sdk_container_image'][0][0]}"]
     given = ["--input=gs://b/x", "--output=gs://b/y", *(f"--{name}=false" for name in flex_main.FLAGS)]
-    found, beam = options.parse(extract.add_arguments, "test", "", flex_main.arguments(given))
+    found, beam = extract.COMMAND.parse(flex_main.arguments(given))
     assert not any(getattr(found, name) for name in flex_main.FLAGS)
     assert beam == []
 
@@ -98,9 +98,10 @@ def test_the_launcher_knows_every_flag():
 def test_the_job_for_dataflow_is_accepted():
     config = ROOT / "configs/jobs/dataflow.yaml"
     command = [f"--config={config}", "--input=gs://b/x", "--output=gs://b/y", "--max_num_workers=7"]
-    _, beam = options.parse(extract.add_arguments, "test", "", command)
-    found, runner, local = options.pipeline_options(beam)
-    assert (runner, local) == ("DataflowRunner", False)
+    _, beam = extract.COMMAND.parse(command)
+    choice = choose_runner(beam)
+    found = choice.options
+    assert (choice.runner, choice.local) == ("DataflowRunner", False)
     workers = found.view_as(WorkerOptions)
     assert workers.max_num_workers == 7
     assert workers.machine_type

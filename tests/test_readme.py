@@ -2,9 +2,11 @@
 
 import ast
 import re
+import runpy
 from pathlib import Path
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 SHOWN = re.compile(r"^(?P<code>[^#=]+?|\w+ = [^#]+?)  # (?P<shown>\([\d, ]+\)|\d+)(:.*|)$")
 
 
@@ -36,20 +38,15 @@ def test_the_converters_example(tmp_path, monkeypatch):
 
 
 def test_every_option_of_extract_is_in_the_table():
-    import argparse
-
     from melbeam.pipelines import extract
 
-    parser = argparse.ArgumentParser()
-    extract.add_arguments(parser)
-    parser.add_argument("--config")
-    options = {action.option_strings[0] for action in parser._actions} - {"-h"}
+    options = {f"--{name}" for name in extract.COMMAND.parser.options} - {"--help"}
     table = README.split("| option of `extract` |")[1].split("\n\n")[0]
     assert set(re.findall(r"^\| `(--\w+)`", table, re.MULTILINE)) == options
 
 
-def test_every_reject_reason_is_in_the_table():
-    from melbeam.transforms.records.rejects import REASONS
-
-    table = README.split("| reason | what it means |")[1].split("\n\n")[0]
-    assert tuple(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == REASONS
+def test_the_tables_of_records_are_made_of_the_schema():
+    script = runpy.run_path(str(ROOT / "scripts" / "reference_docs.py"))
+    page = (ROOT / "docs" / "records.md").read_text(encoding="utf-8")
+    assert script["filled"](page) == page
+    assert all(f"`{reason}`" in page for reason in script["REASONS"])

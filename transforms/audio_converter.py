@@ -2,39 +2,40 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from melbeam.transforms import log_mel
+from melbeam.transforms.audio_inputs import (
+    checked_lengths,
+    checks_of_rate,
+    dense_audio,
+    refuse_after_fork,
+    silence_behind,
+)
+from melbeam.transforms.converter_base import ConverterBase
 from melbeam.transforms.exporting import export_saved_model, export_tflite
-from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.log_mel import PRECISIONS, Precision
-from melbeam.transforms.presets import BuiltInPreset, built_in, find_front_end, load_preset, save_preset
+from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.streaming import FeatureStream
 
 # A longer clip is computed in pieces: one graph call takes some 50 bytes of memory a sample and byte of precision.
 _SAMPLES_AT_ONCE = 1 << 20
-# What `from_preset` hands to the constructor; the rest are fields of the front end, by its names or by these.
-_ARGUMENTS = ("pad_to_max_length", "precision", "name", "dtype", "trainable")
-_FIELD_NAMES = {"num_fft_bins": "fft_length", "stride": "hop_length", "feature_size": "num_mels"}
-_OUTPUT_DTYPES = ("float32", "bfloat16", "float16")
 
 
-class _Presets:
-    """`AudioConverter.presets`: the built-in presets that a class takes, by name."""
-
-    def __get__(self, instance: Any, owner: type[AudioConverter]) -> dict[str, BuiltInPreset]:
-        return built_in(owner.family)
-
-
-class AudioConverter:
+class AudioConverter(ConverterBase):
     """Waveforms to log-mel features, as one TensorFlow graph.
 
-    Works eagerly, inside `tf.function` and in `tf.data.Dataset.map`; pickles to its arguments.
+    Works eagerly, inside `tf.function` and in `tf.data.Dataset.map`; pickles to its configuration. It has the
+    attributes of keras-hub's converters, read-only.
+
+    A subclass with an `__init__` of its own hands `front_end=` and the keyword arguments below on: so
+    `from_preset`, `from_config` and unpickling make one of it.
 
     Args:
         front_end: a `FrontEnd`, the name of a shipped one, a path of a YAML file, or a preset's handle.
@@ -42,92 +43,75 @@ class AudioConverter:
             False gives `num_frames(n)` rows, a prefix of the padded result.
         precision: of window, FFT and spectrum, "float64" or "float32".
         name: of the converter; decides nothing.
-        dtype: of the output, "float32", "bfloat16" or "float16".
+        dtype: of the output, "float32", "bfloat16" or "float16"; None (float32) and Keras' dtype policies, whose
+            compute dtype is taken, are understood.
         trainable: accepted as Keras layers do; there is nothing to train.
+        padding_side: "right", where silence is put behind a short clip.
+        padding_value: 0.0, silence.
 
     Raises:
         ValueError: an argument is out of its bounds.
     """
 
-    presets = _Presets()
-    family: ClassVar[str | None] = None  # of the presets that a subclass takes; None takes all
-    _by_family: ClassVar[dict[str, type[AudioConverter]]] = {}
+    @functools.cached_property
+    def _compiled(self) -> Any:
+        signature = [tf.TensorSpec([None, None], self.precision)]
+        return tf.function(self._features, input_signature=signature, autograph=False)
 
-    def __init_subclass__(cls, family: str | None = None, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if family is not None:
-            cls.family = family
-            cls._by_family[family] = cls
+    @classmethod
+    def _class_for(cls, family: str | None) -> type[AudioConverter]:
+        """The class of a family's presets; a subclass that somebody else defines is never one."""
+        from melbeam.transforms.converters import CONVERTERS  # which are subclasses of this one
 
-    def __init__(
-        self,
-        front_end: FrontEnd | str | Path,
-        *,
-        pad_to_max_length: bool = True,
-        precision: Precision = "float64",
-        name: str | None = None,
-        dtype: str = "float32",
-        trainable: bool = False,
-    ) -> None:
-        self.front_end = find_front_end(front_end)
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision must be one of {PRECISIONS}, got {precision!r}")
-        if dtype not in map(tf.as_dtype, _OUTPUT_DTYPES):
-            raise ValueError(f"dtype must be one of {_OUTPUT_DTYPES}, got {dtype!r}")
-        if pad_to_max_length and self.front_end.max_samples is None:
-            raise ValueError(
-                "pad_to_max_length=True needs a front end with max_audio_length; "
-                f"{self.front_end.name!r} has none: pass pad_to_max_length=False"
-            )
-        self.pad_to_max_length = pad_to_max_length
-        self.precision: Precision = precision
-        self.name = name or self.front_end.name
-        self.dtype = tf.as_dtype(dtype).name
-        self.trainable = trainable
-        self._compiled = tf.function(
-            self._features,
-            input_signature=[tf.TensorSpec([None, None], self.precision)],
-            autograph=False,
-        )
+        return CONVERTERS.get(family or "", cls) if cls is AudioConverter else cls
 
     @tf.autograph.experimental.do_not_convert  # it is graph code already
-    def __call__(self, audio: Any, lengths: Any = None) -> tf.Tensor:
+    def __call__(
+        self, audio: Any, lengths: Any = None, *, sampling_rate: Any = None, training: bool | None = None
+    ) -> tf.Tensor:
         """Features of one clip or of a batch.
 
         Args:
             audio: `[num_samples]` or `[batch, num_samples]` at the front end's sampling rate; floating point
                 in [-1, 1), or int8, int16, int32 (divided by their full scale; int16 by 32768), or int64
-                (16-bit samples as TFDS stores them, divided by 32768).
+                (16-bit samples as TFDS stores them, divided by 32768); integers in a list are 16-bit too.
+                A batch may be a list of clips, or a `tf.RaggedTensor`, whose rows differ in length.
                 Samples beyond `max_audio_length` are cut off, as the references do.
             lengths: integers `[batch]`, valid samples of each row of a batch; what lies behind is taken as
                 silence. A row's features then equal those of its clip alone, on its valid frames (`mask`).
+                Clips of unequal length have lengths of their own.
+            sampling_rate: Hz of the audio, or None; checked, since nothing is resampled here.
+            training: accepted as Keras layers do; decides nothing.
 
         Returns:
             `[frames, num_mels]` or `[batch, frames, num_mels]`, of the converter's dtype. Outside a graph, a clip
             of any length is computed in bounded memory, where neither `max_audio_length` nor padding bounds it.
 
         Raises:
-            TypeError: `audio` is of a dtype that holds no samples, or ragged.
-            ValueError: `audio` has neither one nor two dimensions, or `lengths` do not fit it.
+            TypeError: `audio` is of a dtype that holds no samples.
+            ValueError: `audio` has neither one nor two dimensions, is `[num_samples, channels]`, is at another
+                sampling rate, or `lengths` do not fit it; and, outside a graph, it holds NaN, infinity, or int64
+                numbers beyond 16 bits. Inside one, NaN and infinity come out as NaN: `log_mel_map` checks.
+            RuntimeError: this process was forked after a converter ran: TensorFlow would hang.
         """
-        if isinstance(audio, tf.RaggedTensor):
-            raise TypeError("audio is ragged: pass audio.to_tensor() and lengths=audio.row_lengths()")
+        refuse_after_fork()
+        checks = [] if sampling_rate is None else checks_of_rate(sampling_rate, self.front_end)
+        audio, lengths = dense_audio(audio, lengths, self.front_end, self.precision)
         if self._is_long(audio):
             return self._features_of_long(audio, lengths)
-        audio = tf.convert_to_tensor(audio)
-        rank = audio.shape.rank
-        if rank not in (1, 2):
-            shape = "unknown rank" if rank is None else f"shape {tuple(audio.shape)}"
-            raise ValueError(f"audio must be [num_samples] or [batch, num_samples], got {shape}")
-        waveform = log_mel.to_waveform(audio, self.precision)
-        if rank == 1:
-            if lengths is not None:
-                raise ValueError("lengths belong to a batch, [batch, num_samples]; got one clip with lengths")
+        with tf.control_dependencies([check for check in checks if check is not None]):
+            waveform = log_mel.to_waveform(tf.convert_to_tensor(audio), self.precision)
+        is_one_clip = waveform.shape.rank == 1
+        if is_one_clip:
             waveform = waveform[tf.newaxis]
         elif lengths is not None:
-            waveform = _silence_behind(waveform, lengths)
-        features = self._compiled(waveform) if tf.executing_eagerly() else self._features(waveform)
-        return features[0] if rank == 1 else features
+            waveform = silence_behind(waveform, lengths)
+        width = waveform.shape[1]
+        if not self.pad_to_max_length and width is not None and self.num_frames(width) == 0:
+            features = tf.zeros([tf.shape(waveform)[0], 0, self.front_end.num_mels], self.dtype)
+        else:
+            features = self._compiled(waveform) if tf.executing_eagerly() else self._features(waveform)
+        return features[0] if is_one_clip else features
 
     def _features(self, waveform: tf.Tensor) -> tf.Tensor:
         """`[batch, num_samples]` to `[batch, frames, num_mels]`, the frame count static where it can be."""
@@ -155,7 +139,7 @@ class AudioConverter:
         """`__call__` of long clips: one after the other, in pieces, into memory that becomes the result."""
         rows = audio[np.newaxis] if len(audio.shape) == 1 else audio
         num_samples = rows.shape[1]
-        valid = np.full(len(rows), num_samples) if lengths is None else _checked_lengths(lengths, rows.shape)
+        valid = np.full(len(rows), num_samples) if lengths is None else checked_lengths(lengths, rows.shape)
         features = _aligned_empty((len(rows), self.num_frames(num_samples), self.front_end.num_mels))
         for samples, row_valid, row_features in zip(rows, valid, features, strict=True):
             stream, frame = self.stream(), 0
@@ -168,6 +152,24 @@ class AudioConverter:
             row_features[frame:] = stream.finish()
         result = tf.cast(tf.experimental.dlpack.from_dlpack(features.__dlpack__()), self.dtype)
         return result[0] if len(audio.shape) == 1 else result
+
+    def features_of_file(self, path: str | Path) -> tf.Tensor:
+        """Features of an audio file, decoded, mixed down and resampled as the job does.
+
+        Samples beyond `max_audio_length` are cut off.
+
+        Returns:
+            `[frames, num_mels]`, as `__call__` gives them for the file's samples.
+
+        Raises:
+            OSError: the file cannot be read.
+            ValueError: it cannot be decoded, as the job would say it.
+        """
+        try:
+            audio = decode_audio(Path(path).read_bytes(), sampling_rate=self.front_end.sampling_rate)
+        except Reject as reject:
+            raise ValueError(f"{path}: {reject}") from reject
+        return self(audio.samples)
 
     def stream(self) -> FeatureStream:
         """A stream of this front end and precision: samples are pushed, frames are pulled.
@@ -197,107 +199,6 @@ class AudioConverter:
     def export_tflite(self, path: str | Path) -> None:
         """Writes a TFLite model of built-in operations, float32: `exporting.export_tflite`."""
         export_tflite(self.front_end, path, pad_to_max_length=self.pad_to_max_length)
-
-    @classmethod
-    def from_preset(cls, preset: str | Path, load_weights: bool = True, **overrides: Any) -> AudioConverter:
-        """The converter of a preset.
-
-        Args:
-            preset: a built-in name (`AudioConverter.presets`, `melbeam presets`), a folder, or an hf:// or
-                kaggle:// handle: see `presets.load_preset`.
-            load_weights: accepted as keras-hub does; there are no weights to load.
-            **overrides: `pad_to_max_length`, `precision`, `name`, `dtype`, `trainable`; or fields of the front
-                end (also as `num_fft_bins`, `stride`, `feature_size`), which then is no longer the preset's.
-
-        Returns:
-            Of the preset's own class, where it is called on `AudioConverter`.
-
-        Raises:
-            ValueError: there is no such preset, it cannot be reached, its file is wrong, it has no audio, it
-                belongs to another class, or an override is out of its bounds.
-        """
-        loaded = load_preset(preset)
-        target = cls._by_family.get(loaded.family or "", cls) if cls.family is None else cls
-        if target.family not in (None, loaded.family):
-            raise ValueError(
-                f"{preset} is a preset of {loaded.family or 'no known family'}, not of {cls.__name__} "
-                f"({cls.family}): use AudioConverter.from_preset, which picks the class"
-            )
-        front_end = loaded.front_end
-        if front_end.frame_length == front_end.fft_length and "num_fft_bins" in overrides:
-            overrides.setdefault("frame_length", overrides["num_fft_bins"])
-        arguments = {name: overrides.pop(name) for name in _ARGUMENTS if name in overrides}
-        if overrides:
-            front_end = front_end.replace(
-                **{_FIELD_NAMES.get(name, name): value for name, value in overrides.items()}
-            )
-        converter = target.__new__(target)
-        AudioConverter.__init__(converter, front_end, **arguments)
-        return converter
-
-    def save_to_preset(self, preset_dir: str | Path) -> None:
-        """Writes the front end as a preset, keras-hub's form where that can express it: `presets.save_preset`."""
-        save_preset(self.front_end, preset_dir, self.family)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, the whole front end among them, as JSON takes them."""
-        return {
-            "front_end": self.front_end.to_dict(),
-            "pad_to_max_length": self.pad_to_max_length,
-            "precision": self.precision,
-            "name": self.name,
-            "dtype": self.dtype,
-            "trainable": self.trainable,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> AudioConverter:
-        """Inverse of `get_config`; of whichever class, the same mathematics."""
-        arguments = dict(config)
-        converter = cls.__new__(cls)
-        AudioConverter.__init__(converter, FrontEnd.from_dict(arguments.pop("front_end")), **arguments)
-        return converter
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self).from_config, (self.get_config(),)
-
-    def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}({self.front_end.name!r}, fingerprint {self.front_end.fingerprint[:16]}, "
-            f"pad_to_max_length={self.pad_to_max_length}, precision={self.precision!r})"
-        )
-
-
-def _silence_behind(waveform: tf.Tensor, lengths: Any) -> tf.Tensor:
-    """Zeroes what lies behind each row's valid samples."""
-    lengths = tf.cast(_checked_lengths(lengths, waveform.shape), tf.int64)
-    width = tf.shape(waveform, out_type=tf.int64)[1]
-    checks = []
-    if not tf.executing_eagerly():
-        message = "lengths must be from 0 to the samples of a row"
-        checks = [
-            tf.debugging.assert_non_negative(lengths, message),
-            tf.debugging.assert_less_equal(lengths, width, message),
-        ]
-    with tf.control_dependencies(checks):
-        valid = tf.sequence_mask(lengths, width)
-    return tf.where(valid, waveform, tf.zeros_like(waveform))
-
-
-def _checked_lengths(lengths: Any, shape: Any) -> tf.Tensor:
-    """The lengths of a batch of that shape, as a tensor; their values are seen outside a graph only."""
-    lengths = tf.convert_to_tensor(lengths)
-    if not lengths.dtype.is_integer or lengths.shape.rank != 1:
-        raise ValueError(
-            f"lengths must be integers [batch], got {lengths.dtype.name} of shape {tuple(lengths.shape)}"
-        )
-    if not lengths.shape.is_compatible_with(shape[:1]):
-        raise ValueError(f"lengths must have a value for each of {shape[0]} rows, got {lengths.shape[0]}")
-    if tf.executing_eagerly() and len(lengths):
-        least, most = int(tf.reduce_min(lengths)), int(tf.reduce_max(lengths))
-        if least < 0 or most > shape[1]:
-            raise ValueError(f"lengths must be from 0 to {shape[1]}, the samples of a row, got {least} to {most}")
-    return lengths
 
 
 def _aligned_empty(shape: tuple[int, ...]) -> np.ndarray:

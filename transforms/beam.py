@@ -10,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 
 from melbeam.transforms.beam_worker import RecordMetrics, SharedRecordConverter
-from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.options import RecordOptions
@@ -27,11 +27,11 @@ class LogMelDoFn(beam.DoFn):
         **options: fields of `RecordOptions`.
 
     Raises:
-        ValueError: an option is out of its bounds; at construction, not on the workers.
+        ValueError: no such front end, or an option is out of its bounds; at construction, not on the workers.
         TypeError: an unknown option.
     """
 
-    def __init__(self, front_end: FrontEnd | str | Path = "gemma4", **options: Any) -> None:
+    def __init__(self, front_end: FrontEnd | str | Path = DEFAULT_FRONT_END, **options: Any) -> None:
         super().__init__()
         loaded, record_options = find_front_end(front_end), RecordOptions(**options)
         record_options.pads(loaded)  # what cannot be padded is refused here, not on the workers
@@ -64,7 +64,7 @@ class ExtractLogMel(beam.PTransform):
     Args and errors are those of `LogMelDoFn`.
     """
 
-    def __init__(self, front_end: FrontEnd | str | Path = "gemma4", **options: Any) -> None:
+    def __init__(self, front_end: FrontEnd | str | Path = DEFAULT_FRONT_END, **options: Any) -> None:
         super().__init__()
         self._fn = LogMelDoFn(front_end, **options)
 

@@ -23,6 +23,9 @@ from melbeam.transforms.plain_yaml import load_yaml
 # Raised whenever the mathematics behind the same numbers changes.
 ALGORITHM_VERSION = 1
 
+# The front end of every job and function that is not told another: the published Gemma 4 checkpoints'.
+DEFAULT_FRONT_END = "gemma4"
+
 # The smallest floor whose logarithm float32 still takes: its smallest normal number.
 _SMALLEST_FLOOR = 2.0**-126
 
@@ -42,6 +45,7 @@ _FLOATS = ("min_frequency", "max_frequency", "mel_floor", "preemphasis", "input_
 _PER_BIN = ("per_bin_mean", "per_bin_stddev")
 # What these hold does not change the value of any frame.
 _NOT_IN_FINGERPRINT = ("name", "max_audio_length", "frames_per_token", "max_audio_tokens", "model_takes")
+_CHANGED = "-changed"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +66,8 @@ class FrontEnd:
         spectrum: "magnitude" or "power" (its square).
         num_mels: mel bins.
         min_frequency: Hz, the lower edge of the first triangle.
-        max_frequency: Hz, the upper edge of the last one.
+        max_frequency: Hz, the upper edge of the last one; at most half the sampling rate, but with "log10_clamp",
+            whose filters above it are empty.
         mel_scale: "htk", 2595 log10(1 + f / 700); or "slaney", linear below 1 kHz, logarithmic above.
         mel_norm: None, or "slaney" for triangles of unit area in Hz.
         compression: "log_add", ln(mel + mel_floor); "log_max", ln(max(mel, mel_floor)); or "log10_clamp",
@@ -155,7 +160,8 @@ class FrontEnd:
                 f"min_frequency must be at least 0 and below max_frequency = {self.max_frequency} Hz, "
                 f"got {self.min_frequency}"
             )
-        if self.max_frequency > nyquist:
+        # Whisper's bank ends at 8000 Hz whatever the rate, in keras-hub too: filters above half of it are empty.
+        if self.max_frequency > nyquist and self.compression != "log10_clamp":
             raise ValueError(
                 f"max_frequency must be at most half the sampling rate, {nyquist} Hz, got {self.max_frequency}"
             )
@@ -342,8 +348,15 @@ class FrontEnd:
         return tuple(sorted(f.name[: -len(".yaml")] for f in folder.iterdir() if f.name.endswith(".yaml")))
 
     def replace(self, **changes: Any) -> FrontEnd:
-        """A copy with some fields changed, validated again."""
-        return FrontEnd.from_dict({**self.to_dict(), **changes})
+        """A copy with some fields changed, validated again.
+
+        A copy that differs is called NAME-changed, unless `name` is given: its features are not those that the
+        name stands for.
+        """
+        changed = FrontEnd.from_dict({**self.to_dict(), **changes})
+        if "name" in changes or changed == self or self.name.endswith(_CHANGED):
+            return changed
+        return FrontEnd.from_dict({**changed.to_dict(), "name": self.name + _CHANGED})
 
 
 def _positive_integer(field: str, value: Any) -> int:
@@ -361,7 +374,7 @@ def _finite(field: str, value: Any) -> float:
         number = math.nan
     if not math.isfinite(number):
         raise ValueError(f"{field} must be a finite number, got {value!r}")
-    return number
+    return number + 0.0  # -0.0, which is written otherwise, becomes 0.0
 
 
 def _per_bin(field: str, values: Any, num_mels: int) -> tuple[float, ...]:

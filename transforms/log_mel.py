@@ -12,16 +12,12 @@ the logarithm in float32: the rounding that shows in quiet bins beside a loud to
 
 from __future__ import annotations
 
-from typing import Literal, get_args
-
 import numpy as np
 import tensorflow as tf
 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.mel import hann_window, mel_bank
-
-Precision = Literal["float64", "float32"]
-PRECISIONS: tuple[str, ...] = get_args(Precision)
+from melbeam.transforms.precision import Precision
 
 # Full scale of integer samples. int64 is how TFDS stores 16-bit audio.
 _FULL_SCALE = {tf.int8: 2.0**7, tf.int16: 2.0**15, tf.int32: 2.0**31, tf.int64: 2.0**15}

@@ -6,6 +6,9 @@ the models were trained with; here they are drawn in Hz.
 
 from __future__ import annotations
 
+import functools
+import warnings
+
 import numpy as np
 
 from melbeam.transforms.front_end import FrontEnd
@@ -60,3 +63,43 @@ def mel_bank(front_end: FrontEnd) -> np.ndarray:
     if front_end.mel_norm == "slaney":
         bank *= 2.0 / (edges[2:] - edges[:-2])
     return bank
+
+
+# The fields of a front end that decide its mel bank.
+_BANK_FIELDS = (
+    "sampling_rate",
+    "fft_length",
+    "num_mels",
+    "min_frequency",
+    "max_frequency",
+    "mel_scale",
+    "mel_norm",
+)
+
+
+def warn_of_empty_filters(front_end: FrontEnd) -> None:
+    """Warns where triangles are so narrow that no point of the FFT lies in them, as librosa's `filters.mel` does.
+
+    Such bins hold the floor, whatever the audio. It is no surprise in the banks of the shipped front ends, with
+    which the models were trained.
+    """
+    if _bank_of(front_end) in _shipped_banks():
+        return
+    empty = np.flatnonzero(mel_bank(front_end).max(axis=0) == 0)
+    if len(empty):
+        shown = ", ".join(map(str, empty[:8])) + (", ..." if len(empty) > 8 else "")
+        warnings.warn(
+            f"{len(empty)} of the {front_end.num_mels} mel filters of front end {front_end.name!r} are empty "
+            f"(bins {shown}), and hold the floor whatever the audio: take fewer mel bins, a longer FFT "
+            f"({front_end.fft_length} now), or edges within 0 to {front_end.sampling_rate / 2:g} Hz",
+            stacklevel=2,
+        )
+
+
+def _bank_of(front_end: FrontEnd) -> tuple[object, ...]:
+    return tuple(getattr(front_end, field) for field in _BANK_FIELDS)
+
+
+@functools.cache
+def _shipped_banks() -> frozenset[tuple[object, ...]]:
+    return frozenset(_bank_of(FrontEnd.load(name)) for name in FrontEnd.shipped())

@@ -45,9 +45,8 @@ class BinStatistics:
             raise ValueError(f"{np.count_nonzero(~np.isfinite(values))} feature values are not finite")
         if not len(values):
             return cls()
-        return cls(
-            len(values), _fixed(sums), _fixed(squares), values.min(axis=0).tolist(), values.max(axis=0).tolist()
-        )
+        least, largest = (extreme.reduce(values, axis=0).tolist() for extreme in (np.minimum, np.maximum))
+        return cls(len(values), _fixed(sums), _fixed(squares), least, largest)
 
     def add(self, other: BinStatistics) -> None:
         """Adds the other's sums to these.
@@ -89,8 +88,15 @@ class BinStatistics:
         return deviations
 
     def spread(self) -> float:
-        """Standard deviation over time, root mean square over the bins: 0 for a clip that never changes."""
-        return math.sqrt(math.fsum(value * value for value in self.stddev()) / max(1, len(self.sums)))
+        """Standard deviation over time, root mean square over the bins: 0 for a clip that never changes.
+
+        It is computed in floats, which is far quicker than `stddev` and exact to 1e-6 for the sums of one clip.
+        """
+        if not self.num_frames:
+            return 0.0
+        changing = np.array(self.minima) != np.array(self.maxima)
+        means, squares = (np.array(of, np.float64) / (self.num_frames * UNIT) for of in (self.sums, self.squares))
+        return float(np.sqrt(np.mean(np.maximum(squares - means * means, 0.0) * changing)))
 
 
 def _fixed(values: np.ndarray) -> list[int]:

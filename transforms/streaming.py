@@ -9,8 +9,9 @@ import numpy as np
 import tensorflow as tf
 
 from melbeam.transforms import log_mel
+from melbeam.transforms.audio_inputs import as_array, check_samples, refuse_after_fork
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.log_mel import Precision
+from melbeam.transforms.precision import Precision
 
 _FRAMES_AT_ONCE = 4096  # some 100 MB of spectra at 512 points
 
@@ -61,15 +62,19 @@ class FeatureStream:
             float32 `[frames, num_mels]`: the frames that are complete now, and were not before.
 
         Raises:
-            ValueError: the stream is finished, or `samples` has not one dimension.
+            ValueError: the stream is finished, or `samples` has not one dimension, or holds NaN, infinity, or
+                int64 numbers beyond 16 bits.
             TypeError: `samples` is of a dtype that holds no samples.
+            RuntimeError: this process was forked after a converter ran: TensorFlow would hang.
         """
+        refuse_after_fork()
         if self._finished:
             raise ValueError("the stream is finished: make another one for another clip")
-        samples = tf.convert_to_tensor(samples)
-        if samples.shape.rank != 1:
+        samples = as_array(samples)
+        if len(samples.shape) != 1:
             raise ValueError(f"samples must be [num_samples], got shape {tuple(samples.shape)}")
-        waveform = log_mel.to_waveform(samples, self._precision).numpy()
+        check_samples(np.asarray(samples), first=self._num_samples)
+        waveform = log_mel.to_waveform(tf.convert_to_tensor(samples), self._precision).numpy()
         if self._front_end.max_samples is not None:
             waveform = waveform[: self._front_end.max_samples - self._num_samples]
         self._num_samples += len(waveform)
@@ -85,6 +90,7 @@ class FeatureStream:
         Raises:
             ValueError: the stream is finished already.
         """
+        refuse_after_fork()
         if self._finished:
             raise ValueError("the stream is finished already")
         self._finished = True

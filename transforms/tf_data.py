@@ -7,43 +7,56 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from melbeam.transforms.audio_inputs import assert_samples
 from melbeam.transforms.converters import AudioConverter
-from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.log_mel import Precision, num_frames
+from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
+from melbeam.transforms.log_mel import num_frames
+from melbeam.transforms.precision import Precision
+from melbeam.transforms.presets import find_front_end
 
 Features = dict[str, tf.Tensor]
 
 
 def log_mel_map(
-    front_end: FrontEnd | str | Path = "gemma4",
+    front_end: FrontEnd | str | Path = DEFAULT_FRONT_END,
     *,
-    pad_to_max_length: bool = False,
+    pad_to_max_length: bool | None = None,
     precision: Precision = "float64",
+    check_audio: bool = True,
 ) -> Callable[[Features], Features]:
     """A function for `Dataset.map`: {"audio": `[num_samples]`, others} to features and the others.
 
     "audio" becomes "input_features", `[frames, num_mels]`, and "num_frames", an int64 scalar. Where there
     is a "sampling_rate", it must be the front end's: another one is an error of the data set.
 
+    Args:
+        front_end: a `FrontEnd`, the name of a shipped one, a path of a YAML file, or a preset's handle.
+        pad_to_max_length: True gives every clip the frames of `max_audio_length`, False its own; None what the
+            model takes: all of them for Whisper, which knows no mask.
+        precision: of window, FFT and spectrum, "float64" or "float32".
+        check_audio: True makes an element whose audio the job would reject an error of the data set, which names
+            the element's "id" where it has one: NaN or infinity, floating point beyond a peak of 16, and int64
+            beyond 16 bits. False lets NaN and infinity come out as NaN, and computes the others as they are.
+
     Raises:
         ValueError: when mapped, elements without "audio", or batches (map before you batch).
     """
-    converter = AudioConverter(front_end, pad_to_max_length=pad_to_max_length, precision=precision)
-    expected_rate = converter.front_end.sampling_rate
+    found = find_front_end(front_end)
+    pads = found.takes_full_length if pad_to_max_length is None else pad_to_max_length
+    converter = AudioConverter(found, pad_to_max_length=pads, precision=precision)
 
     def log_mel(element: Features) -> Features:
         if "audio" not in element:
             raise ValueError(f"elements need a feature 'audio', got {sorted(element)}")
         audio = element["audio"]
         if audio.shape.rank != 1:
-            raise ValueError(f"audio must be [num_samples], got shape {audio.shape}: map before you batch")
-        checks = []
-        if "sampling_rate" in element:
-            rate = tf.cast(element["sampling_rate"], tf.int64)
-            message = f"audio must be at the front end's {expected_rate} Hz: resample it first"
-            checks.append(tf.debugging.assert_equal(rate, tf.constant(expected_rate, tf.int64), message))
-        with tf.control_dependencies([check for check in checks if check is not None]):
-            features = converter(tf.identity(audio))
+            raise ValueError(
+                f"audio must be [num_samples], got shape {audio.shape}: map before you batch, and average channels"
+            )
+        about = ["; id", element["id"]] if "id" in element else []
+        # They stand before the features' program, which may be compiled: there they would be dropped.
+        with tf.control_dependencies(assert_samples(audio, *about) if check_audio else []):
+            features = converter(tf.identity(audio), sampling_rate=element.get("sampling_rate"))
         frames = num_frames(tf.shape(audio, out_type=tf.int64)[0], converter.front_end)
         others = {name: value for name, value in element.items() if name != "audio"}
         return {**others, "input_features": features, "num_frames": frames}

@@ -16,6 +16,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
+from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.conversion import Conversion
 from melbeam.transforms.records.examples import id_in
@@ -141,11 +142,9 @@ def serve(handle: int) -> None:
     connection = Connection(handle)
     with suppress(EOFError, OSError):  # the parent is gone
         front_end, options, max_seconds = connection.recv()
-        import tensorflow as tf
-
+        prepare_tensorflow(gpu=True)  # the environment is the parent's, which hides the GPU that is not asked for
         from melbeam.transforms.records.converter import RecordConverter
 
-        tf.config.threading.set_intra_op_parallelism_threads(1)  # as every worker has it
         converter = RecordConverter(front_end, options)
         connection.send(_READY)
         while True:

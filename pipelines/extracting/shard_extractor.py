@@ -12,8 +12,9 @@ from contextlib import contextmanager, suppress
 import google_crc32c
 
 from melbeam.pipelines import files
+from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
-from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS, WatchedConverter
+from melbeam.pipelines.extracting.watchdog import WatchedConverter
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard

@@ -12,12 +12,11 @@ import os
 import threading
 import time
 
+from melbeam.pipelines.exit_status import EXIT_FAILED
+from melbeam.pipelines.job_log import screen_descriptor
 from melbeam.transforms.records.conversion import Conversion, Converter
 
-MAX_CONVERT_SECONDS = 600.0  # many times what the longest clip that is taken by default needs
 _LOOK_SECONDS = 1.0
-_EXIT_STATUS = 1
-_STDERR = 2
 
 
 class WatchedConverter:
@@ -63,7 +62,9 @@ class WatchedConverter:
     def _watch(self) -> None:
         while True:
             with self._lock:
-                faulthandler.dump_traceback_later(self._max_seconds + 2 * _LOOK_SECONDS, exit=True, file=_STDERR)
+                faulthandler.dump_traceback_later(
+                    self._max_seconds + 2 * _LOOK_SECONDS, exit=True, file=screen_descriptor()
+                )
             if self._stopped.wait(min(_LOOK_SECONDS, self._max_seconds)):
                 return
             at_hand = self._at_hand
@@ -73,5 +74,5 @@ class WatchedConverter:
                     "(--max_convert_seconds): this process ends. The next attempt at its shard, by the runner or "
                     "by the same command again, finds the record and rejects it\n"
                 )
-                os.write(_STDERR, say.encode(errors="replace"))
-                os._exit(_EXIT_STATUS)
+                os.write(screen_descriptor(), say.encode(errors="replace"))
+                os._exit(EXIT_FAILED)

@@ -8,16 +8,18 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from melbeam.pipelines import files
-from melbeam.pipelines.extracting.watchdog import MAX_CONVERT_SECONDS
+from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
 from melbeam.pipelines.split.leftovers import delete_temporaries
-from melbeam.pipelines.split.plan import Shard, plan_hash
+from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.options import RecordOptions, check_number
 from melbeam.transforms.records.schema import RECORD_VERSION
 
 # One features.json describes all splits of a folder, so these must be the same in each.
 _SHARED_OPTIONS = ("dtype", "encoding")
+_LONGEST_CONVERSION = 1e6  # seconds
+_NAMED_FILES = 3  # of each kind of difference, in a refusal
 
 
 class FolderRefused(ValueError):
@@ -26,15 +28,40 @@ class FolderRefused(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """Front end, options and plan of a split."""
+    """What a split is made of, and the bounds within which it is made.
+
+    Attributes:
+        folder: where the split's files lie.
+        front_end: of the features.
+        options: how records are read and written.
+        plan_hash: SHA-256, in hex, of the plan.
+        num_shards: of the plan.
+        max_reject_fraction: of the records; above it a shard's job stops early, and the exit status tells.
+        max_convert_seconds: that one record may take.
+        gpu: whether workers may use a GPU.
+        recheck: whether shards that are done are read again before they are taken as done.
+
+    Raises:
+        ValueError: a bound is none, or the front end has no length to pad to; the message names it, as the command
+            line spells it.
+    """
 
     folder: SplitFolder
     front_end: FrontEnd
     options: RecordOptions
-    max_reject_fraction: float
     plan_hash: str
     num_shards: int
+    max_reject_fraction: float = MAX_REJECT_FRACTION
     max_convert_seconds: float = MAX_CONVERT_SECONDS
+    gpu: bool = False
+    recheck: bool = False
+
+    def __post_init__(self) -> None:
+        self.options.pads(self.front_end)
+        check_number("--max_reject_fraction", self.max_reject_fraction, at_least=0, at_most=1)
+        check_number(
+            "--max_convert_seconds", self.max_convert_seconds, above=0, at_most=_LONGEST_CONVERSION, unit="seconds"
+        )
 
     @classmethod
     def of(
@@ -42,14 +69,11 @@ class Job:
         folder: SplitFolder,
         front_end: FrontEnd,
         options: RecordOptions,
-        max_reject_fraction: float,
         shards: list[Shard],
-        max_convert_seconds: float = MAX_CONVERT_SECONDS,
+        **bounds: Any,
     ) -> Job:
-        """The job of a plan."""
-        return cls(
-            folder, front_end, options, max_reject_fraction, plan_hash(shards), len(shards), max_convert_seconds
-        )
+        """The job of a plan; `bounds` are the fields behind `num_shards`."""
+        return cls(folder, front_end, options, plan_hash(shards), len(shards), **bounds)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -77,15 +101,42 @@ def identity_hash(identity: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def claim_folder(job: Job, *, overwrite: bool) -> bool:
+def claim_folder(job: Job, shards: list[Shard], *, overwrite: bool) -> None:
     """Makes the folder this job's: writes job.json, or finds that it is this very job, to be resumed.
 
-    Returns:
-        True where an earlier start of the same job left something to resume.
+    Args:
+        job: to be done.
+        shards: its plan.
+        overwrite: whether a split of another job may be deleted.
 
     Raises:
         FolderRefused: the folder has another front end, or the split another job; the difference is named.
     """
+    folder = job.folder
+    _check_other_splits(job)
+    if files.exists(folder.job):
+        found = files.read_json(folder.job)
+        if not overwrite:
+            if found["hash"] == job.hash:
+                return
+            raise FolderRefused(
+                f"{folder.output} holds split {folder.split!r} of another job: "
+                f"{'; '.join(_differences(job, shards, found['identity']))}. "
+                "Choose another --output or --split, or pass --overwrite to replace the split"
+            )
+        _delete_split(folder)
+    elif files.match(folder.shards_glob):
+        raise FolderRefused(
+            f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
+            "choose another --output or --split"
+        )
+    files.write_json(
+        folder.job, {"hash": job.hash, "identity": job.identity, "front_end": job.front_end.to_dict()}
+    )
+
+
+def _check_other_splits(job: Job) -> None:
+    """Refuses a folder whose other splits have another front end, or features of another form."""
     folder = job.folder
     for path, _ in files.match(of_all_splits(folder.output, "job.json")):
         split = SplitFolder.holding(path).split
@@ -98,30 +149,43 @@ def claim_folder(job: Job, *, overwrite: bool) -> bool:
                     f"{folder.output} holds split {split!r} with {name} {found[name]!r}, this job has "
                     f"{job.identity[name]!r}, and one folder has one: choose another --output"
                 )
-    if files.exists(folder.job):
-        found = files.read_json(folder.job)
-        if found["hash"] == job.hash and not overwrite:
-            return True
-        if not overwrite:
-            differences = [
-                f"{name} was {found['identity'].get(name)!r} and is now {value!r}"
-                for name, value in job.identity.items()
-                if found["identity"].get(name) != value
-            ]
-            raise FolderRefused(
-                f"{folder.output} holds split {folder.split!r} of another job: {'; '.join(differences)}. "
-                "Choose another --output or --split, or pass --overwrite to replace the split"
-            )
-        _delete_split(folder)
-    elif files.match(folder.shards_glob):
-        raise FolderRefused(
-            f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
-            "choose another --output or --split"
-        )
-    files.write_json(
-        folder.job, {"hash": job.hash, "identity": job.identity, "front_end": job.front_end.to_dict()}
-    )
-    return False
+
+
+def _differences(job: Job, shards: list[Shard], found: dict[str, Any]) -> list[str]:
+    """What the split on disk was made of and this job is not, for a person."""
+    differences = [
+        f"{name} was {found.get(name)!r} and is now {value!r}"
+        for name, value in job.identity.items()
+        if found.get(name) != value and name != "input"
+    ]
+    if found.get("input") != job.plan_hash:
+        differences += _differences_of_input(job.folder, shards)
+    return differences
+
+
+def _differences_of_input(folder: SplitFolder, shards: list[Shard]) -> list[str]:
+    """The input files by which the plan on disk and this one differ."""
+    try:
+        before = {shard.path: shard.size for shard in read_plan(folder.plan)}
+    except (OSError, ValueError, TypeError):  # it was never written whole
+        return ["the input is another one"]
+    now = {shard.path: shard.size for shard in shards}
+    kinds = {
+        "only now in the input": [path for path in now if path not in before],
+        "not in the input any more": [path for path in before if path not in now],
+        "of another size": [
+            f"{path} ({before[path]} bytes, now {now[path]})"
+            for path in now
+            if path in before and before[path] != now[path]
+        ],
+    }
+    found = [f"{what}: {_first(paths)}" for what, paths in kinds.items() if paths]
+    return found or ["the same input files are cut into shards otherwise (--max_shard_bytes, --limit)"]
+
+
+def _first(paths: list[str]) -> str:
+    more = f" and {len(paths) - _NAMED_FILES} more" if len(paths) > _NAMED_FILES else ""
+    return ", ".join(paths[:_NAMED_FILES]) + more
 
 
 def _delete_split(folder: SplitFolder) -> None:

@@ -19,12 +19,12 @@ from types import TracebackType
 from typing import Any
 
 from melbeam.pipelines import files
+from melbeam.pipelines.exit_status import EXIT_FAILED
 from melbeam.transforms.folder_layout import HALF_WRITTEN, SplitFolder
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0  # without a beat: its holder is gone
 _SETTLE_SECONDS = 2.0  # on an object store: more than lies between a look at the lock and its writing
-_EXIT_STATUS = 1
 _FIELDS = {"token": str, "host": str, "pid": int, "started": float, "beat": float}
 
 
@@ -131,7 +131,7 @@ class SplitLock:
             file=sys.stderr,
             flush=True,
         )
-        os._exit(_EXIT_STATUS)
+        os._exit(EXIT_FAILED)
 
 
 def _create(path: str, content: dict[str, Any]) -> bool:

@@ -17,8 +17,6 @@ from operator import attrgetter
 from melbeam.pipelines import files
 from melbeam.pipelines.tfrecord import WHOLE, Span, find_spans, is_compressed, read_tfrecord_file
 
-MAX_SHARD_BYTES = 1 << 30  # 1 GiB of an input file: nine hours of 16-bit audio, half a minute of one core
-
 
 @dataclass(frozen=True, slots=True)
 class Shard:

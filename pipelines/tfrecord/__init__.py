@@ -1,7 +1,6 @@
 """TFRecord files: a reader that survives bad records, and a writer that knows its checksums."""
 
 from melbeam.pipelines.tfrecord.reader import (
-    MAX_RECORD_BYTES,
     WHOLE,
     Damage,
     Record,
@@ -14,7 +13,6 @@ from melbeam.pipelines.tfrecord.reader import (
 from melbeam.pipelines.tfrecord.writer import TFRecordWriter, file_crc32c
 
 __all__ = [
-    "MAX_RECORD_BYTES",
     "WHOLE",
     "Damage",
     "Record",

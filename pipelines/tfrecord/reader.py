@@ -37,8 +37,8 @@ from melbeam.pipelines.tfrecord.framing import (
     masked_crc32c,
     unchecked_length,
 )
+from melbeam.transforms.records.options import MAX_RECORD_BYTES
 
-MAX_RECORD_BYTES = 256 << 20  # 256 MiB
 _FIRST_SCAN = 4 << 10  # 4 KiB, for the next record is mostly near; then twice as much, up to a block
 _KEPT_OF_OVER_LIMIT = 64 << 10  # 64 KiB of a record that is too large to keep
 

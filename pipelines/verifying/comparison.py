@@ -9,7 +9,8 @@ from operator import attrgetter
 
 import numpy as np
 
-from melbeam.pipelines import files, options
+from melbeam.pipelines import files
+from melbeam.pipelines.exit_status import UsageError
 from melbeam.pipelines.split.plan import Shard, find_parts
 from melbeam.pipelines.tfrecord import Damage, Record, read_tfrecord_file
 from melbeam.pipelines.verifying.feature_records import Feature, read_feature
@@ -41,9 +42,9 @@ def compare(splits: list[Split], package: str, sample: int, findings: Findings) 
         try:
             compute = reference(package, split.front_end)
         except ImportError as error:
-            raise options.UsageError(f"--against={package} needs it: pip install {package} ({error})") from error
+            raise UsageError(f"--against={package} needs it: pip install {package} ({error})") from error
         except ValueError as error:
-            raise options.UsageError(f"--against={package}: {error}") from error
+            raise UsageError(f"--against={package}: {error}") from error
         largest, usual, worst = [], [], (-1.0, "")
         for path, number, feature, samples in _sampled(split, sample, findings):
             rows, valid = compute(samples)
@@ -150,7 +151,7 @@ def _check_source(shard: Shard, split: Split) -> None:
     sizes = [size for _, size in files.match(escape(shard.path))]
     if sizes != [shard.size]:
         now = f"has {sizes[0]} bytes, not {shard.size}" if sizes else "is not there any more"
-        raise options.UsageError(f"{shard.path}, the source of {split.folder.split}, {now}: put it back")
+        raise UsageError(f"{shard.path}, the source of {split.folder.split}, {now}: put it back")
 
 
 class _Source:
@@ -178,7 +179,7 @@ class _Source:
         if number != self._number:
             item = next((item for item in self._items if item.number == number), None)
             if not isinstance(item, Record):
-                raise options.UsageError(f"{feature.source}: the source record is not there any more")
+                raise UsageError(f"{feature.source}: the source record is not there any more")
             audio_example = read_audio_example(
                 item.data,
                 sampling_rate=self._split.front_end.sampling_rate,

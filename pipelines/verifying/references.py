@@ -10,7 +10,6 @@ import numpy as np
 
 from melbeam.transforms.front_end import FrontEnd
 
-PACKAGES = ("transformers", "keras-hub")
 # Samples to features `[rows, num_mels]`, and the numbers of those rows that count.
 Reference = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 

@@ -344,7 +344,7 @@ class TestConfig:
         inside = write_shards(tmp_path / "config", [clip("a")])
         given = write_shards(tmp_path / "given", [clip("b")])
         shown = job(given, tmp_path / "f", config(input=[inside] if as_list else inside), "--dry_run")
-        assert (shown.status, "1 shards" in shown.text) == (0, True), shown.text
+        assert (shown.status, "melbeam: 1 shard, " in shown.text) == (0, True), shown.text
         assert f"{tmp_path}/given/part-0" in shown.text
 
     def test_values_are_checked_as_on_the_command_line(self, config, source, tmp_path):
@@ -679,8 +679,8 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
 def test_an_output_that_cannot_be_written_is_told_in_one_line(source, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     failed = job(source, tmp_path / "file" / "features")
-    assert failed.status == 1
-    assert "melbeam: the job failed: " in failed.text
+    assert failed.status == 2
+    assert failed.text.splitlines()[-1].startswith(f"melbeam: {tmp_path}/file")
     assert "Traceback" not in failed.text
 
 

@@ -51,7 +51,7 @@ LIMIT = 20  # seconds for one record: enough for the first one's tracing on a bu
 WORKER = """
 import json, sys
 from melbeam.pipelines.split.commit import commit
-from melbeam.pipelines.extract import ExtractShard
+from melbeam.pipelines.extracting.pipeline import ExtractShard
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.plan import read_plan
 from melbeam.transforms.folder_layout import SplitFolder
@@ -60,9 +60,9 @@ from melbeam.transforms.records.options import RecordOptions
 
 folder = SplitFolder(sys.argv[1], "train")
 shards = list(read_plan(folder.plan))
-job = Job.of(folder, FrontEnd.load("gemma4"), RecordOptions(), 1.0, shards, float(sys.argv[2]))
+bounds = {"max_reject_fraction": 1.0, "max_convert_seconds": float(sys.argv[2])}
+job = Job.of(folder, FrontEnd.load("gemma4"), RecordOptions(), shards, **bounds)
 extract = ExtractShard(job)
-extract.setup()
 for shard in shards:
     for attempt in extract.process(shard):
         commit(folder, attempt)

@@ -5,7 +5,7 @@ import tracemalloc
 import apache_beam as beam
 import pytest
 
-from melbeam.pipelines.extract import ExtractDataset, SummariseReports
+from melbeam.pipelines.extracting.pipeline import ExtractDataset, SummariseReports
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport, SplitSummary

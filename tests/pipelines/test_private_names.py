@@ -1,11 +1,14 @@
 """Names that other packages keep private are there as they were in the release that they were read in."""
 
 import inspect
+import logging
 from importlib import import_module
 from importlib.metadata import version
 
 import pytest
 
+import melbeam.pipelines
+from melbeam.pipelines import private_names
 from melbeam.pipelines.private_names import MADE_FOR
 
 
@@ -27,3 +30,34 @@ def test_a_listing_takes_where_to_begin():
     from apache_beam.io.filesystem import FileSystem
 
     assert list(inspect.signature(FileSystem._list).parameters) == ["self", "dir_or_prefix"]
+
+
+def test_beams_options_are_known_with_whether_they_take_a_value():
+    known = private_names.beam_options()
+    assert (known["runner"], known["flink_master"], known["temp_location"]) == (True, True, True)
+    assert known["streaming"] is False
+
+
+def test_a_failed_bundle_is_printed_by_the_module_that_is_silenced(monkeypatch):
+    from apache_beam.runners.worker import sdk_worker
+
+    assert "print(" in inspect.getsource(sdk_worker), "apache-beam 2.77.0 printed there; what does it do now?"
+    monkeypatch.setattr(sdk_worker, "print", print, raising=False)
+    private_names.silence_local_workers()
+    assert sdk_worker.print is not print
+
+
+def test_what_melbeam_says_in_a_local_worker_process_is_found_among_what_the_runner_logs():
+    from apache_beam.runners.portability import local_job_service
+    from apache_beam.runners.worker.log_handler import FnApiLogRecordHandler
+
+    assert local_job_service._LOGGER.name == private_names.LOGGER_OF_LOCAL_WORKERS
+    assert "'Worker: %s'" in inspect.getsource(local_job_service), "it logs its workers' lines in another form"
+    assert "log_location" in inspect.getsource(FnApiLogRecordHandler)
+    text = 'severity: INFO message: "shard 1 of 2" log_location: "{}:7" thread: "MainThread"'
+    for place, said in ((melbeam.pipelines.__path__[0] + "/x.py", "shard 1 of 2"), ("/elsewhere/x.py", None)):
+        line = f"Worker: {text.format(place)}"
+        record = logging.LogRecord(private_names.LOGGER_OF_LOCAL_WORKERS, 20, "", 1, line, (), None)
+        assert private_names.words_of_local_worker(record) == said
+    other = logging.LogRecord(private_names.LOGGER_OF_LOCAL_WORKERS, 20, "", 1, "Job state changed", (), None)
+    assert private_names.words_of_local_worker(other) is None

@@ -21,12 +21,12 @@ def test_shipped_front_ends_load():
 
 def test_fingerprints_are_pinned():
     # Features on disk carry these: a change makes every folder written before unreadable.
-    assert {name: FrontEnd.load(name).fingerprint[:16] for name in FrontEnd.shipped()} == {
-        "gemma3n": "96ed34fd6d31a4cb",
-        "gemma4": "8f52391f89d1faf8",
-        "gemma4_documented": "8eba62ee94aa975a",
-        "whisper": "192f64fb4c6840de",
-        "whisper_large_v3": "1d863d7c793e7d5d",
+    assert {name: FrontEnd.load(name).fingerprint for name in FrontEnd.shipped()} == {
+        "gemma3n": "96ed34fd6d31a4cb8f767ec87a0f5397b76998b5dad3526289e64755a23907a6",
+        "gemma4": "8f52391f89d1faf87cbf47138779ec793a0d41caad5e5207d250d19f5fa0d1eb",
+        "gemma4_documented": "8eba62ee94aa975a3b0fa74dbb38d47af5bbf0ae4f59bd55f5fecb405cabd491",
+        "whisper": "192f64fb4c6840de53d936e9d6cbf489765005dc48fa9fff875e7736f90a14d2",
+        "whisper_large_v3": "1d863d7c793e7d5d2a72f99828f71c25e76431dbc6fd985da54f9160dd0ca7ff",
     }
 
 
@@ -119,3 +119,36 @@ def test_importing_transforms_loads_neither_tensorflow_nor_beam():
 def test_the_launcher_does_not_import_tensorflow():
     code = "import sys, melbeam.pipelines.extract, melbeam.pipelines.ingest; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"hop_length": 80}, "gemma4-changed"),
+        ({"max_audio_length": 10}, "gemma4-changed"),
+        ({"hop_length": 80, "name": "mine"}, "mine"),
+        ({"hop_length": 80, "name": "gemma4"}, "gemma4"),
+        ({"hop_length": 160, "mel_floor": "1e-3", "min_frequency": -0.0}, "gemma4"),
+        ({}, "gemma4"),
+    ],
+)
+def test_a_copy_that_differs_is_no_longer_called_by_the_name(gemma4, changes, name):
+    assert gemma4.replace(**changes).name == name
+
+
+def test_a_copy_of_a_changed_one_is_changed_once(gemma4):
+    assert gemma4.replace(hop_length=80).replace(num_mels=64).name == "gemma4-changed"
+
+
+def test_minus_zero_is_zero(gemma4):
+    per_bin = gemma4.replace(per_bin_mean=[0.0] * 128)
+    assert gemma4.replace(min_frequency=-0.0, preemphasis="-0.0").fingerprint == gemma4.fingerprint
+    assert gemma4.replace(per_bin_mean=[-0.0] * 128).fingerprint == per_bin.fingerprint
+    assert "-0" not in gemma4.replace(per_bin_mean=[-0.0] * 128, min_frequency=-0.0).to_yaml()
+
+
+def test_only_whispers_bank_may_end_above_half_the_rate():
+    front_end = FrontEnd.load("whisper").replace(sampling_rate=8000)
+    assert front_end.max_frequency == 8000
+    with pytest.raises(ValueError, match="at most half the sampling rate, 4000"):
+        FrontEnd.load("gemma4").replace(sampling_rate=8000)

@@ -4,7 +4,6 @@ import dataclasses
 import math
 
 import numpy as np
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -154,12 +153,3 @@ def test_validation_takes_what_the_mathematics_can_and_names_what_it_cannot(fron
     assume(max(changed.max_samples or 10**9, changed.fft_length, changed.num_mels) < 100_000)
     assert np.isfinite(mel_bank(changed)).all()
     assert changed.padded_frames >= 1
-
-
-@pytest.mark.parametrize("name", FrontEnd.shipped())
-def test_nan_stays_where_it_is(name):
-    """A converter doesn't hide it; the jobs reject such a record before."""
-    samples = noise(0, 16000)
-    samples[8000] = np.nan
-    features = AudioConverter(FrontEnd.load(name).replace(max_audio_length=1.0))(samples).numpy()
-    assert np.isnan(features).any()

@@ -1,12 +1,8 @@
 """A name, a folder or a handle in, a front end out; and a front end as a preset's files."""
 
-from melbeam.transforms.presets.loading import (
-    BuiltInPreset,
-    built_in,
-    find_front_end,
-    load_preset,
-    save_preset,
-)
-from melbeam.transforms.presets.reading import Preset, PresetError
+from melbeam.transforms.presets.catalogue import BuiltInPreset, built_in
+from melbeam.transforms.presets.loading import find_front_end, load_preset
+from melbeam.transforms.presets.preset import Preset, PresetError
+from melbeam.transforms.presets.writing import save_preset
 
 __all__ = ["BuiltInPreset", "Preset", "PresetError", "built_in", "find_front_end", "load_preset", "save_preset"]

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from melbeam.transforms.folder_layout import file_name
-from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.reading.folder import FeatureFolder
 from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
@@ -29,7 +29,7 @@ _READ_AHEAD_RECORDS = 16
 def read_features(
     folder: str | Path,
     split: str = "train",
-    front_end: FrontEnd | str | Path = "gemma4",
+    front_end: FrontEnd | str | Path = DEFAULT_FRONT_END,
     *,
     batch_size: int | None = None,
     drop_remainder: bool = False,

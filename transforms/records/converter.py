@@ -11,13 +11,12 @@ import tensorflow as tf
 from melbeam.transforms.converters import AudioConverter
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
-from melbeam.transforms.records.example_proto import MAX_EXAMPLE_BYTES
 from melbeam.transforms.records.examples import AudioExample, kind_and_count, read_audio_example, to_example
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.schema import FEATURE_RECORD, TEXT
+from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.statistics import BinStatistics
 

@@ -60,5 +60,3 @@ def _example_class() -> Any:
 
 
 Example = _example_class()
-# No protobuf reader takes a message of this size or above.
-MAX_EXAMPLE_BYTES = (1 << 31) - 1  # 2 GiB - 1

@@ -11,9 +11,9 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from melbeam.transforms.records.decoding import Audio, decode_audio, decode_pcm_s16le, from_samples
-from melbeam.transforms.records.example_proto import MAX_EXAMPLE_BYTES, Example
+from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.schema import BYTES, CONSUMED, FLOAT, INT64, RESERVED
+from melbeam.transforms.records.schema import BYTES, CONSUMED, FLOAT, INT64, MAX_EXAMPLE_BYTES, RESERVED
 
 _MARK = "melbeam_reject"
 # Until record version 2, the reject of a retried reject held that one, whole.

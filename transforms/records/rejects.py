@@ -3,23 +3,68 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
-REASONS: tuple[str, ...] = (
-    "not_an_example",  # the bytes are no tf.train.Example
-    "no_audio",  # the Example has no audio feature, or an empty one
-    "bad_audio",  # the audio cannot be decoded
-    "empty_audio",  # the audio decodes to no samples
-    "too_short",  # the audio gives no frame
-    "too_long",  # longer than the front end takes, and on_long is "reject"
-    "not_finite",  # the samples hold NaN or infinity
-    "rate_mismatch",  # the bytes and the record name different sampling rates
-    "bad_checksum",  # the TFRecord's data checksum does not hold
-    "bad_framing",  # bytes between TFRecords that belong to none
-    "bad_field",  # a feature has the wrong type or more values than one
-    "over_limit",  # larger or longer than a limit that an option sets
-    "converter_error",  # the converter itself failed on this audio
-)
+
+class Reason(NamedTuple):
+    """A reason to turn a record away, in words.
+
+    Attributes:
+        meaning: what is wrong with the record.
+        advice: what to do about it.
+    """
+
+    meaning: str
+    advice: str
+
+
+REASONS: dict[str, Reason] = {
+    "not_an_example": Reason(
+        "the bytes are no `tf.train.Example`", "check that `--input` names audio TFRecords only"
+    ),
+    "no_audio": Reason(
+        "no feature `audio`, or an empty one", "name the feature that holds it: `--columns=audio=YOURS`"
+    ),
+    "bad_audio": Reason(
+        "the audio cannot be decoded, or is cut or damaged",
+        "fetch or encode the clip again; for raw samples pass `--audio_format=pcm_s16le`",
+    ),
+    "empty_audio": Reason("it decodes to no samples", "leave the clip out"),
+    "too_short": Reason("it gives no frame (`gemma4`: 160 samples or fewer)", "leave the clip out"),
+    "too_long": Reason("longer than the front end takes", "`--on_long=truncate` or `--on_long=chunk`"),
+    "not_finite": Reason("NaN or infinity among the samples", "mend what wrote the samples"),
+    "out_of_range": Reason(
+        "a peak that no recording has: samples of another scale than [-1, 1)",
+        "divide the samples by their full scale, 32768 for 16 bits, or store them as integers",
+    ),
+    "rate_mismatch": Reason(
+        "the audio and the record, or the record and `--pcm_sampling_rate`, name different rates",
+        "correct or remove `sampling_rate`; correct the option",
+    ),
+    "bad_checksum": Reason("the TFRecord's data checksum does not hold", "copy the file again from its source"),
+    "bad_framing": Reason(
+        "bytes between TFRecords that belong to none; counted once a gap, with their size",
+        "copy the file again from its source",
+    ),
+    "bad_field": Reason(
+        "a feature of the wrong type or number of values, a missing rate of raw samples, or a name that melbeam "
+        "writes itself",
+        "`detail` names it: mend or rename it",
+    ),
+    "over_limit": Reason(
+        "above `--max_record_bytes`, `--max_audio_seconds` or the 2 GiB that protobuf takes",
+        "raise the option, if the clip is meant to be that long; else split the clip",
+    ),
+    "converter_error": Reason(
+        "the converter itself failed, or this record killed or hung it",
+        "please report it, with `detail`; after a time-out, `--max_convert_seconds` may be too low",
+    ),
+    "no_text": Reason("no transcript, or an empty one, and `--require=text`", "add it, or leave the clip out"),
+    "not_found": Reason(
+        "a manifest names audio that is not there", "correct the path, or put the file there; then `retry-rejects`"
+    ),
+    "bad_row": Reason("a row of a manifest or table that cannot be read", "`detail` names it: mend the row"),
+}
 
 _PLACE_OF_DAMAGE = re.compile(r" \((\d+) bytes at offset \d+\)")
 

@@ -12,6 +12,8 @@ BYTES, INT64, FLOAT = "bytes_list", "int64_list", "float_list"
 KINDS = (BYTES, INT64, FLOAT)
 _IN_WORDS = {BYTES: "bytes", INT64: "int64", FLOAT: "float"}
 
+# No protobuf reader takes a larger message.
+MAX_EXAMPLE_BYTES = (1 << 31) - 1  # 2 GiB - 1
 # Raised whenever the bytes of the same records change, if only in the last bits of a value.
 RECORD_VERSION = 2
 

@@ -4,7 +4,7 @@ import pytest
 
 from melbeam.pipelines.files import local
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
-from melbeam.pipelines.split.plan import Shard
+from melbeam.pipelines.split.plan import Shard, write_plan
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
@@ -12,9 +12,17 @@ from melbeam.transforms.records.options import RecordOptions
 GEMMA = FrontEnd.load("gemma4")
 
 
-def a_job(output, split="train", front_end=GEMMA, shards=1, fraction=0.01, **options):
-    plan = [Shard(i, shards, f"/in-{i}", 10) for i in range(shards)]
-    return Job.of(SplitFolder(str(output), split), front_end, RecordOptions(**options), fraction, plan)
+def a_plan(shards):
+    return [Shard(i, shards, f"/in-{i}", 10) for i in range(shards)]
+
+
+def a_job(output, split="train", front_end=GEMMA, shards=1, fraction=0.01, plan=None, **options):
+    folder, plan = SplitFolder(str(output), split), a_plan(shards) if plan is None else plan
+    return Job.of(folder, front_end, RecordOptions(**options), plan, max_reject_fraction=fraction)
+
+
+def claim(job, plan=None, *, overwrite=False):
+    claim_folder(job, a_plan(job.num_shards) if plan is None else plan, overwrite=overwrite)
 
 
 def test_the_hash_covers_all_that_decides_the_bytes():
@@ -36,15 +44,17 @@ def test_the_hash_leaves_out_what_does_not():
 
 
 def test_the_same_job_is_resumed(tmp_path):
-    assert claim_folder(a_job(tmp_path), overwrite=False) is False
-    assert claim_folder(a_job(tmp_path), overwrite=False) is True
+    claim(a_job(tmp_path))
+    before = (tmp_path / "_melbeam/train/job.json").stat()
+    claim(a_job(tmp_path))
+    assert (tmp_path / "_melbeam/train/job.json").stat() == before
 
 
 def test_another_job_is_refused_and_changes_nothing(tmp_path):
-    claim_folder(a_job(tmp_path), overwrite=False)
+    claim(a_job(tmp_path))
     before = (tmp_path / "_melbeam/train/job.json").read_bytes()
     with pytest.raises(FolderRefused, match="precision was 'float64' and is now 'float32'") as refused:
-        claim_folder(a_job(tmp_path, precision="float32"), overwrite=False)
+        claim(a_job(tmp_path, precision="float32"))
     assert "on_long" not in str(refused.value)
     assert (tmp_path / "_melbeam/train/job.json").read_bytes() == before
 
@@ -52,7 +62,7 @@ def test_another_job_is_refused_and_changes_nothing(tmp_path):
 @pytest.mark.parametrize("step", range(6))
 def test_an_overwrite_that_was_cut_off_can_be_started_again(tmp_path, monkeypatch, step):
     old, new = a_job(tmp_path, shards=2), a_job(tmp_path, shards=1)
-    claim_folder(old, overwrite=False)
+    claim(old)
     left_over = [old.folder.shard(0, 2), old.folder.shard(1, 2), old.folder.report(0), old.folder.summary]
     for path in left_over:
         (tmp_path / path).parent.mkdir(exist_ok=True)
@@ -68,13 +78,66 @@ def test_an_overwrite_that_was_cut_off_can_be_started_again(tmp_path, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(local, "delete", cut_off_after_steps)
         try:
-            claim_folder(new, overwrite=True)
+            claim(new, overwrite=True)
         except OSError:
             # Without the word again, nothing: what is left is of neither job.
             with pytest.raises(FolderRefused):
-                claim_folder(new, overwrite=False)
+                claim(new)
         else:
             assert step >= 4  # summary, reports, shards, job.json
-    claim_folder(new, overwrite=True)
+    claim(new, overwrite=True)
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["job.json"]
-    assert claim_folder(new, overwrite=False) is True
+    claim(new)
+
+
+@pytest.mark.parametrize(
+    ("plan", "named"),
+    [
+        (
+            [Shard(0, 2, "/in-0", 10), Shard(1, 2, "/new", 5)],
+            "only now in the input: /new; not in the input any more: /in-1",
+        ),
+        ([Shard(0, 2, "/in-0", 10), Shard(1, 2, "/in-1", 12)], r"of another size: /in-1 \(10 bytes, now 12\)"),
+        ([Shard(0, 2, "/in-0", 10, part=p, num_parts=2) for p in (0, 1)], "not in the input any more: /in-1"),
+        ([Shard(0, 2, "/in-0", 10, limit=3), Shard(1, 2, "/in-1", 10)], "cut into shards otherwise"),
+    ],
+)
+def test_another_input_is_told_by_its_files(tmp_path, plan, named):
+    old = a_job(tmp_path, shards=2)
+    claim(old)
+    write_plan(old.folder.plan, a_plan(2))
+    with pytest.raises(FolderRefused, match=named) as refused:
+        claim(a_job(tmp_path, plan=plan), plan)
+    assert old.plan_hash not in str(refused.value)
+
+
+def test_of_many_files_the_first_are_named(tmp_path):
+    claim(a_job(tmp_path, shards=1))
+    write_plan(SplitFolder(str(tmp_path), "train").plan, a_plan(1))
+    with pytest.raises(FolderRefused, match="only now in the input: /in-1, /in-2, /in-3 and 6 more"):
+        claim(a_job(tmp_path, shards=10))
+
+
+@pytest.mark.parametrize("content", [None, "", "[1", '["a"]\n'])
+def test_a_plan_that_was_never_written_whole_is_another_one(tmp_path, content):
+    claim(a_job(tmp_path, shards=1))
+    if content is not None:
+        (tmp_path / "_melbeam/train/plan.jsonl").write_text(content)
+    with pytest.raises(FolderRefused, match="num_shards was 1 and is now 2; "):
+        claim(a_job(tmp_path, shards=2))
+
+
+@pytest.mark.parametrize(
+    ("bound", "value", "message"),
+    [
+        ("max_reject_fraction", 1.5, r"--max_reject_fraction must be in \[0, 1\], got 1.5"),
+        ("max_reject_fraction", None, "--max_reject_fraction must be a finite number, .*got None"),
+        ("max_reject_fraction", True, "got True"),
+        ("max_reject_fraction", float("nan"), "got nan"),
+        ("max_convert_seconds", 0, "--max_convert_seconds must be above 0 and at most 1e[+]06 seconds, got 0"),
+        ("max_convert_seconds", "10", "got '10'"),
+    ],
+)
+def test_a_bound_that_is_none_is_refused_by_name(bound, value, message):
+    with pytest.raises(ValueError, match=message):
+        Job.of(SplitFolder("/a", "train"), GEMMA, RecordOptions(), a_plan(1), **{bound: value})

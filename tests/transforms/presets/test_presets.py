@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import math
+import re
 import threading
 import time
 from typing import ClassVar
@@ -19,6 +20,8 @@ from melbeam.transforms import (
     WhisperAudioConverter,
 )
 from melbeam.transforms.presets import PresetError, built_in, find_front_end, load_preset, loading, save_preset
+from melbeam.transforms.presets.own_files import to_own
+from melbeam.transforms.presets.preset import OWN_FILE
 
 # As the published files are.
 KERAS_CHECKPOINT = {
@@ -149,6 +152,30 @@ class TestBuiltIn:
     @pytest.mark.parametrize("name", ["gemma4", "whisper_large_v3"])
     def test_a_front_end_is_no_preset(self, name):
         with pytest.raises(PresetError, match=rf"the name of a front end, .* go to AudioConverter\('{name}'\)"):
+            load_preset(name)
+
+    @pytest.mark.parametrize(
+        ("name", "meant"),
+        [
+            ("google/gemma-4-E2B-it", "hf://google/gemma-4-E2B-it"),
+            ("google/gemma-4-E2B-it@main", "hf://google/gemma-4-E2B-it@main"),
+            ("https://huggingface.co/google/gemma-4-E2B-it", "hf://google/gemma-4-E2B-it"),
+            ("huggingface.co/google/gemma-4-E2B-it/tree/main", "hf://google/gemma-4-E2B-it"),
+            ("keras/gemma4/keras/gemma4_2b/2", "kaggle://keras/gemma4/keras/gemma4_2b/2"),
+            (
+                "https://www.kaggle.com/models/keras/gemma4/keras/gemma4_2b",
+                "kaggle://keras/gemma4/keras/gemma4_2b",
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("load", [load_preset, find_front_end, AudioConverter, AudioConverter.from_preset])
+    def test_a_handle_without_its_beginning_is_asked_about(self, load, name, meant):
+        with pytest.raises(ValueError, match=re.escape(f"did you mean {meant}? ")):
+            load(name)
+
+    @pytest.mark.parametrize("name", ["configs/mine.yaml", "./my/folder", "/no/such/folder", "../a/b"])
+    def test_a_path_that_is_not_there_is_no_handle(self, name):
+        with pytest.raises(PresetError, match=f"nothing is called '{name}': It may be"):
             load_preset(name)
 
     def test_each_has_a_size_a_description_and_a_handle(self):
@@ -341,6 +368,48 @@ class TestFiles:
         with pytest.raises(PresetError, match="preemphasis_htk_flavor must be true, got false"):
             load_preset(folder(audio_converter={"class_name": "Gemma3nAudioConverter", "config": config}))
 
+    @pytest.mark.parametrize(
+        ("files", "field"),
+        [
+            ({"audio_converter": {**KERAS_CHECKPOINT, "sample_rate": 8000}}, "sample_rate = 8000"),
+            ({"audio_converter": keras(center=True)}, "center = True"),
+            ({"processor_config": {"feature_extractor": EXTRACTOR, "gain": 2.0}}, "gain = 2.0"),
+            ({"processor_config": {"feature_extractor": {**EXTRACTOR, "gain": 2.0}}}, "gain = 2.0"),
+            ({"processor_config": {"gain": 2.0}, "preprocessor_config": GEMMA3N}, "gain = 2.0"),
+            ({"preprocessor_config": {**WHISPER, "do_normalize": True}}, "do_normalize = True"),
+            ({"preprocessor_config": {**GEMMA3N, "gain": 2.0}}, "gain = 2.0"),
+        ],
+    )
+    def test_no_field_is_ignored_at_any_level(self, folder, files, field):
+        with pytest.raises(PresetError, match=f"does not know, and will not ignore: {field}"):
+            load_preset(folder(**files))
+
+    def test_no_field_of_our_own_file_is_ignored(self, tmp_path):
+        path = save_preset(FrontEnd.load("gemma4_documented"), tmp_path)
+        content = json.loads(path.read_text())
+        path.write_text(json.dumps({**content, "gain": 2.0}))
+        with pytest.raises(PresetError, match=r"will not ignore: gain = 2\.0"):
+            load_preset(tmp_path)
+        path.write_text(json.dumps({**content, "front_end": {**content["front_end"], "gain": 2.0}}))
+        with pytest.raises(PresetError, match="unknown front end field gain"):
+            load_preset(tmp_path)
+
+    def test_whisper_has_no_number_of_tokens(self, folder):
+        with pytest.raises(PresetError, match="audio_seq_length must not be there, got 7"):
+            load_preset(folder(processor_config={"feature_extractor": WHISPER, "audio_seq_length": 7}))
+
+    def test_what_a_processor_says_of_other_things_changes_nothing(self, folder):
+        others = {"processor_class": "Gemma4Processor", "image_seq_length": 280, "audio_ms_per_token": 40}
+        processor = {"feature_extractor": EXTRACTOR, "video_processor": {}, "audio_seq_length": 750, **others}
+        found = load_preset(folder(processor_config=processor)).front_end
+        assert found.replace(name="gemma4") == FrontEnd.load("gemma4")
+
+    @pytest.mark.parametrize("field", ["module", "registered_name"])
+    def test_a_class_of_somebody_else_is_not_keras_hubs(self, folder, field):
+        value = {"module": "mine.converters", "registered_name": "mine>Gemma4AudioConverter"}[field]
+        with pytest.raises(PresetError, match=f"{field} must be of keras_hub, got 'mine"):
+            load_preset(folder(audio_converter={**KERAS_CHECKPOINT, field: value}))
+
     def test_a_package_of_before(self, folder):
         content = {"class_name": "WhisperAudioConverter", "config": {}}
         content["registered_name"] = "keras_nlp>WhisperAudioConverter"
@@ -348,7 +417,12 @@ class TestFiles:
 
     def test_two_files_that_contradict_each_other(self, folder):
         both = folder(audio_converter=keras(num_mels=80), preprocessor_config=EXTRACTOR)
-        with pytest.raises(PresetError, match="describe different front ends"):
+        with pytest.raises(PresetError, match=r"describe different front ends \(num_mels 80 and 128\)"):
+            load_preset(both)
+
+    def test_two_files_that_differ_in_what_no_frame_shows(self, folder):
+        both = folder(audio_converter=keras(max_audio_length=20), preprocessor_config=EXTRACTOR)
+        with pytest.raises(PresetError, match=r"\(max_audio_length 20.0 and 30.0\): remove the one"):
             load_preset(both)
 
     def test_a_folder_of_nothing(self, tmp_path):
@@ -363,7 +437,7 @@ class TestSaving:
         converter = AudioConverter(FrontEnd.load(name).replace(**change))
         converter.save_to_preset(tmp_path)
         loaded = load_preset(tmp_path)
-        assert loaded.front_end.replace(name=name) == converter.front_end
+        assert loaded.front_end.replace(name=converter.front_end.name) == converter.front_end
         np.testing.assert_array_equal(
             AudioConverter.from_preset(tmp_path)(np.ones(2000, "float32")), converter(np.ones(2000, "float32"))
         )
@@ -384,7 +458,7 @@ class TestSaving:
         front_end = FrontEnd.load(name).replace(**change)
         assert save_preset(front_end, tmp_path, name).name == "melbeam_front_end.json"
         loaded = load_preset(tmp_path)
-        assert (loaded.front_end.replace(name=name), loaded.family) == (front_end, name)
+        assert (loaded.front_end.replace(name=front_end.name), loaded.family) == (front_end, name)
 
     def test_keras_hub_finds_the_class_unless_a_whole_preset_is_there(self, tmp_path):
         save_preset(FrontEnd.load("gemma4"), tmp_path / "new")
@@ -530,6 +604,23 @@ class TestHubs:
         hub.files = {name: json.dumps(content).encode() for name, content in files.items()}
         loaded = load_preset(HANDLES[0])
         assert (loaded.family, loaded.front_end.max_audio_tokens) == ("gemma3n", 7)
+
+    @pytest.mark.parametrize("handle", HANDLES)
+    @pytest.mark.parametrize(
+        ("name", "files", "family"),
+        [
+            ("whisper", {"preprocessor_config.json": WHISPER}, "whisper"),
+            ("gemma4", {"processor_config.json": {"feature_extractor": EXTRACTOR}}, "gemma4"),
+            ("gemma3n", {"processor_config.json": {}, "preprocessor_config.json": GEMMA3N}, "gemma3n"),
+            ("gemma4_documented", {OWN_FILE: to_own(FrontEnd.load("gemma4_documented"), "gemma4")}, "gemma4"),
+        ],
+    )
+    def test_every_source_holds_every_file(self, hub, folder, handle, name, files, family):
+        hub.files = {file: json.dumps(content).encode() for file, content in files.items()}
+        local = folder(**{file.removesuffix(".json"): content for file, content in files.items()})
+        for where in (handle, local):
+            loaded = load_preset(where)
+            assert (loaded.front_end.replace(name=name), loaded.family) == (FrontEnd.load(name), family)
 
     def test_a_hugging_face_file_is_looked_for_next(self, hub):
         hub.files = {"preprocessor_config.json": json.dumps(WHISPER).encode()}

@@ -1,0 +1,128 @@
+"""What a job's command line gives Beam: its options, checked, and the runner that they choose."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.private_names import beam_options
+
+# FnApiRunner by name: "DirectRunner" would first try to download another runner.
+LOCAL_RUNNER = "FnApiRunner"
+_LOCAL_RUNNERS = (LOCAL_RUNNER, "DirectRunner", "BundleBasedDirectRunner")
+_REFUSED_RUNNERS = {
+    "DaskRunner": "it loses data without an error (tagged outputs and finish_bundle output)",
+}
+
+
+@dataclass(frozen=True)
+class RunnerChoice:
+    """Where a job's pipeline runs.
+
+    Attributes:
+        options: Beam's, with what the local default adds.
+        runner: its name in Beam's spelling, or its path.
+        local: whether the workers are on this machine.
+    """
+
+    options: PipelineOptions
+    runner: str
+    local: bool
+
+    @property
+    def detached(self) -> str | None:
+        """What became of a job that is not waited for, for a person; None where it is waited for."""
+        given = self.options.get_all_options()
+        if not self.local and given.get("template_location"):
+            return f"the template is {given['template_location']}"
+        if not self.local and given.get("no_wait_until_finish"):
+            return "the job was accepted"
+        return None
+
+
+def choose_runner(beam_arguments: Sequence[str]) -> RunnerChoice:
+    """Finds the runner, and the options that it runs with.
+
+    Without --runner it is Beam's local one, with a thread a core, which measured best here.
+
+    Args:
+        beam_arguments: what the job's own parser left over, checked.
+
+    Raises:
+        UsageError: a runner that is refused, or that there is none of.
+    """
+    options = PipelineOptions(list(beam_arguments))
+    given_runner = options.get_all_options()["runner"]
+    runner = _find_runner(str(given_runner or LOCAL_RUNNER))
+    if given_runner is None:
+        given = {argument.split("=")[0] for argument in beam_arguments}
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        extra = ["--runner=" + LOCAL_RUNNER]
+        if "--direct_running_mode" not in given:
+            extra.append("--direct_running_mode=multi_threading")
+        if "--direct_num_workers" not in given:
+            extra.append(f"--direct_num_workers={cores}")
+        options = PipelineOptions([*beam_arguments, *extra])
+    return RunnerChoice(options, runner, runner.rsplit(".", 1)[-1] in _LOCAL_RUNNERS)
+
+
+def check_beam_arguments(arguments: Sequence[str], ours: Iterable[str] = ()) -> None:
+    """Refuses what Beam would drop in silence: a mistyped option, or a file too many.
+
+    Args:
+        arguments: what the job's own parser left over.
+        ours: names of the job's own options, for the hint beside a mistyped one.
+
+    Raises:
+        UsageError: an option that Beam has not, or a value that belongs to none.
+    """
+    if not arguments:
+        return
+    options = beam_options()
+    value_follows = False
+    for argument in arguments:
+        if not argument.startswith("-"):
+            if not value_follows:
+                raise UsageError(f"{argument!r} belongs to no option: quote a glob, and repeat an option's name")
+            value_follows = False
+            continue
+        name, equals, _ = argument.partition("=")
+        name = name.removeprefix("--")
+        if name not in options:
+            near = difflib.get_close_matches(name, [*ours, *options], n=1)
+            hint = f": did you mean --{near[0]}?" if near else "; see --help, and Beam's own options"
+            raise UsageError(f"unknown option --{name}{hint}")
+        value_follows = options[name] and not equals
+
+
+def _find_runner(given: str) -> str:
+    """The runner's name in Beam's spelling; Beam also takes it in any case, and without its "Runner".
+
+    Raises:
+        UsageError: the runner is refused, or there is none of that name.
+    """
+    module, _, name = given.rpartition(".")
+    stem = name.lower().removesuffix("runner")
+    for refused, reason in _REFUSED_RUNNERS.items():
+        if stem == refused.lower().removesuffix("runner"):
+            raise UsageError(f"--runner={given} is refused: {reason}. Use the local default, Flink or Dataflow")
+    if module:
+        try:
+            found = hasattr(importlib.import_module(module), name)
+        except ImportError as error:
+            raise UsageError(f"--runner={given} cannot be loaded: {error}") from error
+        if not found:
+            raise UsageError(f"--runner={given}: {module} has no {name}")
+        return given
+    names = {known.lower().removesuffix("runner"): known for known in StandardOptions.KNOWN_RUNNER_NAMES}
+    if stem in names:
+        return names[stem]
+    near = difflib.get_close_matches(stem, names, n=1)
+    hint = f"did you mean {names[near[0]]}?" if near else f"Beam has {', '.join(names.values())}"
+    raise UsageError(f"unknown --runner={given}: {hint}")

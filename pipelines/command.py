@@ -1,0 +1,140 @@
+"""A job as a command: its arguments are parsed, it runs, and what goes wrong becomes words and an exit status."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import re
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from melbeam.pipelines.command_line import AddArguments, Parser, make_parser, parse
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_REFUSED, UsageError
+from melbeam.pipelines.job_log import JobLog, job_log
+
+_LOG = logging.getLogger("melbeam")
+# What a person has to put right, of a path that was given, where it is the launcher that meets it.
+_REFUSALS = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
+# Beam adds to a worker's error in which step it happened.
+_STEP = re.compile(r"\s*\[while running '[^']*'\]")
+
+
+@dataclass(frozen=True)
+class Command:
+    """One job of `melbeam`.
+
+    Attributes:
+        name: the word after `melbeam`.
+        description: what --help begins with.
+        add_arguments: adds the job's own options to a parser.
+        run: takes the parsed arguments and those left for Beam; gives the exit status. It imports what it needs,
+            so that its parser is there at once.
+        takes_beam_options: whether it runs a pipeline.
+    """
+
+    name: str
+    description: str
+    add_arguments: AddArguments
+    run: Callable[[argparse.Namespace, list[str]], int]
+    takes_beam_options: bool = True
+
+    @property
+    def prog(self) -> str:
+        """As it is typed."""
+        return f"melbeam {self.name}"
+
+    @property
+    def parser(self) -> Parser:
+        """The parser of all its options, for whoever describes them."""
+        return make_parser(self.add_arguments, self.prog, self.description)
+
+    def parse(self, argv: Sequence[str]) -> tuple[argparse.Namespace, list[str]]:
+        """The job's arguments, and Beam's, checked.
+
+        Raises:
+            UsageError: an unknown option, or a wrong config file.
+            SystemExit: argparse's, status 2 for a wrong argument, 0 after --help.
+        """
+        arguments, rest = parse(self.add_arguments, self.prog, self.description, argv)
+        if rest and self.takes_beam_options:
+            from melbeam.pipelines.beam_options import check_beam_arguments  # imports Beam
+
+            check_beam_arguments(rest, self.parser.options)
+        elif rest:
+            raise UsageError(f"{self.prog} has no {rest[0].partition('=')[0]}; see {self.prog} --help")
+        return arguments, rest
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Runs the command; gives the exit status, and never lets a bare traceback out."""
+        try:
+            arguments, beam_arguments = self.parse(sys.argv[1:] if argv is None else argv)
+        except UsageError as error:
+            _say(str(error))
+            return EXIT_REFUSED
+        with job_log(verbose=arguments.verbose) as log:
+            return _told(lambda: self.run(arguments, beam_arguments), log)
+
+
+def _told(run: Callable[[], int], log: JobLog) -> int:
+    """Runs a job and tells what goes wrong."""
+    try:
+        return run()
+    except UsageError as error:
+        _LOG.debug("the call was refused", exc_info=True)
+        _say(str(error))
+        return EXIT_REFUSED
+    except KeyboardInterrupt:
+        _say("interrupted" + ("; the same command goes on from here" if log.goes_on else ""))
+        return EXIT_FAILED
+    except Exception as error:
+        if _is_refusal(error):
+            _LOG.debug("a path was refused", exc_info=True)
+            _say(_of_a_path(error))
+            return EXIT_REFUSED
+        _LOG.debug("the whole error", exc_info=True)
+        for line in log.words_of_workers():
+            print(line, file=sys.stderr)
+        _say(f"the job failed: {last_line(error)} (the whole error: {log.keep()})")
+        if log.goes_on:
+            _say("what was finished is kept; the same command goes on from there")
+        return EXIT_FAILED
+
+
+def _say(text: str) -> None:
+    print(f"melbeam: {text}", file=sys.stderr)
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a person has to put a path right, and the job itself did not fail."""
+    if not isinstance(error, OSError):
+        return False
+    from melbeam.pipelines.files import REFUSALS  # imports Beam, which an error of a path comes from
+
+    return isinstance(error, (*_REFUSALS, *REFUSALS))
+
+
+def _of_a_path(error: Exception) -> str:
+    """The error in words: those of the operating system know the path, but say nothing of what to do."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return last_line(error)
+    advice = {
+        PermissionError: "give the account that runs this job the right to it, or choose another path",
+        FileNotFoundError: "correct the path",
+        NotADirectoryError: "a file stands where a folder must be: choose another path",
+        IsADirectoryError: "it is a folder: name a file",
+        FileExistsError: "a file stands where a folder must be: choose another path",
+    }
+    todo = next(text for kind, text in advice.items() if isinstance(error, kind))
+    return f"{error.filename}: {error.strerror}: {todo}"
+
+
+def last_line(error: Exception) -> str:
+    """What happened, in one line: Beam chains a worker's whole traceback into the message, which ends with it."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return repr(error)
+    line = _STEP.sub("", lines[-1]).strip()
+    if len(lines) == 1 and not isinstance(error, OSError | RuntimeError | ValueError):
+        return f"{type(error).__name__}: {line}"  # a KeyError's message is the key alone
+    return line

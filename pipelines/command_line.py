@@ -1,0 +1,133 @@
+"""The command line of every job: its options, a config file beneath them, and what is left over for Beam.
+
+Nothing here imports Beam, NumPy or TensorFlow, so that --help and a mistyped option are answered at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from melbeam.pipelines.exit_status import EXIT_REFUSED, UsageError
+from melbeam.transforms.plain_yaml import load_yaml
+
+
+class _Help(argparse.HelpFormatter):
+    """Shows the default of each option that has one; a flag's is that it is off."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        shown = action.default not in (None, False, argparse.SUPPRESS) and action.option_strings
+        return f"{action.help} (default: %(default)s)" if shown and action.help else action.help
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that knows its options by name, takes none abbreviated, and tells a wrong call in one line."""
+
+    def __init__(self, prog: str, description: str = "", **settings: Any) -> None:
+        self.options: dict[str, argparse.Action] = {}  # in the order in which they were added, --help among them
+        self.repeated: set[str] = set()
+        super().__init__(prog=prog, description=description, formatter_class=_Help, allow_abbrev=False, **settings)
+
+    def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
+        """As argparse's own."""
+        action = super().add_argument(*names, **settings)
+        self.options[action.dest] = action
+        if settings.get("action") == "append":
+            self.repeated.add(action.dest)
+        return action
+
+    def error(self, message: str) -> NoReturn:
+        """Ends with status 2 and one line, without the usage of all options before it."""
+        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        raise SystemExit(EXIT_REFUSED)
+
+
+AddArguments = Callable[[Parser], None]
+
+
+def make_parser(add_arguments: AddArguments, prog: str, description: str) -> Parser:
+    """The parser of a job, with the options that all jobs have."""
+    parser = Parser(prog, description)
+    add_arguments(parser)
+    parser.add_argument("--config", help="YAML file of these options and of Beam's; the command line wins")
+    parser.add_argument("--verbose", action="store_true", help="show all log lines, and tracebacks of errors")
+    return parser
+
+
+def parse(
+    add_arguments: AddArguments, prog: str, description: str, argv: Sequence[str]
+) -> tuple[argparse.Namespace, list[str]]:
+    """Parses a job's arguments, with a config file beneath them.
+
+    Returns:
+        The job's own arguments, and those that are none of its own, to be checked by whoever takes them.
+
+    Raises:
+        UsageError: the config file cannot be read, or a value in it is of the wrong kind.
+        SystemExit: argparse's, status 2 for a wrong argument.
+    """
+    parser = make_parser(add_arguments, prog, description)
+    beam_arguments: list[str] = []
+    repeated: dict[str, list[str]] = {}
+    for name, value in _read_config(argv).items():
+        values = [str(v) for v in value] if isinstance(value, list) else [str(value)]
+        if name not in parser.options:
+            if value is True:
+                beam_arguments.append(f"--{name}")
+            elif value is not False and value is not None:
+                beam_arguments += [f"--{name}={v}" for v in values]
+            continue
+        option = parser.options[name]
+        option.required = False
+        if name in parser.repeated:
+            repeated[name] = values  # as a default, the command line would add to it, not win
+        elif option.nargs == 0 and not isinstance(value, bool):
+            raise UsageError(f"--config: {name} must be true or false, got {value!r}")
+        else:
+            parser.set_defaults(**{name: _config_value(option, value)})
+    arguments, rest = parser.parse_known_args(argv)
+    for name, values in repeated.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, values)
+    return arguments, beam_arguments + rest
+
+
+def _config_value(option: argparse.Action, value: Any) -> Any:
+    """The value as the command line would give it, which argparse then converts and checks."""
+    if isinstance(value, bool) and option.choices and "on" in option.choices:
+        return "on" if value else "off"  # YAML reads the words on and off as true and false
+    return value if value is None or isinstance(value, bool) else str(value)
+
+
+def _read_config(argv: Sequence[str]) -> dict[str, Any]:
+    """The values of the file that --config names; none where it names none."""
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config")
+    path = finder.parse_known_args(argv)[0].config
+    if path is None:
+        return {}
+    try:
+        with open(path, encoding="utf-8") as file:
+            values = load_yaml(file.read())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"--config={path} cannot be read: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f"--config={path} must be a mapping of option names to values")
+    return values
+
+
+def check_split(split: str) -> None:
+    """Refuses a name that could not stand in a file name.
+
+    Raises:
+        UsageError: it is something else than letters, digits and underscores.
+    """
+    if not split.replace("_", "").isalnum():
+        raise UsageError(f"--split must be letters, digits and underscores, got {split!r}")
+
+
+def list_of(values: str | list[str]) -> list[str]:
+    """An option that may be repeated, which a config file may hold as one value."""
+    return [values] if isinstance(values, str) else values

@@ -1,0 +1,179 @@
+"""The launcher of `melbeam extract`: from parsed arguments to a plan, a job, its pipeline, and its last words."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import fields as dataclass_fields
+
+import apache_beam as beam
+
+from melbeam.pipelines import files, words
+from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
+from melbeam.pipelines.command_line import check_split, list_of
+from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS, UsageError
+from melbeam.pipelines.extracting.first_look import check_input, check_shards_are_complete
+from melbeam.pipelines.extracting.pipeline import ExtractDataset
+from melbeam.pipelines.extracting.progress import ProgressBar
+from melbeam.pipelines.job_log import current_log
+from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
+from melbeam.pipelines.split.lock import Locked, SplitLock
+from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
+from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.presets import find_front_end
+from melbeam.transforms.records.options import RecordOptions, check_integer
+
+
+def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    """Runs the job; gives the exit status.
+
+    Raises:
+        UsageError: the call was wrong, or the output folder was refused.
+    """
+    choice = choose_runner(beam_arguments)
+    prepare_process(choice)
+    try:
+        job, shards = plan_job(arguments)
+    except (ValueError, *files.REFUSALS) as error:
+        raise UsageError(str(error)) from error
+    announce(job, shards, choice.runner)
+    if arguments.dry_run:
+        show_plan(job.folder, shards)
+        return EXIT_OK
+    start = time.monotonic()
+    try:
+        with SplitLock(job.folder):
+            claim_folder(job, shards, overwrite=arguments.overwrite)
+            num_done = begin_split(job, shards)
+            if not run_pipeline(job, shards, choice):
+                return EXIT_OK
+    except (FolderRefused, Locked, *files.REFUSALS) as error:
+        raise UsageError(str(error)) from error
+    summary = SplitSummary.from_dict(files.read_json(job.folder.summary))
+    print(in_words(job, summary, num_done, time.monotonic() - start))
+    return judge(job, summary)
+
+
+def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
+    """The job that the arguments ask for, and its plan.
+
+    Raises:
+        ValueError: an argument is out of its bounds, or the input is none; the message says which and why.
+        OSError: the input cannot be read.
+    """
+    check_split(arguments.split)
+    check_integer("--max_shard_bytes", arguments.max_shard_bytes, at_least=1)
+    if arguments.limit is not None:
+        check_integer("--limit", arguments.limit, at_least=1)
+    front_end = find_front_end(arguments.front_end)
+    record_options = RecordOptions(
+        **{field.name: getattr(arguments, field.name) for field in dataclass_fields(RecordOptions)}
+    )
+    bounds = {
+        name: getattr(arguments, name) for name in ("max_reject_fraction", "max_convert_seconds", "gpu", "recheck")
+    }
+    folder = SplitFolder(arguments.output.rstrip("/"), arguments.split)
+    Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
+    shards = plan_shards(list_of(arguments.input), None if arguments.limit else arguments.max_shard_bytes)
+    if not arguments.allow_missing_shards:
+        check_shards_are_complete(shard.path for shard in shards)
+    check_input(shards)
+    if arguments.limit is not None:
+        shards = limit_records(shards, arguments.limit)
+    return Job.of(folder, front_end, record_options, shards, **bounds), shards
+
+
+def announce(job: Job, shards: list[Shard], runner: str) -> None:
+    """Says what is going to be done, and where."""
+    size = sum(shard.num_bytes for shard in shards)
+    print(
+        f"melbeam: {words.count(len(shards), 'shard')}, {words.size(size)}, front end {job.front_end.name} "
+        f"({job.front_end.fingerprint[:16]}), on {runner}",
+        file=sys.stderr,
+    )
+
+
+def show_plan(folder: SplitFolder, shards: list[Shard]) -> None:
+    """Prints what would become what."""
+    for shard in shards:
+        print(f"{shard.source} ({shard.num_bytes} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
+
+
+def begin_split(job: Job, shards: list[Shard]) -> int:
+    """Writes the plan of a split that is this job's; gives the number of shards that an earlier start finished.
+
+    From here on the same command finds what was done, and a failure's log file has its place.
+    """
+    write_plan(job.folder.plan, shards)
+    log = current_log()
+    if log is not None:
+        log.goes_on = True
+        log.home = job.folder.bookkeeping if files.is_local(job.folder.output) else None
+    return len(files.match(job.folder.reports_glob))
+
+
+def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice) -> bool:
+    """Runs the pipeline; whether it has ended, and was not only handed over."""
+    watched = choice.local and files.is_local(job.folder.output)
+    with ProgressBar(job.folder, shards, job.front_end.sampling_rate) if watched else nullcontext():
+        pipeline = beam.Pipeline(options=choice.options)
+        pipeline | ExtractDataset(job)
+        result = pipeline.run()
+        if choice.detached is not None:
+            print(f"melbeam: {choice.detached}", file=sys.stderr)
+            return False
+        result.wait_until_finish()
+    return True
+
+
+def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> str:
+    """The summary for a person.
+
+    Args:
+        job: that has ended.
+        summary: of the whole split.
+        num_done: shards that an earlier start had finished.
+        elapsed: seconds that this start took.
+    """
+    seconds = summary.num_samples / job.front_end.sampling_rate
+    took = f"{words.duration(seconds)} of audio in {words.duration(elapsed)}"
+    speed = seconds / elapsed
+    if num_done:
+        all_of_them = "all" if num_done == job.num_shards else f"{num_done} of {job.num_shards}"
+        took = f"{words.duration(seconds)} of audio; {all_of_them} were done by an earlier start"
+    elif speed >= 1:  # less says only how long a start takes
+        took += f": {speed:.0f} times real time"
+    lines = [
+        f"{job.folder.output}, split {job.folder.split}: {words.count(summary.records_read, 'record')} read = "
+        f"{summary.records_converted} converted + {summary.num_rejects} rejected",
+        f"  {words.count(summary.num_features, 'feature record')} in "
+        f"{words.count(len(summary.shard_features), 'shard')}, {words.size(summary.num_bytes)}; {took}",
+    ]
+    for title, counts in (("rejected", summary.rejects), ("changed", summary.changes)):
+        for what, count in sorted(counts.items()):
+            lines.append(f"  {title}: {count} {what}: {words.named(summary.named_ids[what], count)}")
+    if summary.damaged_bytes:
+        lines.append(f"  damaged: {summary.damaged_bytes} bytes that belong to no record")
+    return "\n".join(lines)
+
+
+def judge(job: Job, summary: SplitSummary) -> int:
+    """Says on standard error what a person should look into; gives the exit status."""
+    if summary.records_read == 0:
+        print(
+            f"melbeam: warning: the input has no records: split {job.folder.split!r} of {job.folder.output} is "
+            "empty. Did what wrote the input end?",
+            file=sys.stderr,
+        )
+    if summary.reject_fraction > job.max_reject_fraction:
+        print(
+            f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
+            f"{job.max_reject_fraction:g}: look into {job.folder.rejects_folder}",
+            file=sys.stderr,
+        )
+        return EXIT_REJECTS
+    return EXIT_OK

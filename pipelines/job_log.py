@@ -1,0 +1,185 @@
+"""Where a job's words go: to the screen what a person should read, to a log file everything.
+
+TensorFlow, absl, CUDA and the decoders' libraries write to the process's standard error themselves, past Python.
+While a job runs, that descriptor is the log file, which the processes that it starts inherit, and Python's
+`sys.stderr` goes on writing to the screen. The file is removed when the job ends well; when it fails, it lies
+beside the split's bookkeeping, or stays where temporary files are, and the job's last words name it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from typing import TextIO
+
+from melbeam.pipelines.private_names import LOGGER_OF_LOCAL_WORKERS, words_of_local_worker
+
+LOG_NAME = "failed.log"  # in the bookkeeping of the split whose job failed
+_STDERR = 2
+# What these warn of says nothing to a person: what comes of it is told by the job itself.
+_LIBRARIES = ("tensorflow", "absl", "h5py", "py.warnings", "botocore", "google")
+_BEAM = "apache_beam"
+# Beam logs an error of S3's with its traceback on the root logger.
+_MODULES = ("s3io",)
+
+_active: list[JobLog] = []
+
+
+class JobLog:
+    """The log file of a job at work.
+
+    Attributes:
+        path: of the file.
+        goes_on: whether the same command would find what this one has finished; the job says so.
+        home: a folder on this machine's file system where the file belongs once the job has failed, or None.
+        failed: whether the file is to be kept.
+    """
+
+    def __init__(self, path: str, screen: int) -> None:
+        self.path = path
+        self.goes_on = False
+        self.home: str | None = None
+        self.failed = False
+        self.screen = screen
+        self.quiet = {*_LIBRARIES, _BEAM}
+
+    def shows(self, record: logging.LogRecord) -> bool:
+        """Whether a log line is for the screen."""
+        words = words_of_local_worker(record)
+        if words is not None:  # the file has them as they came, for its handler is asked first
+            record.name, record.msg, record.args = "melbeam", words, ()
+        package = record.name.partition(".")[0]
+        if package == "melbeam":
+            return record.levelno >= logging.INFO
+        return (
+            record.levelno >= logging.WARNING
+            and package not in self.quiet
+            and record.name not in self.quiet
+            and record.module not in _MODULES
+            and "apitools not found" not in record.getMessage()  # Beam's; a gs:// path says it better
+        )
+
+    def show_beam(self) -> None:
+        """Lets Beam's warnings through: a remote runner tells there how its job fares."""
+        self.quiet.discard(_BEAM)
+
+    def keep(self) -> str:
+        """Keeps the file, in its home where it has one; gives its path."""
+        self.failed = True
+        if self.home is not None and os.path.isdir(self.home):
+            with suppress(OSError):  # the disk may be full, which may be why the job failed
+                self.path = shutil.move(self.path, os.path.join(self.home, LOG_NAME))
+        return self.path
+
+    def words_of_workers(self) -> list[str]:
+        """The lines that worker processes wrote for a person, which they could only write into the file."""
+        with open(self.path, encoding="utf-8", errors="replace") as file:
+            return [line.rstrip("\n") for line in file if line.startswith("melbeam: ")]
+
+
+class _ForPeople(logging.Formatter):
+    """melbeam's own lines as all that it says; those of others with their names."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        if record.name.partition(".")[0] != "melbeam":
+            return f"{record.levelname} {record.name}: {super().format(record)}"
+        warning = "warning: " if record.levelno == logging.WARNING else ""
+        return f"melbeam: {warning}{super().format(record)}"
+
+
+class _ScreenHandler(logging.StreamHandler[TextIO]):
+    """Writes log lines to whatever `sys.stderr` is at the moment."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]
+        return sys.stderr
+
+
+@contextmanager
+def job_log(*, verbose: bool = False) -> Iterator[JobLog]:
+    """The log of a job while the `with` block runs; inside another job's, it is that job's.
+
+    Args:
+        verbose: everything goes to the screen, the libraries' own words too.
+    """
+    if _active:
+        yield _active[-1]
+        return
+    with ExitStack() as undo:
+        descriptor, path = tempfile.mkstemp(prefix="melbeam-", suffix=".log")
+        undo.callback(os.close, descriptor)
+        screen = _STDERR if verbose else _redirect(descriptor, undo)
+        log = JobLog(path, screen)
+        _active.append(log)
+        undo.callback(_active.remove, log)
+        in_file = logging.StreamHandler(os.fdopen(os.dup(descriptor), "a", encoding="utf-8", buffering=1))
+        undo.callback(in_file.stream.close)
+        in_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        on_screen = _ScreenHandler()
+        on_screen.setFormatter(_ForPeople("%(message)s"))
+        if not verbose:
+            on_screen.addFilter(log.shows)
+        root = logging.getLogger()
+        for handler in (in_file, on_screen):
+            root.addHandler(handler)
+            undo.callback(root.removeHandler, handler)
+        levels = {"": logging.INFO, "melbeam": logging.DEBUG, "botocore": logging.WARNING}
+        levels[LOGGER_OF_LOCAL_WORKERS] = logging.INFO  # among its lines are melbeam's own
+        levels[_BEAM] = logging.INFO if verbose else logging.WARNING  # Beam has several lines a second below
+        for name, level in levels.items():
+            logger = logging.getLogger(name)
+            undo.callback(logger.setLevel, logger.level)
+            logger.setLevel(level)
+        if not verbose:
+            undo.enter_context(warnings.catch_warnings())
+            logging.captureWarnings(True)
+            undo.callback(logging.captureWarnings, False)
+        yield log
+        if not log.failed:
+            os.remove(log.path)
+
+
+def current_log() -> JobLog | None:
+    """The log of the job at work in this process, if there is one."""
+    return _active[-1] if _active else None
+
+
+def screen_descriptor() -> int:
+    """The descriptor by which native code and a dying process reach the screen."""
+    return _active[-1].screen if _active else _STDERR
+
+
+def _redirect(descriptor: int, undo: ExitStack) -> int:
+    """Makes standard error another file's descriptor, for all but Python; gives the screen's."""
+    sys.stderr.flush()
+    screen = os.dup(_STDERR)
+    undo.callback(os.close, screen)
+    os.dup2(descriptor, _STDERR)
+    undo.callback(os.dup2, screen, _STDERR)
+    given = sys.stderr
+    if _descriptor_of(given) == _STDERR:  # else it writes elsewhere already, as under pytest
+        ours = open(os.dup(screen), "w", buffering=1, encoding=given.encoding, errors=given.errors)  # noqa: SIM115
+        sys.stderr = ours
+        undo.callback(_give_back, given, ours)
+    return screen
+
+
+def _descriptor_of(stream: TextIO) -> int | None:
+    with suppress(OSError, AttributeError):  # a stream without a descriptor
+        return stream.fileno()
+    return None
+
+
+def _give_back(given: TextIO, ours: TextIO) -> None:
+    ours.flush()
+    if sys.stderr is ours:
+        sys.stderr = given

@@ -1,0 +1,42 @@
+"""Figures for people: durations, sizes and counts as one would say them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, with at most two units: 3.8 s, 4 min 10 s, 18 h 9 min, 12 d 3 h."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    if (whole := round(seconds)) < 3600:
+        return _two_units(whole, 60, "min", "s")
+    if (whole := round(seconds / 60)) < 48 * 60:
+        return _two_units(whole, 60, "h", "min")
+    return _two_units(round(seconds / 3600), 24, "d", "h")
+
+
+def _two_units(total: int, of_the_large: int, large: str, small: str) -> str:
+    whole, rest = divmod(total, of_the_large)
+    return f"{whole} {large} {rest} {small}" if rest else f"{whole} {large}"
+
+
+def size(num_bytes: float) -> str:
+    """Bytes in words, in the binary unit that gives at most four digits: 512 B, 3.1 GiB."""
+    value, unit = float(num_bytes), 0
+    while value >= 1023.95 and unit < len(_UNITS) - 1:
+        value, unit = value / 1024, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{value:.0f} {_UNITS[unit]}"
+
+
+def count(number: int, what: str) -> str:
+    """A number and its noun, plural where it is not one: 1 shard, 16 shards."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def named(ids: Iterable[str], total: int) -> str:
+    """The first ids of many: `a, b` where these are all, `for example a, b` where there are more."""
+    listed = list(ids)
+    return ("for example " if len(listed) < total else "") + ", ".join(listed)

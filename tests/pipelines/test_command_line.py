@@ -1,0 +1,94 @@
+"""The command line that all jobs share."""
+
+import pytest
+
+from melbeam.pipelines import command_line
+from melbeam.pipelines.beam_options import choose_runner
+from melbeam.pipelines.exit_status import UsageError
+
+
+def add_arguments(parser):
+    parser.add_argument("--input", required=True, action="append")
+    parser.add_argument("--count", type=int, default=3)
+    parser.add_argument("--fast", action="store_true")
+
+
+def parse(*argv):
+    arguments, beam = command_line.parse(add_arguments, "melbeam test", "A test.", argv)
+    return vars(arguments), beam
+
+
+@pytest.fixture
+def config(tmp_path):
+    def write(text):
+        (tmp_path / "job.yaml").write_text(text)
+        return f"--config={tmp_path}/job.yaml"
+
+    return write
+
+
+def test_ours_are_parsed_and_beams_are_handed_on():
+    arguments, beam = parse("--input=a", "--input=b", "--runner", "FlinkRunner", "--streaming", "--fast")
+    assert (arguments["input"], arguments["count"], arguments["fast"]) == (["a", "b"], 3, True)
+    assert beam == ["--runner", "FlinkRunner", "--streaming"]
+
+
+def test_a_missing_option_is_argparses_status(capsys):
+    with pytest.raises(SystemExit) as left:
+        parse("--count=1")
+    assert left.value.code == 2
+    assert "--input" in capsys.readouterr().err
+
+
+class TestConfig:
+    def test_beneath_the_command_line(self, config):
+        arguments, _ = parse(config("input: a\ncount: 7\nfast: true"), "--count=8")
+        assert (arguments["input"], arguments["count"], arguments["fast"]) == (["a"], 8, True)
+
+    @pytest.mark.parametrize("inside", ["a", "[a, b]"])
+    def test_a_repeated_option_is_replaced_not_added_to(self, config, inside):
+        assert parse(config(f"input: {inside}"), "--input=c")[0]["input"] == ["c"]
+
+    def test_lists(self, config):
+        assert parse(config("input: [a, b]"))[0]["input"] == ["a", "b"]
+
+    def test_beams_options(self, config):
+        text = "input: a\nexperiments: [one, two]\nstreaming: true\nsave_main_session: false\nnum_workers: 4"
+        expected = ["--experiments=one", "--experiments=two", "--streaming", "--num_workers=4"]
+        assert parse(config(text))[1] == expected
+
+    def test_beams_on_the_command_line_come_last_and_win(self, config):
+        _, beam = parse(config("input: a\ndirect_num_workers: 1"), "--direct_num_workers=2")
+        assert choose_runner(beam).options.get_all_options()["direct_num_workers"] == 2
+
+    def test_a_quoted_boolean_is_refused(self, config):
+        with pytest.raises(UsageError, match="fast must be true or false, got 'false'"):
+            parse(config("input: a\nfast: 'false'"))
+
+    def test_a_value_of_the_wrong_type_is_refused(self, config, capsys):
+        with pytest.raises(SystemExit):
+            parse(config("input: a\ncount: 2.5"))
+        assert "invalid int value: '2.5'" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("- a list", "must be a mapping"),
+            ("a: [", "cannot be read"),
+            ("", "must be a mapping"),
+        ],
+    )
+    def test_a_wrong_file_is_refused(self, config, text, message):
+        with pytest.raises(UsageError, match=message):
+            parse(config(text), "--input=a")
+
+
+@pytest.mark.parametrize("split", ["train", "train_long", "dev2"])
+def test_split_names(split):
+    command_line.check_split(split)
+
+
+@pytest.mark.parametrize("split", ["", "a-b", "../a", "a b", "a*", "_"])
+def test_wrong_split_names(split):
+    with pytest.raises(UsageError, match="--split must be"):
+        command_line.check_split(split)
