@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from melbeam.pipelines import words
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.split_schema import FieldCounts, SplitSchema
@@ -41,8 +42,11 @@ def _counts(name: str, schema: SplitSchema, summary: SplitSummary) -> FieldCount
 
 def _in_words(counts: FieldCounts) -> str:
     """The records of each type; what was written with record version 1 knows the types alone."""
-    return " and ".join(
-        (f"{count} records with a {kind}" if count else f"a {kind} in some")
-        + (f" (id {', '.join(counts.ids[kind])})" if counts.ids.get(kind) else "")
-        for kind, count in sorted(counts.kinds.items())
-    )
+    of_types = []
+    for kind, number in sorted(counts.kinds.items()):
+        in_records = words.count(number, "record") if number else "some records"
+        ids = counts.ids.get(kind, [])
+        of_types.append(
+            f"{kind.removesuffix('_list')} in {in_records}" + (f" (id {words.named(ids, number)})" if ids else "")
+        )
+    return " and ".join(of_types)

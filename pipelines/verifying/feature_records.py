@@ -72,8 +72,8 @@ def read_feature(record: bytes, split: Split) -> Feature:
         tail = _rows(fields.pop(_TAIL, b""), split)
     except (DecodeError, ValueError) as error:
         raise ValueError(f"it is no feature record: {error}") from error
-    wrong = _wrong_numbers(fields, split) or _wrong_rows(fields, rows, tail, split)
-    wrong = wrong or _wrong_levels(fields) or _wrong_others(features, fields, split)
+    wrong = _wrong_numbers(fields, split) or _wrong_others(features, fields, split)
+    wrong = wrong or _wrong_rows(fields, rows, tail, split) or _wrong_levels(fields)
     if wrong:
         raise ValueError(f"id {fields['id']!r} has {wrong}, which is not what this split's job gives")
     values = rows[: fields["num_frames"]]

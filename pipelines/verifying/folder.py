@@ -1,7 +1,7 @@
 """A whole folder of features: does it hold what it says, and all that it should?
 
-Every byte is read. Memory grows by eight bytes a record, for the ids, by the index and the report of a shard, and by
-a few lines a file with faults.
+Every byte is read. Memory grows by eight bytes a record, for the ids, by one shard's index and report, and by a
+few lines a file with faults.
 """
 
 from __future__ import annotations

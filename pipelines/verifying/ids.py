@@ -14,7 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.pipelines.verifying.findings import MAX_LINES_OF_A_FILE, Findings
 from melbeam.pipelines.verifying.marked_files import NO_LIMIT
@@ -98,15 +98,18 @@ def _warn_of_shared(
     findings: Findings,
 ) -> None:
     given = shared & _GIVEN == _GIVEN
-    for wanted, what in ((shared[given], "ids that are given"), (shared[~given], "clips of the same audio")):
+    for wanted, what, why in (
+        (shared[given], "given id", ""),
+        (shared[~given], "default id", " (hashes of the same audio)"),
+    ):
         if not len(wanted):
             continue
         examples = [_places(shards, wanted[:_NAMED], of_clips=True) for shards in (first, second)]
-        named = "; ".join(
+        named = [
             f"{clip_id} ({examples[0][clip_id][0]}, {examples[1][clip_id][0]})"
             for clip_id in sorted(examples[0].keys() & examples[1].keys())
-        )
-        findings.warn(names, f"{len(wanted)} {what} are in both, for example {named}")
+        ]
+        findings.warn(names, f"{words.count(len(wanted), what)}{why} in both: {words.named(named, len(wanted))}")
 
 
 def _joined(arrays: Iterable[np.ndarray]) -> np.ndarray:

@@ -12,6 +12,9 @@ from melbeam.transforms.records.levels import LEVELS
 from melbeam.transforms.records.schema import BYTES
 from melbeam.transforms.statistics import BinStatistics
 
+# The last bits of a spread may differ between types of CPU.
+_DECIMALS = 6
+
 
 def measures_of(fields: Mapping[str, Any], text: Any | None, statistics: BinStatistics) -> dict[str, float]:
     """The quantities of `distributions.BIN_WIDTHS` that a feature record has.
@@ -25,7 +28,7 @@ def measures_of(fields: Mapping[str, Any], text: Any | None, statistics: BinStat
     """
     seconds = fields["num_samples"] / fields["sampling_rate"]
     measures = {name: float(np.float32(fields[name])) for name in LEVELS if name in fields}
-    measures |= {"seconds": seconds, "spread": statistics.spread()}
+    measures |= {"seconds": seconds, "spread": round(statistics.spread(), _DECIMALS)}
     if "num_audio_tokens" in fields:
         measures["num_audio_tokens"] = float(fields["num_audio_tokens"])
     if text is not None and "text_is_of_whole_clip" not in fields and kind_and_count(text) == (BYTES, 1):
