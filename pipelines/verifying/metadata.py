@@ -70,9 +70,16 @@ def _check_schema(split: Split, findings: Findings) -> None:
 
 
 def _tell_what_is_lacking(output: str, splits: list[Split], findings: Findings) -> None:
-    old = [split.folder.split for split in splits if split.record_version < 2]
+    old = [split for split in splits if split.record_version < 2]
     if old:
-        findings.warn(output, f"{'split' if len(old) == 1 else 'splits'} {', '.join(old)}: {LACKS_OF_VERSION_1}")
+        names = ", ".join(split.folder.split for split in old)
+        findings.warn(f"{output}, {'split' if len(old) == 1 else 'splits'} {names}", LACKS_OF_VERSION_1)
+    for split in old:
+        if split.front_end.takes_full_length and not split.options.pads(split.front_end):
+            findings.warn(
+                f"{output}, split {split.folder.split}",
+                "the model takes the full length, and neither is that stored nor what restores it: extract again",
+            )
 
 
 def _share_a_folder(splits: list[Split], findings: Findings) -> bool:

@@ -78,7 +78,9 @@ class Folder:
         mark = write(self.file(shard), records)
         items = read_tfrecord_file(str(self.file(shard)))
         rows = [(item.offset, len(item.data), num_frames(item.data)) for item in items]
-        self.replace_index(shard, encode_index(rows), len(rows))
+        folder, index = self.split(shard)
+        if self.file(folder.index(index)).exists():
+            self.replace_index(shard, encode_index(rows), len(rows))
         self.edit_report(shard, lambda report: report.update(features=mark))
 
     def replace_index(self, shard, data, num_records):
