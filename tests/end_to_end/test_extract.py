@@ -527,7 +527,7 @@ class TestResume:
 
     @pytest.mark.parametrize("name", ["train-00001-of-00003.tfrecord", "_melbeam/train/rejects/00001.tfrecord"])
     def test_a_damaged_file_is_done_again_where_what_is_done_is_read(self, stopped, name):
-        """A start reads nothing of what is done, unless it is told to: for a corpus of terabytes that takes hours."""
+        """A start reads nothing of what is done unless it is told to: of terabytes, that takes hours."""
         source, folder, files, _ = stopped
         path = folder / name
         path.write_bytes(path.read_bytes()[:-1] + b"\x00")

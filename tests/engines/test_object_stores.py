@@ -292,7 +292,7 @@ def test_what_is_done_is_not_done_again_and_what_is_damaged_is(
     key = key_of(request)
     command = extracting(stored_source, store.url(key))
     to_store(*command)
-    # Of the same size: the store's own checksum, recorded as it was committed, tells them apart, and nothing is read.
+    # It has the same size: the store's own checksum tells them apart, and nothing is read.
     damaged = bytearray(expected_of_stored["train-00003-of-00006.tfrecord"])
     damaged[-1] ^= 1
     store.put(f"{key}/train-00003-of-00006.tfrecord", bytes(damaged))
