@@ -27,7 +27,7 @@ from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.conversion import ConfiguredConverter, Conversion, Converter, Prepared
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.index import encode_index
-from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.rejects import Reject, with_place
 from melbeam.transforms.versions import versions
 
 # A job whose records are mostly rejects is stopped after this many of a shard.
@@ -225,8 +225,7 @@ class _Pack:
         prepared: Prepared | Reject
         try:
             if isinstance(item, Damage):
-                where = f"{item.detail} ({item.size} bytes at offset {item.offset})"
-                raise Reject(item.reason, where)
+                raise Reject(item.reason, with_place(item.detail, item.size, item.offset))
             prepared = self._converter.prepare(item.data, source)
             self._num_samples += prepared.num_samples
         except Reject as reject:

@@ -159,18 +159,34 @@ def _from_json(fields: Any, kind: type[_Kept]) -> _Kept:
 
 
 def _of_any_version(fields: Any) -> Any:
-    """The fields as they are now called, of a report or a summary of any version."""
+    """The fields as they are now called, of a report or a summary of any version.
+
+    Raises:
+        ValueError: they are those of record version 1, but not as that wrote them.
+    """
     if not isinstance(fields, dict) or "passthrough" not in fields:
         return fields
+    try:
+        return _of_version_1(fields)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"no report or summary of record version 1: {type(error).__name__}: {error}") from error
+
+
+def _of_version_1(fields: dict[str, Any]) -> dict[str, Any]:
     fields = {"record_version": 1, **fields}
-    counts: dict[str, Any] = {}
-    for name, seen in fields.pop("passthrough").items():
-        # A record's list of no values made readers take a list of them all.
-        most = max(2, seen["max"]) if seen["min"] == 0 else seen["max"]
-        records = seen["records"] if len(seen["kinds"]) == 1 else 0
-        counts[name] = {"kinds": dict.fromkeys(seen["kinds"], records), "most": most}
-    if fields.get("changes", {}).get("chunked"):
-        counts |= {name: {"kinds": {INT64: 0}, "most": 1} for name in ("chunk_index", "start_sample")}
     if "shard_features" in fields:
         fields["num_features"] = sum(fields["shard_features"].values())
+    counts: dict[str, Any] = {}
+    for name, seen in fields.pop("passthrough").items():
+        kinds = [kind for kind in seen["kinds"] if kind]
+        if len(kinds) < len(seen["kinds"]) and len(kinds) < 2:
+            continue  # some record's held no list at all, and then it was described to no reader
+        # A record's list of no values made readers take a list of them all.
+        most = max(2, seen["max"]) if seen["min"] == 0 else seen["max"]
+        # Audio records were counted, which may be fewer than the feature records that they became.
+        everywhere = seen["records"] == fields["records_converted"]
+        records = fields["num_features"] if everywhere else seen["records"]
+        counts[name] = {"kinds": dict.fromkeys(kinds, records if len(kinds) == 1 else 0), "most": most}
+    if fields.get("changes", {}).get("chunked"):
+        counts |= {name: {"kinds": {INT64: 0}, "most": 1} for name in ("chunk_index", "start_sample")}
     return {**fields, "fields": counts}

@@ -453,18 +453,18 @@ DEAD = {"token": "x", "host": "elsewhere", "pid": 1, "started": 0.0, "beat": 0.0
 class Conditions:
     """Heeds GCS' condition in front of an emulator that does not: a generation is written over once."""
 
-    def __init__(self):
-        self._mutex, self._taken = threading.Lock(), set()
+    def __init__(self, is_there):
+        self._mutex, self._is_there, self._written_over = threading.Lock(), is_there, set()
 
     def __call__(self, method, path):
-        query = parse_qs(urlsplit(path).query)
-        if method != "POST" or "ifGenerationMatch" not in query or "upload/" not in path:
+        condition = parse_qs(urlsplit(path).query).get("ifGenerationMatch")
+        if method != "POST" or condition is None:
             return None
-        condition = query["ifGenerationMatch"][0]
         with self._mutex:
-            if condition in self._taken:
+            if self._is_there if condition == ["0"] else condition[0] in self._written_over:
                 return 412
-            self._taken.add(condition)
+            self._is_there = True
+            self._written_over.add(condition[0])
         return None
 
 
@@ -475,7 +475,7 @@ def test_of_many_jobs_one_gets_the_lock_by_the_stores_own_condition(store, reque
     lock = f"{key}/_melbeam/train/lock.json"
     if left is not None:
         store.put(lock, json.dumps(left).encode())
-    conditions = Conditions() if store.scheme == "gs" else lambda *_: None
+    conditions = Conditions(left is not None) if store.scheme == "gs" else lambda *_: None
     with faulty_proxy(store.port, conditions) as (port, faults):
         said = who_gets_the_lock(store.url(key), store.environment(port))
         names = store.names(key)

@@ -266,6 +266,17 @@ def _readable_id(features: Any) -> str | None:
         return None
 
 
+def id_in(record: bytes) -> str | None:
+    """The id of an audio record, or of the one in a reject; None where it has none, or cannot be read."""
+    try:
+        features = _parse(record)
+        if _MARK in features:
+            features = _parse_rejected(features)
+    except Reject:
+        return None
+    return _readable_id(features)
+
+
 def kind_and_count(feature: Any) -> tuple[str, int]:
     """The list that holds a `Feature`'s values, and their number; ("", 0) where it holds none."""
     kind = feature.WhichOneof("kind")
