@@ -13,7 +13,7 @@ from typing import Any
 
 from melbeam.pipelines import extract, ingest, words
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
 from melbeam.pipelines.sources.endings import ENDINGS
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 
@@ -145,4 +145,4 @@ main = COMMAND.main
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

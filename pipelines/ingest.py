@@ -6,11 +6,11 @@ Its options are here; what it does with them is in `ingesting`, which is importe
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.defaults import MAX_REJECT_FRACTION
+from melbeam.pipelines.exit_status import leave_with
 from melbeam.pipelines.sources.arguments import add_shard_bytes, add_source_arguments
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--max_reject_fraction", type=float, default=MAX_REJECT_FRACTION, help="exit status 3 above it"
     )
+    parser.add_argument("--limit", type=int, help="records to read at most, of the whole input")
     parser.add_argument("--overwrite", action="store_true", help="replace the split if it is there already")
+    parser.add_argument("--dry_run", action="store_true", help="show the plan; do nothing")
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -47,4 +49,4 @@ COMMAND = Command("ingest", DESCRIPTION, add_arguments, run)
 main = COMMAND.main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

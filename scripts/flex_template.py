@@ -31,6 +31,7 @@ PATTERNS = {
     "pcm_sampling_rate": _WHOLE,
     "max_audio_seconds": _NUMBER,
     "max_record_bytes": _WHOLE,
+    "cut_tolerance_seconds": _NUMBER,
     "shard_bytes": _WHOLE,
     "columns": r"^[^=,]+=[^=,]+(,[^=,]+=[^=,]+)*$",
     "root": _FOLDER,

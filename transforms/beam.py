@@ -14,6 +14,7 @@ from melbeam.transforms.beam_worker import RecordMetrics, SharedRecordConverter
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.records.audio_example import audio_example
+from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
@@ -59,7 +60,7 @@ class LogMelDoFn(beam.DoFn):
         record = b""
         try:
             record = _record_of(element)
-            conversion = self._converter.convert(record, source="")
+            conversion = convert(self._converter, record, source="")
         except Reject as reject:
             self._metrics.rejected(reject.reason)
             yield beam.pvalue.TaggedOutput(REJECTS, to_reject(record, reject, source=""))

@@ -14,19 +14,22 @@ from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split, list_of
 from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.extracting.attempts import stopped_by_interruption
+from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
 from melbeam.pipelines.process import prepare_process
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
-from melbeam.pipelines.split.launching import begin_split, judge
+from melbeam.pipelines.split.launching import begin_split, judge, show_plan
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards
 from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.presets import find_front_end
-from melbeam.transforms.records.options import RecordOptions, check_integer
+from melbeam.transforms.records.options import RecordOptions
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -47,13 +50,18 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         return EXIT_OK
     start = time.monotonic()
     try:
-        with SplitLock(job.folder):
+        with (
+            SplitLock(job.folder) as lock,
+            Launched(job, lock, choice) as launched,
+            stopped_by_interruption(),
+        ):
             claim_folder(job, shards, overwrite=arguments.overwrite)
             num_done = begin_split(job, shards)
-            if not run_pipeline(job, shards, choice):
+            if not run_pipeline(job, shards, choice, launched):
                 return EXIT_OK
     except (FolderRefused, Locked, *files.REFUSALS) as error:
         raise UsageError(str(error)) from error
+    files.delete([job.folder.failure_log])  # of an earlier start
     summary = SplitSummary.from_dict(files.read_json(job.folder.summary))
     print(in_words(job, summary, num_done, time.monotonic() - start))
     return judge(job, summary)
@@ -77,13 +85,14 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     bounds = {
         name: getattr(arguments, name) for name in ("max_reject_fraction", "max_convert_seconds", "gpu", "recheck")
     }
-    folder = SplitFolder(arguments.output.rstrip("/"), arguments.split)
+    folder = SplitFolder(files.folder_path(arguments.output, "--output"), arguments.split)
+    files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
     Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
     source = source_options(arguments, shard_bytes=None if arguments.limit else arguments.shard_bytes)
     shards, left_out = plan_shards(list_of(arguments.input), source)
     if not arguments.allow_missing_shards:
         check_shards_are_complete(shard.unit for shard in shards)
-    check_first_record(shard.unit for shard in shards)
+    check_first_record((shard.unit for shard in shards), raw_samples=record_options.audio_format == "pcm_s16le")
     for line in left_out.in_words():
         print(f"melbeam: {line}", file=sys.stderr)
     if arguments.limit is not None:
@@ -101,14 +110,7 @@ def announce(job: Job, shards: list[Shard], runner: str) -> None:
     )
 
 
-def show_plan(folder: SplitFolder, shards: list[Shard]) -> None:
-    """Prints what would become what."""
-    for shard in shards:
-        unit = shard.unit
-        print(f"{unit.source} ({unit.num_bytes} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
-
-
-def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice) -> bool:
+def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice, launched: Launched) -> bool:
     """Runs the pipeline; whether it has ended, and was not only handed over."""
     watched = choice.local and files.is_local(job.folder.output)
     with ProgressBar(job.folder, shards, job.front_end.sampling_rate) if watched else nullcontext():
@@ -118,7 +120,7 @@ def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice) -> bool:
         if choice.detached is not None:
             print(f"melbeam: {choice.detached}", file=sys.stderr)
             return False
-        result.wait_until_finish()
+        launched.wait(result)
     return True
 
 
@@ -136,7 +138,8 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
     speed = seconds / elapsed
     if num_done:
         all_of_them = "all" if num_done == job.num_shards else f"{num_done} of {job.num_shards}"
-        took = f"{words.duration(seconds)} of audio; {all_of_them} were done by an earlier start"
+        how = "read again" if job.recheck else "taken by size and report, --recheck reads"
+        took = f"{words.duration(seconds)} of audio; {all_of_them} were done by an earlier start ({how})"
     elif speed >= 1:  # less says only how long a start takes
         took += f": {speed:.0f} times real time"
     lines = [

@@ -14,12 +14,13 @@ from typing import Any
 
 import apache_beam as beam
 
+from melbeam.pipelines.extracting.attempts import at_work
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 from melbeam.pipelines.split.beam_steps import committed_summary, planned_shards
 from melbeam.pipelines.split.commit import Attempt, committed, finished_attempt
+from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job import Job
-from melbeam.pipelines.split.metadata import write_metadata
 from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms.beam_worker import SharedRecordConverter
 
@@ -27,7 +28,7 @@ _LOG = logging.getLogger("melbeam")
 
 
 class ExtractShard(beam.DoFn):
-    """Shards to attempts; what an earlier start finished, and a checksum confirms, is not done again."""
+    """Shards to attempts; what an earlier start finished is not done again."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -37,12 +38,16 @@ class ExtractShard(beam.DoFn):
     def process(self, element: Shard) -> Iterator[Attempt]:
         """Yields one attempt."""
         folder, job_hash = self._job.folder, self._job.hash
-        done = committed(folder, element, job_hash) or finished_attempt(folder, element, job_hash)
+        done = committed(folder, element, job_hash, recheck=self._job.recheck) or finished_attempt(
+            folder, element, job_hash
+        )
         if done is not None:
             _LOG.info("%s: done by an earlier start", element.name)
             yield done
             return
-        yield self._extractor().extract(element)
+        with at_work():  # loading TensorFlow is work too, which must not be cut off
+            extractor = self._extractor()
+        yield extractor.extract(element)
 
     def _extractor(self) -> ShardExtractor:
         """Loads TensorFlow at the first shard that there is to do: a finished job starts without it."""
@@ -69,5 +74,5 @@ class ExtractDataset(beam.PTransform):
         shards = planned_shards(pcoll, job.folder, job.options.max_record_bytes)
         attempts = shards | "ExtractShards" >> beam.ParDo(ExtractShard(job))
         return committed_summary(attempts, job.folder) | "WriteMetadata" >> beam.Map(
-            lambda summary: write_metadata(job.folder, summary, job.front_end, job.options)
+            lambda summary: finish_split(job, summary)
         )

@@ -7,8 +7,8 @@ from typing import Any
 
 from melbeam.pipelines.defaults import MAX_REJECT_FRACTION
 from melbeam.pipelines.split.job import identity_hash
+from melbeam.transforms.bounds import check_number
 from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.records.options import check_number
 from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
 
 # Raised whenever the bytes of the same records change.
@@ -57,6 +57,7 @@ class IngestJob:
         """SHA-256, in hex, of the identity."""
         return identity_hash(self.identity)
 
-    def to_json(self) -> dict[str, Any]:
-        """The job as job.json keeps it."""
-        return {"hash": self.hash, "identity": self.identity}
+    @property
+    def features(self) -> None:
+        """There are none."""
+        return

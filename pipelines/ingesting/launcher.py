@@ -11,18 +11,20 @@ from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split, list_of
 from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.extracting.attempts import stopped_by_interruption
+from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.ingesting.job import IngestJob
 from melbeam.pipelines.ingesting.pipeline import IngestDataset
 from melbeam.pipelines.process import prepare_process
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
 from melbeam.pipelines.split.job import FolderRefused, claim_folder
-from melbeam.pipelines.split.launching import begin_split, judge
+from melbeam.pipelines.split.launching import begin_split, judge, show_plan
 from melbeam.pipelines.split.lock import Locked, SplitLock
-from melbeam.pipelines.split.plan import Shard, plan_hash, plan_shards
+from melbeam.pipelines.split.plan import Shard, limit_records, plan_hash, plan_shards
 from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.records.options import check_integer
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -37,14 +39,24 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         job, shards = plan_job(arguments)
     except (ValueError, *files.REFUSALS) as error:
         raise UsageError(str(error)) from error
+    size = words.size(sum(shard.unit.num_bytes for shard in shards))
+    print(f"melbeam: {words.count(len(shards), 'shard')}, {size}, on {choice.runner}", file=sys.stderr)
+    if arguments.dry_run:
+        show_plan(job.folder, shards)
+        return EXIT_OK
     try:
-        with SplitLock(job.folder):
+        with (
+            SplitLock(job.folder) as lock,
+            Launched(job, lock, choice) as launched,
+            stopped_by_interruption(),
+        ):
             claim_folder(job, shards, overwrite=arguments.overwrite)
             num_done = begin_split(job, shards)
-            if not run_pipeline(job, choice):
+            if not run_pipeline(job, choice, launched):
                 return EXIT_OK
     except (FolderRefused, Locked, *files.REFUSALS) as error:
         raise UsageError(str(error)) from error
+    files.delete([job.folder.failure_log])  # of an earlier start
     summary = SplitSummary.from_dict(files.read_json(job.folder.summary))
     print(in_words(job, summary, num_done))
     return judge(job, summary)
@@ -61,7 +73,10 @@ def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob, list[Shard]]:
     check_integer("--shard_bytes", arguments.shard_bytes, at_least=1)
     if arguments.num_shards is not None:
         check_integer("--num_shards", arguments.num_shards, at_least=1)
-    folder = SplitFolder(arguments.output.rstrip("/"), arguments.split)
+    if arguments.limit is not None:
+        check_integer("--limit", arguments.limit, at_least=1)
+    folder = SplitFolder(files.folder_path(arguments.output, "--output"), arguments.split)
+    files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
     IngestJob(folder, "", 0, arguments.max_reject_fraction)  # a wrong bound is told before the input is looked at
     source = source_options(arguments, shard_bytes=arguments.shard_bytes, num_shards=arguments.num_shards)
     shards, notes = plan_shards(list_of(arguments.input), source)
@@ -70,10 +85,12 @@ def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob, list[Shard]]:
     check_first_record((shard.unit for shard in shards), must_be_tfrecord=True)
     for line in notes.in_words():
         print(f"melbeam: {line}", file=sys.stderr)
+    if arguments.limit is not None:
+        shards = limit_records(shards, arguments.limit)
     return IngestJob(folder, plan_hash(shards), len(shards), arguments.max_reject_fraction), shards
 
 
-def run_pipeline(job: IngestJob, choice: RunnerChoice) -> bool:
+def run_pipeline(job: IngestJob, choice: RunnerChoice, launched: Launched) -> bool:
     """Runs the pipeline; whether it has ended, and was not only handed over."""
     pipeline = beam.Pipeline(options=choice.options)
     pipeline | IngestDataset(job)
@@ -81,7 +98,7 @@ def run_pipeline(job: IngestJob, choice: RunnerChoice) -> bool:
     if choice.detached is not None:
         print(f"melbeam: {choice.detached}", file=sys.stderr)
         return False
-    result.wait_until_finish()
+    launched.wait(result)
     return True
 
 

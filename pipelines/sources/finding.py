@@ -30,14 +30,6 @@ _CUTS = re.compile(r"(.*[._-])?cuts([._-].*)?\.jsonl(\.gz)?")
 _METADATA = re.compile(r"metadata\.(csv|tsv|jsonl)(\.gz)?")
 _BRACES = re.compile(r"\{([^{},]*(?:,[^{},]*)+|(\d+)\.\.(\d+))\}")
 _SHARD = re.compile(r"-?\d+-of-\d+")
-_HEAD = 512  # bytes, of which the last of a tar's header say what it is
-# How audio files begin; a TFRecord begins with its record's size, which none of these words can be.
-_AUDIO_HEADS = (
-    re.compile(rb"RI(FF|FX)....WAVE|RF64....WAVE|riff", re.DOTALL),
-    re.compile(rb"fLaC|OggS|ID3|\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]"),
-    re.compile(rb"FORM....AIF[FC]|\.snd|dns\.|caff|NIST_1A", re.DOTALL),
-    re.compile(rb"....ftyp|\x1a\x45\xdf\xa3|#!AMR", re.DOTALL),
-)
 _TEXT_ENDINGS = (
     ".txt",
     ".md",
@@ -252,14 +244,16 @@ def _is_of(kind: str, path: str) -> bool:
 def _kind_by_bytes(path: str) -> str | None:
     """The kind that a file's first bytes tell; None where they tell nothing."""
     with files.open_file(path) as file:
-        head = file.read(_HEAD)
+        head = file.read(audio_files.HEAD)
     if head[:4] == b"PAR1":
         return PARQUET
     if head[257:262] == b"ustar":
         return WEBDATASET
-    if any(pattern.match(head) for pattern in _AUDIO_HEADS):
+    if length_of(head[:HEADER]) is not None:
+        return TFRECORD
+    if audio_files.is_audio(head):
         return AUDIO
-    return TFRECORD if length_of(head[:HEADER]) is not None or is_compressed(path) else None
+    return TFRECORD if is_compressed(path) else None
 
 
 def is_lhotse(path: str) -> bool:

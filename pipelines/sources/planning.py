@@ -27,8 +27,9 @@ from melbeam.pipelines.sources.units import (
     printable,
 )
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import colliding_names
+from melbeam.transforms.records.examples import check_raw_audio, colliding_names
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
+from melbeam.transforms.records.rejects import Reject
 
 _SEQUENCE_FIELD = 2  # feature_lists, of a SequenceExample; an Example has none
 _OF_MANY = re.compile(r"^(?P<name>.*)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?P<ending>\.[\w.]+)?$")
@@ -108,16 +109,20 @@ def count_records(unit: Unit, limit: int) -> int:
     return sum(1 for _ in islice(read_unit(unit), limit))
 
 
-def check_first_record(units: Iterable[Unit], *, must_be_tfrecord: bool = False) -> None:
+def check_first_record(
+    units: Iterable[Unit], *, must_be_tfrecord: bool = False, raw_samples: bool = False
+) -> None:
     """Looks at one record before any work: what would make every record a reject is refused at the start.
 
     Args:
         units: of the input.
         must_be_tfrecord: whether a file that begins with nothing that is known is refused, too, and not taken for
             a TFRecord whose beginning is damaged.
+        raw_samples: whether records are said to hold samples, not files.
 
     Raises:
-        ValueError: it has features that melbeam writes itself, or is no Example but a SequenceExample.
+        ValueError: it has features that melbeam writes itself, is no Example but a SequenceExample, or holds a
+            file where it is said to hold samples.
     """
     for unit in units:
         if unit.size == 0:
@@ -142,6 +147,11 @@ def check_first_record(units: Iterable[Unit], *, must_be_tfrecord: bool = False)
                 f"writes itself: rename them (--columns=my_{names[0]}={names[0]}), or is this --input the output "
                 "of an earlier extract?"
             )
+        if raw_samples:
+            try:
+                check_raw_audio(first.data)
+            except Reject as reject:
+                raise ValueError(f"the first record of {printable(unit.path)}: {reject.detail}") from reject
         return
 
 

@@ -17,7 +17,7 @@ from melbeam.pipelines.sources.units import AudioRecord, Damage, Found, Item, Pl
 from melbeam.pipelines.tfrecord import Record, find_spans, is_compressed, read_tfrecord_file
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.examples import ROW
-from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.rejects import Reject, with_place
 
 _ROW = ROW.encode()
 
@@ -60,17 +60,17 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """Everything in the file, or the part of it."""
     renaming = Renaming.from_json(unit.details) if unit.details else None
     for item in read_tfrecord_file(unit.path, max_record_bytes=max_record_bytes, span=unit.span):
-        place = unit.place(item.number)
+        place, end = unit.place(item.number), item.offset + len(item.data)
         if not isinstance(item, Record):
             lost = item.size if item.reason == "bad_framing" else 0
-            where = f"{item.detail} ({item.size} bytes at offset {item.offset})"
-            yield Damage(item.number, place, Reject(item.reason, where), item.data, lost)
+            reject = Reject(item.reason, with_place(item.detail, item.size, item.offset))
+            yield Damage(item.number, place, reject, item.data, lost, item.offset + item.size)
         elif _ROW in item.data and (read_again := read_kept_row(item.data, unit, item.number, max_record_bytes)):
             yield read_again
         elif renaming is not None:
             try:
-                yield AudioRecord(item.number, place, renaming.apply(item.data))
+                yield AudioRecord(item.number, place, renaming.apply(item.data), end=end)
             except Reject as reject:
                 yield Damage(item.number, place, reject, item.data)
         else:
-            yield AudioRecord(item.number, place, item.data)
+            yield AudioRecord(item.number, place, item.data, end=end)

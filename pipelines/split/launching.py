@@ -11,6 +11,14 @@ from melbeam.pipelines.job_log import current_log
 from melbeam.pipelines.split.job import SplitJob
 from melbeam.pipelines.split.plan import Shard, write_plan
 from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.folder_layout import SplitFolder
+
+
+def show_plan(folder: SplitFolder, shards: Sequence[Shard]) -> None:
+    """Prints what would become what."""
+    for shard in shards:
+        unit = shard.unit
+        print(f"{unit.source} ({unit.num_bytes} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
 
 
 def begin_split(job: SplitJob, shards: Sequence[Shard]) -> int:
@@ -22,7 +30,7 @@ def begin_split(job: SplitJob, shards: Sequence[Shard]) -> int:
     log = current_log()
     if log is not None:
         log.goes_on = True
-        log.home = job.folder.bookkeeping if files.is_local(job.folder.output) else None
+        log.home = job.folder.failure_log if files.is_local(job.folder.output) else None
     return len(files.match(job.folder.reports_glob))
 
 

@@ -380,6 +380,13 @@ def test_a_wrong_call_is_refused(source, tmp_path, arguments, named):
     assert not (tmp_path / "features").exists()
 
 
+def test_files_where_raw_samples_are_asked_for_are_refused_at_the_start(source, tmp_path):
+    refused = job(source, tmp_path / "o", "--audio_format=pcm_s16le", "--pcm_sampling_rate=16000")
+    assert refused.status == 2
+    assert "begin as a file does (WAV): pass --audio_format=encoded" in refused.text
+    assert not (tmp_path / "o").exists()
+
+
 def test_a_missing_input_is_refused(tmp_path):
     refused = job(f"{tmp_path}/none-*", tmp_path / "features")
     assert (refused.status, "names no file" in refused.text) == (2, True)
@@ -502,9 +509,9 @@ class TestResume:
         job(source, folder)
         return source, folder, tree(folder), inodes(folder, "train-*")
 
-    def check_only_the_second_is_new(self, stopped):
+    def check_only_the_second_is_new(self, stopped, *options):
         source, folder, files, numbers = stopped
-        assert job(source, folder).status == 3
+        assert job(source, folder, *options).status == 3
         assert tree(folder) == files
         new = {name for name, inode in inodes(folder, "train-*").items() if inode != numbers[name]}
         assert new == {"train-00001-of-00003.tfrecord"}
@@ -514,10 +521,21 @@ class TestResume:
         self.check_only_the_second_is_new(stopped)
 
     @pytest.mark.parametrize("name", ["train-00001-of-00003.tfrecord", "_melbeam/train/rejects/00001.tfrecord"])
-    def test_a_damaged_file_is_done_again(self, stopped, name):
+    def test_a_cut_file_is_done_again(self, stopped, name):
         path = stopped[1] / name
-        path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+        path.write_bytes(path.read_bytes()[:-1])
         self.check_only_the_second_is_new(stopped)
+
+    @pytest.mark.parametrize("name", ["train-00001-of-00003.tfrecord", "_melbeam/train/rejects/00001.tfrecord"])
+    def test_a_damaged_file_is_done_again_where_what_is_done_is_read(self, stopped, name):
+        """A start reads nothing of what is done unless it is told to: of terabytes, that takes hours."""
+        source, folder, files, _ = stopped
+        path = folder / name
+        path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+        taken = job(source, folder)
+        assert "all were done by an earlier start (taken by size and report, --recheck reads)" in taken.text
+        assert tree(folder)[name] != files[name]
+        self.check_only_the_second_is_new(stopped, "--recheck")
 
     def test_a_torn_report_is_no_report(self, stopped):
         path = stopped[1] / "_melbeam/train/reports/00001.json"
@@ -658,10 +676,10 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
     done = []
 
     class JobInTheMiddle(RecordConverter):
-        def convert(self, record, source_name):
+        def prepare(self, record, source_name):
             if not done:
                 done.append(job(source, folder))
-            return super().convert(record, source_name)
+            return super().prepare(record, source_name)
 
     extractor = ShardExtractor(
         paths,
@@ -681,7 +699,7 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(source, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     failed = job(source, tmp_path / "file" / "features")
     assert failed.status == 2
-    assert failed.text.splitlines()[-1].startswith(f"melbeam: {tmp_path}/file")
+    assert f"melbeam: --output={tmp_path}/file/features: {tmp_path}/file is a file" in failed.text
     assert "Traceback" not in failed.text
 
 

@@ -2,6 +2,7 @@
 
 import glob
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -10,11 +11,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from melbeam.pipelines import demo_clips, files
+from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
+from melbeam.transforms.folder_layout import SplitFolder
 
 pytestmark = pytest.mark.cloud
 
@@ -33,6 +37,17 @@ def module(name):
 
 faulty_proxy = module("faulty_proxy").faulty_proxy
 fake_google = module("fake_google")
+
+
+def without_store_checksums(found):
+    """The files as a local job leaves them: a report on a store has the store's own checksums too."""
+    for name in [name for name in found if "/reports/" in name]:
+        report = json.loads(found[name])
+        kinds = {"features", "index"} | ({"rejects"} if report["rejected"] else set())
+        assert set(report["store_checksums"]) == kinds
+        report["store_checksums"] = {}
+        found[name] = (json.dumps(report, indent=1, sort_keys=True) + "\n").encode()
+    return found
 
 
 class Store:
@@ -80,10 +95,10 @@ class GoogleStore(Store):
         return [blob.name.removeprefix(f"{key}/") for blob in self._bucket.list_blobs(prefix=f"{key}/")]
 
     def files(self, key):
-        return {
-            blob.name.removeprefix(f"{key}/"): blob.download_as_bytes()
-            for blob in self._bucket.list_blobs(prefix=f"{key}/")
-        }
+        blobs = self._bucket.list_blobs(prefix=f"{key}/")
+        return without_store_checksums(
+            {blob.name.removeprefix(f"{key}/"): blob.download_as_bytes() for blob in blobs}
+        )
 
     def delete(self, key):
         self._bucket.delete_blob(key)
@@ -119,10 +134,10 @@ class AmazonStore(Store):
         return [entry["Key"].removeprefix(f"{key}/") for page in pages for entry in page.get("Contents", [])]
 
     def files(self, key):
-        return {
-            name: self._client.get_object(Bucket=BUCKET, Key=f"{key}/{name}")["Body"].read()
-            for name in self.names(key)
-        }
+        def read(name):
+            return self._client.get_object(Bucket=BUCKET, Key=f"{key}/{name}")["Body"].read()
+
+        return without_store_checksums({name: read(name) for name in self.names(key)})
 
     def delete(self, key):
         self._client.delete_object(Bucket=BUCKET, Key=key)
@@ -277,8 +292,10 @@ def test_what_is_done_is_not_done_again_and_what_is_damaged_is(
     key = key_of(request)
     command = extracting(stored_source, store.url(key))
     to_store(*command)
-    shard = f"{key}/train-00003-of-00006.tfrecord"
-    store.put(shard, b"something else")
+    # It has the same size: the store's own checksum tells them apart, and nothing is read.
+    damaged = bytearray(expected_of_stored["train-00003-of-00006.tfrecord"])
+    damaged[-1] ^= 1
+    store.put(f"{key}/train-00003-of-00006.tfrecord", bytes(damaged))
     store.delete(f"{key}/_melbeam/train/summary.json")
     to_store(*command)
     assert store.files(key) == expected_of_stored
@@ -407,6 +424,96 @@ def test_a_glob_finds_the_same_on_a_store_as_on_a_disk(store, request, tmp_path)
             for root in (store.url(key), str(tmp_path))
         ]
         assert found[0] == found[1], pattern
+
+
+RACING = (
+    "import sys\n"
+    "from melbeam.pipelines.split.lock import Locked, SplitLock\n"
+    "from melbeam.transforms.folder_layout import SplitFolder\n"
+    "print('ready', flush=True); input()\n"
+    "try:\n"
+    "    with SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); input()\n"
+    "except Locked: print('refused', flush=True)"
+)
+
+
+def who_gets_the_lock(url, environment, num_jobs=4):
+    """What jobs say that ask for a lock at once."""
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACING, url],
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(num_jobs)
+    ]
+    try:
+        assert [job.stdout.readline() for job in jobs] == ["ready\n"] * num_jobs
+        for job in jobs:
+            job.stdin.write("\n")
+            job.stdin.flush()
+        return sorted(job.stdout.readline().strip() for job in jobs)
+    finally:
+        for job in jobs:
+            job.communicate("\n")
+
+
+DEAD = {"token": "x", "host": "elsewhere", "pid": 1, "started": 0.0, "beat": 0.0}
+
+
+class Conditions:
+    """Heeds GCS' condition in front of an emulator that does not: a generation is written over once."""
+
+    def __init__(self, is_there):
+        self._mutex, self._is_there, self._written_over = threading.Lock(), is_there, set()
+
+    def __call__(self, method, path):
+        condition = parse_qs(urlsplit(path).query).get("ifGenerationMatch")
+        if method != "POST" or condition is None:
+            return None
+        with self._mutex:
+            if self._is_there if condition == ["0"] else condition[0] in self._written_over:
+                return 412
+            self._is_there = True
+            self._written_over.add(condition[0])
+        return None
+
+
+@pytest.mark.parametrize("left", [None, DEAD])
+def test_of_many_jobs_one_gets_the_lock_by_the_stores_own_condition(store, request, left, monkeypatch):
+    """S3's emulator heeds its condition; in front of GCS' stands a proxy that does."""
+    key = key_of(request)
+    lock = f"{key}/_melbeam/train/lock.json"
+    if left is not None:
+        store.put(lock, json.dumps(left).encode())
+    conditions = Conditions(left is not None) if store.scheme == "gs" else lambda *_: None
+    with faulty_proxy(store.port, conditions) as (port, faults):
+        said = who_gets_the_lock(store.url(key), store.environment(port))
+        names = store.names(key)
+    assert said == ["held", *["refused"] * 3]
+    assert names == []
+    if store.scheme == "gs":
+        assert len(faults) >= 1
+
+
+def test_of_many_jobs_one_gets_the_lock_where_the_store_heeds_no_condition(store, request):
+    """GCS' emulator takes the condition and writes all the same."""
+    if store.scheme == "s3":
+        pytest.skip("its emulator heeds conditions")
+    said = who_gets_the_lock(store.url(key_of(request)), {})
+    assert said == ["held", *["refused"] * 3]
+
+
+def test_a_living_jobs_lock_is_not_touched(store, request):
+    key = key_of(request)
+    lock = f"{key}/_melbeam/train/lock.json"
+    content = json.dumps({**DEAD, "beat": time.time() + 600}).encode()
+    store.put(lock, content)
+    with pytest.raises(Locked, match="process 1 on elsewhere"), SplitLock(SplitFolder(store.url(key), "train")):
+        pass
+    assert store.files(key)["_melbeam/train/lock.json"] == content
 
 
 def test_an_output_with_characters_of_globs(store, source, expected, to_store, request):

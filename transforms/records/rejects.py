@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 
@@ -25,8 +26,9 @@ REASONS: dict[str, Reason] = {
         "no feature `audio`, or an empty one", "name the feature that holds it: `--columns=audio=YOURS`"
     ),
     "bad_audio": Reason(
-        "the audio cannot be decoded, or is cut or damaged",
-        "fetch or encode the clip again; for raw samples pass `--audio_format=pcm_s16le`",
+        "the audio cannot be decoded, is cut or damaged, or does not decode to what its file holds",
+        "fetch or encode the clip again; install the extra that `detail` names; for raw samples pass "
+        "`--audio_format=pcm_s16le`, for files leave it out",
     ),
     "empty_audio": Reason("it decodes to no samples", "leave the clip out"),
     "too_short": Reason("it gives no frame (`gemma4`: 160 samples or fewer)", "leave the clip out"),
@@ -51,7 +53,7 @@ REASONS: dict[str, Reason] = {
         "`detail` names it: mend or rename it",
     ),
     "over_limit": Reason(
-        "above `--max_record_bytes`, `--max_audio_seconds` or the 2 GiB that protobuf takes",
+        "above `--max_record_bytes`, `--max_audio_seconds`, the 2 GiB that protobuf takes, or what memory holds",
         "raise the option, if the clip is meant to be that long; else split the clip",
     ),
     "converter_error": Reason(
@@ -64,6 +66,8 @@ REASONS: dict[str, Reason] = {
     ),
     "bad_row": Reason("a row of a manifest or table that cannot be read", "`detail` names it: mend the row"),
 }
+
+_PLACE_OF_DAMAGE = re.compile(r" \((\d+) bytes at offset \d+\)")
 
 
 class Reject(Exception):
@@ -88,3 +92,14 @@ class Reject(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Reject, (self.reason, self.detail, self.record_id)
+
+
+def with_place(detail: str, size: int, offset: int) -> str:
+    """The detail of a damage, with the bytes of the file that it covers."""
+    return f"{detail} ({size} bytes at offset {offset})"
+
+
+def size_of_damage(detail: str) -> int:
+    """The bytes that `with_place` put into a detail; 0 where it put none there."""
+    places = _PLACE_OF_DAMAGE.findall(detail)
+    return int(places[-1]) if places else 0
