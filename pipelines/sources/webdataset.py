@@ -110,7 +110,7 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
             record, seconds = _record(sample, unit.details["columns"], rows)
             yield AudioRecord(number, place, record, seconds)
         except Reject as reject:
-            reject.record_id = sample.key or None
+            reject.record_id = printable(sample.key) or None
             data = b"".join(sample.members.values()) if not sample.key else _kept(sample)
             yield Damage(number, place, reject, data, sample.damaged_bytes)
 
