@@ -117,6 +117,11 @@ def find_input(glob: str) -> list[tuple[str, int]]:
     return match(escape(glob)) or match(glob) or match(with_literal_brackets(glob))
 
 
+def dangling_links(glob: str) -> list[str]:
+    """The links that a glob names and that lead to nothing, where the file system has links."""
+    return local.dangling_links(f"{glob}*" if glob.endswith("/") else glob) if is_local(glob) else []
+
+
 def exists(path: str) -> bool:
     """Whether there is such a file."""
     return local.exists(path) if is_local(path) else stores.exists(path)

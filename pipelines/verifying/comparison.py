@@ -11,8 +11,10 @@ import numpy as np
 
 from melbeam.pipelines import files
 from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
+from melbeam.pipelines.sources.planning import read_unit
+from melbeam.pipelines.sources.units import AudioRecord, Item
 from melbeam.pipelines.split.plan import Shard, find_parts
-from melbeam.pipelines.tfrecord import Damage, Record, read_tfrecord_file
 from melbeam.pipelines.verifying.feature_records import Feature, read_feature
 from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.marked_files import read_whole
@@ -22,6 +24,8 @@ from melbeam.transforms.records.examples import read_audio_example
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.rejects import Reject
 
+# The kinds of which a unit is one file, or a part of it.
+_FILES = (TFRECORD, MANIFEST, LHOTSE, PARQUET, WEBDATASET)
 # How far stored features may be from a reference's, 99 of 100 values: its float32 rounding in quiet bins, and that
 # of the stored dtype.
 _LIMITS = {"float32": 1e-2, "float16": 2e-2, "bfloat16": 1e-1}
@@ -148,23 +152,24 @@ def _check_source(shard: Shard, split: Split) -> None:
     Raises:
         UsageError: it is not.
     """
+    if shard.unit.kind not in _FILES:
+        return  # a unit of several files, each of which is missed when it is read
     sizes = [size for _, size in files.match(escape(shard.path))]
-    if sizes != [shard.size]:
-        now = f"has {sizes[0]} bytes, not {shard.size}" if sizes else "is not there any more"
+    if sizes != [shard.unit.size]:
+        now = f"has {sizes[0]} bytes, not {shard.unit.size}" if sizes else "is not there any more"
         raise UsageError(f"{shard.path}, the source of {split.folder.split}, {now}: put it back")
 
 
 class _Source:
-    """An input file, or a part of one, read along with the features that were made of it, which have its order."""
+    """A unit of the input, read along with the features that were made of it, which have its order."""
 
     def __init__(self, shard: Shard, split: Split) -> None:
         self._shard, self._split = shard, split
         self._items = self._open()
         self._number, self._samples = -1, np.zeros(0, np.float32)
 
-    def _open(self) -> Iterator[Record | Damage]:
-        max_record_bytes = self._split.options.max_record_bytes
-        return read_tfrecord_file(self._shard.path, max_record_bytes=max_record_bytes, span=self._shard.span)
+    def _open(self) -> Iterator[Item]:
+        return read_unit(self._shard.unit, self._split.options.max_record_bytes)
 
     def samples(self, feature: Feature) -> np.ndarray:
         """The samples of the clip that the feature was made of, read and decoded again.
@@ -178,7 +183,7 @@ class _Source:
             self._items = self._open()
         if number != self._number:
             item = next((item for item in self._items if item.number == number), None)
-            if not isinstance(item, Record):
+            if not isinstance(item, AudioRecord):
                 raise UsageError(f"{feature.source}: the source record is not there any more")
             try:
                 audio_example = read_audio_example(

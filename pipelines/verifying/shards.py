@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 
 from melbeam.pipelines import files
+from melbeam.pipelines.sources.units import printable
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import ShardReport
@@ -42,7 +43,9 @@ def check_shards(split: Split, findings: Findings) -> None:
     next_record: int | None = 0  # of the file that the shard at hand is a part of
     for shard in split.shards:
         report = _read_report(split, shard, findings)
-        next_record = 0 if shard.part == 0 else next_record
+        # Parts of TFRecords are found by reading; other sources say in the plan where each begins.
+        unit = shard.unit
+        next_record = unit.span.number if unit.part == 0 or unit.num_records is not None else next_record
         if report is None:
             split.has_all_reports = False
             next_record = None
@@ -98,7 +101,7 @@ def _read_report(split: Split, shard: Shard, findings: Findings) -> ShardReport 
         findings.fault(path, f"no report of {shard.name} can be read ({error}): extract again, it is done anew")
         return None
     said = (report.job_hash, report.index, report.num_shards, report.input_path, report.input_size)
-    if said != (split.job_hash, shard.index, shard.num_shards, shard.path, shard.size):
+    if said != (split.job_hash, shard.index, shard.num_shards, shard.path, shard.unit.size):
         findings.fault(path, f"it is not the report of {shard.name} in this job: extract again")
         return None
     if report.record_version != split.record_version:
@@ -213,7 +216,7 @@ class _ShardCheck:
         """Sees to it that each input record becomes features, or a reject, once."""
         shard = self._shard
         input_path, _, number = source.rpartition("#")
-        if input_path != shard.path or not number.isdigit():
+        if input_path != printable(shard.path) or not number.isdigit():
             self._findings.fault(path, f"source {source!r} is no record of {shard.path}", record)
             return
         before = self._became.get(int(number))

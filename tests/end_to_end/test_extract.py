@@ -19,6 +19,7 @@ import yaml
 
 from melbeam.pipelines import extract, verify
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
+from melbeam.pipelines.sources.units import SourceOptions
 from melbeam.pipelines.split.commit import commit
 from melbeam.pipelines.split.plan import plan_shards
 from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
@@ -546,7 +547,7 @@ class TestResume:
         source, folder, files, _ = stopped
         (folder / "_melbeam/train/reports/00001.json").unlink()
         paths = SplitFolder(str(folder), "train")
-        shard = plan_shards([source])[1]
+        shard = plan_shards([source], SourceOptions())[0][1]
         job_hash = json.loads((folder / "_melbeam/train/job.json").read_text())["hash"]
         extractor = ShardExtractor(
             paths,
@@ -663,7 +664,7 @@ class TestPartsOfALargeFile:
 
     def test_no_size_is_refused(self, large, tmp_path):
         refused = job(large, tmp_path / "out", "--max_shard_bytes=0")
-        assert (refused.status, "--max_shard_bytes must be at least 1, got 0" in refused.text) == (2, True)
+        assert (refused.status, "--shard_bytes must be at least 1, got 0" in refused.text) == (2, True)
 
 
 def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
@@ -671,7 +672,7 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
     source = write_shards(tmp_path / "in", *([clip(f"{i}-{j}") for j in range(3)] for i in range(2)))
     folder, undisturbed = tmp_path / "features", tmp_path / "undisturbed"
     assert job(source, undisturbed).status == 0
-    paths, shard = SplitFolder(str(folder), "train"), plan_shards([source])[1]
+    paths, shard = SplitFolder(str(folder), "train"), plan_shards([source], SourceOptions())[0][1]
     done = []
 
     class JobInTheMiddle(RecordConverter):
