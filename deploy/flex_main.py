@@ -3,8 +3,9 @@
 import sys
 
 from melbeam.pipelines import extract
+from melbeam.pipelines.exit_status import leave_with
 
-FLAGS = ("allow_missing_shards", "overwrite", "gpu", "recheck")
+FLAGS = ("check_md5", "allow_missing_shards", "overwrite", "gpu", "recheck")
 
 
 def arguments(given: list[str]) -> list[str]:
@@ -15,4 +16,4 @@ def arguments(given: list[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(extract.main(arguments(sys.argv[1:])))
+    leave_with(lambda: extract.main(arguments(sys.argv[1:])))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 
-DESCRIPTION = "Removes the temporary files of dead attempts; features, rejects and reports stay."
+DESCRIPTION = (
+    "Removes the temporary files of attempts that did not end; features, rejects and reports stay, and so do "
+    "attempts that ended, which the next start of the same job takes over."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +26,10 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         UsageError: the folder has no split.
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
-    from melbeam.pipelines.split.leftovers import delete_temporaries, half_written
+    from melbeam.pipelines.split.job_file import UnusableJobFile
     from melbeam.pipelines.split.lock import Locked, SplitLock
 
-    output = arguments.folder.rstrip("/")
+    output = files.folder_path(arguments.folder, "the folder")
     jobs = [path for path, _ in files.match(of_all_splits(output, "job.json"))]
     if not jobs:
         raise UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
@@ -35,16 +37,35 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         folder = SplitFolder.holding(path)
         try:
             with SplitLock(folder):
-                globs = (folder.temporaries_glob(), *folder.half_written_globs)
-                found = [file for glob in globs for file in files.match(glob)]
-                delete_temporaries(folder)
-                files.delete(half_written(folder))
-        except Locked as error:
+                print(f"split {folder.split}: {_clean(folder)}")
+        except (Locked, UnusableJobFile) as error:
             print(f"split {folder.split}: left alone: {error}")
-            continue
-        size = sum(size for _, size in found)
-        print(f"split {folder.split}: {len(found)} temporary files removed, {size / 2**20:.1f} MiB")
     return EXIT_OK
+
+
+def _clean(folder: SplitFolder) -> str:
+    """Removes a split's leftovers; gives in words what was removed, and what was kept.
+
+    Raises:
+        UnusableJobFile: it cannot be told what the next start of the split's job would take over.
+    """
+    from melbeam.pipelines import files
+    from melbeam.pipelines.split.commit import files_to_take_over
+    from melbeam.pipelines.split.job_file import read_job
+    from melbeam.pipelines.split.leftovers import delete_temporaries, half_written
+
+    job = read_job(folder)
+    kept = files_to_take_over(folder, job["hash"]) if job is not None else set()
+    globs = (folder.temporaries_glob(), *folder.half_written_globs)
+    sizes = {path: size for glob in globs for path, size in files.match(glob)}
+    delete_temporaries(folder, keep=kept)
+    files.delete(half_written(folder))
+    removed = [size for path, size in sizes.items() if path not in kept]
+    words = f"{len(removed)} temporary files removed, {sum(removed) / 2**20:.1f} MiB"
+    if kept:
+        size = sum(sizes.get(path, 0) for path in kept)
+        words += f"; {len(kept)} kept, {size / 2**20:.1f} MiB: finished shards, which the same extract takes over"
+    return words
 
 
 COMMAND = Command("clean", DESCRIPTION, add_arguments, run, takes_beam_options=False)
@@ -52,4 +73,4 @@ main = COMMAND.main
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-import os
+import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from typing import NoReturn
+
+from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REFUSED, leave_with
 
 _JOBS = {
     "demo": "the whole chain on a small spoken corpus, offline",
@@ -15,30 +17,40 @@ _JOBS = {
     "verify": "checks a folder of features, every byte of it",
     "retry-rejects": "a split's rejects through extract again",
     "clean": "removes what attempts left that did not end",
-    "presets": "the models whose front end is known by name",
+    "presets": "the front ends and the models that are known by name",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job that the first word names; gives its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
-    _quiet_imports()
-    if argv and argv[0] in _JOBS:
-        return import_module(f"melbeam.pipelines.{argv[0].replace('-', '_')}").main(argv[1:])
-    asked = not argv or argv[0] in ("-h", "--help", "help")
-    if not asked:
-        print(f"melbeam: no job {argv[0]!r}", file=sys.stderr)
+    word = argv[0] if argv else ""
+    if word in _JOBS:
+        return import_module(f"melbeam.pipelines.{word.replace('-', '_')}").main(argv[1:])
+    if word == "--version":
+        from melbeam.transforms import __version__
+
+        print(f"melbeam {__version__}")
+        return EXIT_OK
+    if word in ("-h", "--help", "help"):
+        print(_usage())
+        return EXIT_OK
+    if word:
+        near = difflib.get_close_matches(word, _JOBS, n=1)
+        print(f"melbeam: no job {word!r}" + (f": did you mean {near[0]}?" if near else ""), file=sys.stderr)
+    print(_usage(), file=sys.stderr)
+    return EXIT_REFUSED
+
+
+def _usage() -> str:
     jobs = "\n".join(f"  melbeam {name:15}{text}" for name, text in _JOBS.items())
-    print(f"usage: melbeam JOB [options]\n\n{jobs}\n\nmelbeam JOB --help tells its options.", file=sys.stderr)
-    return 0 if asked and argv else 2
+    return f"usage: melbeam JOB [options]\n\n{jobs}\n\nmelbeam JOB --help tells its options; melbeam --version."
 
 
-def _quiet_imports() -> None:
-    """Keeps what TensorFlow and Beam say when they are imported out of a terminal that shows a progress bar."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # Logged by Beam on the root logger where its cloud extra is not installed; a gs:// path says it better.
-    logging.getLogger().addFilter(lambda record: "apitools not found" not in record.getMessage())
+def command() -> NoReturn:
+    """The installed command `melbeam`."""
+    leave_with(main)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -68,7 +68,8 @@ class Command:
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Runs the command; gives the exit status, and never lets a bare traceback out."""
         try:
-            arguments, beam_arguments = self.parse(sys.argv[1:] if argv is None else argv)
+            with job_log():  # what Beam logs when its options are looked at is not for the screen
+                arguments, beam_arguments = self.parse(sys.argv[1:] if argv is None else argv)
         except UsageError as error:
             _say(str(error))
             return EXIT_REFUSED

@@ -13,7 +13,7 @@ from typing import Any
 
 from melbeam.pipelines import extract, ingest, words
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 
 DESCRIPTION = "Clips -> audio TFRecords -> features -> tf.data, on spoken clips that come with the package."
@@ -144,4 +144,4 @@ main = COMMAND.main
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

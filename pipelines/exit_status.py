@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
 EXIT_OK = 0  # all well; for a detached submission: it was accepted
 EXIT_FAILED = 1  # the job failed, or `verify` found a fault
 EXIT_REFUSED = 2  # the call was wrong, or the output folder was refused
@@ -10,3 +15,18 @@ EXIT_REJECTS = 3  # the job finished, but with more rejects than --max_reject_fr
 
 class UsageError(ValueError):
     """The call was wrong: exit status 2."""
+
+
+def leave_with(main: Callable[[], int]) -> NoReturn:
+    """Runs a command and ends the process with its status.
+
+    A job that failed or was interrupted may have left threads at work in native code. The interpreter's own end
+    would cut those off in the middle, and the C++ runtime then aborts the process ("terminate called without an
+    active exception"), with another status; so here it ends at once.
+    """
+    status = main()
+    if status == EXIT_FAILED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)

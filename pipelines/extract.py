@@ -6,11 +6,11 @@ Its options are here; what it does with them is in `extracting`, which is import
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields as dataclass_fields
 
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION, MAX_SHARD_BYTES
+from melbeam.pipelines.exit_status import leave_with
 from melbeam.transforms.front_end import DEFAULT_FRONT_END
 from melbeam.transforms.records.options import CHOICES, PADDING, RecordOptions
 
@@ -43,7 +43,7 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
         "dtype": "of the stored features",
         "encoding": "of the stored features; float_list for old readers",
         "on_long": "what becomes of a clip longer than the front end takes",
-        "audio_format": "encoded (WAV, FLAC, MP3, Ogg), or raw 16-bit samples",
+        "audio_format": "encoded (WAV, FLAC, MP3, Ogg and others), or raw 16-bit samples",
     }
     for name, text in helps.items():
         parser.add_argument(f"--{name}", choices=CHOICES[name], default=defaults[name], help=text)
@@ -61,6 +61,15 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max_record_bytes", type=int, default=defaults["max_record_bytes"], help="larger records are rejects"
+    )
+    parser.add_argument(
+        "--cut_tolerance_seconds",
+        type=float,
+        default=defaults["cut_tolerance_seconds"],
+        help="what a file may lack of what its header promises; more is a reject",
+    )
+    parser.add_argument(
+        "--check_md5", action="store_true", help="check the MD5 that a FLAC carries of its samples"
     )
     parser.add_argument(
         "--max_shard_bytes",
@@ -101,4 +110,4 @@ COMMAND = Command("extract", DESCRIPTION, add_arguments, run)
 main = COMMAND.main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

@@ -20,7 +20,6 @@ from typing import TextIO
 
 from melbeam.pipelines.private_names import LOGGER_OF_LOCAL_WORKERS, words_of_local_worker
 
-LOG_NAME = "failed.log"  # in the bookkeeping of the split whose job failed
 _STDERR = 2
 # What these warn of says nothing to a person: what comes of it is told by the job itself.
 _LIBRARIES = ("tensorflow", "absl", "h5py", "py.warnings", "botocore", "google")
@@ -37,7 +36,7 @@ class JobLog:
     Attributes:
         path: of the file.
         goes_on: whether the same command would find what this one has finished; the job says so.
-        home: a folder on this machine's file system where the file belongs once the job has failed, or None.
+        home: where the file belongs once the job has failed, on this machine's file system; or None.
         failed: whether the file is to be kept.
     """
 
@@ -72,9 +71,9 @@ class JobLog:
     def keep(self) -> str:
         """Keeps the file, in its home where it has one; gives its path."""
         self.failed = True
-        if self.home is not None and os.path.isdir(self.home):
+        if self.home is not None:
             with suppress(OSError):  # the disk may be full, which may be why the job failed
-                self.path = shutil.move(self.path, os.path.join(self.home, LOG_NAME))
+                self.path = shutil.move(self.path, self.home)
         return self.path
 
     def words_of_workers(self) -> list[str]:
@@ -143,9 +142,11 @@ def job_log(*, verbose: bool = False) -> Iterator[JobLog]:
             undo.enter_context(warnings.catch_warnings())
             logging.captureWarnings(True)
             undo.callback(logging.captureWarnings, False)
-        yield log
-        if not log.failed:
-            os.remove(log.path)
+        try:
+            yield log
+        finally:
+            if not log.failed:
+                os.remove(log.path)
 
 
 def current_log() -> JobLog | None:

@@ -7,13 +7,12 @@ bytes. Readers take both, `train+train_retried` in TFDS.
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines import extract
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.exit_status import UsageError, leave_with
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
 
@@ -43,7 +42,9 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     Raises:
         UsageError: the call was wrong, or there is nothing to retry.
     """
-    folder = SplitFolder(arguments.folder.rstrip("/"), arguments.split)
+    from melbeam.pipelines.files import folder_path  # imports Beam, which the parser must not wait for
+
+    folder = SplitFolder(folder_path(arguments.folder, "the folder"), arguments.split)
     given = vars(arguments)
     made_with = _made_with(folder)
     what_and_where = {
@@ -61,12 +62,18 @@ def _made_with(folder: SplitFolder) -> dict[str, object]:
     Raises:
         UsageError: there is no such finished split.
     """
-    from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.pipelines import files
+    from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
     from melbeam.transforms.front_end import FrontEnd
 
     if not files.exists(folder.summary):
         raise UsageError(f"{folder.output} has no finished split {folder.split!r}: extract it first")
-    job = files.read_json(folder.job)
+    try:
+        job = read_job(folder)
+    except UnusableJobFile as error:
+        raise UsageError(str(error)) from error
+    if job is None:
+        raise UsageError(f"{folder.job} is missing: extract the split again, with --overwrite")
     made_with = {name: job["identity"][name] for name in _OF_THE_SPLIT if name != "front_end"}
     return {**made_with, "front_end": FrontEnd.from_dict(job["front_end"])}
 
@@ -88,4 +95,4 @@ COMMAND = Command("retry-rejects", DESCRIPTION, add_arguments, run)
 main = COMMAND.main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

@@ -6,13 +6,13 @@ What is looked for is in `pipelines.verifying`; with --against, records are also
 from __future__ import annotations
 
 import argparse
-import sys
 from glob import escape
 
+from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError
-from melbeam.pipelines.verifying import REFERENCE_PACKAGES
-from melbeam.transforms.folder_layout import of_all_splits
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.verifying import FILES_OF_A_SPLIT, REFERENCE_PACKAGES
+from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits
 
 DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
 
@@ -34,14 +34,13 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
     from melbeam.pipelines.verifying.comparison import compare
-    from melbeam.pipelines.verifying.folder import check_folder
+    from melbeam.pipelines.verifying.folder import verify_folder
 
-    output = arguments.folder.rstrip("/")
+    output = files.folder_path(arguments.folder, "the folder")
     if arguments.sample < 1:
         raise UsageError(f"--sample must be at least 1, got {arguments.sample}")
-    if not files.match(f"{escape(output)}/*") and not files.match(of_all_splits(output, "job.json")):
-        raise UsageError(f"{output} is no folder with anything in it")
-    splits, findings = check_folder(output)
+    _check_folder(output)
+    splits, findings = verify_folder(output)
     is_left_out = bool(arguments.against and findings.faults)
     lines: list[str] = []
     if arguments.against and not is_left_out:
@@ -55,15 +54,36 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         print(
             f"{output}, split {split.folder.split}: {summary.records_read} records read = "
             f"{summary.records_converted} converted + {summary.num_rejects} rejected; {summary.num_features} "
-            f"features in {len(split.shards)} shards"
+            f"features in {words.count(len(split.shards), 'shard')}"
         )
-    warnings = f"{findings.count('warnings')} warnings"
+    warnings = words.count(findings.count("warnings"), "warning")
     if findings.faults:
         skipped = "; --against waits until there are none" if is_left_out else ""
-        print(f"{findings.count('faults')} faults, {warnings}{skipped}")
+        print(f"{words.count(findings.count('faults'), 'fault')}, {warnings}{skipped}")
         return EXIT_FAILED
     print(f"no faults, {warnings}")
     return EXIT_OK
+
+
+def _check_folder(output: str) -> None:
+    """Refuses a folder that cannot be one of features, and says which one may be meant.
+
+    Raises:
+        UsageError: it is no folder, or the folder above or below one of features.
+    """
+    from melbeam.pipelines import files
+
+    if any(files.match(of_all_splits(output, name)) for name in FILES_OF_A_SPLIT):
+        return
+    jobs_below = files.match(of_all_splits(output, "job.json", below=1))
+    if jobs_below:
+        below = sorted({SplitFolder.holding(path).output for path, _ in jobs_below})
+        raise UsageError(f"{output} holds no features itself: verify {' or '.join(below)}")
+    above, _, inside = f"{output}/".partition(f"/{BOOKKEEPING}/")
+    if inside or output.endswith(f"/{BOOKKEEPING}"):
+        raise UsageError(f"{output} is the bookkeeping of {above}: verify that")
+    if not files.match(f"{escape(output)}/*"):
+        raise UsageError(f"{output} is no folder with anything in it")
 
 
 COMMAND = Command("verify", DESCRIPTION, add_arguments, run, takes_beam_options=False)
@@ -71,4 +91,4 @@ main = COMMAND.main
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave_with(main)

@@ -31,6 +31,7 @@ PATTERNS = {
     "pcm_sampling_rate": _WHOLE,
     "max_audio_seconds": _NUMBER,
     "max_record_bytes": _WHOLE,
+    "cut_tolerance_seconds": _NUMBER,
     "max_shard_bytes": _WHOLE,
     "max_convert_seconds": _NUMBER,
     "max_reject_fraction": r"^(0(\.[0-9]+)?|1(\.0+)?)$",

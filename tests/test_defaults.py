@@ -243,6 +243,8 @@ ARGUMENTS = {
         "pcm_sampling_rate": None,
         "max_audio_seconds": 14400.0,
         "max_record_bytes": 268435456,
+        "cut_tolerance_seconds": 0.0,
+        "check_md5": False,
     },
     "LogMelDoFn": {"front_end": "gemma4"},
     "ExtractLogMel": {"front_end": "gemma4"},
@@ -277,6 +279,8 @@ OPTIONS = {
         "pcm_sampling_rate": None,
         "max_audio_seconds": 14400.0,
         "max_record_bytes": 268435456,
+        "cut_tolerance_seconds": 0.0,
+        "check_md5": False,
         "max_convert_seconds": 600.0,
         "max_shard_bytes": 1 << 30,
         "max_reject_fraction": 0.01,
@@ -287,7 +291,15 @@ OPTIONS = {
         "gpu": False,
         "recheck": False,
     },
-    "ingest": {"input": None, "output": None, "split": "train", "num_shards": 16, "overwrite": False},
+    "ingest": {
+        "input": None,
+        "output": None,
+        "split": "train",
+        "num_shards": 16,
+        "overwrite": False,
+        "limit": None,
+        "dry_run": False,
+    },
 }
 
 

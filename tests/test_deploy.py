@@ -40,6 +40,7 @@ VALUES = {
     "pcm_sampling_rate": (["8000"], ["0", "8 kHz", "-1"]),
     "max_audio_seconds": (["14400", "0.5"], ["", "-1", "1e3"]),
     "max_record_bytes": (["268435456"], ["0", "1.5"]),
+    "cut_tolerance_seconds": (["0", "0.02"], ["-1", "x"]),
     "max_shard_bytes": (["1073741824"], ["0", "1.5"]),
     "max_convert_seconds": (["600", "20.5"], ["-1", "x"]),
     "max_reject_fraction": (["0", "0.01", "1", "1.0"], ["1.5", "-0.1", ".", "1%"]),

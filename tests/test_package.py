@@ -1,10 +1,13 @@
 """What importing melbeam does, and who may import whom."""
 
 import ast
+import importlib
+import importlib.util
 import json
 import pkgutil
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -13,10 +16,13 @@ import melbeam.pipelines
 import melbeam.transforms
 
 ROOT = Path(__file__).parents[1]
+# Modules of an extra, by what it brings: importing one without it says which extra to install.
+OF_EXTRAS = {"melbeam.transforms.keras_layers": ("keras_hub", "keras")}
 MODULES = sorted(
     found.name
     for package in (melbeam.transforms, melbeam.pipelines)
     for found in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    if found.name not in OF_EXTRAS
 )
 
 
@@ -49,16 +55,41 @@ def test_no_module_is_imported_under_two_names():
     assert len(set(ours.values())) == len(ours)
 
 
+@pytest.mark.parametrize("module", OF_EXTRAS)
+def test_a_module_of_an_extra_says_which(module):
+    needed, extra = OF_EXTRAS[module]
+    if importlib.util.find_spec(needed) is not None:
+        pytest.skip(f"{needed} is installed")
+    with pytest.raises(ImportError, match=rf"pip install 'melbeam\[{extra}\]'"):
+        importlib.import_module(module)
+
+
 @pytest.mark.parametrize("module", ["melbeam.transforms", "melbeam.transforms.front_end", "melbeam.pipelines.cli"])
 def test_imports_neither_tensorflow_nor_beam(module, tmp_path):
     assert not heavy(loaded_after(f"import {module}", tmp_path))
 
 
-@pytest.mark.parametrize(
-    "name", ["extract", "ingest", "demo", "extracting.progress", "extracting.shard_extractor"]
-)
-def test_a_job_imports_no_tensorflow(name, tmp_path):
+@pytest.mark.parametrize("job", ["demo", "ingest", "extract", "verify", "retry_rejects", "clean", "presets"])
+def test_a_parser_waits_for_nothing_heavy(job, tmp_path):
+    code = f"""
+from melbeam.pipelines import {job}
+try:
+    {job}.main(["--help"])
+except SystemExit:
+    pass
+"""
+    modules = {name.split(".")[0] for name in loaded_after(code, tmp_path)}
+    assert not modules & {"tensorflow", "apache_beam", "numpy", "ml_dtypes", "soundfile"}
+
+
+@pytest.mark.parametrize("name", ["extracting.launcher", "ingesting.launcher", "extracting.shard_extractor"])
+def test_a_launcher_imports_no_tensorflow(name, tmp_path):
     assert heavy(loaded_after(f"import melbeam.pipelines.{name}", tmp_path)) <= {"apache_beam"}
+
+
+def test_the_version_is_the_packages(tmp_path):
+    assert melbeam.transforms.__version__ == metadata.version("melbeam")
+    assert not heavy(loaded_after("import melbeam.transforms as t; assert t.__version__", tmp_path))
 
 
 def test_the_beam_transform_imports_no_tensorflow(tmp_path):

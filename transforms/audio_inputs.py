@@ -157,20 +157,23 @@ def checked_lengths(lengths: Any, shape: Any) -> tf.Tensor:
     return lengths
 
 
-def check_samples(samples: np.ndarray, *, lengths: np.ndarray | None = None, first: int = 0) -> None:
+def check_samples(
+    samples: np.ndarray, *, lengths: np.ndarray | None = None, first: int = 0, row: int | None = None
+) -> None:
     """Refuses what is no sample, and warns once a process of floating point that is far from [-1, 1).
 
     Args:
         samples: `[num_samples]` or `[batch, num_samples]`, of any dtype.
         lengths: `[batch]`, the samples of each row to look at; None for all.
         first: the place of the first of them in its clip, for messages.
+        row: the clip's in its batch, for messages.
 
     Raises:
         ValueError: a sample is NaN, infinite, or an int64 beyond the 16 bits that it stands for.
     """
     if lengths is not None:
-        for row, length in zip(samples, lengths, strict=True):
-            check_samples(row[:length])
+        for index, (clip, length) in enumerate(zip(samples, lengths, strict=True)):
+            check_samples(clip[:length], row=index)
         return
     is_floating = np.issubdtype(samples.dtype, np.floating) or samples.dtype.name == "bfloat16"
     if not samples.size or not (is_floating or samples.dtype == np.int64):
@@ -185,7 +188,8 @@ def check_samples(samples: np.ndarray, *, lengths: np.ndarray | None = None, fir
             )
     elif not math.isfinite(least) or not math.isfinite(most):
         place = tuple(np.argwhere(~np.isfinite(samples.astype(np.float64)))[0].tolist())
-        where = f" of row {place[0]}" if len(place) == 2 else ""
+        row = place[0] if len(place) == 2 else row
+        where = "" if row is None else f" of row {row}"
         raise ValueError(
             f"audio must be finite, but sample {first + place[-1]}{where} is {float(samples[place])}: "
             "mend what made it, or leave the clip out"
@@ -278,8 +282,8 @@ def _joined(
     if is_even and all(isinstance(clip, np.ndarray) and clip.dtype == clips[0].dtype for clip in clips):
         return np.stack(clips), None
     if tf.executing_eagerly():
-        for clip in clips:
-            check_samples(np.asarray(clip))
+        for row, clip in enumerate(clips):
+            check_samples(np.asarray(clip), row=row)
     waveforms = [log_mel.to_waveform(tf.convert_to_tensor(clip), precision) for clip in clips]
     if is_even:
         return tf.stack(waveforms), None

@@ -12,6 +12,7 @@ import apache_beam as beam
 from melbeam.transforms.beam_worker import RecordMetrics, SharedRecordConverter
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
+from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
@@ -47,7 +48,7 @@ class LogMelDoFn(beam.DoFn):
         """Yields the record's feature Examples, or its reject."""
         start = time.perf_counter()
         try:
-            conversion = self._converter.convert(element, source="")
+            conversion = convert(self._converter, element, source="")
         except Reject as reject:
             self._metrics.rejected(reject.reason)
             yield beam.pvalue.TaggedOutput(REJECTS, to_reject(element, reject, source=""))

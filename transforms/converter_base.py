@@ -119,7 +119,7 @@ class ConverterBase:
 
     @property
     def precision(self) -> Precision:
-        """That of window, FFT and spectrum."""
+        """The precision of window, FFT and spectrum."""
         return self._precision
 
     @property
@@ -151,7 +151,7 @@ class ConverterBase:
                 `precision`, `name`, `dtype` and so on.
 
         Returns:
-            Of the class that it is called on; of the preset's own class, where that is `AudioConverter`.
+            A converter of the class that it is called on or, called on `AudioConverter`, of the preset's own.
 
         Raises:
             ValueError: there is no such preset, it cannot be reached, its file is wrong, it has no audio, it
@@ -208,9 +208,18 @@ class ConverterBase:
         Raises:
             ValueError: the configuration has no front end, or a key beside it that says otherwise.
         """
+        return cls(**cls.arguments_of(config))
+
+    @classmethod
+    def arguments_of(cls, config: dict[str, Any]) -> dict[str, Any]:
+        """The constructor's arguments that a configuration means, ours or, on a model's own class, keras-hub's.
+
+        Raises:
+            ValueError: the configuration has no front end, or a key beside it that says otherwise.
+        """
         arguments = dict(config)
         if "front_end" not in arguments:
-            return cls._from_keras_config(arguments)
+            return cls._arguments_of_keras(arguments)
         front_end = FrontEnd.from_dict(arguments["front_end"])
         expected = cls._keras_config(front_end)
         for key in cls._keras_keys() & arguments.keys():
@@ -220,7 +229,7 @@ class ConverterBase:
                     f"the configuration says {key} = {found!r} and, in its front_end, {expected.get(key)!r}: "
                     "change the front end, or take it out"
                 )
-        return cls(**{**arguments, "front_end": front_end})
+        return {**arguments, "front_end": front_end}
 
     @classmethod
     def _keras_config(cls, front_end: FrontEnd) -> dict[str, Any]:
@@ -230,13 +239,13 @@ class ConverterBase:
     @classmethod
     def _keras_keys(cls) -> set[str]:
         """The keys that keras-hub's class of this model may have, in any of its versions."""
-        return set() if cls.family is None else {*cls._keras_config(FrontEnd.load(cls.family))}
+        return {*cls._keras_config(FrontEnd.load(cls.family))} if cls.family in FrontEnd.shipped() else set()
 
     @classmethod
-    def _from_keras_config(cls: type[Converter], config: dict[str, Any]) -> Converter:
+    def _arguments_of_keras(cls, config: dict[str, Any]) -> dict[str, Any]:
         if cls.family is None:
             raise ValueError(
                 f"the configuration has no front_end, only {', '.join(sorted(config))}: that of keras-hub's class "
                 "goes to the class of its model, as to Gemma4AudioConverter.from_config"
             )
-        return cls(**config)
+        return config

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -128,11 +129,10 @@ class Gemma4AudioConverter(AudioConverter, family="gemma4"):
         return gemma4_config(front_end)
 
     @classmethod
-    def _from_keras_config(cls, config: dict[str, Any]) -> Gemma4AudioConverter:
-        arguments = dict(config)
-        if "frame_length" in arguments and arguments["frame_length"] is None:
-            arguments["frame_length"] = arguments.get("num_fft_bins", 512)  # as keras-hub reads it
-        return cls(**arguments)
+    def _arguments_of_keras(cls, config: dict[str, Any]) -> dict[str, Any]:
+        if config.get("frame_length", 0) is not None:
+            return config
+        return {**config, "frame_length": config.get("num_fft_bins", 512)}  # as keras-hub reads it
 
 
 class Gemma3nAudioConverter(AudioConverter, family="gemma3n"):
@@ -211,12 +211,14 @@ class Gemma3nAudioConverter(AudioConverter, family="gemma3n"):
             raise ValueError(
                 f"dither must be 0.0, got {dither!r}: noise would give other features of the same clip each time"
             )
-        frame_length = round(sampling_rate * frame_length_ms / 1000)
+        # Python's numbers, since NumPy's small integers overflow.
+        rate, frame_ms, hop_ms = int(sampling_rate), float(frame_length_ms), float(hop_length_ms)
+        frame_length = round(rate * frame_ms / 1000)
         by_numbers = FrontEnd.load("gemma3n").replace(
             num_mels=feature_size,
             sampling_rate=sampling_rate,
             frame_length=frame_length,
-            hop_length=round(sampling_rate * hop_length_ms / 1000),
+            hop_length=round(rate * hop_ms / 1000),
             fft_length=2 ** math.ceil(math.log2(max(1, frame_length))) * (2 if fft_overdrive else 1),
             min_frequency=min_frequency,
             max_frequency=max_frequency,
@@ -258,7 +260,13 @@ class Gemma3nAudioConverter(AudioConverter, family="gemma3n"):
 
     @classmethod
     def _keras_config(cls, front_end: FrontEnd) -> dict[str, Any]:
-        return {**gemma3n_config(front_end), "max_audio_length": whole(front_end.max_audio_length)}
+        config = {**gemma3n_config(front_end), "max_audio_length": whole(front_end.max_audio_length)}
+        del config["return_attention_mask"]  # which is no number of the front end
+        return config
+
+    @classmethod
+    def _arguments_of_keras(cls, config: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in config.items() if key != "seed"}  # of the dither, which is refused
 
 
 class WhisperAudioConverter(AudioConverter, family="whisper"):
@@ -331,6 +339,17 @@ CONVERTERS: dict[str, type[AudioConverter]] = {
     "gemma3n": Gemma3nAudioConverter,
     "whisper": WhisperAudioConverter,
 }
+
+
+def _register_with_keras() -> None:
+    """Lets Keras find the classes by their names in a configuration; TensorFlow brings Keras with it."""
+    keras = sys.modules.get("keras")
+    if keras is not None:
+        for converter in (AudioConverter, *CONVERTERS.values()):
+            keras.saving.register_keras_serializable(package="melbeam")(converter)
+
+
+_register_with_keras()
 
 
 def _one_of(front_end: FrontEnd | str | None, by_numbers: FrontEnd, default: FrontEnd) -> FrontEnd | str:

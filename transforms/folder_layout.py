@@ -7,6 +7,7 @@
     features/1.0.0/_melbeam/train/plan.jsonl             the input file, or the part of one, of each shard
     features/1.0.0/_melbeam/train/schema.json            the fields of this split's records
     features/1.0.0/_melbeam/train/summary.json           totals of the finished split
+    features/1.0.0/_melbeam/train/failed.log             the log of the last start, where it failed
     features/1.0.0/_melbeam/train/reports/00007.json     a finished shard's report, the mark that it is done
     features/1.0.0/_melbeam/train/index/00007.index      where its records lie
     features/1.0.0/_melbeam/train/rejects/00007.tfrecord its rejects, if it has any
@@ -33,7 +34,7 @@ TFDS_FILE_TEMPLATE = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
 # The end of the name of a small file that is being written: it is renamed when it is whole.
 HALF_WRITTEN = ".tmp"
 
-_BOOKKEEPING = "_melbeam"
+BOOKKEEPING = "_melbeam"
 _MIN_DIGITS = 5
 _SHARD = re.compile(r"(\w+)-(\d{5,})-of-(\d{5,})\.tfrecord")
 
@@ -109,7 +110,7 @@ class SplitFolder:
     @property
     def bookkeeping(self) -> str:
         """The folder of everything that is not features."""
-        return f"{self.output}/{_BOOKKEEPING}/{self.split}"
+        return f"{self.output}/{BOOKKEEPING}/{self.split}"
 
     @property
     def job(self) -> str:
@@ -140,6 +141,11 @@ class SplitFolder:
     def summary(self) -> str:
         """Totals of the finished split."""
         return f"{self.bookkeeping}/summary.json"
+
+    @property
+    def failure_log(self) -> str:
+        """The log of the last start that failed."""
+        return f"{self.bookkeeping}/failed.log"
 
     def report(self, index: int) -> str:
         """The report of a shard: the mark that it is done."""
@@ -245,6 +251,12 @@ def shard_of_report(path: str) -> int:
     return int(file_name(path).partition(".")[0])
 
 
-def of_all_splits(output: str, name: str) -> str:
-    """The glob of a file of that name, job.json for example, in the bookkeeping of each split."""
-    return f"{escape(output)}/{_BOOKKEEPING}/*/{name}"
+def of_all_splits(output: str, name: str, *, below: int = 0) -> str:
+    """The glob of a file of that name, job.json for example, in the bookkeeping of each split.
+
+    Args:
+        output: a folder of features, or one above it.
+        name: of the file.
+        below: how many folders lie between the two: 1 for `features` where the shards are in `features/1.0.0`.
+    """
+    return f"{escape(output)}/{'*/' * below}{BOOKKEEPING}/*/{name}"

@@ -15,6 +15,11 @@ _DISTRIBUTIONS = {
 }
 
 
+def melbeam_version() -> str:
+    """The version of melbeam, as the installed package's metadata have it."""
+    return metadata.version("melbeam")
+
+
 @functools.cache
 def _versions() -> dict[str, str]:
     import soundfile

@@ -8,32 +8,28 @@ from collections.abc import Iterable, Sequence
 from melbeam.pipelines import files
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
-from melbeam.transforms.records.examples import colliding_names
+from melbeam.pipelines.tfrecord.framing import HEADER, length_of
+from melbeam.transforms.records.containers import name_of
+from melbeam.transforms.records.examples import check_raw_audio, colliding_names
+from melbeam.transforms.records.rejects import Reject
 
 _NAMED_MISSING = 3  # of the missing shards
 _OF_MANY = re.compile(r"^(?P<name>.*)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?P<ending>\.[\w.]+)?$")
-_FIRST_BYTES = 12
-# How an audio file begins; a TFRecord begins with its record's size, which none of these words can be.
-_SIGNATURES = (
-    (re.compile(rb"RI(FF|FX)....WAVE|RF64....WAVE|riff", re.DOTALL), "WAV"),
-    (re.compile(rb"fLaC"), "FLAC"),
-    (re.compile(rb"OggS"), "Ogg"),
-    (re.compile(rb"ID3|\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]"), "MP3"),
-    (re.compile(rb"FORM....AIF[FC]", re.DOTALL), "AIFF"),
-    (re.compile(rb"\.snd|dns\."), "AU"),
-    (re.compile(rb"caff"), "CAF"),
-    (re.compile(rb"NIST_1A"), "SPHERE"),
-    (re.compile(rb"....ftyp", re.DOTALL), "M4A or MP4"),
-    (re.compile(rb"\x1a\x45\xdf\xa3"), "WebM or Matroska"),
-    (re.compile(rb"#!AMR"), "AMR"),
-)
+_FIRST_BYTES = 64 << 10  # 64 KiB, in which an MP3 shows two frames
+# A TFRecord may be compressed; and of the others the first bytes say so little that a damaged one may have them.
+_NO_PROOF = ("gzip", "HTK", "MPC 2000", "IRCAM", "AC-3", "MAT4")
 
 
-def check_input(shards: Sequence[Shard]) -> None:
+def check_input(shards: Sequence[Shard], *, raw_samples: bool) -> None:
     """Refuses input that can be seen to be none from its first file's beginning.
 
+    Args:
+        shards: the plan.
+        raw_samples: whether records are said to hold samples, not files.
+
     Raises:
-        ValueError: the file is an audio file, or its first record has features that melbeam writes itself.
+        ValueError: the file is an audio file, or its first record has features that melbeam writes itself, or it
+            holds a file where it is said to hold samples.
     """
     for shard in shards:
         if shard.size == 0:
@@ -42,22 +38,30 @@ def check_input(shards: Sequence[Shard]) -> None:
             found = audio_format(file.read(_FIRST_BYTES))
         if found is not None:
             raise ValueError(
-                f"--input: {shard.path} is an audio file ({found}), no TFRecord: `melbeam ingest` makes audio "
-                "TFRecords of such files, and extract reads those"
+                f"--input: {shard.path} is no TFRecord but {found}, by its first bytes: `melbeam ingest` makes "
+                "audio TFRecords of audio files, and extract reads those"
             )
         first = next(read_tfrecord_file(shard.path), None)
-        names = colliding_names(first.data) if isinstance(first, Record) else []
+        if not isinstance(first, Record):
+            return
+        names = colliding_names(first.data)
         if names:
             raise ValueError(
                 f"the first record of {shard.path} has features {', '.join(names)}, names that melbeam writes "
                 "itself: rename them, or is this --input the output of an earlier extract?"
             )
+        if raw_samples:
+            try:
+                check_raw_audio(first.data)
+            except Reject as reject:
+                raise ValueError(f"the first record of {shard.path}: {reject.detail}") from reject
         return
 
 
 def audio_format(first_bytes: bytes) -> str | None:
-    """The format of an audio file by its first bytes; None for what begins like none."""
-    return next((name for pattern, name in _SIGNATURES if pattern.match(first_bytes)), None)
+    """The format of a file that is no TFRecord but audio, or another kind that is kept beside it; else None."""
+    name = None if length_of(first_bytes[:HEADER]) is not None else name_of(first_bytes)
+    return None if name in _NO_PROOF else name
 
 
 def check_shards_are_complete(paths: Iterable[str]) -> None:

@@ -14,7 +14,9 @@ from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split, list_of
 from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS, UsageError
+from melbeam.pipelines.extracting.attempts import stopped_by_interruption
 from melbeam.pipelines.extracting.first_look import check_input, check_shards_are_complete
+from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
 from melbeam.pipelines.job_log import current_log
@@ -23,9 +25,10 @@ from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
 from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.presets import find_front_end
-from melbeam.transforms.records.options import RecordOptions, check_integer
+from melbeam.transforms.records.options import RecordOptions
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -46,13 +49,18 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         return EXIT_OK
     start = time.monotonic()
     try:
-        with SplitLock(job.folder):
+        with (
+            SplitLock(job.folder) as lock,
+            Launched(job, lock, choice) as launched,
+            stopped_by_interruption(),
+        ):
             claim_folder(job, shards, overwrite=arguments.overwrite)
             num_done = begin_split(job, shards)
-            if not run_pipeline(job, shards, choice):
+            if not run_pipeline(job, shards, choice, launched):
                 return EXIT_OK
     except (FolderRefused, Locked, *files.REFUSALS) as error:
         raise UsageError(str(error)) from error
+    files.delete([job.folder.failure_log])  # of an earlier start
     summary = SplitSummary.from_dict(files.read_json(job.folder.summary))
     print(in_words(job, summary, num_done, time.monotonic() - start))
     return judge(job, summary)
@@ -76,12 +84,13 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     bounds = {
         name: getattr(arguments, name) for name in ("max_reject_fraction", "max_convert_seconds", "gpu", "recheck")
     }
-    folder = SplitFolder(arguments.output.rstrip("/"), arguments.split)
+    folder = SplitFolder(files.folder_path(arguments.output, "--output"), arguments.split)
+    files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
     Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
     shards = plan_shards(list_of(arguments.input), None if arguments.limit else arguments.max_shard_bytes)
     if not arguments.allow_missing_shards:
         check_shards_are_complete(shard.path for shard in shards)
-    check_input(shards)
+    check_input(shards, raw_samples=record_options.audio_format == "pcm_s16le")
     if arguments.limit is not None:
         shards = limit_records(shards, arguments.limit)
     return Job.of(folder, front_end, record_options, shards, **bounds), shards
@@ -112,11 +121,11 @@ def begin_split(job: Job, shards: list[Shard]) -> int:
     log = current_log()
     if log is not None:
         log.goes_on = True
-        log.home = job.folder.bookkeeping if files.is_local(job.folder.output) else None
+        log.home = job.folder.failure_log if files.is_local(job.folder.output) else None
     return len(files.match(job.folder.reports_glob))
 
 
-def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice) -> bool:
+def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice, launched: Launched) -> bool:
     """Runs the pipeline; whether it has ended, and was not only handed over."""
     watched = choice.local and files.is_local(job.folder.output)
     with ProgressBar(job.folder, shards, job.front_end.sampling_rate) if watched else nullcontext():
@@ -126,7 +135,7 @@ def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice) -> bool:
         if choice.detached is not None:
             print(f"melbeam: {choice.detached}", file=sys.stderr)
             return False
-        result.wait_until_finish()
+        launched.wait(result)
     return True
 
 

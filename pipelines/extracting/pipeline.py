@@ -15,11 +15,12 @@ from typing import Any
 
 import apache_beam as beam
 
+from melbeam.pipelines.extracting.attempts import at_work
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
+from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job import Job
-from melbeam.pipelines.split.metadata import write_metadata
 from melbeam.pipelines.split.plan import Shard, find_parts, read_plan_by_file
 from melbeam.pipelines.split.reports import ShardReport, SplitSummary
 from melbeam.transforms.beam_worker import SharedRecordConverter
@@ -39,12 +40,15 @@ class ExtractShard(beam.DoFn):
     def process(self, element: Shard) -> Iterator[Attempt]:
         """Yields one attempt."""
         folder, job_hash = self._job.folder, self._job.hash
+        # What is done is read again for its checksum at every start, so that `job.recheck` asks for no more yet.
         done = committed(folder, element, job_hash) or finished_attempt(folder, element, job_hash)
         if done is not None:
             _LOG.info("%s: done by an earlier start", element.name)
             yield done
             return
-        yield self._extractor().extract(element)
+        with at_work():  # loading TensorFlow is work too, which must not be cut off
+            extractor = self._extractor()
+        yield extractor.extract(element)
 
     def _extractor(self) -> ShardExtractor:
         """Loads TensorFlow at the first shard that there is to do: a finished job starts without it."""
@@ -115,6 +119,5 @@ class ExtractDataset(beam.PTransform):
             | "FixAttempts" >> beam.Reshuffle()
             | "CommitShards" >> beam.ParDo(CommitShard(job.folder))
             | "SummariseReports" >> beam.CombineGlobally(SummariseReports())
-            | "WriteMetadata"
-            >> beam.Map(lambda summary: write_metadata(job.folder, summary, job.front_end, job.options))
+            | "WriteMetadata" >> beam.Map(lambda summary: finish_split(job, summary))
         )

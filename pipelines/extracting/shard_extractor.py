@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import islice
 
 import google_crc32c
 
 from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS
+from melbeam.pipelines.extracting.attempts import at_work, check_not_stopped, must_be_isolated
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
+from melbeam.pipelines.extracting.progress_file import Progress, ProgressFile
 from melbeam.pipelines.extracting.watchdog import WatchedConverter
 from melbeam.pipelines.split.commit import Attempt
-from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
-from melbeam.pipelines.tfrecord import Damage, TFRecordWriter, read_tfrecord_file
+from melbeam.pipelines.tfrecord import Damage, Record, TFRecordWriter, read_tfrecord_file
 from melbeam.transforms.beam_worker import RecordMetrics
-from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
-from melbeam.transforms.records.conversion import ConfiguredConverter
+from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.records.conversion import ConfiguredConverter, Conversion, Converter, Prepared
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.index import encode_index
 from melbeam.transforms.records.rejects import Reject, with_place
@@ -31,7 +33,8 @@ from melbeam.transforms.versions import versions
 # A job whose records are mostly rejects is stopped after this many of a shard.
 EARLY_STOP_RECORDS = 1000
 EARLY_STOP_FRACTION = 0.5
-_PROGRESS_SECONDS = 0.5
+# What waits to be written together at most: of short clips and of rejects, there may be very many.
+_MAX_WAITING, _MAX_WAITING_BYTES = 256, 32 << 20  # records, and 32 MiB of them
 _LOG = logging.getLogger("melbeam")
 
 
@@ -69,28 +72,29 @@ class ShardExtractor:
     def extract(self, shard: Shard) -> Attempt:
         """Makes an attempt at the shard: temporary files and, last, the attempt's report.
 
-        Its progress file comes first, and goes with an exception. So one without a report is the mark of an
-        attempt that never ended: a record may have killed the process, or hung it until the watchdog did. Then
-        the records are converted in isolation, which finds the record.
+        Its progress file comes first, and goes with an exception, as all that it wrote: `attempts` says what a
+        progress file that stays tells.
 
         Raises:
             OSError: the input cannot be read or the output not be written.
             TooManyRejects: most of the first records are rejects.
+            Stopped: the process is being ended.
         """
         attempt, start = uuid.uuid4().hex[:12], time.monotonic()
         path = {
             kind: self._folder.temporary(shard.index, attempt, kind)
             for kind in ("features", "rejects", "index", "report", "progress")
         }
-        converter = self._guarded_converter(shard)
-        progress = _Progress(path["progress"])
-        progress.start()
-        try:
-            report = self._attempt(shard, path, converter, progress)
-        except Exception:
-            with suppress(OSError):  # what went wrong is told, not this
-                files.delete([path["progress"]])
-            raise
+        with at_work():
+            converter = self._guarded_converter(shard)
+            progress = ProgressFile(path["progress"])
+            progress.start()
+            try:
+                report = self._attempt(shard, path, converter, progress)
+            except Exception:
+                with suppress(OSError):  # what went wrong is told, not this
+                    files.delete(list(path.values()))
+                raise
         seconds, elapsed = self._seconds(report.num_samples), time.monotonic() - start
         reasons = f" ({_in_words(report.rejects)})" if report.rejects else ""
         _LOG.info(
@@ -101,9 +105,7 @@ class ShardExtractor:
         return Attempt(attempt, report)
 
     def _guarded_converter(self, shard: Shard) -> WatchedConverter | IsolatedConverter:
-        names = [TemporaryName.parse(path) for path in temporaries(self._folder, shard.index)]
-        begun = {name.attempt for name in names if name.kind == "progress"}
-        if not begun - {name.attempt for name in names if name.kind == "report"}:
+        if not must_be_isolated(self._folder, shard.index):
             return WatchedConverter(self._converter, self._max_convert_seconds)
         _LOG.warning(
             "%s: an earlier attempt never ended, so each record is converted in a process apart", shard.name
@@ -115,7 +117,7 @@ class ShardExtractor:
         shard: Shard,
         path: dict[str, str],
         guarded_converter: WatchedConverter | IsolatedConverter,
-        progress: _Progress,
+        progress: ProgressFile,
     ) -> ShardReport:
         report = ShardReport(
             job_hash=self._job_hash,
@@ -128,42 +130,42 @@ class ShardExtractor:
             first_record=shard.span.number,
             versions=versions(),
         )
-        max_record_bytes = self._converter.options.max_record_bytes
-        index: list[tuple[int, int, int]] = []
         with (
             guarded_converter as converter,
             _record_file(path["features"]) as features,
             _LazyRecordFile(path["rejects"]) as rejects,
         ):
-            for item in read_tfrecord_file(shard.path, max_record_bytes=max_record_bytes, span=shard.span):
-                if shard.limit is not None and report.records_read >= shard.limit:
-                    break
-                source = f"{shard.path}#{item.number}"
-                start = time.perf_counter()
-                try:
-                    if isinstance(item, Damage):
-                        if item.reason == "bad_framing":
-                            report.damaged_bytes += item.size
-                        raise Reject(item.reason, with_place(item.detail, item.size, item.offset))
-                    conversion = converter.convert(item.data, source)
-                except Reject as reject:
-                    rejects.write(to_reject(item.data, reject, source))
-                    report.count_reject(reject.reason, reject.record_id or source)
-                    self._metrics.rejected(reject.reason)
-                    self._check_early_stop(report, shard)
-                    continue
-                for record in conversion.features:
-                    index.append((features.num_bytes, len(record.example), record.num_frames))
-                    features.write(record.example)
-                report.count_conversion(conversion, shard.index)
-                seconds, elapsed = self._seconds(conversion.num_samples), time.perf_counter() - start
-                self._metrics.converted(len(conversion.features), seconds, elapsed)
-                progress.update(self._seconds(report.num_samples))
+            written = _Written(report, features, rejects)
+            pack = _Pack(converter, self._converter.samples_at_once)
+            for item in self._items(shard):
+                check_not_stopped()
+                pack.add(item, f"{shard.path}#{item.number}")
+                if pack.is_full:
+                    self._write(pack, written, shard, progress)
+            self._write(pack, written, shard, progress)
         report.features = features.mark
         report.rejected = rejects.mark
-        report.index_file = _write_index(path["index"], index)
+        report.index_file = _write_index(path["index"], written.index)
         files.write_json(path["report"], report.to_dict())
         return report
+
+    def _items(self, shard: Shard) -> Iterator[Record | Damage]:
+        max_record_bytes = self._converter.options.max_record_bytes
+        items = read_tfrecord_file(shard.path, max_record_bytes=max_record_bytes, span=shard.span)
+        return islice(items, shard.limit)
+
+    def _write(self, pack: _Pack, written: _Written, shard: Shard, progress: ProgressFile) -> None:
+        """Writes and counts what has become of the records of a pack, in their order, and empties it."""
+        for waiting, outcome, elapsed in pack.finish():
+            if isinstance(outcome, Reject):
+                written.add_reject(waiting.item, outcome, waiting.source)
+                self._metrics.rejected(outcome.reason)
+                self._check_early_stop(written.report, shard)
+            else:
+                written.add_conversion(outcome)
+                self._metrics.converted(len(outcome.features), self._seconds(outcome.num_samples), elapsed)
+            end = waiting.item.offset + len(waiting.item.data) - shard.span.start
+            progress.update(Progress(self._seconds(written.report.num_samples), end))
 
     def _seconds(self, num_samples: int) -> float:
         return num_samples / self._converter.front_end.sampling_rate
@@ -177,23 +179,96 @@ class ShardExtractor:
             )
 
 
-class _Progress:
-    """Seconds of audio done by an attempt, in a small file that a local launcher's progress bar reads."""
+@dataclass(frozen=True)
+class _Waiting:
+    """A record or a damage whose turn to be written comes with its pack.
 
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._written = 0.0
+    Attributes:
+        item: as it was read.
+        source: where it came from.
+        prepared: by the converter; or why there is nothing to convert.
+        elapsed: seconds that this took.
+    """
 
-    def start(self) -> None:
-        files.write_bytes(self._path, b"0.0")
+    item: Record | Damage
+    source: str
+    prepared: Prepared | Reject
+    elapsed: float
 
-    def update(self, seconds: float) -> None:
-        now = time.monotonic()
-        if files.is_local(self._path) and now - self._written >= _PROGRESS_SECONDS:
-            self._written = now
-            # What cannot be shown is no reason to stop; another attempt's commit may have removed the folder.
-            with suppress(OSError), open(self._path, "w", encoding="utf-8") as file:
-                json.dump(seconds, file)
+
+class _Pack:
+    """Records that are converted together, as many as fill a call of the kernel.
+
+    Args:
+        converter: that prepares and finishes them.
+        samples_at_once: that it is worth to finish together.
+    """
+
+    def __init__(self, converter: Converter, samples_at_once: int) -> None:
+        self._converter = converter
+        self._samples_at_once = samples_at_once
+        self._waiting: list[_Waiting] = []
+        self._num_samples = self._num_bytes = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether it is time to finish."""
+        return (
+            self._num_samples >= self._samples_at_once
+            or self._num_bytes >= _MAX_WAITING_BYTES
+            or len(self._waiting) >= _MAX_WAITING
+        )
+
+    def add(self, item: Record | Damage, source: str) -> None:
+        """Prepares the next record."""
+        start = time.perf_counter()
+        prepared: Prepared | Reject
+        try:
+            if isinstance(item, Damage):
+                raise Reject(item.reason, with_place(item.detail, item.size, item.offset))
+            prepared = self._converter.prepare(item.data, source)
+            self._num_samples += prepared.num_samples
+        except Reject as reject:
+            prepared = reject
+        self._num_bytes += len(item.data)
+        self._waiting.append(_Waiting(item, source, prepared, time.perf_counter() - start))
+
+    def finish(self) -> Iterator[tuple[_Waiting, Conversion | Reject, float]]:
+        """What became of each record, in order, and the seconds that it took; the pack is empty then."""
+        waiting, self._waiting = self._waiting, []
+        self._num_samples = self._num_bytes = 0
+        start = time.perf_counter()
+        prepared = [each.prepared for each in waiting if not isinstance(each.prepared, Reject)]
+        outcomes = iter(self._converter.finish(prepared) if prepared else [])
+        share = (time.perf_counter() - start) / max(1, len(prepared))
+        for each in waiting:
+            if isinstance(each.prepared, Reject):
+                yield each, each.prepared, each.elapsed
+            else:
+                yield each, next(outcomes), each.elapsed + share
+
+
+class _Written:
+    """What an attempt has written of its shard, counted."""
+
+    def __init__(self, report: ShardReport, features: _RecordFile, rejects: _LazyRecordFile) -> None:
+        self.report = report
+        self.index: list[tuple[int, int, int]] = []
+        self._features, self._rejects = features, rejects
+
+    def add_reject(self, item: Record | Damage, reject: Reject, source: str) -> None:
+        """Writes a reject, with the bytes as they were read."""
+        if isinstance(item, Damage) and item.reason == "bad_framing":
+            self.report.damaged_bytes += item.size
+        self._rejects.write(to_reject(item.data, reject, source))
+        self.report.count_reject(reject.reason, reject.record_id or source)
+
+    def add_conversion(self, conversion: Conversion) -> None:
+        """Writes the features of a record."""
+        for record in conversion.features:
+            self.index.append((self._features.num_bytes, len(record.example), record.num_frames))
+            self._features.write(record.example)
+        self.report.count_conversion(conversion, self.report.index)
 
 
 class _RecordFile:

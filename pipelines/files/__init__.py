@@ -11,12 +11,13 @@ from contextlib import suppress
 from glob import escape
 from typing import Any
 
-from melbeam.pipelines.files import local, stores
+from melbeam.pipelines.files import local, output, stores
 from melbeam.pipelines.files.globs import with_literal_brackets
+from melbeam.pipelines.files.output import BadFolder, folder_path
 from melbeam.pipelines.files.stores import NoFileSystem
 from melbeam.transforms.folder_layout import HALF_WRITTEN, file_name, parent
 
-__all__ = ["NoFileSystem"]
+__all__ = ["BadFolder", "NoFileSystem", "folder_path"]
 
 # What a person has to put right, of a path that was given.
 REFUSALS = (PermissionError, FileNotFoundError, NoFileSystem)
@@ -141,6 +142,21 @@ def delete(paths: list[str]) -> None:
         (local if is_local(paths[0]) else stores).delete(paths)
 
 
+def check_writable(*folders: str, given: str) -> None:
+    """Returns if files can be made in folders, which may not be there yet; makes nothing. A store is not asked.
+
+    Args:
+        folders: as `folder_path` gives them, or below.
+        given: the argument that asks for them, `--output=...`, for the message.
+
+    Raises:
+        BadFolder: a file stands in the way, or nothing may be written there.
+    """
+    for folder in folders:
+        if is_local(folder):
+            output.check_writable(folder, given)
+
+
 def ensure_folder(path: str) -> list[str]:
     """Makes the folder that the file lies in, where the file system has folders; gives those that it made."""
     return local.make_folder(parent(path)) if is_local(path) and "/" in path else []
@@ -149,3 +165,21 @@ def ensure_folder(path: str) -> list[str]:
 def remove_empty_folders(paths: list[str]) -> None:
     """Removes those of the folders that are empty, the last one first, where the file system has folders."""
     local.remove_empty_folders([path for path in paths if is_local(path)])
+
+
+def read_with_version(path: str) -> tuple[bytes, Any] | None:
+    """A store's file, and which version of it was read, for `write_if_version`; None where there is none.
+
+    Raises:
+        NotImplementedError: the store tells no versions.
+    """
+    return stores.read_version(path)
+
+
+def write_if_version(path: str, data: bytes, version: Any) -> bool:
+    """Writes a store's file if it still is that version, or, for None, if there is none; says whether it did.
+
+    Raises:
+        NotImplementedError: the store knows no such condition.
+    """
+    return stores.write_version(path, data, version)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from melbeam.pipelines import files
+from melbeam.pipelines.split.job_file import check_owner
 from melbeam.pipelines.split.leftovers import delete_temporaries, temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
@@ -44,7 +45,27 @@ def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attemp
 
     Its files may be under their final names already, where a commit was cut off.
     """
-    for path in temporaries(folder, shard.index):
+    return _finished_attempt(folder, shard.index, job_hash)
+
+
+def files_to_take_over(folder: SplitFolder, job_hash: str) -> set[str]:
+    """The temporary files that the next start of the split's job takes over: a finished attempt's, one a shard."""
+    by_shard: dict[int, list[str]] = {}
+    for path in temporaries(folder):
+        by_shard.setdefault(TemporaryName.parse(path).shard, []).append(path)
+    taken: set[str] = set()
+    for index, paths in by_shard.items():
+        done = _load(folder.report(index), job_hash)
+        if done is not None and _committed_report(folder, index, done.num_shards, job_hash) is not None:
+            continue
+        attempt = _finished_attempt(folder, index, job_hash)
+        if attempt is not None:
+            taken.update(path for path in paths if TemporaryName.parse(path).attempt == attempt.name)
+    return taken
+
+
+def _finished_attempt(folder: SplitFolder, index: int, job_hash: str) -> Attempt | None:
+    for path in temporaries(folder, index):
         name = TemporaryName.parse(path)
         report = _load(path, job_hash) if name.kind == "report" else None
         if report is None:
@@ -59,15 +80,18 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
     """Gives an attempt's files their final names, and marks the shard as done. May be called twice.
 
     The first attempt to be committed stays: a late one, of a worker or a job that was taken for dead, changes
-    nothing, even if its bytes differ, as those of another type of CPU may.
+    nothing, even if its bytes differ, as those of another type of CPU may. So does one of another job than the
+    split's own by now.
 
     Returns:
         The report of the shard as it is committed.
 
     Raises:
+        TakenOver: the split is another job's.
         RuntimeError: neither the attempt's files nor the final ones hold what the report says.
     """
     report = attempt.report
+    check_owner(folder, report.job_hash)
     if attempt.name is not None:
         done = _committed_report(folder, report.index, report.num_shards, report.job_hash)
         if done is None:

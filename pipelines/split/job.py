@@ -9,11 +9,13 @@ from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
+from melbeam.pipelines.split.job_file import UnusableJobFile, mark_as_being_replaced, read_job, write_job
 from melbeam.pipelines.split.leftovers import delete_temporaries
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
+from melbeam.transforms.bounds import check_number
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.records.options import RecordOptions, check_number
+from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
 
 # One features.json describes all splits of a folder, so these must be the same in each.
@@ -110,12 +112,18 @@ def claim_folder(job: Job, shards: list[Shard], *, overwrite: bool) -> None:
         overwrite: whether a split of another job may be deleted.
 
     Raises:
-        FolderRefused: the folder has another front end, or the split another job; the difference is named.
+        FolderRefused: the folder has another front end, or the split another job; the difference is named. Or
+            what the split is made of cannot be told, where a power cut has torn job.json, say.
     """
     folder = job.folder
     _check_other_splits(job)
-    if files.exists(folder.job):
-        found = files.read_json(folder.job)
+    try:
+        found = read_job(folder)
+    except UnusableJobFile as error:
+        if not overwrite:
+            raise FolderRefused(str(error)) from error
+        found = {}
+    if found is not None:
         if not overwrite:
             if found["hash"] == job.hash:
                 return
@@ -130,25 +138,40 @@ def claim_folder(job: Job, shards: list[Shard], *, overwrite: bool) -> None:
             f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
             "choose another --output or --split"
         )
-    files.write_json(
-        folder.job, {"hash": job.hash, "identity": job.identity, "front_end": job.front_end.to_dict()}
-    )
+    write_job(folder, job.hash, job.identity, job.front_end.to_dict())
 
 
 def _check_other_splits(job: Job) -> None:
     """Refuses a folder whose other splits have another front end, or features of another form."""
     folder = job.folder
     for path, _ in files.match(of_all_splits(folder.output, "job.json")):
-        split = SplitFolder.holding(path).split
-        if split == folder.split:
+        other = SplitFolder.holding(path)
+        if other == folder:
             continue
-        found = files.read_json(path)["identity"]
+        found = _identity_of_another(other)
         for name in ("fingerprint", *_SHARED_OPTIONS):
-            if found[name] != job.identity[name]:
+            if found and found[name] != job.identity[name]:
                 raise FolderRefused(
-                    f"{folder.output} holds split {split!r} with {name} {found[name]!r}, this job has "
+                    f"{folder.output} holds split {other.split!r} with {name} {found[name]!r}, this job has "
                     f"{job.identity[name]!r}, and one folder has one: choose another --output"
                 )
+
+
+def _identity_of_another(other: SplitFolder) -> dict[str, Any]:
+    """What another split of the folder is made of; nothing where that cannot be told and does not matter.
+
+    Raises:
+        FolderRefused: it cannot be told, but the split is finished, so that the folder's metadata speak of it.
+    """
+    try:
+        return (read_job(other) or {}).get("identity", {})
+    except UnusableJobFile as error:
+        if not files.exists(other.summary):
+            return {}  # it is made anew before it is described, and is compared with this job then
+        raise FolderRefused(
+            f"{error}. It is that of the finished split {other.split!r}, which may be of another front end: "
+            f"extract it again first, or remove {other.summary}"
+        ) from error
 
 
 def _differences(job: Job, shards: list[Shard], found: dict[str, Any]) -> list[str]:
@@ -189,13 +212,13 @@ def _first(paths: list[str]) -> str:
 
 
 def _delete_split(folder: SplitFolder) -> None:
-    """The reports first, so that a half-deleted split is never taken for a finished one.
+    """The reports go first, so that a half-deleted split is never taken for a finished one.
 
-    job.json last: shards without one would be refused as somebody else's.
+    job.json stays, for shards without one would be refused as somebody else's; but it names no job any more.
     """
-    files.delete([folder.summary])
+    mark_as_being_replaced(folder)
+    files.delete([folder.summary, folder.failure_log])
     for glob in folder.contents_globs:
         files.delete([path for path, _ in files.match(glob)])
     delete_temporaries(folder)
     files.delete([path for path, _ in files.match(folder.shards_glob)])
-    files.delete([folder.job])

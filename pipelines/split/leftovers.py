@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from melbeam.pipelines import files
 from melbeam.transforms.folder_layout import SplitFolder, parent
 
@@ -11,10 +13,16 @@ def temporaries(folder: SplitFolder, index: int | None = None) -> list[str]:
     return [path for path, _ in files.match(folder.temporaries_glob(index))]
 
 
-def delete_temporaries(folder: SplitFolder, index: int | None = None) -> None:
-    """Deletes them, and the folders that they leave empty."""
+def delete_temporaries(folder: SplitFolder, index: int | None = None, *, keep: Iterable[str] = ()) -> None:
+    """Deletes them, and the folders that they leave empty.
+
+    Args:
+        folder: of the split.
+        index: of the shard; all of them by default.
+        keep: paths of those that stay.
+    """
     paths = temporaries(folder, index)
-    files.delete(paths)
+    files.delete(sorted(set(paths) - set(keep)))
     emptied = {parent(path) for path in paths} if index is None else {folder.temporary_folder(index)}
     files.remove_empty_folders(sorted(emptied))
 

@@ -1,8 +1,9 @@
 """One job at a time on a split: a lock file with a heartbeat, on any of Beam's file systems.
 
-On a local file system, network ones included, of any number of jobs that start at once one has it. An object
-store cannot create a file only if it is not there, at least through Beam: there each writes, waits, and the one
-whose lock stayed goes on. A job that finds its lock another's ends its process, so that two never write.
+Of any number of jobs that start at once one has it. On a local file system, network ones included, that is by a
+file which is created only where there is none; on a store by its own condition for writing (GCS' generation, S3's
+If-None-Match). Where a store knows no such condition, or takes it and does not heed it, each job writes, waits,
+and goes on if its lock stayed. A job that finds its lock another's ends its process, so that two never write.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.exit_status import EXIT_FAILED
+from melbeam.pipelines.split.process_identity import began, is_gone, machine
 from melbeam.transforms.folder_layout import HALF_WRITTEN, SplitFolder
 
 BEAT_SECONDS = 20.0
 STALE_SECONDS = 180.0  # without a beat: its holder is gone
-_SETTLE_SECONDS = 2.0  # on an object store: more than lies between a look at the lock and its writing
+_SETTLE_SECONDS = 2.0  # on a store without conditions: more than lies between a look at the lock and its writing
 _FIELDS = {"token": str, "host": str, "pid": int, "started": float, "beat": float}
 
 
@@ -36,7 +38,8 @@ class SplitLock:
     """Held while its `with` block runs; refreshed by a thread, so that a lock without a beat is a dead job's.
 
     A dead job's lock is taken over: at once where its process was on this machine and is gone, else when its
-    beat is three minutes old.
+    beat is three minutes old. What the block has not filled of the folders that the lock made goes with it, so
+    that a refused job leaves nothing behind.
 
     Args:
         folder: of the split.
@@ -50,19 +53,22 @@ class SplitLock:
         self._output, self._split = folder.output, folder.split
         self._token = uuid.uuid4().hex
         self._started = time.time()
+        self._left_to = ""
+        self._made_folders: list[str] = []
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat, daemon=True, name="melbeam-lock")
 
     def __enter__(self) -> SplitLock:
-        files.ensure_folder(self._path)
-        if files.is_local(self._path):
-            if not _create(self._path, self._content()):
-                self._take_over()
-        else:
-            self._refuse_a_living_holder()
-            self._write()
-            time.sleep(_SETTLE_SECONDS)
-            self._refuse_a_living_holder()
+        self._made_folders = files.ensure_folder(self._path)
+        try:
+            if files.is_local(self._path):
+                if not _create(self._path, self._content()):
+                    self._take_over()
+            elif not self._take_by_condition():
+                self._take_by_settling()
+        except BaseException:
+            files.remove_empty_folders(self._made_folders)
+            raise
         self._thread.start()
         return self
 
@@ -71,46 +77,108 @@ class SplitLock:
     ) -> None:
         self._stopped.set()
         self._thread.join()
-        if self._read().get("token") == self._token:
+        if self._read().get("token") == self._token and not self._left_to:
             files.delete([self._path])
+        files.remove_empty_folders(self._made_folders)
+
+    def leave_to(self, job: str) -> None:
+        """Lets the lock stay when the block ends, for a job that goes on elsewhere without this process.
+
+        It stays until that job ends well and `release_left_lock` removes it, or a person does.
+
+        Args:
+            job: the hash of the job.
+        """
+        self._left_to = job
+        self._write()
 
     def _take_over(self) -> None:
         """Takes a dead job's lock; of several that find it dead, the one that made the guard."""
         self._refuse_a_living_holder()
-        guard = self._guard
-        if not _create(guard, self._content()):
-            if is_alive(read_lock(guard)):
-                raise Locked(f"another job is just taking split {self._split!r} of {self._output} over: {guard}")
-            files.delete([guard])
-            if not _create(guard, self._content()):
-                raise Locked(f"another job is just taking split {self._split!r} of {self._output} over: {guard}")
+        if not _create(self._guard, self._content()):
+            if is_alive(read_lock(self._guard)):
+                raise Locked(
+                    f"another job is just taking split {self._split!r} of {self._output} over: {self._guard}"
+                )
+            files.delete([self._guard])
+            if not _create(self._guard, self._content()):
+                raise Locked(
+                    f"another job is just taking split {self._split!r} of {self._output} over: {self._guard}"
+                )
         try:
             self._refuse_a_living_holder()  # who was quicker, and has removed its guard already
             self._write()
         finally:
-            files.delete([guard])
+            files.delete([self._guard])
+
+    def _take_by_condition(self) -> bool:
+        """Takes the lock where the store lets one of several write; says whether the store can be relied on.
+
+        Raises:
+            Locked: another job holds it, or has just taken it.
+        """
+        data = json.dumps(self._content()).encode()
+        try:
+            found = files.read_with_version(self._path)
+            holder, version = (_parse(found[0]), found[1]) if found else ({}, None)
+            self._refuse(holder)
+            if not files.write_if_version(self._path, data, version):
+                holder = self._read()
+                if holder.get("token") != self._token:  # else the answer to a first try was lost on its way
+                    self._refuse(holder)
+                    raise Locked(
+                        f"another job is just taking split {self._split!r} of {self._output}: {self._path}"
+                    )
+            # A store that heeds the condition does not write a second time.
+            return not files.write_if_version(self._path, data, None)
+        except NotImplementedError:
+            return False
+
+    def _take_by_settling(self) -> None:
+        self._refuse_a_living_holder()
+        self._write()
+        time.sleep(_SETTLE_SECONDS)
+        self._refuse_a_living_holder()
 
     def _refuse_a_living_holder(self) -> None:
-        holder = self._read()
+        self._refuse(self._read())
+
+    def _refuse(self, holder: dict[str, Any]) -> None:
+        """Returns if the split's holder, as its lock names it, is this job, or dead, or nobody.
+
+        Raises:
+            Locked: it is alive.
+        """
         if holder.get("token") in (None, self._token) or not is_alive(holder):
             return
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(holder["started"]))
+        who = f"process {holder['pid']} on {holder['host']}, since {since}"
+        if holder.get("left_to"):
+            raise Locked(
+                f"a job that {who} started went on when that was interrupted, and may be at work on split "
+                f"{self._split!r} of {self._output}. Cancel it, or wait for it; if it has ended, remove "
+                f"{self._path}"
+            )
         raise Locked(
-            f"another job is at work on split {self._split!r} of {self._output}: process {holder['pid']} on "
-            f"{holder['host']}, since {since}. Wait for it, or end it; its lock is {self._path}"
+            f"another job is at work on split {self._split!r} of {self._output}: {who}. Wait for it, or end it; "
+            f"its lock is {self._path}"
         )
 
     def _content(self) -> dict[str, Any]:
         return {
             "token": self._token,
             "host": socket.gethostname(),
+            "machine": machine(),
             "pid": os.getpid(),
+            "began": began(os.getpid()),
             "started": self._started,
             "beat": time.time(),
+            "left_to": self._left_to,
         }
 
     def _write(self) -> None:
-        files.write_json(self._path, self._content())
+        # Without a sync: after a power cut there is no job whose lock it could be.
+        files.write_json(self._path, self._content(), sync=False)
 
     def _read(self) -> dict[str, Any]:
         return read_lock(self._path)
@@ -157,24 +225,30 @@ def _create(path: str, content: dict[str, Any]) -> bool:
 
 def read_lock(path: str) -> dict[str, Any]:
     """What the lock says; nothing where there is none, or it is no lock."""
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError):
         if files.exists(path):
-            content = files.read_json(path)
-            if all(isinstance(content.get(name), kind) for name, kind in _FIELDS.items()):
-                return dict(content)
+            return _parse(files.read_bytes(path))
+    return {}
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    with suppress(ValueError, AttributeError):
+        content = json.loads(data)
+        if all(isinstance(content.get(name), kind) for name, kind in _FIELDS.items()):
+            return dict(content)
     return {}
 
 
 def is_alive(holder: dict[str, Any]) -> bool:
-    """Whether the job that wrote this lock is still at work."""
+    """Whether the job that wrote this lock is still at work, or may be."""
+    if holder.get("left_to"):
+        return True  # it has no process that this one could look for
     if time.time() - holder.get("beat", 0.0) > STALE_SECONDS:
         return False
-    if holder.get("host") != socket.gethostname():
-        return True
-    try:
-        os.kill(holder["pid"], 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+    return not is_gone(str(holder.get("machine", "")), holder["pid"], str(holder.get("began", "")))
+
+
+def release_left_lock(folder: SplitFolder, job: str) -> None:
+    """Removes the lock that was left to this job, which has ended."""
+    if read_lock(folder.lock).get("left_to") == job:
+        files.delete([folder.lock])

@@ -185,6 +185,8 @@ class _Source:
                 sampling_rate=self._split.front_end.sampling_rate,
                 audio_format=self._split.options.audio_format,
                 pcm_sampling_rate=self._split.options.pcm_sampling_rate,
+                cut_tolerance_seconds=self._split.options.cut_tolerance_seconds,
+                check_md5=True,
             )
             self._number, self._samples = number, audio_example.audio.samples
         return self._samples

@@ -47,6 +47,29 @@ class Split:
     ids: list[ShardIds] = field(default_factory=list)
 
 
+def is_unfinished(folder: SplitFolder, findings: Findings) -> bool:
+    """Notes a split whose job has not ended, as one fault: what it lacks is not wrong, only not there yet."""
+    if files.exists(folder.summary) or not (files.exists(folder.job) and files.exists(folder.plan)):
+        return False
+    try:
+        num_shards = sum(1 for _ in read_plan(folder.plan))
+    except UNREADABLE:
+        return False
+    num_done = len(files.match(folder.reports_glob))
+    what = (
+        _who_is_at_work(folder) or "its job was interrupted: the same melbeam extract command goes on from there"
+    )
+    findings.fault(folder.bookkeeping, f"it is not finished, {num_done} of {num_shards} shards are done; {what}")
+    return True
+
+
+def _who_is_at_work(folder: SplitFolder) -> str | None:
+    holder = read_lock(folder.lock)
+    if not holder or not is_alive(holder):
+        return None
+    return f"process {holder['pid']} on {holder['host']} is at work on it: verify it when that has ended"
+
+
 def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
     """The split, of which each part of the bookkeeping agrees with the others; None where it cannot be read."""
     try:
@@ -79,8 +102,6 @@ def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
         findings.fault(
             folder.plan, "it is not the plan that job.json was written for: it was edited; extract again"
         )
-    holder = read_lock(folder.lock)
-    if holder and is_alive(holder):
-        at_work = f"process {holder['pid']} on {holder['host']} is at work on it: verify it when that has ended"
+    if at_work := _who_is_at_work(folder):
         findings.warn(folder.bookkeeping, at_work)
     return Split(folder, front_end, options, version, job_hash, shards)

@@ -254,13 +254,11 @@ class TestDisksAndInputs:
     def test_an_output_where_a_file_stands_or_that_is_read_only(self, source, tmp_path):
         (tmp_path / "file").write_text("")
         status, said = run(source, tmp_path / "file" / "features")
-        assert status == 1
-        self.check_told(said, str(tmp_path / "file"))
+        assert (status, f"{tmp_path / 'file'} is a file" in said) == (2, True), said
         (tmp_path / "features").mkdir()
         (tmp_path / "features/_melbeam").write_text("")
         status, said = run(source, tmp_path / "features")
-        assert status == 1
-        self.check_told(said, "_melbeam")
+        assert (status, f"{tmp_path / 'features/_melbeam'} is a file" in said) == (2, True), said
 
     def test_an_input_that_vanishes_or_changes_between_two_runs(self, tmp_path):
         shards = [[clip("a")], [clip("b")]]

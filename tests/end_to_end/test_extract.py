@@ -379,6 +379,13 @@ def test_a_wrong_call_is_refused(source, tmp_path, arguments, named):
     assert not (tmp_path / "features").exists()
 
 
+def test_files_where_raw_samples_are_asked_for_are_refused_at_the_start(source, tmp_path):
+    refused = job(source, tmp_path / "o", "--audio_format=pcm_s16le", "--pcm_sampling_rate=16000")
+    assert refused.status == 2
+    assert "begin as a file does (WAV): pass --audio_format=encoded" in refused.text
+    assert not (tmp_path / "o").exists()
+
+
 def test_a_missing_input_is_refused(tmp_path):
     refused = job(f"{tmp_path}/none-*", tmp_path / "features")
     assert (refused.status, "names no file" in refused.text) == (2, True)
@@ -657,10 +664,10 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
     done = []
 
     class JobInTheMiddle(RecordConverter):
-        def convert(self, record, source_name):
+        def prepare(self, record, source_name):
             if not done:
                 done.append(job(source, folder))
-            return super().convert(record, source_name)
+            return super().prepare(record, source_name)
 
     extractor = ShardExtractor(
         paths,
@@ -680,7 +687,7 @@ def test_an_output_that_cannot_be_written_is_told_in_one_line(source, tmp_path):
     (tmp_path / "file").write_text("not a folder")
     failed = job(source, tmp_path / "file" / "features")
     assert failed.status == 2
-    assert failed.text.splitlines()[-1].startswith(f"melbeam: {tmp_path}/file")
+    assert f"melbeam: --output={tmp_path}/file/features: {tmp_path}/file is a file" in failed.text
     assert "Traceback" not in failed.text
 
 

@@ -102,6 +102,25 @@ def test_another_split_may_join(clips, tmp_path):
     assert records(tmp_path, "test-*") == records(tmp_path, "train-*")
 
 
+def test_the_dry_run_shows_the_plan_and_writes_nothing(clips, tmp_path):
+    shown = run(ingest, f"--input={clips[0]}/**", f"--output={tmp_path}/a", "--num_shards=3", "--dry_run")
+    assert shown.status == 0
+    assert not (tmp_path / "a").exists()
+    names = [line for line in shown.text.splitlines() if " -> " in line]
+    expected = [0, 0, 0, 1, 1, 1, 2, 2]  # as the shards of the same command without it
+    assert names == [
+        f"{clips[0]}/{name} -> {tmp_path}/a/train-0000{index}-of-00003.tfrecord"
+        for name, index in zip(sorted(clips[1]), expected, strict=True)
+    ]
+
+
+def test_a_limit_takes_the_first_clips(clips, tmp_path):
+    ended = run(ingest, f"--input={clips[0]}/**", f"--output={tmp_path}", "--num_shards=2", "--limit=3")
+    assert (ended.status, "3 clips in 2 shards, 2 other files skipped" in ended.text) == (0, True), ended.text
+    ids = [record_id for shard in records(tmp_path) for record_id, _ in shard]
+    assert [name.rsplit("/", 1)[-1] for name in ids] == [name.rsplit("/", 1)[-1] for name in sorted(clips[1])[:3]]
+
+
 def test_several_globs_name_a_file_once(clips, tmp_path):
     inputs = [f"--input={clips[0]}/wav/**", f"--input={clips[0]}/**.wav", f"--input={clips[0]}/mp3/**"]
     assert run(ingest, *inputs, f"--output={tmp_path}", "--num_shards=1").status == 0
@@ -114,6 +133,7 @@ def test_several_globs_name_a_file_once(clips, tmp_path):
         (["--input={}/nothing/**"], "names no file"),
         (["--input={}/README"], "none of the 1 files is audio by its name"),
         (["--input={}/**", "--num_shards=0"], "--num_shards must be at least 1, got 0"),
+        (["--input={}/**", "--limit=0"], "--limit must be at least 1, got 0"),
         (["--input={}/**", "--num_shard=4"], "did you mean --num_shards?"),
         (["--input={}/**", "--split=a/b"], "--split must be letters"),
         (["--input={}/**", "--runner=DaskRunner"], "it loses data"),

@@ -7,11 +7,16 @@ from melbeam.transforms import FrontEnd
 from melbeam.transforms.presets import built_in
 
 
-def test_the_list_names_each_with_its_size_and_whether_it_hears(capsys):
+def test_the_lists_name_each_front_end_and_each_preset_with_its_size_and_whether_it_hears(capsys):
     assert presets.main([]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(built_in())
-    by_name = {line.split()[0]: line for line in lines[1:]}
+    by_name = {line.split()[0]: line for line in lines if line}
+    assert set(by_name) == {"front", "preset", *FrontEnd.shipped(), *built_in()}
+    assert (
+        f"{FrontEnd.load('gemma4').fingerprint[:16]}   128  16000     30 s  a mask, the default"
+        in by_name["gemma4"]
+    )
+    assert by_name["whisper"].endswith("80  16000     30 s  the full length")
     assert "5,100 M  gemma4     Gemma 4 E2B base model" in by_name["gemma4_2b"]
     assert "no audio" in by_name["gemma4_31b"]
     assert "37 M  whisper" in by_name["whisper_tiny_en"]

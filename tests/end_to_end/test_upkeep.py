@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from melbeam.pipelines import clean, extract, retry_rejects, verify
-from melbeam.pipelines.split import lock
-from melbeam.pipelines.split.lock import Locked, SplitLock
+from melbeam.pipelines.split import lock, process_identity
+from melbeam.pipelines.split.lock import Locked, SplitLock, release_left_lock
 from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import read_features
 from melbeam.transforms.folder_layout import SplitFolder
@@ -133,6 +133,37 @@ class TestClean:
         assert (status, said) == (0, "split train: 2 temporary files removed, 1.0 MiB\n")
         assert tree(folder, "*") == before
 
+    def test_it_keeps_what_the_next_start_takes_over(self, source, folder):
+        """A shard that ended and was not committed, as Ctrl-C leaves it; and not one that did not end."""
+        undisturbed = tree(folder, "*")
+        paths = SplitFolder(str(folder), "train")
+        left = folder / "_melbeam/train/tmp/00000"
+        left.mkdir(parents=True)
+        os.rename(paths.shard(0, 1), paths.temporary(0, "ended", "features"))
+        os.rename(paths.rejects(0), paths.temporary(0, "ended", "rejects"))
+        os.rename(paths.report(0), paths.temporary(0, "ended", "report"))
+        (left / "begun.features").write_bytes(bytes(1 << 20))
+        os.remove(paths.summary)
+        status, said = run(clean, folder)
+        assert (status, "1 temporary files removed, 1.0 MiB; 3 kept" in said) == (0, True), said
+        assert sorted(path.name for path in left.iterdir()) == ["ended.features", "ended.rejects", "ended.report"]
+        inode = os.stat(left / "ended.features").st_ino
+        again = run(
+            extract, f"--input={source}", f"--output={folder}", "--dtype=float16", "--max_reject_fraction=1"
+        )
+        assert again[0] == 0, again
+        assert os.stat(paths.shard(0, 1)).st_ino == inode, "it was done again"
+        assert tree(folder, "*") == undisturbed
+
+    def test_it_leaves_a_split_alone_of_which_it_cannot_tell(self, folder):
+        left = folder / "_melbeam/train/tmp/00000/abc.report"
+        left.parent.mkdir(parents=True)
+        left.write_bytes(b"x")
+        (folder / "_melbeam/train/job.json").write_bytes(b"")
+        status, said = run(clean, folder)
+        assert (status, "left alone" in said, "--overwrite" in said) == (0, True, True), said
+        assert left.exists()
+
     def test_it_leaves_a_running_job_alone(self, folder):
         left = folder / "_melbeam/train/tmp/00000/abc.features"
         left.parent.mkdir(parents=True)
@@ -189,6 +220,54 @@ class TestLock:
             with SplitLock(folder):
                 assert json.loads(path.read_text())["pid"] == os.getpid()
             assert not path.exists()
+
+    def test_a_job_in_another_container_of_the_same_name_lives_by_its_beat(self, tmp_path):
+        """There a number is another process's, or nobody's."""
+        folder = SplitFolder(str(tmp_path), "train")
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        path = tmp_path / "_melbeam/train/lock.json"
+        path.parent.mkdir(parents=True)
+        content = {
+            "token": "x",
+            "host": socket.gethostname(),
+            "pid": ended.pid,
+            "started": 0.0,
+            "beat": time.time(),
+        }
+        for machine in ({}, {"machine": ""}, {"machine": "this boot pid:[4026532000]"}):
+            path.write_text(json.dumps({**content, "pid": ended.pid, **machine}))
+            with pytest.raises(Locked, match=f"process {ended.pid} on"), SplitLock(folder):
+                pass
+        path.write_text(
+            json.dumps({**content, "pid": ended.pid, "machine": process_identity.machine(), "began": "1"})
+        )
+        with SplitLock(folder):
+            pass
+
+    def test_a_lock_that_was_left_to_a_job_elsewhere_stays(self, tmp_path):
+        folder = SplitFolder(str(tmp_path), "train")
+        with SplitLock(folder) as held:
+            held.leave_to("the job's hash")
+        content = json.loads((tmp_path / "_melbeam/train/lock.json").read_text())
+        content["beat"] -= 10 * lock.STALE_SECONDS
+        (tmp_path / "_melbeam/train/lock.json").write_text(json.dumps(content))
+        with (
+            pytest.raises(Locked, match=r"went on when that was interrupted.*remove .*lock.json"),
+            SplitLock(folder),
+        ):
+            pass
+        release_left_lock(folder, "another hash")
+        assert (tmp_path / "_melbeam/train/lock.json").exists()
+        release_left_lock(folder, "the job's hash")
+        with SplitLock(folder):
+            pass
+
+    def test_a_refused_job_leaves_no_folders(self, tmp_path):
+        folder = SplitFolder(str(tmp_path / "new/features"), "train")
+        with pytest.raises(ZeroDivisionError), SplitLock(folder):
+            raise ZeroDivisionError
+        assert not list(tmp_path.iterdir())
 
     def test_of_many_that_find_a_dead_lock_one_takes_it(self, tmp_path):
         path = tmp_path / "_melbeam/train/lock.json"

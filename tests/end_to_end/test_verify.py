@@ -3,7 +3,9 @@
 import contextlib
 import io
 import json
+import os
 import shutil
+import socket
 import subprocess
 import sys
 
@@ -12,7 +14,9 @@ import pytest
 import soundfile
 
 from melbeam.pipelines import extract, verify
+from melbeam.pipelines.split.lock import SplitLock
 from melbeam.pipelines.tfrecord import Record, TFRecordWriter, read_tfrecord_file
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.examples import Example, to_example
 
 RATE = 16000
@@ -90,7 +94,44 @@ def test_a_whole_folder_has_no_faults(folder):
     status, said = run(folder)
     assert (status, said.splitlines()[-1]) == (0, "no faults, 0 warnings")
     assert "split train: 12 records read = 8 converted + 4 rejected; 8 features in 2 shards" in said
-    assert "split test: 2 records read = 2 converted + 0 rejected; 3 features in 1 shards" in said
+    assert "split test: 2 records read = 2 converted + 0 rejected; 3 features in 1 shard\n" in said
+
+
+def test_an_interrupted_split_is_told_in_one_line_and_the_others_are_checked(folder):
+    for path in ("_melbeam/train/summary.json", "_melbeam/train/reports/00001.json"):
+        (folder / path).unlink()
+    (folder / "train-00001-of-00002.tfrecord").unlink()
+    status, said = run(folder)
+    lines = said.splitlines()
+    assert status == 1
+    assert lines[0].startswith(
+        f"FAULT: {folder}/_melbeam/train: it is not finished, 1 of 2 shards are done; its job "
+    )
+    assert lines[0].endswith("the same melbeam extract command goes on from there")
+    assert lines[1].startswith(f"{folder}, split test: 2 records read = 2 converted")
+    assert lines[2:] == ["1 fault, 0 warnings"]
+
+
+def test_a_split_at_work_is_told_so(folder):
+    (folder / "_melbeam/test/summary.json").unlink()
+    with SplitLock(SplitFolder(str(folder), "test")):
+        status, said = run(folder)
+    assert status == 1
+    assert f"process {os.getpid()} on {socket.gethostname()} is at work on it" in said.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("..", "{} holds no features itself: verify {}/features\n"),
+        ("_melbeam", "{} is the bookkeeping of {folder}: verify that\n"),
+        ("_melbeam/train", "{} is the bookkeeping of {folder}: verify that\n"),
+        ("nowhere", "{} is no folder with anything in it\n"),
+    ],
+)
+def test_a_folder_beside_the_right_one_is_a_wrong_call(folder, place, said):
+    path = str(folder.parent) if place == ".." else f"{folder}/{place}"
+    assert run(path) == (2, "melbeam: " + said.format(path, path, folder=folder))
 
 
 def swap_shards(folder):
@@ -328,7 +369,7 @@ def test_the_same_audio_twice_is_a_warning(tmp_path):
     with contextlib.redirect_stdout(io.StringIO()):
         assert extract.main([f"--input={tmp_path}/in", f"--output={tmp_path}/features"]) == 0
     status, said = run(tmp_path / "features")
-    assert (status, said.splitlines()[-1]) == (0, "no faults, 1 warnings")
+    assert (status, said.splitlines()[-1]) == (0, "no faults, 1 warning")
     assert "warning: train: the same audio, " in said
 
 

@@ -2,6 +2,7 @@
 
 import glob
 import importlib.util
+import json
 import os
 import shutil
 import signal
@@ -10,11 +11,14 @@ import sys
 import threading
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from melbeam.pipelines import demo_clips, files
+from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
+from melbeam.transforms.folder_layout import SplitFolder
 
 pytestmark = pytest.mark.cloud
 
@@ -407,6 +411,96 @@ def test_a_glob_finds_the_same_on_a_store_as_on_a_disk(store, request, tmp_path)
             for root in (store.url(key), str(tmp_path))
         ]
         assert found[0] == found[1], pattern
+
+
+RACING = (
+    "import sys\n"
+    "from melbeam.pipelines.split.lock import Locked, SplitLock\n"
+    "from melbeam.transforms.folder_layout import SplitFolder\n"
+    "print('ready', flush=True); input()\n"
+    "try:\n"
+    "    with SplitLock(SplitFolder(sys.argv[1], 'train')): print('held', flush=True); input()\n"
+    "except Locked: print('refused', flush=True)"
+)
+
+
+def who_gets_the_lock(url, environment, num_jobs=4):
+    """What jobs say that ask for a lock at once."""
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACING, url],
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(num_jobs)
+    ]
+    try:
+        assert [job.stdout.readline() for job in jobs] == ["ready\n"] * num_jobs
+        for job in jobs:
+            job.stdin.write("\n")
+            job.stdin.flush()
+        return sorted(job.stdout.readline().strip() for job in jobs)
+    finally:
+        for job in jobs:
+            job.communicate("\n")
+
+
+DEAD = {"token": "x", "host": "elsewhere", "pid": 1, "started": 0.0, "beat": 0.0}
+
+
+class Conditions:
+    """Heeds GCS' condition in front of an emulator that does not: a generation is written over once."""
+
+    def __init__(self):
+        self._mutex, self._taken = threading.Lock(), set()
+
+    def __call__(self, method, path):
+        query = parse_qs(urlsplit(path).query)
+        if method != "POST" or "ifGenerationMatch" not in query or "upload/" not in path:
+            return None
+        condition = query["ifGenerationMatch"][0]
+        with self._mutex:
+            if condition in self._taken:
+                return 412
+            self._taken.add(condition)
+        return None
+
+
+@pytest.mark.parametrize("left", [None, DEAD])
+def test_of_many_jobs_one_gets_the_lock_by_the_stores_own_condition(store, request, left, monkeypatch):
+    """S3's emulator heeds its condition; in front of GCS' stands a proxy that does."""
+    key = key_of(request)
+    lock = f"{key}/_melbeam/train/lock.json"
+    if left is not None:
+        store.put(lock, json.dumps(left).encode())
+    conditions = Conditions() if store.scheme == "gs" else lambda *_: None
+    with faulty_proxy(store.port, conditions) as (port, faults):
+        said = who_gets_the_lock(store.url(key), store.environment(port))
+        names = store.names(key)
+    assert said == ["held", *["refused"] * 3]
+    assert names == []
+    if store.scheme == "gs":
+        assert len(faults) >= 1
+
+
+def test_of_many_jobs_one_gets_the_lock_where_the_store_heeds_no_condition(store, request):
+    """GCS' emulator takes the condition and writes all the same."""
+    if store.scheme == "s3":
+        pytest.skip("its emulator heeds conditions")
+    said = who_gets_the_lock(store.url(key_of(request)), {})
+    assert said == ["held", *["refused"] * 3]
+
+
+def test_a_living_jobs_lock_is_not_touched(store, request):
+    key = key_of(request)
+    lock = f"{key}/_melbeam/train/lock.json"
+    content = json.dumps({**DEAD, "beat": time.time() + 600}).encode()
+    store.put(lock, content)
+    with pytest.raises(Locked, match="process 1 on elsewhere"), SplitLock(SplitFolder(store.url(key), "train")):
+        pass
+    assert store.files(key)["_melbeam/train/lock.json"] == content
 
 
 def test_an_output_with_characters_of_globs(store, source, expected, to_store, request):

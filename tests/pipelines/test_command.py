@@ -86,7 +86,7 @@ def test_only_a_job_that_has_kept_something_says_that_the_same_command_goes_on(c
 
 def test_the_log_of_a_failure_lies_where_the_job_has_its_home(tmp_path, capsys):
     def run():
-        current_log().home = str(tmp_path)
+        current_log().home = f"{tmp_path}/failed.log"
         logging.getLogger("melbeam").debug("what is only in the file")
         raise RuntimeError("disk full")
 

@@ -167,7 +167,9 @@ class TestValues:
             converter(batch)
         with pytest.raises(ValueError, match=f"sample 77 is {value}"):
             converter(batch[1].numpy())
-        with pytest.raises(ValueError, match=f"sample 77 is {value}"):
+        with pytest.raises(ValueError, match=f"sample 77 of row 1 is {value}"):
+            converter(batch, lengths=[500, 78])
+        with pytest.raises(ValueError, match=f"sample 77 of row 1 is {value}"):
             converter([batch[0].numpy()[:400], batch[1]])
 
     def test_nor_in_a_long_clip_or_a_stream(self):

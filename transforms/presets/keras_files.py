@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from melbeam.transforms.front_end import FrontEnd
@@ -19,16 +20,22 @@ def from_keras(content: dict[str, Any], where: str) -> Preset:
     """
     outer = Fields(content, where)
     class_name, config = outer.take("class_name"), outer.take("config")
-    readers = {
+    registered, module = outer.take("registered_name", class_name), outer.take("module")
+    outer.drop("build_config", "compile_config")  # Keras writes them for any layer; a converter has no weights
+    outer.finish()
+    readers: dict[str, tuple[str, Callable[[Fields, str], FrontEnd]]] = {
         "Gemma4AudioConverter": ("gemma4", _from_gemma4),
         "Gemma3nAudioConverter": ("gemma3n", _from_gemma3n),
         "WhisperAudioConverter": ("whisper", _from_whisper),
     }
+    packages: tuple[str, ...] = _PACKAGES
+    if str(registered).startswith("melbeam>"):
+        packages = ("melbeam",)
+        readers = {f"{name}Layer": (family, _from_our_layer) for name, (family, _) in readers.items()}
     if class_name not in readers or not isinstance(config, dict):
         raise PresetError(
             f"{where}: class_name must be one of {', '.join(readers)}, with a config, got {class_name!r}"
         )
-    registered, module = outer.take("registered_name", class_name), outer.take("module")
     package, _, registered_class = str(registered).rpartition(">")
     if registered_class != class_name:
         raise PresetError(
@@ -36,19 +43,29 @@ def from_keras(content: dict[str, Any], where: str) -> Preset:
             "correct the one that is wrong"
         )
     for name, value in (("registered_name", package), ("module", module)):
-        if value and str(value).split(".")[0] not in _PACKAGES:
+        if value and str(value).split(".")[0] not in packages:
             raise PresetError(
-                f"{where}: {name} must be of keras_hub, got {value!r}: what another class computes is unknown"
+                f"{where}: {name} must be of {packages[0]}, got {value!r}: what another class computes is unknown"
             )
-    outer.drop("build_config", "compile_config")  # Keras writes them for any layer; a converter has no weights
-    outer.finish()
     family, read = readers[class_name]
     fields = Fields(config, where)
-    # The dtype is that of keras-hub's arithmetic, not of the features that the model was trained on.
+    # The dtype is that of the layer's arithmetic, not of the features that the model was trained on.
     fields.drop("name", "trainable", "dtype")
     front_end = read(fields, where)
     fields.finish()
     return Preset(front_end, family)
+
+
+def _from_our_layer(fields: Fields, where: str) -> FrontEnd:
+    """What a layer of `keras_layers` wrote: the front end, and beside it keras-hub's keys, which say the same."""
+    front_end = FrontEnd.from_dict(fields.need("front_end", "the layer wrote it otherwise"))
+    fields.drop(
+        "pad_to_max_length", "precision", "return_attention_mask"
+    )  # how it is called, not what it computes
+    for config in (gemma4_config(front_end), gemma3n_config(front_end), whisper_config(front_end)):
+        for name, value in config.items():
+            fields.expect(name, value, "its front_end says so: change that, or take this out")
+    return front_end
 
 
 def _from_gemma4(fields: Fields, where: str) -> FrontEnd:

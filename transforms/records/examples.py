@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from melbeam.transforms.records.decoding import Audio, decode_audio, decode_pcm_s16le, from_samples
+from melbeam.transforms.records.decoding import (
+    Audio,
+    check_is_no_file,
+    decode_audio,
+    decode_pcm_s16le,
+    from_samples,
+)
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, CONSUMED, FLOAT, INT64, MAX_EXAMPLE_BYTES, RESERVED
@@ -153,6 +159,8 @@ def read_audio_example(
     audio_format: str = "encoded",
     pcm_sampling_rate: int | None = None,
     max_seconds: float | None = None,
+    cut_tolerance_seconds: float = 0.0,
+    check_md5: bool = False,
 ) -> AudioExample:
     """Parses an audio record and decodes its audio to mono float32 at `sampling_rate` Hz.
 
@@ -162,6 +170,8 @@ def read_audio_example(
         audio_format: "encoded" (WAV, FLAC, MP3, Ogg), or "pcm_s16le" for raw samples.
         pcm_sampling_rate: Hz of raw samples and of lists, where the record names none.
         max_seconds: a longer clip is a reject, `over_limit`.
+        cut_tolerance_seconds: of a file that lacks no more than this, what is there is taken.
+        check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
 
     Raises:
         Reject: with the reason.
@@ -170,7 +180,15 @@ def read_audio_example(
     if _MARK in features:
         features = _parse_rejected(features)
     try:
-        return _read(features, sampling_rate, audio_format, pcm_sampling_rate, max_seconds)
+        return _read(
+            features,
+            sampling_rate,
+            audio_format,
+            pcm_sampling_rate,
+            max_seconds,
+            cut_tolerance_seconds,
+            check_md5,
+        )
     except Reject as reject:
         reject.record_id = _readable_id(features)
         raise
@@ -182,6 +200,8 @@ def _read(
     audio_format: str,
     pcm_sampling_rate: int | None,
     max_seconds: float | None,
+    cut_tolerance_seconds: float,
+    check_md5: bool,
 ) -> AudioExample:
     # A list of no values says no more than an absent one, and readers of scalars take only the latter.
     passthrough = {
@@ -205,7 +225,12 @@ def _read(
             audio = decode_pcm_s16le(data, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
         else:
             audio = decode_audio(
-                data, sampling_rate=sampling_rate, declared_rate=declared, max_seconds=max_seconds
+                data,
+                sampling_rate=sampling_rate,
+                declared_rate=declared,
+                max_seconds=max_seconds,
+                cut_tolerance_seconds=cut_tolerance_seconds,
+                check_md5=check_md5,
             )
     else:
         samples = np.asarray(values, np.float32 if kind == FLOAT else np.int64)
@@ -265,6 +290,23 @@ def colliding_names(record: bytes) -> list[str]:
     except Reject:
         return []
     return [] if _MARK in features else [name for name in RESERVED if name in features]
+
+
+def check_raw_audio(record: bytes) -> None:
+    """Refuses a record whose `audio` holds a whole file where raw 16-bit samples are asked for.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    try:
+        features = _parse(record)
+        if _MARK in features:
+            features = _parse_rejected(features)
+    except Reject:
+        return  # bad in another way, which is no sign of a wrong option
+    values: Any = features["audio"].bytes_list.value if "audio" in features else ()
+    if len(values) == 1:
+        check_is_no_file(values[0])
 
 
 def _parse(record: bytes) -> Any:

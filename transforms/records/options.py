@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-import numbers
 from typing import TYPE_CHECKING, Any
 
+from melbeam.transforms.bounds import check_integer, check_number
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import DTYPES, PRECISIONS, numpy_dtype
 from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
@@ -40,10 +39,13 @@ class RecordOptions:
         on_long: what becomes of a clip longer than the front end takes: "reject", "truncate" or "chunk".
         pad_to_max_length: store every clip at the frames of `max_audio_length`: True ("on"), False ("off"), or
             "auto", where the model takes the full length.
-        audio_format: "encoded" (WAV, FLAC, MP3, Ogg) or "pcm_s16le".
+        audio_format: "encoded" (files: WAV, FLAC, MP3, Ogg and what docs/audio.md lists) or "pcm_s16le".
         pcm_sampling_rate: Hz of raw samples where the record names no rate, 1000 to 768000.
         max_audio_seconds: a clip that is longer when decoded is a reject.
         max_record_bytes: a larger record is a reject; at most 2 GiB - 1, the most that protobuf parses.
+        cut_tolerance_seconds: a file that lacks no more than this of what its header promises is taken, and
+            counted as a change, "cut_short"; 0 takes none.
+        check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
 
     Raises:
         ValueError: a value is out of its bounds, or two contradict each other; the message names the field, its
@@ -59,6 +61,8 @@ class RecordOptions:
     pcm_sampling_rate: int | None = None
     max_audio_seconds: float = 4 * 3600.0
     max_record_bytes: int = MAX_RECORD_BYTES
+    cut_tolerance_seconds: float = 0.0
+    check_md5: bool = False
 
     def __post_init__(self) -> None:
         for field, choices in CHOICES.items():
@@ -82,6 +86,7 @@ class RecordOptions:
                 at_most=MAX_PCM_RATE,
                 unit="Hz",
             )
+        check_number("cut_tolerance_seconds", self.cut_tolerance_seconds, at_least=0, unit="seconds")
 
     def pads(self, front_end: FrontEnd) -> bool:
         """Whether clips of this front end are stored at the frames of its `max_audio_length`.
@@ -101,46 +106,3 @@ class RecordOptions:
     def numpy_dtype(self) -> np.dtype[Any]:
         """Of the stored features, little-endian."""
         return numpy_dtype(self.dtype)
-
-
-def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None = None, unit: str = "") -> None:
-    """Refuses what is no whole number within bounds.
-
-    Raises:
-        ValueError: with the name, the bounds and the value.
-    """
-    whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-    if not whole or value < at_least or (at_most is not None and value > at_most):
-        bounds = f"at least {at_least}" if at_most is None else f"in [{at_least}, {at_most}]"
-        kind = "" if whole else "a whole number, "
-        raise ValueError(f"{name} must be {kind}{bounds}{unit and ' ' + unit}, got {value!r}")
-
-
-def check_number(
-    name: str,
-    value: Any,
-    *,
-    at_least: float | None = None,
-    above: float | None = None,
-    at_most: float = math.inf,
-    unit: str = "",
-) -> None:
-    """Refuses what is no finite number within bounds.
-
-    Raises:
-        ValueError: with the name, the bounds and the value.
-    """
-    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-    enough = is_number and (at_least is None or value >= at_least) and (above is None or value > above)
-    if not enough or value > at_most:
-        bounds = _bounds(at_least, above, at_most) + (unit and f" {unit}")
-        kind = "" if is_number else "a finite number, "
-        raise ValueError(f"{name} must be {kind}{bounds}, got {value!r}")
-
-
-def _bounds(at_least: float | None, above: float | None, at_most: float) -> str:
-    if above is not None:
-        return f"above {above:g}" + ("" if math.isinf(at_most) else f" and at most {at_most:g}")
-    if at_least is not None:
-        return f"at least {at_least:g}" if math.isinf(at_most) else f"in [{at_least:g}, {at_most:g}]"
-    return f"at most {at_most:g}"

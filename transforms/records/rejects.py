@@ -26,8 +26,9 @@ REASONS: dict[str, Reason] = {
         "no feature `audio`, or an empty one", "name the feature that holds it: `--columns=audio=YOURS`"
     ),
     "bad_audio": Reason(
-        "the audio cannot be decoded, or is cut or damaged",
-        "fetch or encode the clip again; for raw samples pass `--audio_format=pcm_s16le`",
+        "the audio cannot be decoded, is cut or damaged, or does not decode to what its file holds",
+        "fetch or encode the clip again; install the extra that `detail` names; for raw samples pass "
+        "`--audio_format=pcm_s16le`, for files leave it out",
     ),
     "empty_audio": Reason("it decodes to no samples", "leave the clip out"),
     "too_short": Reason("it gives no frame (`gemma4`: 160 samples or fewer)", "leave the clip out"),
@@ -52,7 +53,7 @@ REASONS: dict[str, Reason] = {
         "`detail` names it: mend or rename it",
     ),
     "over_limit": Reason(
-        "above `--max_record_bytes`, `--max_audio_seconds` or the 2 GiB that protobuf takes",
+        "above `--max_record_bytes`, `--max_audio_seconds`, the 2 GiB that protobuf takes, or what memory holds",
         "raise the option, if the clip is meant to be that long; else split the clip",
     ),
     "converter_error": Reason(

@@ -9,7 +9,8 @@ import pytest
 
 from melbeam.pipelines import files
 from melbeam.pipelines.files import local
-from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
+from melbeam.pipelines.split.commit import Attempt, commit, committed, files_to_take_over, finished_attempt
+from melbeam.pipelines.split.job_file import TakenOver, write_job
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
@@ -150,6 +151,34 @@ def test_another_jobs_work_is_not_taken(folder, attempt):
     assert finished_attempt(folder, SHARD, "another hash") is None
     commit(folder, attempt)
     assert committed(folder, SHARD, "another hash") is None
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_a_late_attempt_of_another_job_changes_nothing(folder, done):
+    """Of a job on a runner elsewhere, say, that went on when its launcher had given up."""
+    write_job(folder, "the new job's hash", {}, {})
+    if done:
+        commit(folder, attempted(folder, "new", job="the new job's hash"))
+    late = attempted(folder, "late", first=b"uno")
+    before = tree(folder)
+    with pytest.raises(TakenOver, match=r"split 'train' is another job's by now \(the new job's"):
+        commit(folder, late)
+    assert tree(folder) == before
+    mine = attempted(folder, "new", job="the new job's hash")
+    assert commit(folder, mine) == mine.report
+    assert committed(folder, SHARD, "the new job's hash").report == mine.report
+
+
+def test_what_a_next_start_takes_over(folder):
+    attempted(folder, "whole")
+    attempted(folder, "other", job="another hash")
+    files.write_bytes(folder.temporary(4, "begun", "features"), b"x")
+    files.write_bytes(folder.temporary(4, "begun", "progress"), b"x")
+    kept = {folder.temporary(3, "whole", kind) for kind in ("features", "rejects", "index", "report")}
+    assert files_to_take_over(folder, JOB) == kept
+    commit(folder, finished_attempt(folder, SHARD, JOB))
+    attempted(folder, "late")
+    assert files_to_take_over(folder, JOB) == set()
 
 
 def test_an_attempt_that_did_not_end_is_nothing(folder, attempt):

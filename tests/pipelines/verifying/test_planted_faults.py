@@ -374,5 +374,5 @@ def test_a_conversion_by_tfds_is_no_fault(folder):
     for ending in ("array_record", "parquet"):
         folder.file(SHARD).with_suffix(f".{ending}").write_bytes(b"another format")
     status, said = folder.verify()
-    assert (status, said.splitlines()[-1]) == (0, "no faults, 1 warnings"), said
+    assert (status, said.splitlines()[-1]) == (0, "no faults, 1 warning"), said
     assert "TFDS has converted the folder to array_record, parquet too: those copies are not checked" in said

@@ -1,0 +1,108 @@
+"""A job's run, as its launcher sees it: an interruption leaves no mark of a crash, and ends a run elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+from apache_beam.options.pipeline_options import PortableOptions
+from apache_beam.runners.runner import PipelineState
+
+from melbeam.pipelines.beam_options import RunnerChoice
+from melbeam.pipelines.extracting.attempts import forget, never_ended
+from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.lock import SplitLock
+
+# Cancelling takes a service minutes: it takes its machines down first.
+CANCEL_SECONDS = 600.0
+_LOOK_SECONDS = 0.5
+
+
+class Launched:
+    """A job's run, from before its start, while the `with` block runs.
+
+    Where the block is interrupted and the run with it, the marks of attempts that the run had begun are removed,
+    on whatever machine they were: their shards are done again as any other. A record that ended its worker in this
+    very run is found at the next one.
+
+    Args:
+        job: what the run does.
+        lock: the split's, which is held.
+        choice: where it runs.
+    """
+
+    def __init__(self, job: Job, lock: SplitLock, choice: RunnerChoice) -> None:
+        self._job, self._lock, self._choice = job, lock, choice
+        self._was_cancelled = False
+        self._marks_before = never_ended(job.folder)
+
+    def __enter__(self) -> Launched:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._was_cancelled or (self._choice.local and kind is KeyboardInterrupt):
+            with suppress(OSError):  # what ended the block is told
+                forget(self._job.folder, self._marks_before)
+
+    def wait(self, result: Any) -> None:
+        """Waits for the run to end; where that is cut off, cancels it, or else leaves the split's lock to it.
+
+        Args:
+            result: what the runner gave.
+
+        Raises:
+            BaseException: what cut the waiting off: the job's failure, Ctrl-C, a lost connection.
+        """
+        try:
+            result.wait_until_finish()
+        except BaseException:
+            if not _is_over(result):
+                self._cancel(result)
+            raise
+
+    def _cancel(self, result: Any) -> None:
+        over = False
+        try:
+            _say("the job is being cancelled; a second Ctrl-C lets it go on")
+            result.cancel()
+            over = _is_over_within(result, CANCEL_SECONDS)
+            why = f"it has not ended within {CANCEL_SECONDS:.0f} s"
+        except KeyboardInterrupt:
+            why = "it was not waited for"
+        except Exception as error:  # whatever a runner's client says
+            over, why = _is_over(result), f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        self._was_cancelled = over or self._ends_with_this_process()
+        if not self._was_cancelled:
+            self._lock.leave_to(self._job.hash)
+            _say(
+                f"the job may go on ({why}): its lock stays, {self._job.folder.lock}. Cancel the job where it "
+                "runs; when it has ended, remove the lock, and the same command goes on"
+            )
+
+    def _ends_with_this_process(self) -> bool:
+        """Whether the run's workers are threads of this process, as Prism, which it started itself, has them."""
+        workers = self._choice.options.view_as(PortableOptions).environment_type
+        return workers == "LOOPBACK" or (workers is None and self._choice.runner.endswith("PrismRunner"))
+
+
+def _is_over_within(result: Any, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (over := _is_over(result)) and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+    return over
+
+
+def _is_over(result: Any) -> bool:
+    """Whether the runner knows that the run has ended; one that does not answer knows nothing."""
+    with suppress(Exception):
+        return bool(PipelineState.is_terminal(result.state))
+    return False
+
+
+def _say(text: str) -> None:
+    print(f"melbeam: {text}", file=sys.stderr)

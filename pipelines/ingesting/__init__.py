@@ -1,0 +1,1 @@
+"""Audio files to audio TFRecords: what `melbeam ingest` does with its options."""

@@ -1,0 +1,70 @@
+"""job.json: what a split is made of, and so whose it is.
+
+It is written before anything else of a split, so it decides whose attempts count: a job that was taken for dead,
+or that goes on where its launcher gave up, must not write over what a later job made.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from melbeam.pipelines import files
+from melbeam.transforms.folder_layout import SplitFolder
+
+_NAMES = ("hash", "identity", "front_end")
+# What stands there while --overwrite deletes the split before: nobody's.
+_BEING_REPLACED: dict[str, Any] = {"being_replaced": True}
+
+
+class UnusableJobFile(ValueError):
+    """job.json is there, but does not say what the split is made of."""
+
+
+class TakenOver(RuntimeError):
+    """The split is another job's by now."""
+
+
+def read_job(folder: SplitFolder) -> dict[str, Any] | None:
+    """The "hash", the "identity" and the "front_end" of the split's job; None where there is no job.json.
+
+    Raises:
+        UnusableJobFile: it is torn, or the split was being replaced when its job was killed.
+    """
+    try:
+        job = files.read_json(folder.job)
+    except FileNotFoundError:
+        return None
+    except files.TornFile as error:
+        raise UnusableJobFile(f"{error}: --overwrite makes the split anew") from error
+    if job == _BEING_REPLACED:
+        raise UnusableJobFile(f"{folder.job}: the split was being replaced: pass --overwrite again")
+    if not isinstance(job, dict) or not all(name in job for name in _NAMES):
+        raise UnusableJobFile(f"{folder.job} does not say {', '.join(_NAMES)}: --overwrite makes the split anew")
+    return job
+
+
+def write_job(folder: SplitFolder, job_hash: str, identity: dict[str, Any], front_end: dict[str, Any]) -> None:
+    """Makes the split this job's."""
+    files.write_json(folder.job, {"hash": job_hash, "identity": identity, "front_end": front_end})
+
+
+def mark_as_being_replaced(folder: SplitFolder) -> None:
+    """Makes the split nobody's: from here on, what the job before it still commits changes nothing."""
+    files.write_json(folder.job, _BEING_REPLACED)
+
+
+def check_owner(folder: SplitFolder, job_hash: str) -> None:
+    """Returns if the split is this job's, or nobody's who says so.
+
+    Raises:
+        TakenOver: it is another's.
+    """
+    try:
+        owner = read_job(folder)
+    except UnusableJobFile as error:
+        raise TakenOver(f"{error}; this job has ended") from error
+    if owner is not None and owner["hash"] != job_hash:
+        raise TakenOver(
+            f"{folder.output}: split {folder.split!r} is another job's by now ({owner['hash'][:16]}; this one is "
+            f"{job_hash[:16]}): this one has ended, and has changed nothing of it"
+        )

@@ -1,0 +1,98 @@
+"""job.json decides whose a split is, and is no obstacle where a power cut has torn it."""
+
+import pytest
+
+from melbeam.pipelines import files
+from melbeam.pipelines.split.ending import finish_split
+from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
+from melbeam.pipelines.split.job_file import (
+    TakenOver,
+    UnusableJobFile,
+    check_owner,
+    mark_as_being_replaced,
+    read_job,
+)
+from melbeam.pipelines.split.plan import Shard
+from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms import FrontEnd
+from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.records.options import RecordOptions
+
+PLAN = [Shard(0, 1, "/in", 10)]
+GEMMA = FrontEnd.load("gemma4")
+TORN = [b"", b"\0" * 100, b'{"hash": "12', b"[]", b"{}", b'{"hash": "12"}', b"\xff"]
+
+
+def a_job(output, split="train", **options):
+    return Job.of(SplitFolder(str(output), split), GEMMA, RecordOptions(**options), PLAN)
+
+
+def claim(job, *, overwrite=False):
+    claim_folder(job, PLAN, overwrite=overwrite)
+
+
+def tree(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("content", TORN)
+def test_overwrite_mends_a_torn_one_and_the_message_says_so(tmp_path, content):
+    job = a_job(tmp_path)
+    claim(job)
+    files.write_bytes(job.folder.job, content)
+    for path in (job.folder.shard(0, 3), job.folder.report(0)):
+        files.write_bytes(path, b"of the job before")
+    before = tree(tmp_path)
+    with pytest.raises(FolderRefused, match=r"_melbeam/train/job.json .*--overwrite"):
+        claim(job)
+    assert tree(tmp_path) == before
+    claim(job, overwrite=True)
+    assert list(tree(tmp_path)) == ["_melbeam/train/job.json"]
+    assert read_job(job.folder)["hash"] == job.hash
+
+
+@pytest.mark.parametrize("content", TORN)
+def test_two_torn_splits_can_both_be_mended(tmp_path, content):
+    jobs = [a_job(tmp_path, split) for split in ("dev", "train")]
+    for job in jobs:
+        claim(job)
+    for job in jobs:
+        files.write_bytes(job.folder.job, content)
+    for job in jobs:
+        claim(job, overwrite=True)
+        assert read_job(job.folder)["hash"] == job.hash
+
+
+def test_a_finished_split_of_which_nothing_can_be_told_is_not_joined(tmp_path):
+    other, mine = a_job(tmp_path, "dev"), a_job(tmp_path)
+    claim(other)
+    files.write_bytes(other.folder.job, b"")
+    files.write_bytes(other.folder.summary, b"{}")
+    with pytest.raises(FolderRefused, match=r"finished split 'dev'.*extract it again first"):
+        claim(mine)
+    claim(other, overwrite=True)
+    claim(mine)
+
+
+def test_while_a_split_is_being_replaced_it_is_nobodys(tmp_path):
+    job = a_job(tmp_path)
+    claim(job)
+    mark_as_being_replaced(job.folder)
+    with pytest.raises(UnusableJobFile, match="--overwrite again"):
+        read_job(job.folder)
+    with pytest.raises(TakenOver):
+        check_owner(job.folder, job.hash)
+
+
+def test_a_job_that_lost_its_split_writes_no_metadata(tmp_path):
+    old, new = a_job(tmp_path), a_job(tmp_path, dtype="float16")
+    claim(old)
+    claim(new, overwrite=True)
+    before = tree(tmp_path)
+    with pytest.raises(TakenOver, match="is another job's by now"):
+        finish_split(old, SplitSummary())
+    assert tree(tmp_path) == before
+    files.delete([new.folder.job])
+    with pytest.raises(TakenOver, match="was removed"):
+        finish_split(new, SplitSummary())
+    assert tree(tmp_path) == {}

@@ -1,0 +1,79 @@
+"""The `melbeam` command: a word is a job."""
+
+from importlib import metadata
+
+import pytest
+
+from melbeam.pipelines import cli
+
+
+def test_the_help_names_every_job(capsys):
+    for word in ("--help", "-h", "help"):
+        assert cli.main([word]) == 0
+        said = capsys.readouterr().out
+        assert all(f"melbeam {job} " in said for job in cli._JOBS)
+
+
+def test_the_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"melbeam {metadata.version('melbeam')}\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        ([], "usage: melbeam JOB"),
+        (["extrat"], "no job 'extrat': did you mean extract?"),
+        (["zzz"], "no job 'zzz'\n"),
+    ],
+)
+def test_no_job_is_a_wrong_call(capsys, argv, said):
+    assert cli.main(argv) == 2
+    captured = capsys.readouterr()
+    assert said in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("job", cli._JOBS)
+def test_every_job_has_its_help(capsys, job):
+    with pytest.raises(SystemExit) as left:
+        cli.main([job, "--help"])
+    assert left.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: melbeam {job} ")
+    assert "--verbose" in said
+    assert "(default: None)" not in said
+
+
+@pytest.mark.parametrize("job", cli._JOBS)
+def test_every_job_refuses_a_mistyped_option_in_one_line(capsys, job):
+    required = {"extract": ["--input=x", "--output=y"], "ingest": ["--input=x", "--output=y"], "demo": []}
+    assert cli.main([job, *required.get(job, ["x"]), "--dry_rum"]) == 2
+    said = capsys.readouterr().err
+    assert "--dry_rum" in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("job", "options"),
+    [
+        ("demo", ["--dry_run", "--limit=1"]),
+        ("verify", ["--dry_run", "--limit=1"]),
+        ("presets", ["--dry_run", "--limit=1"]),
+        ("clean", ["--limit=1"]),
+    ],
+)
+def test_what_a_job_has_no_use_for_is_refused_in_one_line(capsys, tmp_path, job, options):
+    for option in options:
+        assert cli.main([job, *([] if job == "demo" else [str(tmp_path)]), option]) == 2
+        said = capsys.readouterr().err
+        assert said == f"melbeam: melbeam {job} has no {option.partition('=')[0]}; see melbeam {job} --help\n"
+
+
+def test_the_defaults_of_retry_rejects_are_the_splits(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["retry-rejects", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("(default: as the split was made)") == 10  # the front end and the nine record options
+    assert "(default: reject)" not in said
+    assert "(default: 0.01)" in said

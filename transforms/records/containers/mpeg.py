@@ -1,0 +1,273 @@
+"""MPEG audio, MP3 above all: every frame is counted and given to libsndfile behind a header with that count.
+
+A stream is a chain of frames, each of which says how long it is, so that a frame that is damaged or cut shows
+where the chain breaks. What is in front of it and behind it is left out: tags, zeros, the rest of a frame. The
+first frame of most files is none of audio but holds the number of frames, by which the encoder proves that the
+file is whole (http://gabriel.mp3-tech.org/mp3infotag.html).
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from melbeam.transforms.records.containers import tags
+from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
+from melbeam.transforms.records.containers.mpeg_frames import (
+    LAYER_1,
+    LAYER_NAMES,
+    Kind,
+    find_chain,
+    follow,
+    kind_at,
+    sizes_at,
+)
+from melbeam.transforms.records.containers.mpeg_info import Info, info_frame, info_frames_of, read_info
+from melbeam.transforms.records.rejects import Reject
+
+DECODER_DELAY = 529  # samples that an MP3 decoder is late, which libsndfile's leaves out behind an Info header
+_MAX_UNCOUNTED_ZEROS = 2048  # bytes behind a stream whose header names no count; more may be its lost end
+_FIRST_PIECE, _NEXT_PIECE = 512, 32  # frames, of the first stream and of those joined to it
+
+
+def is_mpeg(data: bytes, *, behind_tag: bool) -> bool:
+    """Whether the first frames of MPEG audio are found, at once or behind zeros, a tag or the rest of a frame."""
+    start = tags.end_of_tags_in_front(data)
+    start += tags.size_of_zeros(data, start, len(data))
+    end = len(data) if behind_tag else min(len(data), start + (1 << 16))
+    return find_chain(data, start, end) >= 0
+
+
+def begins_with_two_frames(data: bytes) -> bool:
+    """Whether MPEG audio of layer II or III begins at the first byte, and its second frame where the first ends.
+
+    Layer I is left out: its first two bytes are FF FF or FF FE, and the former is also -1 as a 16-bit sample.
+    """
+    kind = kind_at(data, 0)
+    if kind is None or kind.layer == LAYER_1:
+        return False
+    size = sizes_at(data, 0, kind).get(data[1] << 8 | data[2], 0)
+    return size > 0 and kind_at(data, size) == kind
+
+
+@dataclass(frozen=True)
+class _Stream:
+    """Frames of one kind, one behind the other, and what its first frame says of them."""
+
+    kind: Kind
+    info: Info | None
+    info_start: int  # byte of the Info frame, or of the first frame
+    start: int  # byte of the first frame of audio
+    end: int
+    frames: int  # of audio
+
+
+def inspect(data: bytes, tolerance: Tolerance) -> Contents:
+    """Counts the frames of MPEG audio.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    end = tags.start_of_tags_behind(data)
+    front = tags.end_of_tags_in_front(data)
+    front += tags.size_of_zeros(data, front, end)
+    # From the tag's own beginning on: what it says of its size may be damaged, and skip audio.
+    start = find_chain(data, min(front, 10), end)
+    if start < 0:
+        raise Reject("bad_audio", f"{len(data)} bytes in which no frames of MPEG audio follow each other")
+    first = kind_at(data, start)
+    assert first is not None
+    name = LAYER_NAMES[first.layer]
+    _check_front(data, front, start, name)
+    streams: list[_Stream] = []
+    position = start
+    cut_tolerated = False
+    while position < end:
+        piece = _NEXT_PIECE if streams else _FIRST_PIECE
+        stream = _read_stream(data, position, end, first, name, piece)
+        tail = end - stream.end
+        promised = None if stream.info is None else stream.info.frames or None
+        next_start = _start_of_next(data, stream.end, end)
+        if next_start is None and tail:
+            cut_tolerated |= _check_tail(data, stream, end, promised, tolerance, name)
+        if stream.info is not None:
+            cut_tolerated |= _check_promise(stream, tolerance, name)
+        streams.append(stream)
+        position = end if next_start is None else next_start
+    parts = tuple(_part(data, stream) for stream in streams)
+    exact = all(_is_exact(stream) for stream in streams)
+    remark = "" if len(streams) == 1 else f"{len(streams)} streams were joined in it"
+    for stream in streams:
+        if stream.info is not None and (stream.info.frames or 0) != stream.frames:
+            promised_frames = stream.info.frames or 0
+            remark = f"its {stream.info.name} header promises {promised_frames} frames, {stream.frames} are there"
+    return Contents(
+        format=name,
+        sampling_rate=first.rate,
+        num_channels=first.channels,
+        num_samples=sum(part.num_samples for part in parts),
+        tolerance=0 if exact else first.samples_a_frame * len(parts),
+        parts=parts,
+        cut_tolerated=cut_tolerated,
+        remark=remark,
+    )
+
+
+def _check_front(data: bytes, front: int, start: int, name: str) -> None:
+    """What lies in front of the chain may be the rest of a frame, but no frame whose header was damaged."""
+    head, right = data[front : front + 4], data[start : start + 4]
+    if front >= start or len(head) < 4:
+        return
+    masks = (0xFF, 0xFE, 0x0C, 0xC0)  # version, layer, rate and mode
+    apart = sum(((a ^ b) & mask).bit_count() for a, b, mask in zip(head, right, masks, strict=True))
+    if apart <= 2:
+        raise Reject(
+            "bad_audio", f"a damaged {name}: the frame at byte {front} does not end where the next begins"
+        )
+
+
+def _read_stream(data: bytes, start: int, end: int, first: Kind, name: str, piece: int) -> _Stream:
+    kind = kind_at(data, start)
+    if kind is None or (kind.version, kind.layer, kind.rate, kind.channels) != (
+        first.version,
+        first.layer,
+        first.rate,
+        first.channels,
+    ):
+        layer = f"{LAYER_NAMES[kind.layer]} of {kind}" if kind else "something else"
+        raise Reject("bad_audio", f"the {name} changes at byte {start} from {first} to {layer}")
+    sizes = sizes_at(data, start, kind)
+    info_start, count = start, 0
+    is_whole, behind = follow(data, start, end, sizes, kind.channels, limit=1)
+    info = read_info(data[start:behind], kind) if is_whole else None
+    if info is not None:
+        start = behind
+    # In pieces that double, so that many joined files are not each followed to the end of all.
+    behind, limit = start, piece
+    while True:
+        starts: list[int] = []
+        _, behind = follow(data, behind, end, sizes, kind.channels, limit, starts)
+        joined = next((i for i in info_frames_of(data, starts, kind) if count + i or info is None), None)
+        if joined is not None and starts[joined] > info_start:
+            return _Stream(kind, info, info_start, start, starts[joined], count + joined)
+        count += len(starts)
+        if len(starts) < limit:
+            return _Stream(kind, info, info_start, start, behind, count)
+        limit *= 2
+
+
+def _start_of_next(data: bytes, at: int, end: int) -> int | None:
+    """Where another stream begins behind tags, or at once with frames of another kind; None at the end."""
+    behind_tags = tags.end_of_tags_in_front(data, at)
+    if data.startswith(b"TAG", at) and at + 128 < end:  # of a file that another was joined to
+        behind_tags = tags.end_of_tags_in_front(data, at + 128)
+    zeros = tags.size_of_zeros(data, behind_tags, end)
+    if behind_tags > at or zeros:
+        behind_tags += zeros
+    kind = kind_at(data, behind_tags) if behind_tags < end else None
+    if kind is None:
+        return None
+    if zeros and behind_tags - zeros == at and _starts_with_info(data, behind_tags, kind) is False:
+        return None  # zeros inside a stream are lost frames
+    sizes = sizes_at(data, behind_tags, kind)
+    count, behind = follow(data, behind_tags, end, sizes, kind.channels, limit=2)
+    return behind_tags if count == 2 or (count and behind == end) else None
+
+
+def _starts_with_info(data: bytes, at: int, kind: Kind) -> bool:
+    return read_info(data[at : at + 200], kind) is not None
+
+
+def _check_tail(
+    data: bytes, stream: _Stream, end: int, promised: int | None, tolerance: Tolerance, name: str
+) -> bool:
+    """What lies behind the last frame is no audio; returns whether a cut frame was tolerated."""
+    if promised is not None and promised <= stream.frames:
+        return False
+    at = stream.end
+    zeros = tags.size_of_zeros(data, at, end)
+    if at + zeros == end and zeros <= _MAX_UNCOUNTED_ZEROS:
+        return False
+    if at + zeros == end:
+        told = f"{zeros} zeros lie behind its last frame, and it does not say how many it has"
+        raise Reject("bad_audio", f"a damaged {name}: {told}")
+    sizes = sizes_at(data, stream.start, stream.kind)
+    size = sizes.get(data[at + 1] << 8 | data[at + 2], 0) if kind_at(data, at) == stream.kind else 0
+    if at + size > end:
+        if tolerance.allows(stream.kind.samples_a_frame, stream.kind.rate):
+            return True
+        raise cut(name, f"the frame at byte {at}", size, end - at)
+    if end - at < 4 and data.find(b"\xff", at, at + 1) == at:
+        if tolerance.allows(stream.kind.samples_a_frame, stream.kind.rate):
+            return True
+        raise Reject("bad_audio", f"a cut {name}: of the frame at byte {at}, {end - at} bytes are there")
+    raise Reject("bad_audio", f"a damaged {name}: behind {stream.frames} frames, at byte {at}, no frame begins")
+
+
+def _check_promise(stream: _Stream, tolerance: Tolerance, name: str) -> bool:
+    """The count in the first frame is no larger than what is there; returns whether a cut was tolerated."""
+    info = stream.info
+    assert info is not None
+    there = stream.end - stream.info_start
+    if info.frames:
+        missing = info.frames - stream.frames
+        # Some encoders count the frame that holds the count; where all bytes are there, so are all frames.
+        if missing <= 0 or _bytes_hold(stream):
+            return False
+        if tolerance.allows(missing * stream.kind.samples_a_frame, stream.kind.rate):
+            return True
+        raise cut(name, f"its {info.name} header", info.frames, stream.frames, "frames")
+    if info.bytes is not None and info.bytes > there:
+        raise cut(name, f"its {info.name} header", info.bytes, there, "bytes")
+    return False
+
+
+def _bytes_hold(stream: _Stream) -> bool:
+    """Whether the first frame says how many bytes there are, with itself or without."""
+    info = stream.info
+    return info is not None and info.bytes in (stream.end - stream.info_start, stream.end - stream.start)
+
+
+def _is_exact(stream: _Stream) -> bool:
+    info = stream.info
+    if info is None or info.delay is None or info.is_damaged:
+        return False
+    return info.frames == stream.frames or _bytes_hold(stream)
+
+
+def _part(data: bytes, stream: _Stream) -> Part:
+    """The stream behind an Info frame with the true count, without which libsndfile stops at an estimate."""
+    kind, info = stream.kind, stream.info
+    total = stream.frames * kind.samples_a_frame
+    if kind.layer != 1:
+        return Part(_cut_out(data, stream.start, stream.end), total)
+    if info is None or info.name == "VBRI" or info.is_damaged:
+        header = info_frame(data[stream.start : stream.start + 4], kind, stream.frames)
+        return Part(header + data[stream.start : stream.end], max(0, total - DECODER_DELAY))
+    delay, padding = info.delay, info.padding
+    has_delay = delay is not None and padding is not None
+    there = stream.end - stream.info_start
+    if info.frames == stream.frames and info.bytes in (None, there):
+        frames = _cut_out(data, stream.info_start, stream.end)
+    else:
+        changed = bytearray(data[stream.info_start : stream.end])
+        if info.frames is None or (has_delay and info.frames < stream.frames and not _bytes_hold(stream)):
+            # No place for a count, or padding that is no longer at the end.
+            header = info_frame(data[stream.start : stream.start + 4], kind, stream.frames)
+            return Part(header + data[stream.start : stream.end], max(0, total - DECODER_DELAY))
+        struct.pack_into(">I", changed, info.at + 8, stream.frames)
+        if info.bytes is not None:
+            struct.pack_into(">I", changed, info.at + 12, there)
+        frames = bytes(changed)
+    if not has_delay:
+        return Part(frames, max(0, total - DECODER_DELAY))
+    assert delay is not None
+    assert padding is not None
+    begin = delay + DECODER_DELAY
+    # mpg123's rule: both ends are moved by the decoder's delay, and nothing lies behind the last frame.
+    stop = min(total, total - max(0, padding - DECODER_DELAY))
+    return Part(frames, max(0, stop - begin))
+
+
+def _cut_out(data: bytes, start: int, end: int) -> bytes:
+    return data if (start, end) == (0, len(data)) else data[start:end]

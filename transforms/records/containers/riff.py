@@ -1,0 +1,228 @@
+"""WAV and its kin (RIFF, RIFX, RF64, BW64, W64): the size of their data against what is there.
+
+libsndfile reads a cut WAV without a word, takes a data size of 0 for no audio, and decodes block codecs beyond
+their data. What is not a header, one data chunk and nothing else is therefore put into a new WAV, with its true
+size.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+
+from melbeam.transforms.records.containers import blocks, mpeg, pcm, tags
+from melbeam.transforms.records.containers.blocks import Blocks
+from melbeam.transforms.records.containers.chunks import Layout
+from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
+from melbeam.transforms.records.rejects import Reject
+
+_MS_ADPCM, _IMA_ADPCM = 2, 0x11  # codecs, as a fmt chunk calls them
+_GSM, _NMS, _G721, _MPEG, _MP3, _EXTENSIBLE = 0x31, 0x38, 0x40, 0x50, 0x55, 0xFFFE
+_FORMATS = ("RIFF", "RIFX", "RF64", "BW64")
+_W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_MAX_FACT = 1 << 40  # samples; libsndfile's W64 of MS ADPCM has 2^63 - 1 there
+
+
+@dataclass(frozen=True)
+class _Format:
+    """The content of a fmt chunk."""
+
+    tag: int
+    channels: int
+    rate: int  # Hz
+    bytes_a_second: int
+    block_size: int  # bytes, all channels
+    bits: int
+    samples_a_block: int  # of block codecs, as the chunk says, or 0
+
+
+def is_wav(data: bytes, start: int) -> bool:
+    """Whether one of these formats begins there."""
+    head = data[start : start + 16]
+    return (head[:4].decode("latin-1") in _FORMATS and head[8:12] == b"WAVE") or head == _W64_RIFF
+
+
+def inspect(data: bytes, tolerance: Tolerance) -> Contents:
+    """Counts the samples in the data chunk of a WAV.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    front = tags.end_of_tags_in_front(data)
+    front += tags.size_of_zeros(data, front, len(data))
+    if front:
+        data = data[front:]
+    layout = _layout(data)
+    format: _Format | None = None
+    fmt = fact = b""
+    long_size = riff_end = None
+    data_chunk = None
+    names = []
+    position = 40 if layout.kind == "w64" else 12
+    for chunk in layout.walk(data, position):
+        names.append(chunk.name)
+        if chunk.name == b"data":
+            data_chunk = chunk
+            break
+        if chunk.end > len(data):
+            raise cut(layout.name, f"its {chunk.name.decode()!r} chunk", chunk.size, len(data) - chunk.start)
+        content = data[chunk.start : chunk.end]
+        if chunk.name == b"ds64" and len(content) >= 16:
+            riff_size, long_size = struct.unpack_from("<QQ", content)
+            riff_end = riff_size + 8
+        elif chunk.name == b"fmt " and format is None:
+            fmt, format = content, _read_format(content, layout)
+        elif chunk.name == b"fact":
+            fact = content
+        position = layout.behind(data, chunk)
+    if data_chunk is None:
+        at = position
+        raise Reject(
+            "bad_audio", f"a {layout.name} without a data chunk: its chunks end at byte {at} of {len(data)}"
+        )
+    if format is None:
+        raise Reject("bad_audio", f"a {layout.name} whose data chunk has no fmt chunk in front")
+    if riff_end is None and layout.kind != "w64":
+        riff_end = 8 + struct.unpack_from(f"{layout.order}I", data, 4)[0]
+    promised = data_chunk.size
+    if promised == 0xFFFFFFFF and long_size is not None:
+        promised = long_size
+    there = len(data) - data_chunk.start
+    if pcm.size_or_open(promised, there) is None and promised > 0 and long_size is None:
+        promised = 0
+    data_chunk = replace(data_chunk, size=promised)
+    is_open = promised == 0 and not layout.is_end(data, data_chunk, riff_end)
+    if is_open:
+        end = max(data_chunk.start, tags.start_of_tags_behind(data))
+    else:
+        end = min(data_chunk.end, len(data))
+        if promised <= there and not layout.is_end(data, data_chunk, riff_end):
+            layout.raise_more_behind(data, data_chunk)
+    audio = data[data_chunk.start : end]
+    if format.tag in (_MPEG, _MP3):
+        return _inspect_mpeg(audio, format, layout, promised if promised > there else 0, tolerance)
+    codec = _blocks(format, layout)
+    num_samples = codec.count(len(audio))
+    missing = codec.count(promised) - num_samples if promised > there else 0
+    cut_tolerated = tolerance.allows(missing, format.rate)
+    if (missing or codec.num_samples > 1) and promised > there and not cut_tolerated:
+        raise cut(layout.name, "its header", promised, there)
+    in_fact = _samples_of_fact(fact, layout)
+    if codec.num_samples > 1 and in_fact and not is_open and promised <= there:
+        num_samples = _trimmed_to_fact(num_samples, in_fact, codec, format, layout)
+    is_plain = front == 0 and layout.kind != "w64" and set(names) <= {b"fmt ", b"fact", b"PEAK", b"data"}
+    if (
+        codec.num_samples == 1
+        and is_plain
+        and promised
+        and len(data) - end == promised % 2
+        and len(audio) == promised
+    ):
+        return _contents(layout, format, num_samples, Part(data, num_samples))
+    whole, num_decoded = codec.filled(audio)
+    if codec.num_samples > 1 and len(whole) % 2:
+        # libsndfile takes the byte that makes the chunk even for the beginning of one more block.
+        whole, num_decoded = whole + b"\0" * codec.num_bytes, num_decoded + codec.num_samples
+    part = Part(pcm.wav(fmt, whole, layout.order), num_samples, num_decoded - num_samples)
+    remark = (
+        f"its data chunk says {data_chunk.size} bytes, {there} are there" if is_open or promised > there else ""
+    )
+    return replace(
+        _contents(layout, format, num_samples, part),
+        cut_tolerated=cut_tolerated,
+        remark=remark,
+    )
+
+
+def _contents(layout: Layout, format: _Format, num_samples: int, part: Part) -> Contents:
+    return Contents(layout.name, format.rate, format.channels, num_samples, parts=(part,))
+
+
+def _layout(data: bytes) -> Layout:
+    if data.startswith(_W64_RIFF):
+        return Layout("W64", "<", "w64")
+    name = data[:4].decode("latin-1")
+    return Layout("RF64" if name in ("RF64", "BW64") else "WAV", ">" if name == "RIFX" else "<")
+
+
+def _read_format(content: bytes, layout: Layout) -> _Format:
+    if len(content) < 16:
+        raise Reject("bad_audio", f"a {layout.name} whose fmt chunk has {len(content)} bytes, fewer than 16")
+    tag, channels, rate, bytes_a_second, block_size, bits = struct.unpack_from(f"{layout.order}HHIIHH", content)
+    samples_a_block = 0
+    if len(content) >= 20:
+        (samples_a_block,) = struct.unpack_from(f"{layout.order}H", content, 18)
+    if tag == _EXTENSIBLE and len(content) >= 28:
+        (tag,) = struct.unpack_from(f"{layout.order}I", content, 24)  # the first field of a GUID
+    return _Format(tag, channels, rate, bytes_a_second, block_size, bits, samples_a_block)
+
+
+def _blocks(format: _Format, layout: Layout) -> Blocks:
+    """The sizes of a codec's blocks.
+
+    Raises:
+        Reject: bad_audio, for a codec that libsndfile does not read or a header whose numbers disagree.
+    """
+    channels, size, bits = format.channels, format.block_size, format.bits
+    if not channels:
+        raise Reject("bad_audio", f"a {layout.name} of 0 channels")
+    found = None
+    if format.tag in (pcm.PCM_TAG, pcm.FLOAT_TAG) and bits:
+        found = blocks.single_samples((bits + 7) // 8, channels)
+    elif format.tag in (pcm.ALAW_TAG, pcm.MULAW_TAG):
+        found = blocks.single_samples(1, channels)
+    elif format.tag == _IMA_ADPCM and size >= 4 * channels:
+        found = blocks.ima_adpcm(size, channels)
+    elif format.tag == _MS_ADPCM and size >= 7 * channels:
+        found = blocks.ms_adpcm(size, channels)
+    elif format.tag == _GSM and channels == 1:
+        found = blocks.GSM_WAV
+    elif format.tag == _G721 and channels == 1:
+        found = blocks.g72x(4)
+    elif format.tag == _NMS and channels == 1 and size in (42, 62, 82):
+        found = Blocks(size, 160)
+    if found is None:
+        of = f"{channels} channels, {bits} bits and blocks of {size} bytes"
+        advice = "convert it to PCM, for example with ffmpeg -i IN OUT.wav"
+        raise Reject("bad_audio", f"a {layout.name} of codec 0x{format.tag:04X} with {of} is not read; {advice}")
+    if found.num_samples == 1:
+        _check_numbers(format, found, layout)
+    elif format.tag in (_IMA_ADPCM, _MS_ADPCM) and format.samples_a_block not in (0, found.num_samples):
+        told = f"{format.samples_a_block} samples in blocks of {size} bytes, which hold {found.num_samples}"
+        raise Reject("bad_audio", f"a damaged {layout.name}: its fmt chunk says {told}")
+    return found
+
+
+def _check_numbers(format: _Format, codec: Blocks, layout: Layout) -> None:
+    """The numbers of a fmt chunk say a thing more than once; a flipped bit would change the clip's length."""
+    wanted = format.rate * format.block_size
+    if format.block_size != codec.num_bytes or format.bytes_a_second not in (wanted, 0):
+        told = f"{format.channels} channels of {format.bits} bits at {format.rate} Hz"
+        found = f"samples of {format.block_size} bytes and {format.bytes_a_second} bytes a second"
+        raise Reject("bad_audio", f"a damaged {layout.name}: its fmt chunk says {told}, but {found}")
+
+
+def _samples_of_fact(fact: bytes, layout: Layout) -> int:
+    if layout.kind == "w64":
+        num_samples = struct.unpack_from("<Q", fact)[0] if len(fact) >= 8 else 0
+        return num_samples if num_samples < _MAX_FACT else 0
+    return struct.unpack_from(f"{layout.order}I", fact)[0] if len(fact) >= 4 else 0
+
+
+def _trimmed_to_fact(num_samples: int, in_fact: int, codec: Blocks, format: _Format, layout: Layout) -> int:
+    """The samples of block codecs, of whose last block fact tells how many are audio."""
+    if num_samples - codec.num_samples < in_fact <= num_samples:
+        return in_fact
+    # Some count a sample of each channel; others round up to the block, or leave fact as it was in front of a cut.
+    if in_fact > num_samples + codec.num_samples and in_fact != num_samples * format.channels:
+        raise cut(layout.name, "its fact chunk", in_fact, num_samples, "samples a channel")
+    return num_samples
+
+
+def _inspect_mpeg(
+    audio: bytes, format: _Format, layout: Layout, num_promised: int, tolerance: Tolerance
+) -> Contents:
+    if num_promised > len(audio) and not tolerance.seconds:
+        raise cut(layout.name, "its header", num_promised, len(audio))
+    found = mpeg.inspect(audio, tolerance)
+    return replace(found, format=f"{found.format} in {layout.name}")

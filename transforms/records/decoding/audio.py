@@ -1,0 +1,264 @@
+"""A clip as it is decoded, block by block: checked, mixed down, resampled, and never held at its source's rate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import soxr
+
+from melbeam.transforms.records.rejects import Reject
+
+# Outside these a header is taken to lie.
+MIN_RATE, MAX_RATE = 1000, 768_000  # Hz
+MAX_CHANNELS = 64
+# Full scale is 1; what mixes and lossy codecs add to it stays far below this, and 16-bit values are far above.
+MAX_PEAK = 16.0
+# Values of all channels in a second that a clip as long as `max_seconds` may have: stereo at 192 kHz, or 8
+# channels at 48 kHz. A small FLAC of silence can hold five million a second, and hours of it take long to decode.
+MAX_VALUES_A_SECOND = 384_000
+BLOCK_VALUES = 1 << 16  # decoded at a time, over all channels
+# Where memory runs out over a clip that takes less than this, two minutes at 16 kHz, something else took it.
+_LARGE_CLIP_BYTES = 8 << 20  # 8 MiB
+_RESAMPLING_QUALITY = "HQ"  # soxr's 20-bit quality
+
+
+@dataclass(frozen=True)
+class Audio:
+    """Decoded audio.
+
+    Attributes:
+        samples: float32 `[num_samples]`, mono, at the rate that was asked for.
+        source_rate: Hz of the source.
+        resampled: whether the two rates differ.
+        mixed_down: whether the source had more than one channel.
+        cut_short: whether the source ends before its header says, within the tolerance that was asked for.
+    """
+
+    samples: np.ndarray
+    source_rate: int
+    resampled: bool
+    mixed_down: bool
+    cut_short: bool = False
+
+
+@dataclass
+class DecodedBlocks:
+    """A clip that a decoder has opened.
+
+    Attributes:
+        sampling_rate: Hz.
+        num_channels: of each block.
+        blocks: float32 `[num_frames, num_channels]`, full scale 1; to be taken once, while the file is open.
+    """
+
+    sampling_rate: int
+    num_channels: int
+    blocks: Iterator[np.ndarray]
+
+
+class DecoderError(Exception):
+    """A decoder failed, or gave another number of samples than the file holds; the message says which."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a file.
+
+    Attributes:
+        sampling_rate: Hz of the samples that come out.
+        declared_rate: Hz that the record names, or None.
+        max_seconds: a longer clip is a reject; None stands for no limit.
+        check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
+    """
+
+    sampling_rate: int
+    declared_rate: int | None = None
+    max_seconds: float | None = None
+    check_md5: bool = False
+
+    def stream(self, opened: DecodedBlocks) -> MonoStream:
+        """The samples-to-be of a file that a decoder has opened.
+
+        Raises:
+            Reject: bad_audio or rate_mismatch.
+        """
+        stream = MonoStream(
+            source_rate=opened.sampling_rate,
+            num_channels=opened.num_channels,
+            sampling_rate=self.sampling_rate,
+            max_seconds=self.max_seconds,
+        )
+        self.check_rate(opened.sampling_rate)
+        return stream
+
+    def check_rate(self, rate: int) -> None:
+        """Refuses a file of another rate than the record names.
+
+        Raises:
+            Reject: rate_mismatch.
+        """
+        if self.declared_rate is not None and self.declared_rate != rate:
+            raise Reject("rate_mismatch", f"the record says {self.declared_rate} Hz, its audio says {rate} Hz")
+
+
+class MonoStream:
+    """Takes the blocks of one clip and gives its samples, mono, at one rate.
+
+    It holds what has come out so far and one block: memory follows the length of the result, not the source's
+    rate or channels. The samples are those that resampling the whole clip at once gives.
+
+    Args:
+        source_rate: Hz of the blocks.
+        num_channels: of the blocks.
+        sampling_rate: Hz of the samples that come out.
+        max_seconds: a longer clip is a reject; None stands for no limit.
+
+    Raises:
+        Reject: bad_audio, a rate or number of channels that no recording has.
+    """
+
+    def __init__(
+        self, *, source_rate: int, num_channels: int = 1, sampling_rate: int, max_seconds: float | None = None
+    ) -> None:
+        check_rate(source_rate)
+        if not 1 <= num_channels <= MAX_CHANNELS:
+            raise Reject("bad_audio", f"{num_channels} channels, outside 1 to {MAX_CHANNELS}")
+        self.num_samples = 0
+        """Samples a channel that were taken in."""
+        self._source_rate, self._sampling_rate, self._num_channels = source_rate, sampling_rate, num_channels
+        self._max_seconds = max_seconds
+        self._mono = bytearray()  # grows in place, by a page table's entries and not by copies, where it is large
+        self._resampler = (
+            None
+            if source_rate == sampling_rate
+            else soxr.ResampleStream(source_rate, sampling_rate, 1, dtype="float32", quality=_RESAMPLING_QUALITY)
+        )
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the samples that have come out so far."""
+        return len(self._mono)
+
+    def check_length(self, num_samples: int) -> None:
+        """Refuses a clip of so many samples a channel, or of that many so far.
+
+        Raises:
+            Reject: over_limit.
+        """
+        if self._max_seconds is None:
+            return
+        if num_samples > self._max_seconds * self._source_rate:
+            raise over_limit(num_samples / self._source_rate, self._max_seconds)
+        most = self._max_seconds * MAX_VALUES_A_SECOND
+        if num_samples * self._num_channels > most:
+            raise Reject(
+                "over_limit",
+                f"at least {num_samples} samples in each of {self._num_channels} channels, at {self._source_rate} "
+                f"Hz: more than {most:.0f} in all, which are {MAX_VALUES_A_SECOND} for each of the "
+                f"{self._max_seconds:g} s that are the limit for one clip",
+            )
+
+    def write(self, block: np.ndarray) -> None:
+        """Takes float32 `[num_frames, num_channels]`.
+
+        Raises:
+            Reject: over_limit, not_finite or out_of_range.
+        """
+        if not len(block):
+            return
+        self.check_length(self.num_samples + len(block))
+        check_values(block, self.num_samples)
+        self.num_samples += len(block)
+        self._append(_mix_down(block), last=False)
+
+    def audio(self, *, cut_short: bool = False) -> Audio:
+        """The whole clip; nothing can be written after it.
+
+        Raises:
+            Reject: empty_audio.
+        """
+        if not self.num_samples:
+            raise no_samples()
+        self._append(np.zeros(0, np.float32), last=True)
+        samples = np.frombuffer(self._mono, np.float32)
+        if not len(samples):
+            raise Reject("empty_audio", f"no samples are left at {self._sampling_rate} Hz")
+        return Audio(samples, self._source_rate, self._resampler is not None, self._num_channels > 1, cut_short)
+
+    def _append(self, mono: np.ndarray, *, last: bool) -> None:
+        if self._resampler is not None:
+            mono = self._resampler.resample_chunk(mono, last=last)
+        self._mono += np.ascontiguousarray(mono).data
+
+
+@contextmanager
+def large_clips_blamed(num_bytes: Callable[[], int]) -> Iterator[None]:
+    """Where memory runs out over a large clip, that clip is a reject; over a small one, the error passes.
+
+    Args:
+        num_bytes: gives the bytes that the clip took.
+
+    Raises:
+        Reject: over_limit.
+    """
+    try:
+        yield
+    except MemoryError as error:
+        if num_bytes() < _LARGE_CLIP_BYTES:
+            raise
+        raise Reject(
+            "over_limit",
+            f"memory ran out when {num_bytes()} bytes of it were taken: lower --max_audio_seconds, or give the "
+            "workers more memory",
+        ) from error
+
+
+def check_values(values: np.ndarray, first: int) -> None:
+    """Refuses floats that no recording has; `first` is the number of the first row in its clip.
+
+    Raises:
+        Reject: not_finite or out_of_range.
+    """
+    # Both pass NaN on, and no comparison with it holds.
+    if values.min() >= -MAX_PEAK and values.max() <= MAX_PEAK:
+        return
+    finite = np.isfinite(values)
+    place = tuple(np.argwhere(np.abs(values) > MAX_PEAK if finite.all() else ~finite)[0])
+    what = f"sample {first + place[0]} is {float(values[place]):g}"
+    if not finite.all():
+        raise Reject("not_finite", what)
+    raise Reject(
+        "out_of_range",
+        f"{what}, beyond {MAX_PEAK:g}, a peak that no recording has: full scale is 1, so divide 16-bit samples by "
+        "32768, or store them as integers",
+    )
+
+
+def check_rate(rate: int) -> None:
+    """Refuses a rate that no recording has.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise Reject("bad_audio", f"a sampling rate of {rate} Hz, outside {MIN_RATE} to {MAX_RATE} Hz")
+
+
+def over_limit(seconds: float, max_seconds: float) -> Reject:
+    """The reject of a clip that is longer than its limit."""
+    return Reject("over_limit", f"at least {seconds:.3f} s, longer than {max_seconds:g} s, the limit for one clip")
+
+
+def no_samples() -> Reject:
+    """The reject of a clip that holds none."""
+    return Reject("empty_audio", "the audio holds no samples")
+
+
+def _mix_down(block: np.ndarray) -> np.ndarray:
+    """float32 `[num_frames, num_channels]` to `[num_frames]`: the mean, taken in float64 and rounded once."""
+    if block.shape[1] == 1:
+        return block[:, 0]
+    return block.mean(axis=1, dtype=np.float64).astype(np.float32)

@@ -1,0 +1,235 @@
+"""Files that FFmpeg's libraries decode, through PyAV, which comes with the extra `media`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from melbeam.transforms.records.containers import flac_digest
+from melbeam.transforms.records.decoding.audio import (
+    BLOCK_VALUES,
+    Audio,
+    DecodedBlocks,
+    DecoderError,
+    MonoStream,
+    Request,
+    large_clips_blamed,
+)
+from melbeam.transforms.records.decoding.media.stated import Media
+
+# What may be decoded, also while FFmpeg looks into a file for its streams: no pictures, no games' formats.
+_CODECS = (
+    "aac",
+    "ac3",
+    "alac",
+    "amrnb",
+    "amrwb",
+    "eac3",
+    "flac",
+    "libopencore_amrnb",
+    "libopencore_amrwb",
+    "libspeex",
+    "mp1float",
+    "mp2float",
+    "mp3float",
+    "opus",
+    "pcm_alaw",
+    "pcm_f32le",
+    "pcm_mulaw",
+    "pcm_s16be",
+    "pcm_s16le",
+    "pcm_s24be",
+    "pcm_s24le",
+    "pcm_s32le",
+    "pcm_u8",
+    "speex",
+    "vorbis",
+    "wmalossless",
+    "wmapro",
+    "wmav1",
+    "wmav2",
+)
+# FFmpeg's own decoder of AMR fails on the pauses that a coder leaves out; this one fills them in.
+_BETTER_DECODERS = {"amrnb": "libopencore_amrnb"}
+_LOSSLESS = ("alac", "flac", "pcm_", "wmalossless")
+_MIN_GAP = 0.003  # s; containers round times to a millisecond, and live recordings jitter by parts of a frame
+_CHECKED = ("flac", "ac3", "eac3")  # their frames carry checksums, which FFmpeg checks where it is told to
+
+
+@dataclass
+class LibavClip(DecodedBlocks):
+    """A clip that FFmpeg has opened.
+
+    Attributes:
+        is_lossless: whether its codec gives what it was given, with no delay of its own.
+        longest_frame: samples of the longest frame among the blocks so far.
+    """
+
+    is_lossless: bool
+    longest_frame: int = 0
+
+
+def decode(data: bytes, media: Media, request: Request) -> Audio:
+    """Decodes a whole file in this process, and holds it against what it states.
+
+    Raises:
+        Reject: bad_audio, empty_audio, not_finite, out_of_range, rate_mismatch or over_limit.
+        DecoderError: FFmpeg fails, or gives another number of samples than the file holds.
+    """
+    digest = flac_digest(data) if request.check_md5 else None
+    stream: MonoStream | None = None
+    with large_clips_blamed(lambda: len(data) + (stream.num_bytes if stream else 0)):
+        with open_with_libav(data, media.demuxer, has_times=media.has_times) as opened:
+            stream = request.stream(opened)
+            rate = opened.sampling_rate
+            promised = None if media.seconds is None else round(media.seconds * rate)
+            if promised is not None:
+                stream.check_length(promised)
+            decoded = 0
+            for block in opened.blocks:
+                if digest is not None:
+                    digest.update(block)
+                keep = max(0, promised - decoded) if media.is_trimmed and promised is not None else len(block)
+                stream.write(as_float32(block[:keep]))
+                decoded += len(block)
+            tolerance = round(media.tolerance * rate)
+            if media.allows_a_frame and not opened.is_lossless:
+                tolerance += opened.longest_frame
+        if promised is not None and abs(decoded - promised) > tolerance:
+            remark = f"{media.remark}; " if media.remark else ""
+            raise DecoderError(
+                f"{media.name}: {remark}it holds {promised} samples a channel, PyAV decodes {decoded}"
+            )
+        if digest is not None:
+            digest.check()
+        return stream.audio(cut_short=media.cut_short)
+
+
+@contextmanager
+def open_with_libav(data: bytes, demuxer: str, *, has_times: bool = False) -> Iterator[LibavClip]:
+    """Opens a whole file by FFmpeg's demuxer of that name, and its first stream of audio.
+
+    The demuxer is given: FFmpeg's own guess would reach formats that read other files.
+
+    Args:
+        data: a whole file.
+        demuxer: FFmpeg's name of one.
+        has_times: whether the times of the frames must follow each other, which shows what is missing in between.
+
+    Raises:
+        DecoderError: also while the blocks are read.
+    """
+    import av
+
+    whitelists = {
+        "format_whitelist": av.format.ContainerFormat(demuxer, "r").name,
+        "codec_whitelist": ",".join(_CODECS),
+        "protocol_whitelist": "none",
+    }
+    with _decoder_errors(len(data)):
+        container = av.open(
+            io.BytesIO(data), format=demuxer, container_options=whitelists, metadata_errors="replace"
+        )
+    try:
+        with _decoder_errors(len(data)):
+            codec, stream = _audio_of(container)
+            frames = _frames(av, container, codec, stream)
+            first = next(frames, None)
+        if first is None:
+            raise DecoderError("PyAV decodes no samples")
+        clip = LibavClip(first.sample_rate, first.layout.nb_channels, iter(()), codec.name.startswith(_LOSSLESS))
+        clip.blocks = _blocks(clip, first, frames, has_times, len(data))
+        yield clip
+    finally:
+        container.close()
+
+
+def as_float32(block: np.ndarray) -> np.ndarray:
+    """A block as FFmpeg gave it, floats or left-justified int32, at full scale 1."""
+    return block if block.dtype == np.float32 else block.astype(np.float32) * np.float32(2.0**-31)
+
+
+def _audio_of(container: Any) -> tuple[Any, Any]:
+    """The first stream of audio and its decoder."""
+    if not container.streams.audio:
+        raise DecoderError("PyAV finds no audio in it")
+    stream = container.streams.audio[0]
+    codec = stream.codec_context
+    if codec is None or codec.name not in _CODECS:
+        what = "a codec that FFmpeg does not know" if codec is None else f"the codec {codec.name}"
+        raise DecoderError(f"its audio is of {what}, which is not taken: convert it to FLAC")
+    return codec, stream
+
+
+def _frames(av: Any, container: Any, codec: Any, stream: Any) -> Iterator[Any]:
+    if codec.name in _CHECKED:
+        codec.options = {"err_detect": "crccheck+explode"}
+    if codec.name in _BETTER_DECODERS:
+        better = av.CodecContext.create(_BETTER_DECODERS[codec.name], "r")
+        better.sample_rate, better.layout = codec.sample_rate, codec.layout
+        codec = better
+    codec.thread_count = 1  # the job has its own threads
+    for packet in container.demux(stream):
+        if packet.is_corrupt:
+            raise DecoderError(f"PyAV finds a packet of {packet.size} bytes that is cut or damaged")
+        yield from codec.decode(packet)
+
+
+def _blocks(
+    clip: LibavClip, first: Any, frames: Iterator[Any], has_times: bool, num_bytes: int
+) -> Iterator[np.ndarray]:
+    """Frames, which are short, in blocks of about `BLOCK_VALUES`: float32 or left-justified int32."""
+    kind = (clip.sampling_rate, clip.num_channels, first.format.name)
+    gathered: list[np.ndarray] = []
+    frame: Any = first
+    size = 0
+    expected: float | None = None  # seconds at which the next frame begins
+    while frame is not None:
+        found = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
+        if found != kind:
+            raise DecoderError(f"{kind[0]} Hz, {kind[1]} channels, {kind[2]} become {found} within one stream")
+        seconds = frame.samples / frame.sample_rate
+        if has_times and frame.pts is not None:
+            time = float(frame.pts * frame.time_base)
+            if expected is not None and abs(time - expected) > max(_MIN_GAP, seconds / 2):
+                raise DecoderError(f"a gap: {expected:.3f} s are followed by {time:.3f} s")
+            expected = time
+        if expected is not None:
+            expected += seconds
+        clip.longest_frame = max(clip.longest_frame, frame.samples)
+        gathered.append(_samples(frame, kind[1]))
+        size += gathered[-1].size
+        if size >= BLOCK_VALUES:
+            yield np.concatenate(gathered)
+            gathered, size = [], 0
+        with _decoder_errors(num_bytes):
+            frame = next(frames, None)
+    if gathered:
+        yield np.concatenate(gathered)
+
+
+def _samples(frame: Any, num_channels: int) -> np.ndarray:
+    """`[num_samples, num_channels]`, float32 at full scale 1 or left-justified int32."""
+    values = frame.to_ndarray()
+    values = values.T if frame.format.is_planar else values.reshape(-1, num_channels)
+    if values.dtype == np.uint8:
+        return (values.astype(np.int32) - 128) << 24
+    if values.dtype == np.int16:
+        return values.astype(np.int32) << 16
+    return values.astype(np.float32, copy=False) if values.dtype.kind == "f" else values
+
+
+@contextmanager
+def _decoder_errors(num_bytes: int) -> Iterator[None]:
+    import av
+
+    try:
+        yield
+    except (av.error.FFmpegError, OSError, ValueError, RuntimeError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise DecoderError(f"PyAV cannot decode these {num_bytes} bytes: {reason}") from error

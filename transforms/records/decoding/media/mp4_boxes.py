@@ -1,0 +1,72 @@
+"""Boxes of ISO/IEC 14496-12: a 32-bit size, a name of four letters, and what they hold."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from melbeam.transforms.records.decoding.media.stated import cut, damaged
+
+NAME = "M4A (MP4)"
+Span = tuple[int, int]  # the first byte of what a box holds, and the byte behind it
+
+
+def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, beginning and end of what is in each box, one behind the other, to the very end."""
+    while start < end:
+        header = 8
+        if start + header > end:
+            if not any(data[start:end]):
+                return  # QuickTime ends some lists of boxes with four zeros
+            raise cut(NAME, start + header, end)
+        size, name = struct.unpack_from(">I4s", data, start)
+        if size == 1 and start + 16 <= end:
+            (size,) = struct.unpack_from(">Q", data, start + 8)
+            header = 16
+        elif size == 0:
+            size = end - start
+        if size < header:
+            raise damaged(NAME, f"a box of {size} bytes at byte {start}")
+        if start + size > end:
+            raise cut(NAME, start + size, end)
+        yield name, start + header, start + size
+        start += size
+
+
+def child(data: bytes, start: int, end: int, *path: bytes) -> Span:
+    """The place of a box in boxes in boxes.
+
+    Raises:
+        Reject: it is not there.
+    """
+    for name in path:
+        found = next(((s, e) for n, s, e in boxes(data, start, end) if n == name), None)
+        if found is None:
+            raise damaged(NAME, f"it has no {name.decode('latin-1')}")
+        start, end = found
+    return start, end
+
+
+def field(data: bytes, box: Span, name: str) -> int:
+    """A number in mvhd, mdhd or tkhd.
+
+    They hold two times, the time scale (tkhd: the track's number and four bytes) and the duration.
+    """
+    start, end = box
+    long = data[start : start + 1] == b"\1"
+    offset = start + 4 + (16 if long else 8) + (0 if name == "timescale" else 4 if name == "duration" else 8)
+    kind = ">Q" if long and name != "timescale" else ">I"
+    if offset + struct.calcsize(kind) > end:
+        raise damaged(NAME, f"a header at byte {start} of {end - start} bytes")
+    (value,) = struct.unpack_from(kind, data, offset)
+    return int(value)
+
+
+def entries(data: bytes, box: Span, kind: str, skip: int = 0) -> Iterator[tuple[int, ...]]:
+    """The rows of a table: version and flags, `skip` bytes, the number of rows, the rows."""
+    start, end = box[0] + 4 + skip, box[1]
+    size = struct.calcsize(kind)
+    count = int.from_bytes(data[start : start + 4], "big")
+    if start + 4 + count * size > end:
+        raise damaged(NAME, f"a table of {count} rows in {end - start} bytes at byte {start}")
+    return struct.iter_unpack(kind, data[start + 4 : start + 4 + count * size])

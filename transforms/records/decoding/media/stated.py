@@ -1,0 +1,45 @@
+"""What a file states of its length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from melbeam.transforms.records.rejects import Reject
+
+
+@dataclass(frozen=True)
+class Media:
+    """A file for FFmpeg, and what its decode is held against.
+
+    Attributes:
+        name: of its format, for people.
+        demuxer: FFmpeg's name of it.
+        seconds: of audio that the file states or that its frames come to; None where it states nothing.
+        tolerance: seconds by which a right decode may differ.
+        allows_a_frame: whether it may differ by one frame of its codec beside that, unless the codec is lossless.
+        is_trimmed: whether `seconds` is to the sample, so that what a decode gives behind it is dropped.
+        has_times: whether its frames carry times, which must follow each other.
+        remark: what a header promised and what is there, where they differ, as a clause for a message; else empty.
+        cut_short: whether the file ends before its header says, within the tolerance that was asked for.
+    """
+
+    name: str
+    demuxer: str
+    seconds: Fraction | None
+    tolerance: Fraction = Fraction(0)
+    allows_a_frame: bool = True
+    is_trimmed: bool = False
+    has_times: bool = False
+    remark: str = ""
+    cut_short: bool = False
+
+
+def cut(name: str, promised: int, there: int) -> Reject:
+    """The reject of a file that ends before what its header promises."""
+    return Reject("bad_audio", f"a cut {name}: it promises {promised} bytes, {there} are there")
+
+
+def damaged(name: str, what: str) -> Reject:
+    """The reject of a file that contradicts itself."""
+    return Reject("bad_audio", f"a damaged {name}: {what}")
