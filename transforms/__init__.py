@@ -17,7 +17,9 @@ _HOMES = {
     "ExtractLogMel": "beam",
     "LogMelDoFn": "beam",
     "log_mel_map": "tf_data",
+    "FeatureSource": "reading.source",
     "read_features": "reading.dataset",
+    "spec_augment": "reading.augmentation",
 }
 
 __all__ = list(_HOMES)

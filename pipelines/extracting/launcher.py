@@ -153,7 +153,8 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
     speed = seconds / elapsed
     if num_done:
         all_of_them = "all" if num_done == job.num_shards else f"{num_done} of {job.num_shards}"
-        took = f"{words.duration(seconds)} of audio; {all_of_them} were done by an earlier start"
+        how = "read again" if job.recheck else "taken by size and report, --recheck reads"
+        took = f"{words.duration(seconds)} of audio; {all_of_them} were done by an earlier start ({how})"
     elif speed >= 1:  # less says only how long a start takes
         took += f": {speed:.0f} times real time"
     lines = [

@@ -30,7 +30,7 @@ _LOG = logging.getLogger("melbeam")
 
 
 class ExtractShard(beam.DoFn):
-    """Shards to attempts; what an earlier start finished, and a checksum confirms, is not done again."""
+    """Shards to attempts; what an earlier start finished is not done again."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -40,8 +40,9 @@ class ExtractShard(beam.DoFn):
     def process(self, element: Shard) -> Iterator[Attempt]:
         """Yields one attempt."""
         folder, job_hash = self._job.folder, self._job.hash
-        # What is done is read again for its checksum at every start, so that `job.recheck` asks for no more yet.
-        done = committed(folder, element, job_hash) or finished_attempt(folder, element, job_hash)
+        done = committed(folder, element, job_hash, recheck=self._job.recheck) or finished_attempt(
+            folder, element, job_hash
+        )
         if done is not None:
             _LOG.info("%s: done by an earlier start", element.name)
             yield done

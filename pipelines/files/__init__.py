@@ -122,6 +122,14 @@ def exists(path: str) -> bool:
     return local.exists(path) if is_local(path) else stores.exists(path)
 
 
+def state(path: str) -> tuple[int, str] | None:
+    """A file's size in bytes and the store's own checksum of it, without reading it; None where there is none.
+
+    A local file has no checksum of its own: "".
+    """
+    return local.state(path) if is_local(path) else stores.state(path)
+
+
 def rename(source: str, target: str, *, sync: bool = True) -> None:
     """Gives a file another name, over a file of that name; a store without rename copies, then deletes.
 

@@ -35,6 +35,14 @@ def exists(path: str) -> bool:
     return os.path.exists(path)
 
 
+def state(path: str) -> tuple[int, str] | None:
+    """The file's size, and no checksum: a disk keeps none; None where there is no such file."""
+    try:
+        return os.stat(path).st_size, ""
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def match(glob: str) -> Iterator[tuple[str, int]]:
     """Paths and sizes of the files that a glob names; folders, devices and dangling links are none.
 

@@ -41,6 +41,19 @@ class FileMark:
         with files.open_file(path) as file:
             return file_crc32c(file) == (self.crc32c, self.size)
 
+    def seems_to_be(self, path: str, store_checksum: str | None) -> bool:
+        """Whether the file is there and has this size, and what was recorded of it as it was committed.
+
+        A local file was written through to its disk before its report was, so its size is enough. On a store, the
+        store's own checksum must be the one that was recorded; where none was, the file is read.
+        """
+        found = files.state(path)
+        if found is None or found[0] != self.size:
+            return False
+        if files.is_local(path):
+            return True
+        return self.confirms(path) if store_checksum is None else found[1] == store_checksum
+
 
 @dataclass(kw_only=True)
 class ShardReport(Tally):
@@ -58,6 +71,7 @@ class ShardReport(Tally):
         first_record: the number of its first record in the input file: 0, but in parts of a large one.
         record_version: `RECORD_VERSION` as its records were written with.
         versions: of melbeam, and of the libraries that decide the bytes of features.
+        store_checksums: an object store's own of each of the files, recorded as they were committed.
     """
 
     job_hash: str
@@ -71,6 +85,7 @@ class ShardReport(Tally):
     first_record: Count = 0
     record_version: Count = RECORD_VERSION
     versions: dict[str, str] = field(default_factory=dict)
+    store_checksums: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON holds it."""

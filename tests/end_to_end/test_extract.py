@@ -508,9 +508,9 @@ class TestResume:
         job(source, folder)
         return source, folder, tree(folder), inodes(folder, "train-*")
 
-    def check_only_the_second_is_new(self, stopped):
+    def check_only_the_second_is_new(self, stopped, *options):
         source, folder, files, numbers = stopped
-        assert job(source, folder).status == 3
+        assert job(source, folder, *options).status == 3
         assert tree(folder) == files
         new = {name for name, inode in inodes(folder, "train-*").items() if inode != numbers[name]}
         assert new == {"train-00001-of-00003.tfrecord"}
@@ -520,10 +520,21 @@ class TestResume:
         self.check_only_the_second_is_new(stopped)
 
     @pytest.mark.parametrize("name", ["train-00001-of-00003.tfrecord", "_melbeam/train/rejects/00001.tfrecord"])
-    def test_a_damaged_file_is_done_again(self, stopped, name):
+    def test_a_cut_file_is_done_again(self, stopped, name):
         path = stopped[1] / name
-        path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+        path.write_bytes(path.read_bytes()[:-1])
         self.check_only_the_second_is_new(stopped)
+
+    @pytest.mark.parametrize("name", ["train-00001-of-00003.tfrecord", "_melbeam/train/rejects/00001.tfrecord"])
+    def test_a_damaged_file_is_done_again_where_what_is_done_is_read(self, stopped, name):
+        """A start reads nothing of what is done unless it is told to: of terabytes, that takes hours."""
+        source, folder, files, _ = stopped
+        path = folder / name
+        path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+        taken = job(source, folder)
+        assert "all were done by an earlier start (taken by size and report, --recheck reads)" in taken.text
+        assert tree(folder)[name] != files[name]
+        self.check_only_the_second_is_new(stopped, "--recheck")
 
     def test_a_torn_report_is_no_report(self, stopped):
         path = stopped[1] / "_melbeam/train/reports/00001.json"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from melbeam.transforms.audio_inputs import refuse_after_fork
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.packing import PackedFeatures
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
@@ -115,7 +116,9 @@ class RecordConverter:
 
         Raises:
             MemoryError: this machine has not the memory, which is no fault of a record.
+            RuntimeError: this process was forked after a converter ran: TensorFlow would hang.
         """
+        refuse_after_fork()  # which is no fault of a record either
         try:
             features = iter(self._features([samples for record in prepared for samples in record.samples()]))
             found: list[list[np.ndarray] | Reject] = [[next(features) for _ in r.pieces] for r in prepared]

@@ -198,6 +198,11 @@ def test_a_damaged_shard_is_not_done(folder, attempt, index):
     commit(folder, attempt)
     with open(finals(folder)[index], "r+b") as file:
         file.write(b"x")
+    assert committed(folder, SHARD, JOB, recheck=True) is None
+    # A local file that was written through before its report has its size, or a disk that lies.
+    assert committed(folder, SHARD, JOB) is not None
+    with open(finals(folder)[index], "ab") as file:
+        file.write(b"x")
     assert committed(folder, SHARD, JOB) is None
 
 

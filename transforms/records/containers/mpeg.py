@@ -211,9 +211,16 @@ def _check_promise(stream: _Stream, tolerance: Tolerance, name: str) -> bool:
     there = stream.end - stream.info_start
     if info.frames:
         missing = info.frames - stream.frames
-        # Some encoders count the frame that holds the count; where all bytes are there, so are all frames.
-        if missing <= 0 or _bytes_hold(stream):
+        # Some encoders count the frame that holds the count.
+        if missing <= 0 or (missing == 1 and _bytes_hold(stream)):
             return False
+        # All bytes are there: a flipped bit made a frame as long as several, behind which the chain goes on.
+        if _bytes_hold(stream):
+            raise Reject(
+                "bad_audio",
+                f"a damaged {name}: its {info.name} header promises {info.frames} frames in {info.bytes} bytes, "
+                f"{stream.frames} are there",
+            )
         if tolerance.allows(missing * stream.kind.samples_a_frame, stream.kind.rate):
             return True
         raise cut(name, f"its {info.name} header", info.frames, stream.frames, "frames")
