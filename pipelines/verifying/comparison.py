@@ -185,16 +185,13 @@ class _Source:
             item = next((item for item in self._items if item.number == number), None)
             if not isinstance(item, AudioRecord):
                 raise UsageError(f"{feature.source}: the source record is not there any more")
-            try:
-                audio_example = read_audio_example(
-                    item.data,
-                    sampling_rate=self._split.front_end.sampling_rate,
-                    audio_format=self._split.options.audio_format,
-                    pcm_sampling_rate=self._split.options.pcm_sampling_rate,
-                    cut_tolerance_seconds=self._split.options.cut_tolerance_seconds,
-                    check_md5=True,
-                )
-            except Reject as reject:
-                raise UsageError(f"{feature.source}: its audio is a reject here, {reject}") from reject
+            audio_example = read_audio_example(
+                item.data,
+                sampling_rate=self._split.front_end.sampling_rate,
+                audio_format=self._split.options.audio_format,
+                pcm_sampling_rate=self._split.options.pcm_sampling_rate,
+                cut_tolerance_seconds=self._split.options.cut_tolerance_seconds,
+                check_md5=True,
+            )
             self._number, self._samples = number, audio_example.audio.samples
         return self._samples

@@ -20,7 +20,7 @@ from melbeam.pipelines.ingesting import launcher as ingest_launcher
 from melbeam.pipelines.sources.finding import find_inputs, find_kind
 from melbeam.pipelines.sources.units import SourceOptions
 from melbeam.pipelines.tfrecord import TFRecordWriter
-from melbeam.pipelines.verifying import checks
+from melbeam.pipelines.verifying import folder as verifying_folder
 from melbeam.transforms.records.examples import to_example
 
 RATE = 16000
@@ -227,7 +227,7 @@ class TestTheSameCommandGoesOn:
 
     def test_neither_verify_nor_clean_nor_demo(self, source, tmp_path, monkeypatch):
         assert extracted(source, tmp_path / "out", "--max_reject_fraction=1")[0] == 0
-        monkeypatch.setattr(checks, "verify", raises(RuntimeError("so")))
+        monkeypatch.setattr(verifying_folder, "verify_folder", raises(RuntimeError("so")))
         monkeypatch.setattr("melbeam.pipelines.split.leftovers.delete_temporaries", raises(RuntimeError("so")))
         monkeypatch.setattr(demo, "_write_clips", raises(RuntimeError("so")))
         for job, arguments in ((verify, [tmp_path / "out"]), (clean, [tmp_path / "out"])):

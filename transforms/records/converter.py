@@ -216,6 +216,7 @@ class RecordConverter:
         others = sum(feature.ByteSize() for feature in example.passthrough.values()) + _SMALL_FIELDS_BYTES
         for piece in pieces:
             frames = self.front_end.num_frames(piece.stop - piece.start)
+            frames = self.front_end.padded_frames if self._pads else frames
             num_bytes = frames * self.front_end.num_mels * value_bytes + others
             if num_bytes > MAX_EXAMPLE_BYTES:
                 raise Reject(
