@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from melbeam.pipelines.sources.rows import Row, id_of, is_absolute
-from melbeam.pipelines.sources.values import as_feature, as_seconds
 from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.schema import RESERVED, TEXT
+from melbeam.transforms.records.values import as_feature, as_seconds
 
 # Ours, and how others write it: Hugging Face's audiofolder, NeMo, Common Voice, lhotse, and what people write.
 SPELLINGS: Mapping[str, tuple[str, ...]] = {

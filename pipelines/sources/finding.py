@@ -25,19 +25,13 @@ from melbeam.pipelines.sources.webdataset import NEMO_MANIFEST
 from melbeam.pipelines.tfrecord import is_compressed
 from melbeam.pipelines.tfrecord.framing import HEADER, length_of
 from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name
+from melbeam.transforms.records.containers.formats import name_of_beginning
 
 _CUTS = re.compile(r"(.*[._-])?cuts([._-].*)?\.jsonl(\.gz)?")
 _METADATA = re.compile(r"metadata\.(csv|tsv|jsonl)(\.gz)?")
 _BRACES = re.compile(r"\{([^{},]*(?:,[^{},]*)+|(\d+)\.\.(\d+))\}")
 _SHARD = re.compile(r"-?\d+-of-\d+")
-_HEAD = 512  # bytes, of which the last of a tar's header say what it is
-# How audio files begin; a TFRecord begins with its record's size, which none of these words can be.
-_AUDIO_HEADS = (
-    re.compile(rb"RI(FF|FX)....WAVE|RF64....WAVE|riff", re.DOTALL),
-    re.compile(rb"fLaC|OggS|ID3|\xff[\xe2-\xe7\xf2-\xf7\xfa-\xff]"),
-    re.compile(rb"FORM....AIF[FC]|\.snd|dns\.|caff|NIST_1A", re.DOTALL),
-    re.compile(rb"....ftyp|\x1a\x45\xdf\xa3|#!AMR", re.DOTALL),
-)
+_HEAD = 64 << 10  # 64 KiB, in which an MP3 shows two frames
 _TEXT_ENDINGS = (
     ".txt",
     ".md",
@@ -257,9 +251,9 @@ def _kind_by_bytes(path: str) -> str | None:
         return PARQUET
     if head[257:262] == b"ustar":
         return WEBDATASET
-    if any(pattern.match(head) for pattern in _AUDIO_HEADS):
-        return AUDIO
-    return TFRECORD if length_of(head[:HEADER]) is not None or is_compressed(path) else None
+    if length_of(head[:HEADER]) is not None or is_compressed(path):
+        return TFRECORD
+    return AUDIO if name_of_beginning(head) is not None else None
 
 
 def is_lhotse(path: str) -> bool:

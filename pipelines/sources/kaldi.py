@@ -17,11 +17,11 @@ from melbeam.pipelines.sources.kinds import KALDI
 from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import Found, Item, Planned, SourceOptions, Unit, printable, runs
-from melbeam.pipelines.sources.values import as_seconds
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import TEXT
+from melbeam.transforms.records.values import as_seconds
 
 WAV_SCP = "wav.scp"
 _SEGMENTS = "segments"

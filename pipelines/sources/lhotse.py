@@ -13,12 +13,12 @@ from melbeam.pipelines.sources.kinds import LHOTSE
 from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import Found, Item, Planned, SourceOptions, Unit, printable, runs
-from melbeam.pipelines.sources.values import as_feature
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
+from melbeam.transforms.records.values import as_feature
 
 _SECONDS = 10.0  # of a cut that does not say how long it is
 _BYTES_A_SECOND = 32_000  # of 16-bit samples at 16 kHz

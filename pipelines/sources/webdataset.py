@@ -30,11 +30,11 @@ from melbeam.pipelines.sources.units import (
     Unit,
     printable,
 )
-from melbeam.pipelines.sources.values import as_feature
 from melbeam.transforms.folder_layout import file_name, parent
 from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import RESERVED
+from melbeam.transforms.records.values import as_feature
 
 NEMO_MANIFEST = "tarred_audio_manifest.json"
 _AUDIO = tuple(ending.removeprefix(".") for ending in (*ENDINGS, *MEDIA_ENDINGS))
