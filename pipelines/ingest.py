@@ -29,8 +29,8 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--max_reject_fraction", type=float, default=MAX_REJECT_FRACTION, help="exit status 3 above it"
     )
-    parser.add_argument("--limit", type=int, help="records to read at most, of the whole input")
     parser.add_argument("--overwrite", action="store_true", help="replace the split if it is there already")
+    parser.add_argument("--limit", type=int, help="clips to take at most, the first in the order of their paths")
     parser.add_argument("--dry_run", action="store_true", help="show the plan; do nothing")
 
 

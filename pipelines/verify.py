@@ -11,11 +11,8 @@ from glob import escape
 from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError, leave_with
-from melbeam.pipelines.verifying import REFERENCE_PACKAGES
+from melbeam.pipelines.verifying import FILES_OF_A_SPLIT, REFERENCE_PACKAGES
 from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits
-
-# Files of which a split's bookkeeping has one at least, whatever happened to it.
-_OF_A_SPLIT = ("job.json", "plan.jsonl", "summary.json")
 
 DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
 
@@ -37,13 +34,13 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
     from melbeam.pipelines.verifying.comparison import compare
-    from melbeam.pipelines.verifying.folder import check_folder
+    from melbeam.pipelines.verifying.folder import verify_folder
 
     output = files.folder_path(arguments.folder, "the folder")
     if arguments.sample < 1:
         raise UsageError(f"--sample must be at least 1, got {arguments.sample}")
     _check_folder(output)
-    splits, findings = check_folder(output)
+    splits, findings = verify_folder(output)
     is_left_out = bool(arguments.against and findings.faults)
     lines: list[str] = []
     if arguments.against and not is_left_out:
@@ -76,7 +73,7 @@ def _check_folder(output: str) -> None:
     """
     from melbeam.pipelines import files
 
-    if any(files.match(of_all_splits(output, name)) for name in _OF_A_SPLIT):
+    if any(files.match(of_all_splits(output, name)) for name in FILES_OF_A_SPLIT):
         return
     jobs_below = files.match(of_all_splits(output, "job.json", below=1))
     if jobs_below:

@@ -81,8 +81,8 @@ class IsolatedConverter:
                 return answer
             status = self._end()
             if not in_time:
-                hung = f"it hung the converter: not converted within {self._max_seconds:g} s"
-                return Reject("converter_error", hung, id_in(record))
+                what = f"it hung the converter: not converted within {self._max_seconds:g} s"
+                return Reject("converter_error", what, id_in(record))
         return Reject("converter_error", f"it killed the converter: {_in_words(status)}", id_in(record))
 
     def _start(self) -> _OtherSide:

@@ -92,7 +92,8 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     shards, left_out = plan_shards(list_of(arguments.input), source)
     if not arguments.allow_missing_shards:
         check_shards_are_complete(shard.unit for shard in shards)
-    check_first_record((shard.unit for shard in shards), raw_samples=record_options.audio_format == "pcm_s16le")
+    raw_samples = record_options.audio_format == "pcm_s16le"
+    check_first_record((shard.unit for shard in shards), raw_samples=raw_samples)
     for line in left_out.in_words():
         print(f"melbeam: {line}", file=sys.stderr)
     if arguments.limit is not None:

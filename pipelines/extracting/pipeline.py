@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -21,6 +22,7 @@ from melbeam.pipelines.split.beam_steps import committed_summary, planned_shards
 from melbeam.pipelines.split.commit import Attempt, committed, finished_attempt
 from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.metadata import write_metadata
 from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms.beam_worker import SharedRecordConverter
 
@@ -74,5 +76,7 @@ class ExtractDataset(beam.PTransform):
         shards = planned_shards(pcoll, job.folder, job.options.max_record_bytes)
         attempts = shards | "ExtractShards" >> beam.ParDo(ExtractShard(job))
         return committed_summary(attempts, job.folder) | "WriteMetadata" >> beam.Map(
-            lambda summary: finish_split(job, summary)
+            lambda summary: finish_split(
+                job, partial(write_metadata, job.folder, summary, job.front_end, job.options)
+            )
         )

@@ -33,10 +33,10 @@ from melbeam.transforms.versions import versions
 # A job whose records are mostly rejects is stopped after this many of a shard.
 EARLY_STOP_RECORDS = 1000
 EARLY_STOP_FRACTION = 0.5
-# A clip that lasts longer or shorter than its manifest says, by more than this, is counted.
-DURATION_TOLERANCE = 0.1  # seconds
 # What waits to be written together at most: of short clips and of rejects, there may be very many.
 _MAX_WAITING, _MAX_WAITING_BYTES = 256, 32 << 20  # records, and 32 MiB of them
+# A clip that lasts longer or shorter than its manifest says, by more than this, is counted.
+DURATION_TOLERANCE = 0.1  # seconds
 _LOG = logging.getLogger("melbeam")
 
 
@@ -137,7 +137,7 @@ class ShardExtractor:
             record_file(path["features"]) as features,
             LazyRecordFile(path["rejects"]) as rejects,
         ):
-            written = _Written(report, features, rejects, self._converter.front_end.sampling_rate)
+            written = _Written(report, features, rejects)
             pack = _Pack(converter, self._converter.samples_at_once)
             for item in shard.read(self._converter.options.max_record_bytes):
                 check_not_stopped()
@@ -154,15 +154,24 @@ class ShardExtractor:
     def _write(self, pack: _Pack, written: _Written, shard: Shard, progress: ProgressFile) -> None:
         """Writes and counts what has become of the records of a pack, in their order, and empties it."""
         for waiting, outcome, elapsed in pack.finish():
+            item = waiting.item
             if isinstance(outcome, Reject):
-                written.add_reject(waiting.item, outcome)
+                written.add_reject(item, outcome)
                 self._metrics.rejected(outcome.reason)
                 self._check_early_stop(written.report, shard)
-            else:
-                written.add_conversion(outcome, waiting.seconds)
-                self._metrics.converted(len(outcome.features), self._seconds(outcome.num_samples), elapsed)
-            done = shard.unit.num_bytes_before(waiting.item)
-            progress.update(Progress(self._seconds(written.report.num_samples), done))
+                continue
+            if isinstance(item, AudioRecord) and self._lasts_otherwise(outcome, item):
+                outcome.changes.append("duration_differs")
+            written.add_conversion(outcome)
+            self._metrics.converted(len(outcome.features), self._seconds(outcome.num_samples), elapsed)
+        progress.update(Progress(self._seconds(written.report.num_samples), pack.num_bytes_read))
+
+    def _lasts_otherwise(self, conversion: Conversion, item: AudioRecord) -> bool:
+        """Whether a clip lasts otherwise than its source says."""
+        return (
+            item.seconds is not None
+            and abs(self._seconds(conversion.num_samples) - item.seconds) > DURATION_TOLERANCE
+        )
 
     def _seconds(self, num_samples: int) -> float:
         return num_samples / self._converter.front_end.sampling_rate
@@ -190,11 +199,6 @@ class _Waiting:
     prepared: Prepared | Reject
     elapsed: float
 
-    @property
-    def seconds(self) -> float | None:
-        """What its source says that its audio lasts."""
-        return self.item.seconds if isinstance(self.item, AudioRecord) else None
-
 
 class _Pack:
     """Records that are converted together, as many as fill a call of the kernel.
@@ -209,6 +213,7 @@ class _Pack:
         self._samples_at_once = samples_at_once
         self._waiting: list[_Waiting] = []
         self._num_samples = self._num_bytes = 0
+        self.num_bytes_read = 0  # by all packs so far
 
     @property
     def is_full(self) -> bool:
@@ -231,6 +236,7 @@ class _Pack:
         except Reject as reject:
             prepared = reject
         self._num_bytes += len(item.data)
+        self.num_bytes_read += len(item.data)
         self._waiting.append(_Waiting(item, prepared, time.perf_counter() - start))
 
     def finish(self) -> Iterator[tuple[_Waiting, Conversion | Reject, float]]:
@@ -251,11 +257,8 @@ class _Pack:
 class _Written:
     """What an attempt has written of its shard, counted."""
 
-    def __init__(
-        self, report: ShardReport, features: RecordFile, rejects: LazyRecordFile, sampling_rate: int
-    ) -> None:
+    def __init__(self, report: ShardReport, features: RecordFile, rejects: LazyRecordFile) -> None:
         self.report = report
-        self._sampling_rate = sampling_rate
         self.index: list[tuple[int, int, int]] = []
         self._features, self._rejects = features, rejects
 
@@ -266,11 +269,8 @@ class _Written:
         self._rejects.write(to_reject(item.data, reject, item.place))
         self.report.count_reject(reject.reason, reject.record_id or item.place)
 
-    def add_conversion(self, conversion: Conversion, seconds: float | None) -> None:
-        """Writes the features of a record, of which its source says that it lasts so many seconds."""
-        lasts = conversion.num_samples / self._sampling_rate
-        if seconds is not None and abs(lasts - seconds) > DURATION_TOLERANCE:
-            conversion.changes.append("duration_differs")
+    def add_conversion(self, conversion: Conversion) -> None:
+        """Writes the features of a record."""
         for record in conversion.features:
             self.index.append((self._features.num_bytes, len(record.example), record.num_frames))
             self._features.write(record.example)

@@ -57,7 +57,6 @@ class IngestJob:
         """SHA-256, in hex, of the identity."""
         return identity_hash(self.identity)
 
-    @property
-    def features(self) -> None:
-        """There are none."""
-        return
+    def to_json(self) -> dict[str, Any]:
+        """The job as job.json keeps it."""
+        return {"hash": self.hash, "identity": self.identity}

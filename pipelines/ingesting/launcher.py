@@ -39,24 +39,19 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         job, shards = plan_job(arguments)
     except (ValueError, *files.REFUSALS) as error:
         raise UsageError(str(error)) from error
-    size = words.size(sum(shard.unit.num_bytes for shard in shards))
-    print(f"melbeam: {words.count(len(shards), 'shard')}, {size}, on {choice.runner}", file=sys.stderr)
+    announce(shards, choice.runner)
     if arguments.dry_run:
         show_plan(job.folder, shards)
         return EXIT_OK
     try:
-        with (
-            SplitLock(job.folder) as lock,
-            Launched(job, lock, choice) as launched,
-            stopped_by_interruption(),
-        ):
+        with SplitLock(job.folder) as lock:
             claim_folder(job, shards, overwrite=arguments.overwrite)
             num_done = begin_split(job, shards)
-            if not run_pipeline(job, choice, launched):
-                return EXIT_OK
+            with stopped_by_interruption(), Launched(job, lock, choice) as launched:
+                if not run_pipeline(job, choice, launched):
+                    return EXIT_OK
     except (FolderRefused, Locked, *files.REFUSALS) as error:
         raise UsageError(str(error)) from error
-    files.delete([job.folder.failure_log])  # of an earlier start
     summary = SplitSummary.from_dict(files.read_json(job.folder.summary))
     print(in_words(job, summary, num_done))
     return judge(job, summary)
@@ -88,6 +83,12 @@ def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob, list[Shard]]:
     if arguments.limit is not None:
         shards = limit_records(shards, arguments.limit)
     return IngestJob(folder, plan_hash(shards), len(shards), arguments.max_reject_fraction), shards
+
+
+def announce(shards: list[Shard], runner: str) -> None:
+    """Says what is going to be done, and where."""
+    size = sum(shard.unit.num_bytes for shard in shards)
+    print(f"melbeam: {words.count(len(shards), 'shard')}, {words.size(size)}, on {runner}", file=sys.stderr)
 
 
 def run_pipeline(job: IngestJob, choice: RunnerChoice, launched: Launched) -> bool:

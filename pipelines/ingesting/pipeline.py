@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -13,6 +14,7 @@ from melbeam.pipelines.ingesting.job import IngestJob
 from melbeam.pipelines.ingesting.shard_writer import ShardWriter
 from melbeam.pipelines.split.beam_steps import committed_summary, planned_shards
 from melbeam.pipelines.split.commit import Attempt, committed, finished_attempt
+from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.leftovers import half_written
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
@@ -22,7 +24,7 @@ _LOG = logging.getLogger("melbeam")
 
 
 class WriteShard(beam.DoFn):
-    """Shards to attempts; what an earlier start finished, and a checksum confirms, is not done again."""
+    """Shards to attempts; what an earlier start finished is not done again."""
 
     def __init__(self, job: IngestJob) -> None:
         super().__init__()
@@ -51,7 +53,9 @@ class IngestDataset(beam.PTransform):
         job = self._job
         shards = planned_shards(pcoll, job.folder, job.max_record_bytes)
         attempts = shards | "WriteShards" >> beam.ParDo(WriteShard(job))
-        return committed_summary(attempts, job.folder) | "WriteSummary" >> beam.Map(write_summary, job.folder)
+        return committed_summary(attempts, job.folder) | "WriteSummary" >> beam.Map(
+            lambda summary: finish_split(job, partial(write_summary, summary, job.folder))
+        )
 
 
 def write_summary(summary: SplitSummary, folder: SplitFolder) -> None:

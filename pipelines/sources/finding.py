@@ -25,11 +25,13 @@ from melbeam.pipelines.sources.webdataset import NEMO_MANIFEST
 from melbeam.pipelines.tfrecord import is_compressed
 from melbeam.pipelines.tfrecord.framing import HEADER, length_of
 from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name
+from melbeam.transforms.records.containers.formats import name_of_beginning
 
 _CUTS = re.compile(r"(.*[._-])?cuts([._-].*)?\.jsonl(\.gz)?")
 _METADATA = re.compile(r"metadata\.(csv|tsv|jsonl)(\.gz)?")
 _BRACES = re.compile(r"\{([^{},]*(?:,[^{},]*)+|(\d+)\.\.(\d+))\}")
 _SHARD = re.compile(r"-?\d+-of-\d+")
+_HEAD = 64 << 10  # 64 KiB, in which an MP3 shows two frames
 _TEXT_ENDINGS = (
     ".txt",
     ".md",
@@ -244,16 +246,14 @@ def _is_of(kind: str, path: str) -> bool:
 def _kind_by_bytes(path: str) -> str | None:
     """The kind that a file's first bytes tell; None where they tell nothing."""
     with files.open_file(path) as file:
-        head = file.read(audio_files.HEAD)
+        head = file.read(_HEAD)
     if head[:4] == b"PAR1":
         return PARQUET
     if head[257:262] == b"ustar":
         return WEBDATASET
-    if length_of(head[:HEADER]) is not None:
+    if length_of(head[:HEADER]) is not None or is_compressed(path):
         return TFRECORD
-    if audio_files.is_audio(head):
-        return AUDIO
-    return TFRECORD if is_compressed(path) else None
+    return AUDIO if name_of_beginning(head) is not None else None
 
 
 def is_lhotse(path: str) -> bool:

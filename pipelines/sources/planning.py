@@ -121,8 +121,8 @@ def check_first_record(
         raw_samples: whether records are said to hold samples, not files.
 
     Raises:
-        ValueError: it has features that melbeam writes itself, is no Example but a SequenceExample, or holds a
-            file where it is said to hold samples.
+        ValueError: it holds a file where it is said to hold samples, has features that melbeam writes itself, or
+            is no Example but a SequenceExample.
     """
     for unit in units:
         if unit.size == 0:

@@ -16,7 +16,7 @@ from melbeam.pipelines.sources.tfds_folder import tfds_renaming
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Found, Item, Planned, SourceOptions, Unit
 from melbeam.pipelines.tfrecord import Record, find_spans, is_compressed, read_tfrecord_file
 from melbeam.transforms.folder_layout import parent
-from melbeam.transforms.records.examples import ROW, id_in
+from melbeam.transforms.records.examples import ROW
 from melbeam.transforms.records.rejects import Reject, with_place
 
 _ROW = ROW.encode()
@@ -60,18 +60,17 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """Everything in the file, or the part of it."""
     renaming = Renaming.from_json(unit.details) if unit.details else None
     for item in read_tfrecord_file(unit.path, max_record_bytes=max_record_bytes, span=unit.span):
-        place, end = unit.place(item.number), item.offset + len(item.data)
+        place = unit.place(item.number)
         if not isinstance(item, Record):
             lost = item.size if item.reason == "bad_framing" else 0
-            reject = Reject(item.reason, with_place(item.detail, item.size, item.offset))
-            yield Damage(item.number, place, reject, item.data, lost, item.offset + item.size)
+            where = with_place(item.detail, item.size, item.offset)
+            yield Damage(item.number, place, Reject(item.reason, where), item.data, lost)
         elif _ROW in item.data and (read_again := read_kept_row(item.data, unit, item.number, max_record_bytes)):
             yield read_again
         elif renaming is not None:
             try:
-                yield AudioRecord(item.number, place, renaming.apply(item.data), end=end)
+                yield AudioRecord(item.number, place, renaming.apply(item.data))
             except Reject as reject:
-                reject.record_id = id_in(item.data)
-                yield Damage(item.number, place, reject, item.data, end=end)
+                yield Damage(item.number, place, reject, item.data)
         else:
-            yield AudioRecord(item.number, place, item.data, end=end)
+            yield AudioRecord(item.number, place, item.data)

@@ -54,14 +54,6 @@ class Unit:
         """Its share of the whole, about; a part begins and ends with a record."""
         return self.size * (self.part + 1) // self.num_parts - self.size * self.part // self.num_parts
 
-    def num_bytes_before(self, item: Item) -> int:
-        """Of this unit's share, about, what an item ends; for a progress bar."""
-        if item.end is not None:
-            return item.end - self.span.start
-        if self.num_records:
-            return self.num_bytes * min(item.number - self.span.number + 1, self.num_records) // self.num_records
-        return 0
-
     def place(self, number: int) -> str:
         """Where a record lies, as its features and its reject name it."""
         return f"{printable(self.path)}#{number}"
@@ -110,14 +102,12 @@ class AudioRecord:
         place: where it lies: `Unit.place` of its number.
         data: a serialized tf.train.Example, as `melbeam extract` takes it.
         seconds: that the source says its audio lasts, to be compared; None where it says nothing.
-        end: offset in the (inflated) file behind it, where records lie one behind the other.
     """
 
     number: int
     place: str
     data: bytes
     seconds: float | None = None
-    end: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +120,6 @@ class Damage:
         reject: why it cannot be read.
         data: what was read of it: its bytes, or its row, kept so that `retry-rejects` reads it again.
         damaged_bytes: of the input, that belong to no record.
-        end: offset in the (inflated) file behind it, where records lie one behind the other.
     """
 
     number: int
@@ -138,7 +127,6 @@ class Damage:
     reject: Reject
     data: bytes
     damaged_bytes: int = 0
-    end: int | None = None
 
 
 Item = AudioRecord | Damage

@@ -32,7 +32,7 @@ from melbeam.pipelines.sources.units import (
 )
 from melbeam.transforms.folder_layout import file_name, parent
 from melbeam.transforms.records.examples import Values, to_example
-from melbeam.transforms.records.rejects import Reject, with_place
+from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import RESERVED
 from melbeam.transforms.records.values import as_feature
 
@@ -53,32 +53,11 @@ class _Sample:
         key: of them.
         members: ending to content.
         reject: why they cannot be used.
-        damaged_bytes: of the tar file, that are no members, within it or in its place.
     """
 
     key: str
     members: dict[str, bytes] = field(default_factory=dict)
     reject: Reject | None = None
-    damaged_bytes: int = 0
-
-
-@dataclass(frozen=True)
-class _Lost:
-    """Bytes of a tar file that are no members.
-
-    Attributes:
-        reject: what is said of them.
-        size: how many they are; 0 where only the end is missing.
-    """
-
-    reject: Reject
-    size: int = 0
-
-    @classmethod
-    def between(cls, start: int, end: int) -> _Lost:
-        """The bytes between two members."""
-        detail = "bytes that are no members of the tar file"
-        return cls(Reject("bad_framing", with_place(detail, end - start, start)), end - start)
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
@@ -110,9 +89,9 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
             record, seconds = _record(sample, unit.details["columns"], rows)
             yield AudioRecord(number, place, record, seconds)
         except Reject as reject:
-            reject.record_id = printable(sample.key) or None
+            reject.record_id = sample.key or None
             data = b"".join(sample.members.values()) if not sample.key else _kept(sample)
-            yield Damage(number, place, reject, data, sample.damaged_bytes)
+            yield Damage(number, place, reject, data)
 
 
 def _kept(sample: _Sample) -> bytes:
@@ -187,10 +166,10 @@ def _field_of_json(data: bytes, name: str) -> Values | None:
 def _samples(path: str, max_record_bytes: int) -> Iterator[_Sample]:
     """The samples; bytes that belong to no member are a sample without a key, unless they lie within one."""
     sample: _Sample | None = None
-    damage: _Lost | None = None  # behind the last member
+    damage: Reject | None = None  # behind the last member
     for name, content in _members(path, max_record_bytes):
-        if isinstance(content, _Lost):
-            damage = content
+        if name is None:
+            damage = content if isinstance(content, Reject) else None
             continue
         match = _KEY.fullmatch(name)
         if match is None or file_name(name).startswith("."):
@@ -200,23 +179,23 @@ def _samples(path: str, max_record_bytes: int) -> Iterator[_Sample]:
             if sample is not None:
                 yield sample
             if damage is not None:
-                yield _Sample("", reject=damage.reject, damaged_bytes=damage.size)
+                yield _Sample("", reject=damage)
             sample = _Sample(key)
-        elif damage is not None:  # a member of it is lost
-            sample.reject, sample.damaged_bytes = damage.reject, damage.size
+        elif damage is not None:
+            sample.reject = damage  # a member of it is lost
         damage = None
         if isinstance(content, Reject):
-            sample.reject = sample.reject or content
+            sample.reject = content
         else:
             sample.members[ending] = content
     if sample is not None:
         yield sample
     if damage is not None:
-        yield _Sample("", reject=damage.reject, damaged_bytes=damage.size)
+        yield _Sample("", reject=damage)
 
 
-def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str, bytes | Reject | _Lost]]:
-    """Names and contents, and what lies between the members and is none."""
+def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str | None, bytes | Reject]]:
+    """Names and contents; None and a reject for what is no member."""
     with files.open_file(path) as opened:
         compressed = opened.read(2) == _GZIP
         opened.seek(0)
@@ -227,7 +206,7 @@ def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str, bytes | Re
             # Where a header does not hold, the next block that is one goes on.
             tar = tarfile.open(fileobj=file, mode="r:", ignore_zeros=True)  # noqa: SIM115
         except (tarfile.ReadError, EOFError, OSError) as error:
-            yield "", _Lost(Reject("bad_framing", f"no tar file: {error}"))
+            yield None, Reject("bad_framing", f"no tar file: {error}")
             return
         end, content = 0, None
         while True:
@@ -235,34 +214,33 @@ def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str, bytes | Re
                 member = tar.next()
             except (tarfile.TarError, EOFError, OSError, ValueError) as error:
                 if not isinstance(content, Reject):  # a cut member has said so itself
-                    detail = f"the tar file is cut or damaged behind byte {end}: {error}"
-                    yield "", _Lost(Reject("bad_framing", detail))
+                    yield None, Reject("bad_framing", f"the tar file is cut or damaged behind byte {end}: {error}")
                 return
             if member is None:
                 break
-            if member.offset > end and _has_content(file, end, member.offset):
-                yield "", _Lost.between(end, member.offset)
+            if member.offset > end and (lost := _lost(file, end, member.offset)):
+                yield None, Reject("bad_framing", f"{lost} bytes at offset {end} are no members of the tar file")
             vars(tar)["members"] = []  # which tarfile would keep all of
             end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK if member.isreg() else member.offset_data
             if member.isreg():
                 content = _content(tar, member, max_record_bytes)
                 yield member.name, content
         there = file.seek(0, 2) if not compressed else end
-        if there > end and _has_content(file, end, there):
-            yield "", _Lost.between(end, there)
+        if there > end and (lost := _lost(file, end, there)):
+            yield None, Reject("bad_framing", f"{lost} bytes at offset {end} are no members of the tar file")
 
 
-def _has_content(file: io.BufferedIOBase, start: int, end: int) -> bool:
-    """Whether bytes between two members are no zeros, as at the end of each tar of several in one file."""
+def _lost(file: io.BufferedIOBase, start: int, end: int) -> int:
+    """Bytes between two members, or 0 where they are zeros, as at the end of each tar of several in one file."""
     position = file.tell()
     try:
         file.seek(start)
         left = end - start
         while left > 0 and (block := file.read(min(left, 1 << 20))):
             if block.strip(b"\0"):
-                return True
+                return end - start
             left -= len(block)
-        return False
+        return 0
     finally:
         file.seek(position)
 

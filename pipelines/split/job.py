@@ -64,9 +64,8 @@ class SplitJob(Protocol):
         """SHA-256, in hex, of the identity."""
         ...
 
-    @property
-    def features(self) -> dict[str, Any] | None:
-        """The front end, as job.json keeps it; None where the split is none of features."""
+    def to_json(self) -> dict[str, Any]:
+        """The job as job.json keeps it."""
         ...
 
 
@@ -144,10 +143,9 @@ class Job:
         """The parts of the identity that all splits of a folder have alike: one features.json describes them."""
         return ("fingerprint", "dtype", "encoding")
 
-    @property
-    def features(self) -> dict[str, Any]:
-        """The front end, as job.json keeps it."""
-        return self.front_end.to_dict()
+    def to_json(self) -> dict[str, Any]:
+        """The job as job.json keeps it."""
+        return {"hash": self.hash, "identity": self.identity, "front_end": self.front_end.to_dict()}
 
 
 def identity_hash(identity: dict[str, Any]) -> str:
@@ -190,7 +188,7 @@ def claim_folder(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> None
             f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
             "choose another --output or --split"
         )
-    write_job(folder, job.hash, job.identity, job.features)
+    write_job(folder, job.to_json())
 
 
 def _check_other_splits(job: SplitJob) -> None:

@@ -14,13 +14,6 @@ from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.folder_layout import SplitFolder
 
 
-def show_plan(folder: SplitFolder, shards: Sequence[Shard]) -> None:
-    """Prints what would become what."""
-    for shard in shards:
-        unit = shard.unit
-        print(f"{unit.source} ({unit.num_bytes} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
-
-
 def begin_split(job: SplitJob, shards: Sequence[Shard]) -> int:
     """Writes the plan of a split that is this job's; gives the number of shards that an earlier start finished.
 
@@ -32,6 +25,13 @@ def begin_split(job: SplitJob, shards: Sequence[Shard]) -> int:
         log.goes_on = True
         log.home = job.folder.failure_log if files.is_local(job.folder.output) else None
     return len(files.match(job.folder.reports_glob))
+
+
+def show_plan(folder: SplitFolder, shards: list[Shard]) -> None:
+    """Prints what would become what."""
+    for shard in shards:
+        unit = shard.unit
+        print(f"{unit.source} ({unit.num_bytes} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
 
 
 def judge(job: SplitJob, summary: SplitSummary) -> int:

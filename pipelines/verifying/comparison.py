@@ -12,6 +12,7 @@ import numpy as np
 from melbeam.pipelines import files
 from melbeam.pipelines.exit_status import UsageError
 from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
+from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Item
 from melbeam.pipelines.split.plan import Shard, find_parts
 from melbeam.pipelines.verifying.feature_records import Feature, read_feature
@@ -23,6 +24,8 @@ from melbeam.transforms.records.examples import read_audio_example
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.rejects import Reject
 
+# The kinds of which a unit is one file, or a part of it.
+_FILES = (TFRECORD, MANIFEST, LHOTSE, PARQUET, WEBDATASET)
 # How far stored features may be from a reference's, 99 of 100 values: its float32 rounding in quiet bins, and that
 # of the stored dtype.
 _LIMITS = {"float32": 1e-2, "float16": 2e-2, "bfloat16": 1e-1}
@@ -30,8 +33,6 @@ _LIMITS = {"float32": 1e-2, "float16": 2e-2, "bfloat16": 1e-1}
 # samples decide the quietest levels, and on which side of a threshold a block or a sample falls.
 _MAX_DECIBELS, _MAX_FRACTION = 0.1, 0.01
 _QUIETEST_DBFS = -100.0
-# Of these kinds a unit is a file, or a part of one.
-_FILES = (TFRECORD, MANIFEST, LHOTSE, PARQUET, WEBDATASET)
 
 
 def compare(splits: list[Split], package: str, sample: int, findings: Findings) -> list[str]:
@@ -151,17 +152,16 @@ def _check_source(shard: Shard, split: Split) -> None:
     Raises:
         UsageError: it is not.
     """
-    unit = shard.unit
-    if unit.kind not in _FILES:
-        return
-    sizes = [size for _, size in files.match(escape(unit.path))]
-    if sizes != [unit.size]:
-        now = f"has {sizes[0]} bytes, not {unit.size}" if sizes else "is not there any more"
-        raise UsageError(f"{unit.path}, the source of {split.folder.split}, {now}: put it back")
+    if shard.unit.kind not in _FILES:
+        return  # a unit of several files, each of which is missed when it is read
+    sizes = [size for _, size in files.match(escape(shard.path))]
+    if sizes != [shard.unit.size]:
+        now = f"has {sizes[0]} bytes, not {shard.unit.size}" if sizes else "is not there any more"
+        raise UsageError(f"{shard.path}, the source of {split.folder.split}, {now}: put it back")
 
 
 class _Source:
-    """An input file, or a part of one, read along with the features that were made of it, which have its order."""
+    """A unit of the input, read along with the features that were made of it, which have its order."""
 
     def __init__(self, shard: Shard, split: Split) -> None:
         self._shard, self._split = shard, split
@@ -169,7 +169,7 @@ class _Source:
         self._number, self._samples = -1, np.zeros(0, np.float32)
 
     def _open(self) -> Iterator[Item]:
-        return self._shard.read(self._split.options.max_record_bytes)
+        return read_unit(self._shard.unit, self._split.options.max_record_bytes)
 
     def samples(self, feature: Feature) -> np.ndarray:
         """The samples of the clip that the feature was made of, read and decoded again.
@@ -185,16 +185,13 @@ class _Source:
             item = next((item for item in self._items if item.number == number), None)
             if not isinstance(item, AudioRecord):
                 raise UsageError(f"{feature.source}: the source record is not there any more")
-            try:
-                audio_example = read_audio_example(
-                    item.data,
-                    sampling_rate=self._split.front_end.sampling_rate,
-                    audio_format=self._split.options.audio_format,
-                    pcm_sampling_rate=self._split.options.pcm_sampling_rate,
-                    cut_tolerance_seconds=self._split.options.cut_tolerance_seconds,
-                    check_md5=True,
-                )
-            except Reject as reject:
-                raise UsageError(f"{feature.source}: its audio is a reject here, {reject}") from reject
+            audio_example = read_audio_example(
+                item.data,
+                sampling_rate=self._split.front_end.sampling_rate,
+                audio_format=self._split.options.audio_format,
+                pcm_sampling_rate=self._split.options.pcm_sampling_rate,
+                cut_tolerance_seconds=self._split.options.cut_tolerance_seconds,
+                check_md5=True,
+            )
             self._number, self._samples = number, audio_example.audio.samples
         return self._samples

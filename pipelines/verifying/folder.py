@@ -7,6 +7,7 @@ few lines a file with faults.
 from __future__ import annotations
 
 from melbeam.pipelines import files
+from melbeam.pipelines.verifying import FILES_OF_A_SPLIT
 from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import check_ids
 from melbeam.pipelines.verifying.metadata import check_metadata
@@ -14,18 +15,15 @@ from melbeam.pipelines.verifying.shards import check_shards
 from melbeam.pipelines.verifying.splits import Split, is_unfinished, read_split
 from melbeam.transforms.folder_layout import ShardName, SplitFolder, of_all_splits
 
-# Each of these, alone, shows that there is a split.
-_KEPT_OF_A_SPLIT = ("job.json", "plan.jsonl", "summary.json")
 
-
-def check_folder(output: str) -> tuple[list[Split], Findings]:
+def verify_folder(output: str) -> tuple[list[Split], Findings]:
     """Checks a whole folder; gives its splits, and what was found."""
     findings = Findings()
-    kept = [path for name in _KEPT_OF_A_SPLIT for path, _ in files.match(of_all_splits(output, name))]
+    kept = [path for name in FILES_OF_A_SPLIT for path, _ in files.match(of_all_splits(output, name))]
     names = sorted({SplitFolder.holding(path).split for path in kept})
-    unfinished = [name for name in names if is_unfinished(SplitFolder(output, name), findings)]
-    finished = [name for name in names if name not in unfinished]
-    splits = [split for name in finished if (split := read_split(SplitFolder(output, name), findings))]
+    folders = [SplitFolder(output, name) for name in names]
+    finished = [folder for folder in folders if not is_unfinished(folder, findings)]
+    splits = [split for folder in finished if (split := read_split(folder, findings))]
     if not names:
         findings.fault(output, "no split: there is no _melbeam/*/job.json, so melbeam extract did not write it")
     for path, _ in files.match(ShardName.glob(output)):

@@ -17,6 +17,7 @@ from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.splits import UNREADABLE, Split
 from melbeam.transforms.folder_layout import DATASET_INFO, FEATURES, FRONT_END
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.reading.arrays import LACKS_TAIL
 from melbeam.transforms.reading.folder import LACKS_OF_VERSION_1
 from melbeam.transforms.records.split_schema import SplitSchema
 
@@ -76,10 +77,7 @@ def _tell_what_is_lacking(output: str, splits: list[Split], findings: Findings) 
         findings.warn(f"{output}, {'split' if len(old) == 1 else 'splits'} {names}", LACKS_OF_VERSION_1)
     for split in old:
         if split.front_end.takes_full_length and not split.options.pads(split.front_end):
-            findings.warn(
-                f"{output}, split {split.folder.split}",
-                "the model takes the full length, and neither is that stored nor what restores it: extract again",
-            )
+            findings.warn(f"{output}, split {split.folder.split}", f"it {LACKS_TAIL}")
 
 
 def _share_a_folder(splits: list[Split], findings: Findings) -> bool:

@@ -56,13 +56,18 @@ def is_unfinished(folder: SplitFolder, findings: Findings) -> bool:
     except UNREADABLE:
         return False
     num_done = len(files.match(folder.reports_glob))
-    holder = read_lock(folder.lock)
-    if holder and is_alive(holder):
-        what = f"process {holder['pid']} on {holder['host']} is at work on it: verify it when that has ended"
-    else:
-        what = "its job was interrupted: the same melbeam extract command goes on from there"
+    what = (
+        _who_is_at_work(folder) or "its job was interrupted: the same melbeam extract command goes on from there"
+    )
     findings.fault(folder.bookkeeping, f"it is not finished, {num_done} of {num_shards} shards are done; {what}")
     return True
+
+
+def _who_is_at_work(folder: SplitFolder) -> str | None:
+    holder = read_lock(folder.lock)
+    if not holder or not is_alive(holder):
+        return None
+    return f"process {holder['pid']} on {holder['host']} is at work on it: verify it when that has ended"
 
 
 def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
@@ -97,8 +102,6 @@ def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
         findings.fault(
             folder.plan, "it is not the plan that job.json was written for: it was edited; extract again"
         )
-    holder = read_lock(folder.lock)
-    if holder and is_alive(holder):
-        at_work = f"process {holder['pid']} on {holder['host']} is at work on it: verify it when that has ended"
+    if at_work := _who_is_at_work(folder):
         findings.warn(folder.bookkeeping, at_work)
     return Split(folder, front_end, options, version, job_hash, shards)

@@ -17,7 +17,7 @@ import soundfile
 from melbeam.pipelines import clean, demo, extract, ingest, retry_rejects, verify
 from melbeam.pipelines.extracting import launcher as extract_launcher
 from melbeam.pipelines.ingesting import launcher as ingest_launcher
-from melbeam.pipelines.sources.planning import plan_units
+from melbeam.pipelines.sources.finding import find_inputs, find_kind
 from melbeam.pipelines.sources.units import SourceOptions
 from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.pipelines.verifying import folder as verifying_folder
@@ -68,8 +68,9 @@ class TestInput:
     @pytest.mark.parametrize("kind", ["WAV", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "NIST"])
     def test_an_audio_file_is_known_by_its_first_bytes(self, tmp_path, kind):
         (tmp_path / "clip").write_bytes(audio(kind))
-        (unit,) = plan_units([f"{tmp_path}/clip"], SourceOptions()).units
-        assert (unit.kind, unit.num_records) == ("audio", 1)
+        status, out, _ = run(extract, f"--input={tmp_path}/clip", f"--output={tmp_path}/out", "--dry_run")
+        assert (status, find_kind(find_inputs(f"{tmp_path}/clip")[0], SourceOptions())[0]) == (0, "audio")
+        assert f"{tmp_path}/clip (" in out
 
     @pytest.mark.parametrize("size", [0xE2FF, 0x5352, 0x43614C66 & 0xFFFFF, 0x0401, 3])
     def test_no_tfrecord_is_taken_for_audio(self, tmp_path, size):
@@ -77,7 +78,7 @@ class TestInput:
         write(tmp_path / "a", [bytes(size)])
         (tmp_path / "b").write_bytes(gzip.compress((tmp_path / "a").read_bytes()))
         for name in ("a", "b"):
-            assert plan_units([f"{tmp_path}/{name}"], SourceOptions()).units[0].kind == "tfrecord"
+            assert find_kind(find_inputs(f"{tmp_path}/{name}")[0], SourceOptions())[0] == "tfrecord"
 
     def test_an_incomplete_set_of_shards_is_refused_unless_it_is_meant(self, source, tmp_path):
         (source / "a-00000-of-00002.tfrecord").unlink()
@@ -218,18 +219,15 @@ class TestTheSameCommandGoesOn:
         assert (status, GOES_ON in err) == (1, True), err
 
     @pytest.mark.parametrize("error", [RuntimeError("so"), KeyboardInterrupt()])
-    def test_ingest_as_extract(self, tmp_path, monkeypatch, error):
+    def test_not_ingest(self, tmp_path, monkeypatch, error):
         (tmp_path / "a.wav").write_bytes(audio())
-        command = [f"--input={tmp_path}/a.wav", f"--output={tmp_path}/out"]
-        with monkeypatch.context() as patch:
-            patch.setattr(ingest_launcher, "run_pipeline", raises(error))
-            status, _, err = run(ingest, *command)
-            assert (status, GOES_ON in err) == (1, True), err
-        assert run(ingest, *command)[0] == 0
+        monkeypatch.setattr(ingest_launcher, "write_plan", raises(error))
+        status, _, err = run(ingest, f"--input={tmp_path}/a.wav", f"--output={tmp_path}/out")
+        assert (status, GOES_ON in err) == (1, False), err
 
     def test_neither_verify_nor_clean_nor_demo(self, source, tmp_path, monkeypatch):
         assert extracted(source, tmp_path / "out", "--max_reject_fraction=1")[0] == 0
-        monkeypatch.setattr(verifying_folder, "check_folder", raises(RuntimeError("so")))
+        monkeypatch.setattr(verifying_folder, "verify_folder", raises(RuntimeError("so")))
         monkeypatch.setattr("melbeam.pipelines.split.leftovers.delete_temporaries", raises(RuntimeError("so")))
         monkeypatch.setattr(demo, "_write_clips", raises(RuntimeError("so")))
         for job, arguments in ((verify, [tmp_path / "out"]), (clean, [tmp_path / "out"])):

@@ -21,7 +21,10 @@ from melbeam.transforms.records.split_schema import SplitSchema
 ReadFile = Callable[[str], "bytes | None"]
 _LOG = logging.getLogger("melbeam")
 # What there is not in splits that were written with record version 1, which has no schema of each split.
-LACKS_OF_VERSION_1 = "it was written with record version 1: it has no levels, no index and no schema of its splits"
+LACKS_OF_VERSION_1 = (
+    "it was written with record version 1: it has no levels and no schema of its splits, and an index only where "
+    "`melbeam index` wrote one"
+)
 
 
 @dataclass(frozen=True)

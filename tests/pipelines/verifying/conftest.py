@@ -23,9 +23,9 @@ from melbeam.transforms.records.index import encode_index
 RATE = 16000
 
 
-def wav(seed, seconds=0.1, rate=RATE):
+def wav(seed, seconds=0.1, rate=RATE, loudness=0.1):
     file = io.BytesIO()
-    noise = 0.1 * np.random.default_rng(seed).standard_normal(round(rate * seconds))
+    noise = loudness * np.random.default_rng(seed).standard_normal(round(rate * seconds))
     soundfile.write(file, noise, rate, format="WAV", subtype="PCM_16")
     return file.getvalue()
 

@@ -7,11 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from melbeam.pipelines import index
 from melbeam.transforms import read_features
 from melbeam.transforms.records.examples import to_example
 
 DATA = Path(__file__).parents[2] / "data"
-LACKS = "it was written with record version 1: it has no levels, no index and no schema of its splits"
+LACKS = (
+    "it was written with record version 1: it has no levels and no schema of its splits, and an index only where "
+    "`melbeam index` wrote one"
+)
 SHARD = "train-00000-of-00002.tfrecord"
 LONE_SHARD = "train-00000-of-00001.tfrecord"
 
@@ -60,11 +64,22 @@ def test_nor_has_it_when_a_new_split_has_joined_it(old, tmp_path, helpers):
     assert ids == [b"a", b"c", b"b", b"long#0", b"long#1", b"long#2", b"new"]
 
 
+def test_an_index_that_was_written_later_is_held_against_the_records(old, helpers):
+    """No report knows of it, so nothing else would tell that it is another's."""
+    assert helpers.quietly(index.main, old.path)[0] == 0
+    assert old.verify()[0] == 0
+    first, second = (old.file(f"_melbeam/train/index/0000{shard}.npy") for shard in (0, 1))
+    first.write_bytes(second.read_bytes())
+    status, said = old.verify()
+    assert (status, len(lines(said, "FAULT"))) == (1, 1), said
+    assert "index/00000.npy: it has 1 rows, " in lines(said, "FAULT")[0]
+
+
 def test_what_no_reader_can_restore_is_told(old_full_length):
     status, said = old_full_length.verify()
     assert (status, lines(said, "FAULT")) == (0, []), said
     assert len(lines(said, "warning")) == 2
-    assert "split train: the model takes the full length, and neither is that stored nor what restores it" in said
+    assert "split train: it holds clips without what lies behind them, and the model takes the full length" in said
 
 
 def test_nor_has_that_one_when_a_new_split_has_joined_it(old_full_length, tmp_path, helpers):
