@@ -14,7 +14,7 @@ from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
 from melbeam.pipelines.exit_status import leave_with
 from melbeam.pipelines.sources.arguments import add_shard_bytes, add_source_arguments
 from melbeam.transforms.front_end import DEFAULT_FRONT_END
-from melbeam.transforms.records.options import CHOICES, PADDING, RecordOptions
+from melbeam.transforms.records.options import CHOICES, PADDING, REQUIRED, RecordOptions
 
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
@@ -60,6 +60,10 @@ def add_split_arguments(parser: Parser) -> None:
     parser.add_argument("--pcm_sampling_rate", type=int, help="Hz of raw samples")
     parser.add_argument(
         "--max_audio_seconds", type=float, default=defaults["max_audio_seconds"], help="longer clips are rejects"
+    )
+    parser.add_argument("--require", choices=REQUIRED, help="turn records away that have no transcript")
+    parser.add_argument(
+        "--min_seconds", type=float, default=defaults["min_seconds"], help="shorter clips are rejects"
     )
     parser.add_argument(
         "--max_record_bytes", type=int, default=defaults["max_record_bytes"], help="larger records are rejects"

@@ -32,6 +32,7 @@ PATTERNS = {
     "max_audio_seconds": _NUMBER,
     "max_record_bytes": _WHOLE,
     "cut_tolerance_seconds": _NUMBER,
+    "min_seconds": _NUMBER,
     "shard_bytes": _WHOLE,
     "columns": r"^[^=,]+=[^=,]+(,[^=,]+=[^=,]+)*$",
     "root": _FOLDER,

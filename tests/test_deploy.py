@@ -41,6 +41,7 @@ VALUES = {
     "max_audio_seconds": (["14400", "0.5"], ["", "-1", "1e3"]),
     "max_record_bytes": (["268435456"], ["0", "1.5"]),
     "cut_tolerance_seconds": (["0", "0.02"], ["-1", "x"]),
+    "min_seconds": (["0", "0.5"], ["-1", "x"]),
     "shard_bytes": (["268435456"], ["0", "1.5"]),
     "columns": (["audio=speech", "text=json.text,id=key"], ["audio", "=x", "audio="]),
     "root": (["gs://bucket/corpus", "gs://bucket"], ["corpus", "gs://"]),

@@ -31,7 +31,6 @@ _CUTS = re.compile(r"(.*[._-])?cuts([._-].*)?\.jsonl(\.gz)?")
 _METADATA = re.compile(r"metadata\.(csv|tsv|jsonl)(\.gz)?")
 _BRACES = re.compile(r"\{([^{},]*(?:,[^{},]*)+|(\d+)\.\.(\d+))\}")
 _SHARD = re.compile(r"-?\d+-of-\d+")
-_HEAD = 64 << 10  # 64 KiB, in which an MP3 shows two frames
 _TEXT_ENDINGS = (
     ".txt",
     ".md",
@@ -246,7 +245,7 @@ def _is_of(kind: str, path: str) -> bool:
 def _kind_by_bytes(path: str) -> str | None:
     """The kind that a file's first bytes tell; None where they tell nothing."""
     with files.open_file(path) as file:
-        head = file.read(_HEAD)
+        head = file.read(audio_files.HEAD)
     if head[:4] == b"PAR1":
         return PARQUET
     if head[257:262] == b"ustar":

@@ -189,7 +189,7 @@ def _rows(unit: Unit) -> Iterator[Row | BadRow]:
             yield row if is_absolute(row.audio) else replace(row, audio=details["base"] + row.audio)
         except ValueError as error:
             kept = {"kind": KALDI, "path": folder, "name": name, "rest": rest, "main": main, "detail": str(error)}
-            yield BadRow(f"{error}: {name} {rest}"[:300], keep_row(kept, {**values, "id": name}, {}))
+            yield BadRow(f"{error}: {name} {rest}"[:300], keep_row(kept, {**values, "id": name}, {}), name)
 
 
 def _whole(name: str, location: str, values: Mapping[str, bytes]) -> Row:
@@ -216,4 +216,6 @@ def _table(folder: str, table: str, span: list[int], encoding: str, wanted: set[
 
 def row_again(row: Mapping[str, Any]) -> Row | BadRow:
     """A row that could not be read before, and still says nothing that could be read."""
-    return BadRow(f"{row['detail']}: {row['name']} {row['rest']}"[:300], keep_row(row, {"id": row["name"]}, {}))
+    return BadRow(
+        f"{row['detail']}: {row['name']} {row['rest']}"[:300], keep_row(row, {"id": row["name"]}, {}), row["name"]
+    )

@@ -133,6 +133,7 @@ def _item(values: dict[str, Any], unit: Unit, number: int, max_record_bytes: int
     if isinstance(path, str) and not (isinstance(audio, dict) and _has_samples(audio)):
         at_its_place = Unit(unit.path, 0, kind=PARQUET, span=Span(number=number))
         return next(read_rows([_row(values, unit)], at_its_place, max_record_bytes))
+    fields: dict[str, Values] = {}
     try:
         fields = passed_through(values, columns)
         given = values.get(columns["id"]) if "id" in columns else None
@@ -148,7 +149,10 @@ def _item(values: dict[str, Any], unit: Unit, number: int, max_record_bytes: int
         return AudioRecord(number, place, to_example({**fields, "audio": content}))
     except Reject as reject:
         others = {name: value for name, value in values.items() if name != columns["audio"]}
-        return Damage(number, place, reject, to_example(passed_through(others, columns)))
+        kept = passed_through(others, columns)
+        if "id" in fields:
+            reject.record_id = kept["id"] = str(fields["id"])
+        return Damage(number, place, reject, to_example(kept))
 
 
 def _has_samples(audio: Mapping[str, Any]) -> bool:

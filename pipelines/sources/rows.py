@@ -78,12 +78,12 @@ class BadRow:
     Attributes:
         detail: what is wrong with it, for a person.
         kept: the row as a reject keeps it.
-        reason: of the reject.
+        id: of the clip, where it is known.
     """
 
     detail: str
     kept: bytes
-    reason: str = "bad_row"
+    id: str | None = None
 
 
 def read_rows(rows: Iterable[Row | BadRow], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
@@ -96,7 +96,7 @@ def read_rows(rows: Iterable[Row | BadRow], unit: Unit, max_record_bytes: int) -
         for number, (row, fetched) in enumerate(_fetched(rows, max_record_bytes), unit.span.number):
             place = unit.place(number)
             if isinstance(row, BadRow):
-                yield Damage(number, place, Reject(row.reason, row.detail), row.kept)
+                yield Damage(number, place, Reject("bad_row", row.detail, row.id), row.kept)
                 continue
             try:
                 yield AudioRecord(number, place, _record(row, fetched, recordings), row.seconds)

@@ -16,7 +16,7 @@ from melbeam.pipelines.sources.tfds_folder import tfds_renaming
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Found, Item, Planned, SourceOptions, Unit
 from melbeam.pipelines.tfrecord import Record, find_spans, is_compressed, read_tfrecord_file
 from melbeam.transforms.folder_layout import parent
-from melbeam.transforms.records.examples import ROW
+from melbeam.transforms.records.examples import ROW, id_in
 from melbeam.transforms.records.rejects import Reject, with_place
 
 _ROW = ROW.encode()
@@ -71,6 +71,7 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
             try:
                 yield AudioRecord(item.number, place, renaming.apply(item.data))
             except Reject as reject:
+                reject.record_id = id_in(item.data)
                 yield Damage(item.number, place, reject, item.data)
         else:
             yield AudioRecord(item.number, place, item.data)

@@ -32,7 +32,7 @@ from melbeam.pipelines.sources.units import (
 )
 from melbeam.transforms.folder_layout import file_name, parent
 from melbeam.transforms.records.examples import Values, to_example
-from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.rejects import Reject, with_place
 from melbeam.transforms.records.schema import RESERVED
 from melbeam.transforms.records.values import as_feature
 
@@ -53,11 +53,32 @@ class _Sample:
         key: of them.
         members: ending to content.
         reject: why they cannot be used.
+        damaged_bytes: of the tar file, that are no members, within it or in its place.
     """
 
     key: str
     members: dict[str, bytes] = field(default_factory=dict)
     reject: Reject | None = None
+    damaged_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Lost:
+    """Bytes of a tar file that are no members.
+
+    Attributes:
+        reject: what is said of them.
+        size: how many they are; 0 where only the end is missing.
+    """
+
+    reject: Reject
+    size: int = 0
+
+    @classmethod
+    def between(cls, start: int, end: int) -> _Lost:
+        """The bytes between two members."""
+        detail = "bytes that are no members of the tar file"
+        return cls(Reject("bad_framing", with_place(detail, end - start, start)), end - start)
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
@@ -89,9 +110,9 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
             record, seconds = _record(sample, unit.details["columns"], rows)
             yield AudioRecord(number, place, record, seconds)
         except Reject as reject:
-            reject.record_id = sample.key or None
+            reject.record_id = printable(sample.key) or None
             data = b"".join(sample.members.values()) if not sample.key else _kept(sample)
-            yield Damage(number, place, reject, data)
+            yield Damage(number, place, reject, data, sample.damaged_bytes)
 
 
 def _kept(sample: _Sample) -> bytes:
@@ -166,10 +187,10 @@ def _field_of_json(data: bytes, name: str) -> Values | None:
 def _samples(path: str, max_record_bytes: int) -> Iterator[_Sample]:
     """The samples; bytes that belong to no member are a sample without a key, unless they lie within one."""
     sample: _Sample | None = None
-    damage: Reject | None = None  # behind the last member
+    damage: _Lost | None = None  # behind the last member
     for name, content in _members(path, max_record_bytes):
-        if name is None:
-            damage = content if isinstance(content, Reject) else None
+        if isinstance(content, _Lost):
+            damage = content
             continue
         match = _KEY.fullmatch(name)
         if match is None or file_name(name).startswith("."):
@@ -179,23 +200,23 @@ def _samples(path: str, max_record_bytes: int) -> Iterator[_Sample]:
             if sample is not None:
                 yield sample
             if damage is not None:
-                yield _Sample("", reject=damage)
+                yield _Sample("", reject=damage.reject, damaged_bytes=damage.size)
             sample = _Sample(key)
-        elif damage is not None:
-            sample.reject = damage  # a member of it is lost
+        elif damage is not None:  # a member of it is lost
+            sample.reject, sample.damaged_bytes = damage.reject, damage.size
         damage = None
         if isinstance(content, Reject):
-            sample.reject = content
+            sample.reject = sample.reject or content
         else:
             sample.members[ending] = content
     if sample is not None:
         yield sample
     if damage is not None:
-        yield _Sample("", reject=damage)
+        yield _Sample("", reject=damage.reject, damaged_bytes=damage.size)
 
 
-def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str | None, bytes | Reject]]:
-    """Names and contents; None and a reject for what is no member."""
+def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str, bytes | Reject | _Lost]]:
+    """Names and contents, and what lies between the members and is none."""
     with files.open_file(path) as opened:
         compressed = opened.read(2) == _GZIP
         opened.seek(0)
@@ -206,7 +227,7 @@ def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str | None, byt
             # Where a header does not hold, the next block that is one goes on.
             tar = tarfile.open(fileobj=file, mode="r:", ignore_zeros=True)  # noqa: SIM115
         except (tarfile.ReadError, EOFError, OSError) as error:
-            yield None, Reject("bad_framing", f"no tar file: {error}")
+            yield "", _Lost(Reject("bad_framing", f"no tar file: {error}"))
             return
         end, content = 0, None
         while True:
@@ -214,33 +235,34 @@ def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str | None, byt
                 member = tar.next()
             except (tarfile.TarError, EOFError, OSError, ValueError) as error:
                 if not isinstance(content, Reject):  # a cut member has said so itself
-                    yield None, Reject("bad_framing", f"the tar file is cut or damaged behind byte {end}: {error}")
+                    detail = f"the tar file is cut or damaged behind byte {end}: {error}"
+                    yield "", _Lost(Reject("bad_framing", detail))
                 return
             if member is None:
                 break
-            if member.offset > end and (lost := _lost(file, end, member.offset)):
-                yield None, Reject("bad_framing", f"{lost} bytes at offset {end} are no members of the tar file")
+            if member.offset > end and _has_content(file, end, member.offset):
+                yield "", _Lost.between(end, member.offset)
             vars(tar)["members"] = []  # which tarfile would keep all of
             end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK if member.isreg() else member.offset_data
             if member.isreg():
                 content = _content(tar, member, max_record_bytes)
                 yield member.name, content
         there = file.seek(0, 2) if not compressed else end
-        if there > end and (lost := _lost(file, end, there)):
-            yield None, Reject("bad_framing", f"{lost} bytes at offset {end} are no members of the tar file")
+        if there > end and _has_content(file, end, there):
+            yield "", _Lost.between(end, there)
 
 
-def _lost(file: io.BufferedIOBase, start: int, end: int) -> int:
-    """Bytes between two members, or 0 where they are zeros, as at the end of each tar of several in one file."""
+def _has_content(file: io.BufferedIOBase, start: int, end: int) -> bool:
+    """Whether bytes between two members are no zeros, as at the end of each tar of several in one file."""
     position = file.tell()
     try:
         file.seek(start)
         left = end - start
         while left > 0 and (block := file.read(min(left, 1 << 20))):
             if block.strip(b"\0"):
-                return end - start
+                return True
             left -= len(block)
-        return 0
+        return False
     finally:
         file.seek(position)
 

@@ -103,6 +103,7 @@ class RecordConverter:
             check_md5=options.check_md5,
         )
         try:
+            self._check_text(example)
             pieces, changes = self._cut(len(example.audio.samples))
             self._check_sizes(pieces, example)
         except Reject as reject:
@@ -175,6 +176,20 @@ class RecordConverter:
         except ValueError as error:
             raise Reject("converter_error", str(error)) from error
 
+    def _check_text(self, example: AudioExample) -> None:
+        """Turns a record without a transcript away, where one is required.
+
+        Raises:
+            Reject: no_text.
+        """
+        if self.options.require != TEXT:
+            return
+        text = example.passthrough.get(TEXT)
+        values = text.bytes_list.value if text is not None else ()
+        if not any(value.strip() for value in values):
+            what = "an empty" if text is not None else "no"
+            raise Reject("no_text", f"{what} feature {TEXT!r}, which --require={TEXT} asks for")
+
     def _cut(self, num_samples: int) -> tuple[list[_Piece], list[str]]:
         """The pieces of a clip, and what cutting it changes.
 
@@ -188,6 +203,9 @@ class RecordConverter:
                 f"{num_samples} samples at {front_end.sampling_rate} Hz, "
                 f"which is no frame of front end {front_end.name!r}",
             )
+        if num_samples < self.options.min_seconds * front_end.sampling_rate:
+            seconds = num_samples / front_end.sampling_rate
+            raise Reject("too_short", f"{seconds:.3f} s, below --min_seconds={self.options.min_seconds:g}")
         if longest is None or num_samples <= longest:
             return [_Piece(0, num_samples)], []
         if self.options.on_long == "truncate":
