@@ -37,11 +37,11 @@ def convert_all(harness_threads: int, intra_op_threads: int) -> None:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
-    from melbeam.pipelines.tfrecord.framing import masked_crc32c
     from melbeam.transforms.front_end import FrontEnd
     from melbeam.transforms.records.conversion import convert
     from melbeam.transforms.records.converter import RecordConverter
     from melbeam.transforms.records.options import RecordOptions
+    from melbeam.transforms.records.tfrecord_frame import masked_crc32c
 
     options = RecordOptions(audio_format="pcm_s16le", pcm_sampling_rate=RATE)
     converter, clips = RecordConverter(FrontEnd.load("gemma4"), options), records()

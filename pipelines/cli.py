@@ -17,6 +17,7 @@ _JOBS = {
     "verify": "checks a folder of features, every byte of it",
     "retry-rejects": "a split's rejects through extract again",
     "clean": "removes what attempts left that did not end",
+    "index": "the index of each shard of features, where a folder of before has none",
     "presets": "the front ends and the models that are known by name",
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 from melbeam.pipelines import extract, ingest, words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.sources.endings import ENDINGS
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 
 DESCRIPTION = "Clips -> audio TFRecords -> features -> tf.data, on spoken clips that come with the package."
@@ -76,7 +77,7 @@ def _write_clips(folder: Path) -> list[Path]:
     folder.mkdir(exist_ok=True)
     clips = []
     for clip in resources.files("melbeam.pipelines.demo_clips").iterdir():
-        if clip.name.endswith(ingest.EXTENSIONS):
+        if clip.name.endswith(ENDINGS):
             clips.append(folder / clip.name)
             clips[-1].write_bytes(clip.read_bytes())
     return clips
@@ -108,7 +109,7 @@ def _show(output: Path, features: Path) -> None:
         f"  log-mel.png      {drawn}\n\n"
         "Nearly all of the time went into starting; `make bench` measures the speed on 12 hours of audio.\n\n"
         "Next:\n"
-        f"  {prefix}melbeam ingest  --input='my-clips/**' --output=my-audio --num_shards=16\n"
+        f"  {prefix}melbeam ingest  --input='my-clips/**' --output=my-audio\n"
         f"  {prefix}melbeam extract --input='my-audio/train-*' --output=my-features/1.0.0\n"
         f'  {prefix}python -c "from melbeam.transforms import read_features; '
         f"print(read_features('{features}'))\""

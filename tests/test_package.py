@@ -69,7 +69,9 @@ def test_imports_neither_tensorflow_nor_beam(module, tmp_path):
     assert not heavy(loaded_after(f"import {module}", tmp_path))
 
 
-@pytest.mark.parametrize("job", ["demo", "ingest", "extract", "verify", "retry_rejects", "clean", "presets"])
+@pytest.mark.parametrize(
+    "job", ["demo", "ingest", "extract", "verify", "retry_rejects", "clean", "index", "presets"]
+)
 def test_a_parser_waits_for_nothing_heavy(job, tmp_path):
     code = f"""
 from melbeam.pipelines import {job}

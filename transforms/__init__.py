@@ -16,8 +16,11 @@ _HOMES = {
     "WhisperAudioConverter": "converters",
     "ExtractLogMel": "beam",
     "LogMelDoFn": "beam",
+    "audio_example": "records.audio_example",
     "log_mel_map": "tf_data",
+    "FeatureSource": "reading.source",
     "read_features": "reading.dataset",
+    "spec_augment": "reading.augmentation",
 }
 
 __all__ = list(_HOMES)

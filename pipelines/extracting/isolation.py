@@ -21,6 +21,7 @@ from typing import Any
 from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.conversion import Conversion, convert
+from melbeam.transforms.records.examples import id_in
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 
@@ -81,8 +82,8 @@ class IsolatedConverter:
             status = self._end()
             if not in_time:
                 what = f"it hung the converter: not converted within {self._max_seconds:g} s"
-                return Reject("converter_error", what)
-        return Reject("converter_error", f"it killed the converter: {_in_words(status)}")
+                return Reject("converter_error", what, id_in(record))
+        return Reject("converter_error", f"it killed the converter: {_in_words(status)}", id_in(record))
 
     def _start(self) -> _OtherSide:
         self._other_side = _OtherSide()

@@ -1,4 +1,4 @@
-"""One input file to one shard of features, with its rejects and its report."""
+"""One unit of a source to one shard of features, with its rejects and its report."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 
 import google_crc32c
 
@@ -18,10 +17,11 @@ from melbeam.pipelines.extracting.attempts import at_work, check_not_stopped, mu
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
 from melbeam.pipelines.extracting.progress_file import Progress, ProgressFile
 from melbeam.pipelines.extracting.watchdog import WatchedConverter
+from melbeam.pipelines.sources.units import AudioRecord, Damage, Item
+from melbeam.pipelines.split.attempt_files import LazyRecordFile, RecordFile, record_file
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
-from melbeam.pipelines.tfrecord import Damage, Record, TFRecordWriter, read_tfrecord_file
 from melbeam.transforms.beam_worker import RecordMetrics
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.conversion import ConfiguredConverter, Conversion, Converter, Prepared
@@ -35,6 +35,8 @@ EARLY_STOP_RECORDS = 1000
 EARLY_STOP_FRACTION = 0.5
 # What waits to be written together at most: of short clips and of rejects, there may be very many.
 _MAX_WAITING, _MAX_WAITING_BYTES = 256, 32 << 20  # records, and 32 MiB of them
+# A clip that lasts longer or shorter than its manifest says, by more than this, is counted.
+DURATION_TOLERANCE = 0.1  # seconds
 _LOG = logging.getLogger("melbeam")
 
 
@@ -124,22 +126,22 @@ class ShardExtractor:
             index=shard.index,
             num_shards=shard.num_shards,
             input_path=shard.path,
-            input_size=shard.size,
+            input_size=shard.unit.size,
             features=FileMark(0, 0, 0),
             rejected=None,
-            first_record=shard.span.number,
+            first_record=shard.unit.span.number,
             versions=versions(),
         )
         with (
             guarded_converter as converter,
-            _record_file(path["features"]) as features,
-            _LazyRecordFile(path["rejects"]) as rejects,
+            record_file(path["features"]) as features,
+            LazyRecordFile(path["rejects"]) as rejects,
         ):
             written = _Written(report, features, rejects)
             pack = _Pack(converter, self._converter.samples_at_once)
-            for item in self._items(shard):
+            for item in shard.read(self._converter.options.max_record_bytes):
                 check_not_stopped()
-                pack.add(item, f"{shard.path}#{item.number}")
+                pack.add(item)
                 if pack.is_full:
                     self._write(pack, written, shard, progress)
             self._write(pack, written, shard, progress)
@@ -149,23 +151,27 @@ class ShardExtractor:
         files.write_json(path["report"], report.to_dict())
         return report
 
-    def _items(self, shard: Shard) -> Iterator[Record | Damage]:
-        max_record_bytes = self._converter.options.max_record_bytes
-        items = read_tfrecord_file(shard.path, max_record_bytes=max_record_bytes, span=shard.span)
-        return islice(items, shard.limit)
-
     def _write(self, pack: _Pack, written: _Written, shard: Shard, progress: ProgressFile) -> None:
         """Writes and counts what has become of the records of a pack, in their order, and empties it."""
         for waiting, outcome, elapsed in pack.finish():
+            item = waiting.item
             if isinstance(outcome, Reject):
-                written.add_reject(waiting.item, outcome, waiting.source)
+                written.add_reject(item, outcome)
                 self._metrics.rejected(outcome.reason)
                 self._check_early_stop(written.report, shard)
-            else:
-                written.add_conversion(outcome)
-                self._metrics.converted(len(outcome.features), self._seconds(outcome.num_samples), elapsed)
-            end = waiting.item.offset + len(waiting.item.data) - shard.span.start
-            progress.update(Progress(self._seconds(written.report.num_samples), end))
+                continue
+            if isinstance(item, AudioRecord) and self._lasts_otherwise(outcome, item):
+                outcome.changes.append("duration_differs")
+            written.add_conversion(outcome)
+            self._metrics.converted(len(outcome.features), self._seconds(outcome.num_samples), elapsed)
+        progress.update(Progress(self._seconds(written.report.num_samples), pack.num_bytes_read))
+
+    def _lasts_otherwise(self, conversion: Conversion, item: AudioRecord) -> bool:
+        """Whether a clip lasts otherwise than its source says."""
+        return (
+            item.seconds is not None
+            and abs(self._seconds(conversion.num_samples) - item.seconds) > DURATION_TOLERANCE
+        )
 
     def _seconds(self, num_samples: int) -> float:
         return num_samples / self._converter.front_end.sampling_rate
@@ -185,13 +191,11 @@ class _Waiting:
 
     Attributes:
         item: as it was read.
-        source: where it came from.
         prepared: by the converter; or why there is nothing to convert.
         elapsed: seconds that this took.
     """
 
-    item: Record | Damage
-    source: str
+    item: Item
     prepared: Prepared | Reject
     elapsed: float
 
@@ -209,6 +213,7 @@ class _Pack:
         self._samples_at_once = samples_at_once
         self._waiting: list[_Waiting] = []
         self._num_samples = self._num_bytes = 0
+        self.num_bytes_read = 0  # by all packs so far
 
     @property
     def is_full(self) -> bool:
@@ -219,20 +224,20 @@ class _Pack:
             or len(self._waiting) >= _MAX_WAITING
         )
 
-    def add(self, item: Record | Damage, source: str) -> None:
+    def add(self, item: Item) -> None:
         """Prepares the next record."""
         start = time.perf_counter()
         prepared: Prepared | Reject
         try:
             if isinstance(item, Damage):
-                where = f"{item.detail} ({item.size} bytes at offset {item.offset})"
-                raise Reject(item.reason, where)
-            prepared = self._converter.prepare(item.data, source)
+                raise item.reject
+            prepared = self._converter.prepare(item.data, item.place)
             self._num_samples += prepared.num_samples
         except Reject as reject:
             prepared = reject
         self._num_bytes += len(item.data)
-        self._waiting.append(_Waiting(item, source, prepared, time.perf_counter() - start))
+        self.num_bytes_read += len(item.data)
+        self._waiting.append(_Waiting(item, prepared, time.perf_counter() - start))
 
     def finish(self) -> Iterator[tuple[_Waiting, Conversion | Reject, float]]:
         """What became of each record, in order, and the seconds that it took; the pack is empty then."""
@@ -252,17 +257,17 @@ class _Pack:
 class _Written:
     """What an attempt has written of its shard, counted."""
 
-    def __init__(self, report: ShardReport, features: _RecordFile, rejects: _LazyRecordFile) -> None:
+    def __init__(self, report: ShardReport, features: RecordFile, rejects: LazyRecordFile) -> None:
         self.report = report
         self.index: list[tuple[int, int, int]] = []
         self._features, self._rejects = features, rejects
 
-    def add_reject(self, item: Record | Damage, reject: Reject, source: str) -> None:
+    def add_reject(self, item: Item, reject: Reject) -> None:
         """Writes a reject, with the bytes as they were read."""
-        if isinstance(item, Damage) and item.reason == "bad_framing":
-            self.report.damaged_bytes += item.size
-        self._rejects.write(to_reject(item.data, reject, source))
-        self.report.count_reject(reject.reason, reject.record_id or source)
+        if isinstance(item, Damage):
+            self.report.damaged_bytes += item.damaged_bytes
+        self._rejects.write(to_reject(item.data, reject, item.place))
+        self.report.count_reject(reject.reason, reject.record_id or item.place)
 
     def add_conversion(self, conversion: Conversion) -> None:
         """Writes the features of a record."""
@@ -270,62 +275,6 @@ class _Written:
             self.index.append((self._features.num_bytes, len(record.example), record.num_frames))
             self._features.write(record.example)
         self.report.count_conversion(conversion, self.report.index)
-
-
-class _RecordFile:
-    """A TFRecord file being written; `mark` is known when it is closed."""
-
-    def __init__(self, path: str) -> None:
-        self._file = files.create_file(path)
-        self._writer = TFRecordWriter(self._file)
-
-    def write(self, record: bytes) -> None:
-        self._writer.write(record)
-
-    def close(self) -> None:
-        self._file.close()
-
-    @property
-    def num_bytes(self) -> int:
-        return self._writer.num_bytes
-
-    @property
-    def mark(self) -> FileMark:
-        writer = self._writer
-        return FileMark(writer.num_records, writer.num_bytes, writer.crc32c)
-
-
-@contextmanager
-def _record_file(path: str) -> Iterator[_RecordFile]:
-    file = _RecordFile(path)
-    try:
-        yield file
-    finally:
-        file.close()
-
-
-class _LazyRecordFile:
-    """A `_RecordFile` that is there only once something was written to it."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._file: _RecordFile | None = None
-
-    def __enter__(self) -> _LazyRecordFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def write(self, record: bytes) -> None:
-        if self._file is None:
-            self._file = _RecordFile(self._path)
-        self._file.write(record)
-
-    @property
-    def mark(self) -> FileMark | None:
-        return None if self._file is None else self._file.mark
 
 
 def _write_index(path: str, rows: list[tuple[int, int, int]]) -> FileMark:

@@ -1,6 +1,6 @@
 """The bytes of a TFRecord file, seen through a buffer and inflated if need be, and the frames of its records.
 
-What a frame is: `melbeam.pipelines.tfrecord.reader`.
+What a frame is: `melbeam.transforms.records.tfrecord_frame`.
 """
 
 from __future__ import annotations
@@ -10,30 +10,15 @@ import struct
 import zlib
 from typing import Any
 
-import google_crc32c
 from apache_beam.io.filesystem import CompressedFile
 
-HEADER, FOOTER = 12, 4  # bytes
+from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, length_of
+
 BLOCK = 1 << 20  # 1 MiB, read at a time
-MASK_DELTA = 0xA282EAD8
 _LARGEST_FILE = 1 << 50  # 1 PiB, above any object store's limit: what a stream of unknown size can't exceed
 _LARGEST_RATIO = 1100  # a byte of DEFLATE inflates to 1032 at most (zlib's technical notes)
 _PROOF = 64 << 10  # 64 KiB: chance bytes don't inflate as far
 _LENGTH_AND_CRC, _UINT32 = struct.Struct("<QI"), struct.Struct("<I")
-
-
-def masked_crc32c(data: bytes) -> int:
-    """The checksum that TFRecords store: CRC32C, rotated by 15 bits, plus a constant."""
-    crc = google_crc32c.value(data)
-    return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
-
-
-def length_of(header: bytes) -> int | None:
-    """The length that a header gives, or None where its checksum does not hold."""
-    if len(header) < HEADER:
-        return None
-    length, crc = _LENGTH_AND_CRC.unpack_from(header)
-    return length if crc == masked_crc32c(header[:8]) else None
 
 
 def unchecked_length(header: bytes) -> int:

@@ -1,10 +1,7 @@
 """TFRecord files, read so that a damaged record costs itself alone, and written with known checksums.
 
-A record is (tensorflow/core/lib/io/record_writer.h)
-
-    uint64 length | uint32 masked CRC32C of length | length bytes of data | uint32 masked CRC32C of data
-
-Where a header does not hold, or a record is cut, the framing is lost. The reader then goes on
+What a record is: `melbeam.transforms.records.tfrecord_frame`. Where a header does not hold, or a record is cut,
+the framing is lost. The reader then goes on
 
 1. behind the record itself, if only its length's checksum fails: the data's holds over that length;
 2. else at the next place, byte by byte, where a length's checksum and its data's checksum both hold.
@@ -25,19 +22,9 @@ from typing import BinaryIO
 import numpy as np
 
 from melbeam.pipelines import files
-from melbeam.pipelines.tfrecord.framing import (
-    BLOCK,
-    FOOTER,
-    HEADER,
-    MASK_DELTA,
-    Inflating,
-    Window,
-    inflates,
-    length_of,
-    masked_crc32c,
-    unchecked_length,
-)
+from melbeam.pipelines.tfrecord.framing import BLOCK, Inflating, Window, inflates, unchecked_length
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
+from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, MASK_DELTA, length_of, masked_crc32c
 
 _FIRST_SCAN = 4 << 10  # 4 KiB, for the next record is mostly near; then twice as much, up to a block
 _KEPT_OF_OVER_LIMIT = 64 << 10  # 64 KiB of a record that is too large to keep

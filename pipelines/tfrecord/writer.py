@@ -7,7 +7,8 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from melbeam.pipelines.tfrecord.framing import BLOCK, masked_crc32c
+from melbeam.pipelines.tfrecord.framing import BLOCK
+from melbeam.transforms.records.tfrecord_frame import masked_crc32c
 
 
 class TFRecordWriter:

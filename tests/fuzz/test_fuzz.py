@@ -60,7 +60,7 @@ def mutated(draw, corpus):
 
 def with_checksums(data: bytes) -> bytes:
     """The same bytes as one TFRecord that holds, so that the fuzzer comes behind the checksums."""
-    from melbeam.pipelines.tfrecord.framing import masked_crc32c
+    from melbeam.transforms.records.tfrecord_frame import masked_crc32c
 
     length = struct.pack("<Q", len(data))
     return length + struct.pack("<I", masked_crc32c(length)) + data + struct.pack("<I", masked_crc32c(data))

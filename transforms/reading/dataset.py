@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
+from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
+from melbeam.transforms.reading.arrays import TENSOR
+from melbeam.transforms.reading.batching import MASK, bucketed_batches, padded_batches, with_mask
+from melbeam.transforms.reading.buckets import num_batches
 from melbeam.transforms.reading.folder import FeatureFolder
-from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
-from melbeam.transforms.records.split_schema import StoredField
+from melbeam.transforms.reading.parsing import record_parser
+from melbeam.transforms.reading.splits import ShardRange, part_of
 
-Features = dict[str, tf.Tensor]
-
-_TENSOR, _TAIL = "input_features", "input_features_tail"
-_DTYPES = {BYTES: tf.string, INT64: tf.int64, FLOAT: tf.float32}
-# TFDS's defaults of what a record lacks, so that every reader gives the same.
-_DEFAULTS: dict[str, Any] = {BYTES: b"", INT64: np.iinfo(np.int64).min, FLOAT: np.finfo(np.float32).min}
 # Records of a file that is read ahead of its turn.
 _READ_AHEAD_RECORDS = 16
+# Shards that a shuffled data set reads at a time, a record of each in turn.
+_SHARDS_AT_ONCE = 16
+# What the buffer of a shuffled data set may take: 170 clips of 30 s in float32, 500 of 10 s.
+_SHUFFLE_BYTES = 256 << 20  # 256 MiB
 
 
 def read_features(
@@ -33,139 +35,204 @@ def read_features(
     *,
     batch_size: int | None = None,
     drop_remainder: bool = False,
+    bucket_by_frames: int | None = None,
+    shuffle: bool | int = False,
+    seed: int | None = None,
+    reshuffle_each_iteration: bool = True,
+    mask: bool = False,
+    shard: tuple[int, int] | None = None,
+    input_context: tf.distribute.InputContext | None = None,
     features: Sequence[str] | None = None,
     num_parallel_reads: int | None = None,
 ) -> tf.data.Dataset:
-    """The features of finished splits, in the order of their shards.
+    """The features of finished splits: in the order of their shards, or shuffled.
 
     Args:
         folder: what `melbeam extract --output` wrote.
-        split: "train", or "train+train_retried" for one behind the other.
+        split: "train"; "train+train_retried" for one behind the other; or TFDS's slices, "train[:90%]".
         front_end: the one that your model takes; features of another one are refused.
         batch_size: None for single clips; else batches. Where the model takes a mask, they are padded with zeros
             to their longest clip; where it takes the full length, every clip has that, with the model's silence.
-        drop_remainder: leave out a last batch that is smaller.
+        drop_remainder: leave out a last batch that is smaller; with buckets, the last one of each.
+        bucket_by_frames: in place of `batch_size`, batches of clips of about the same length, with at most so many
+            frames in all, padding counted. A clip that is longer is an error of the data set.
+        shuffle: True shuffles the shards, and the records in a buffer of 256 MiB; a number is the buffer's size
+            in records.
+        seed: of the shuffling; the same one gives the same orders again. None gives others on every run.
+        reshuffle_each_iteration: another order each time that the data set is iterated over.
+        mask: adds "input_features_mask", bool `[frames]` or `[batch, frames]`, True where frames are valid.
+        shard: (index, count): the records of host number `index` of `count`. Each record is that of one host, and
+            no host has more than one record more than another.
+        input_context: the same, as tf.distribute says it; `batch_size` stays that of a host's own batches.
         features: the columns to read, "input_features" among them or not; None reads all.
-        num_parallel_reads: 1 reads one file after the other; else the next ones are read ahead.
+        num_parallel_reads: files that are read at a time where the records are shuffled, 16 by default; else 1
+            reads one file after the other, and anything more also reads the next one ahead.
 
     Returns:
         A dataset of dicts: "input_features" `[frames, num_mels]`, or `[batch, frames, num_mels]` whose rows
         past "num_frames" are zero where the model takes a mask; "id", "num_frames", "num_samples" and what was
         passed through. Where a record lacks a field, it has TFDS's default: b"", the smallest int64 or the
-        smallest float32.
+        smallest float32. Its cardinality is known; with buckets, where the splits have an index.
 
     Raises:
         ValueError: the folder holds no such split, not all of its shards, or features of another front end; a
-            column has values of several types; an argument is out of its bounds.
+            column has values of several types; an argument is out of its bounds, or contradicts another.
     """
-    for name, value in (("batch_size", batch_size), ("num_parallel_reads", num_parallel_reads)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-            raise ValueError(f"{name} must be a whole number of at least 1, or None, got {value!r}")
-    splits = split.split("+")
-    opened = FeatureFolder.open(str(folder), splits, find_front_end(front_end), _read_file)
-    parse = _parser(opened, features)
-    files = [path for name in splits for path in _present_shards(opened, name)]
-    dataset = _read_in_order(files, read_ahead=num_parallel_reads != 1)
+    numbers = {
+        "batch_size": batch_size,
+        "num_parallel_reads": num_parallel_reads,
+        "bucket_by_frames": bucket_by_frames,
+    }
+    _check_arguments(numbers, shuffle, seed, features)
+    if batch_size is not None and bucket_by_frames is not None:
+        raise ValueError(f"batch_size={batch_size} and bucket_by_frames={bucket_by_frames} exclude each other")
+    found = find_front_end(front_end)
+    for name, asked in (("bucket_by_frames", bucket_by_frames is not None), ("mask", mask)):
+        if asked and found.takes_full_length:
+            raise ValueError(
+                f"{name}: the model of front end {found.name!r} takes every clip at {found.padded_frames} frames, "
+                "and no mask: leave it out, and use batch_size"
+            )
+        if asked and features is not None and TENSOR not in features:
+            raise ValueError(f"{name} needs {TENSOR!r} among features={list(features)}")
+    opened = _part(FeatureFolder.open(str(folder), split, found, _read_file), shard, input_context)
+    parse = record_parser(opened, features)
+    shards = _present_shards(opened)
+
+    if shuffle:
+        dataset = _read_shuffled(opened, shards, shuffle, seed, reshuffle_each_iteration, num_parallel_reads)
+    else:
+        dataset = _read_in_order(opened, shards, read_ahead=num_parallel_reads != 1)
+    # What is fewer or more than the metadata say is an error of the data set.
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(opened)))
     dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
     wanted = set(dataset.element_spec) if features is None else set(features)
-    if batch_size is not None and opened.front_end.takes_full_length:
+    if bucket_by_frames is not None:
+        dataset = bucketed_batches(dataset, bucket_by_frames, drop_remainder=drop_remainder)
+        dataset = _with_known_batches(dataset, opened, bucket_by_frames, drop_remainder=drop_remainder)
+    elif batch_size is not None and found.takes_full_length:
         dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
     elif batch_size is not None:
-        dataset = dataset.padded_batch(batch_size, drop_remainder=drop_remainder).map(_zero_past_the_end)
+        dataset = padded_batches(dataset, batch_size, drop_remainder=drop_remainder)
+    if mask:
+        dataset, wanted = dataset.map(with_mask), wanted | {MASK}
     if set(dataset.element_spec) != wanted:
         dataset = dataset.map(lambda element: {name: element[name] for name in element if name in wanted})
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def _read_in_order(files: list[str], *, read_ahead: bool) -> tf.data.Dataset:
+def _check_arguments(numbers: dict[str, Any], shuffle: Any, seed: Any, features: Sequence[str] | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+            raise ValueError(f"{name} must be a whole number of at least 1, or None, got {value!r}")
+    if not isinstance(shuffle, bool):
+        check_integer("shuffle, where it is not True or False,", shuffle, at_least=1, unit="records")
+    if seed is not None:
+        check_integer("seed", seed, at_least=-(2**63), at_most=2**63 - 1)
+    if isinstance(features, str):
+        raise ValueError(f"features must be a list of names, got {features!r}")
+
+
+def _part(
+    folder: FeatureFolder, shard: tuple[int, int] | None, input_context: tf.distribute.InputContext | None
+) -> FeatureFolder:
+    """The folder, opened for one host's records."""
+    if input_context is not None:
+        if shard is not None:
+            raise ValueError("shard and input_context say the same: give one of them")
+        shard = (input_context.input_pipeline_id, input_context.num_input_pipelines)
+    if shard is None:
+        return folder
+    try:
+        index, count = shard
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"shard must be (index, count), got {shard!r}") from error
+    check_integer("shard's count", count, at_least=1)
+    check_integer("shard's index", index, at_least=0, at_most=count - 1)
+    return replace(folder, ranges=tuple(part_of(folder.ranges, int(index), int(count))))
+
+
+def _files(folder: FeatureFolder, shards: Sequence[ShardRange]) -> tf.data.Dataset:
+    """The path of each shard, the records to skip in it, and those to take: -1 where it is all that follow."""
+    paths = [folder.shard_path(shard) for shard in shards]
+    lengths = [folder.shard_lengths[shard.split][shard.shard] for shard in shards]
+    takes = [-1 if shard.stop == length else len(shard) for shard, length in zip(shards, lengths, strict=True)]
+    skips = tf.constant([shard.start for shard in shards], tf.int64)
+    return tf.data.Dataset.from_tensor_slices((tf.constant(paths, tf.string), skips, tf.constant(takes, tf.int64)))
+
+
+def _records(path: tf.Tensor, skip: tf.Tensor, take: tf.Tensor) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset(path).skip(skip).take(take)
+
+
+def _read_in_order(folder: FeatureFolder, shards: Sequence[ShardRange], *, read_ahead: bool) -> tf.data.Dataset:
     """The records of the files, one file after the other."""
+    files = _files(folder, shards)
     if not read_ahead:
-        return tf.data.TFRecordDataset(files)
+        return files.flat_map(_records)
     # A cycle of one file keeps their order; in parallel, tf.data opens and reads the next ones meanwhile.
-    return tf.data.Dataset.from_tensor_slices(files).interleave(
-        tf.data.TFRecordDataset,
-        cycle_length=1,
-        block_length=_READ_AHEAD_RECORDS,
-        num_parallel_calls=1,
-        deterministic=True,
+    return files.interleave(
+        _records, cycle_length=1, block_length=_READ_AHEAD_RECORDS, num_parallel_calls=1, deterministic=True
     )
 
 
-def _present_shards(folder: FeatureFolder, split: str) -> list[str]:
-    """The paths of a split's shards, looked for in one listing, since a store takes its time for each question.
+def _read_shuffled(
+    folder: FeatureFolder,
+    shards: Sequence[ShardRange],
+    shuffle: bool | int,
+    seed: int | None,
+    reshuffle_each_iteration: bool,
+    num_parallel_reads: int | None,
+) -> tf.data.Dataset:
+    """The records of the files in another order: that of the files, of several in turn, and of a buffer."""
+    settings: dict[str, Any] = {"seed": seed, "reshuffle_each_iteration": reshuffle_each_iteration}
+    files = _files(folder, shards).shuffle(max(1, len(shards)), **settings)
+    records = files.interleave(
+        _records,
+        cycle_length=min(max(1, len(shards)), num_parallel_reads or _SHARDS_AT_ONCE),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return records.shuffle(_buffer_size(folder) if shuffle is True else int(shuffle), **settings)
+
+
+def _buffer_size(folder: FeatureFolder) -> int:
+    """The records that may wait in a shuffled data set, by their mean size."""
+    splits = {wanted.split for wanted in folder.ranges}
+    records = sum(sum(folder.shard_lengths[split]) for split in splits)
+    size = sum(folder.num_bytes[split] for split in splits) / max(1, records)
+    return max(1, min(len(folder), int(_SHUFFLE_BYTES / max(1.0, size))))
+
+
+def _with_known_batches(
+    dataset: tf.data.Dataset, folder: FeatureFolder, most_frames: int, *, drop_remainder: bool
+) -> tf.data.Dataset:
+    """The batches with their number, where the splits have an index: it is the same in every order."""
+    try:
+        frames = folder.frames(_read_file)
+    except ValueError:
+        return dataset
+    if len(frames) and frames.max() > most_frames:
+        raise ValueError(
+            f"{folder.path}: a clip has {frames.max()} frames, more than bucket_by_frames={most_frames}: raise it"
+        )
+    count = num_batches(frames, most_frames, drop_remainder=drop_remainder)
+    return dataset.apply(tf.data.experimental.assert_cardinality(count))
+
+
+def _present_shards(folder: FeatureFolder) -> list[ShardRange]:
+    """The shards, looked for in one listing, since a store takes its time for each question.
 
     Raises:
         ValueError: some are missing.
     """
-    shards = folder.shards(split)
+    shards = folder.shards()
+    paths = [folder.shard_path(shard) for shard in shards]
     present = {name.rstrip("/") for name in tf.io.gfile.listdir(folder.path)}
-    missing = [path for path in shards if file_name(path) not in present]
+    missing = [path for path in paths if file_name(path) not in present]
     if missing:
-        raise ValueError(f"{len(missing)} of {len(shards)} shards are missing, the first is {missing[0]}")
+        raise ValueError(f"{len(missing)} of {len(paths)} shards are missing, the first is {missing[0]}")
     return shards
-
-
-def _parser(folder: FeatureFolder, wanted: Sequence[str] | None) -> Callable[[tf.Tensor], Features]:
-    """How one record is parsed: the wanted columns, and those that padding needs."""
-    front_end = folder.front_end
-    tensor_wanted = wanted is None or _TENSOR in wanted
-    names = None if wanted is None else [name for name in wanted if name != _TENSOR]
-    columns = dict(folder.columns(names).fields)
-    columns.pop(_TAIL, None)
-    if tensor_wanted:
-        columns.setdefault("num_frames", folder.schema.fields["num_frames"])
-    specification = {name: _parsing(stored) for name, stored in columns.items()}
-    has_tail = tensor_wanted and _TAIL in folder.schema.fields
-    if tensor_wanted and folder.encoding == "none":
-        specification[_TENSOR] = tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
-    elif tensor_wanted:
-        specification[_TENSOR] = tf.io.FixedLenFeature([], tf.string)
-    if has_tail:
-        specification[_TAIL] = tf.io.FixedLenFeature([], tf.string, default_value=b"")
-    dtype = tf.as_dtype(folder.dtype)
-
-    def rows(stored: tf.Tensor) -> tf.Tensor:
-        if stored.dtype == tf.string:
-            stored = tf.io.decode_raw(stored, dtype)
-        return tf.reshape(stored, [-1, front_end.num_mels])
-
-    def parse(record: tf.Tensor) -> Features:
-        example = tf.io.parse_single_example(record, specification)
-        if not tensor_wanted:
-            return example
-        stored = example[_TENSOR]
-        if folder.encoding == "zlib":
-            stored = tf.io.decode_compressed(stored, "ZLIB")
-        features = rows(stored)
-        tail = rows(example.pop(_TAIL)) if has_tail else features[:0]
-        if front_end.takes_full_length:
-            features = _full_length(features, tail, front_end.padded_frames, folder.path)
-        return {**example, _TENSOR: features}
-
-    return parse
-
-
-def _full_length(features: tf.Tensor, tail: tf.Tensor, length: int, path: str) -> tf.Tensor:
-    """All rows of a clip: those stored, the tail behind them, and its last row up to the full length."""
-    missing = length - tf.shape(features)[0]
-    message = (
-        f"{path} holds clips without what lies behind them, and the model takes the full length: extract them "
-        "again, which stores it, or what restores it (--pad_to_max_length)"
-    )
-    checks = [tf.debugging.assert_equal((missing > 0) & (tf.shape(tail)[0] == 0), False, message)]
-    with tf.control_dependencies([check for check in checks if check is not None]):
-        behind = tf.repeat(tail[-1:], missing - tf.shape(tail)[0], axis=0)
-    full = tf.concat([features, tail, behind], axis=0)
-    return tf.ensure_shape(full, [length, features.shape[1]])
-
-
-def _zero_past_the_end(batch: Features) -> Features:
-    """A batch whose padded rows are zeros, also those that a job stored, which hold the model's silence."""
-    if _TENSOR not in batch:
-        return batch
-    features = batch[_TENSOR]
-    valid = tf.sequence_mask(batch["num_frames"], tf.shape(features)[1])[..., tf.newaxis]
-    return {**batch, _TENSOR: tf.where(valid, features, tf.zeros_like(features))}
 
 
 def _read_file(path: str) -> bytes | None:
@@ -176,13 +243,6 @@ def _read_file(path: str) -> bytes | None:
             return file.read()
     except tf.errors.UnimplementedError as error:
         raise ValueError(
-            f"{path}: TensorFlow reads no such paths: copy the folder to this machine or to gs://"
+            f"{path}: TensorFlow reads no such paths: copy the folder to this machine or to gs://, or read it "
+            "without TensorFlow: FeatureSource"
         ) from error
-
-
-def _parsing(stored: StoredField) -> Any:
-    """How `tf.io.parse_single_example` reads one field."""
-    dtype = _DTYPES[stored.kind]
-    if stored.is_list:
-        return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
-    return tf.io.FixedLenFeature([], dtype, default_value=_DEFAULTS[stored.kind] if stored.optional else None)

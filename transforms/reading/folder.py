@@ -9,26 +9,34 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from melbeam.transforms.folder_layout import DATASET_INFO, FEATURES, FRONT_END, SplitFolder
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.reading.splits import ShardRange, SplitRange, parse_split, shards_of
+from melbeam.transforms.records.index import decode_index
 from melbeam.transforms.records.split_schema import SplitSchema
 
 # Gives a file's bytes, or None where there is no such file.
 ReadFile = Callable[[str], "bytes | None"]
 _LOG = logging.getLogger("melbeam")
-# What readers miss in a folder that was written before there was a schema of each split.
-_LACKS = "it was written with record version 1: it has no levels, no index and no schema of its splits"
+# What there is not in splits that were written with record version 1, which has no schema of each split.
+LACKS_OF_VERSION_1 = (
+    "it was written with record version 1: it has no levels and no schema of its splits, and an index only where "
+    "`melbeam index` wrote one"
+)
 
 
 @dataclass(frozen=True)
 class FeatureFolder:
-    """A folder of features, opened for some of its splits.
+    """A folder of features, opened for some of its records.
 
     Attributes:
         path: of the folder, without a slash at its end.
         front_end: of all its features.
-        shard_lengths: records of each shard, by split; of the splits that were asked for.
+        ranges: the records that were asked for, in order.
+        shard_lengths: records of each shard, by split; of all finished splits.
+        num_bytes: of the shards, by split.
         schema: the fields that a reader of these splits takes; the same for every split of the folder, unless
             they differ in a field's type.
         dtype: of the stored features.
@@ -37,25 +45,26 @@ class FeatureFolder:
 
     path: str
     front_end: FrontEnd
+    ranges: tuple[SplitRange, ...]
     shard_lengths: dict[str, tuple[int, ...]]
+    num_bytes: dict[str, int]
     schema: SplitSchema
     dtype: str
     encoding: str
 
     @classmethod
-    def open(
-        cls, path: str, splits: Sequence[str], expected: FrontEnd | None, read_file: ReadFile
-    ) -> FeatureFolder:
+    def open(cls, path: str, split: str, expected: FrontEnd | None, read_file: ReadFile) -> FeatureFolder:
         """Opens a folder.
 
         Args:
             path: of the folder.
-            splits: that will be read.
+            split: what will be read of it, "train+test[:90%]" for example.
             expected: the front end whose features are wanted; None takes any.
             read_file: how its files are read.
 
         Raises:
-            ValueError: it is no folder of finished features, lacks a split, or holds those of another front end.
+            ValueError: it is no folder of finished features, lacks a split or what a slice asks for, or holds
+                features of another front end.
         """
         path = path.rstrip("/")
 
@@ -70,32 +79,76 @@ class FeatureFolder:
         front_end = FrontEnd.from_dict(read_json(FRONT_END)["front_end"])
         if expected is not None:
             _check_front_end(path, front_end, expected)
-        lengths = {
-            entry["name"]: tuple(int(length) for length in entry["shardLengths"])
-            for entry in read_json(DATASET_INFO)["splits"]
-        }
-        for split in splits:
-            if split not in lengths:
-                raise ValueError(f"{path} has no finished split {split!r}; it has {', '.join(lengths) or 'none'}")
+        info = {entry["name"]: entry for entry in read_json(DATASET_INFO)["splits"]}
+        lengths = {name: tuple(map(int, entry["shardLengths"])) for name, entry in info.items()}
+        try:
+            ranges = tuple(parse_split(split, lengths))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
         features_json = read_json(FEATURES)
         tensor = features_json["featuresDict"]["features"]["input_features"]["tensor"]
-        own = [read_file(SplitFolder(path, split).schema) for split in splits]
+        names = dict.fromkeys(part.split for part in ranges)
+        own = [read_file(SplitFolder(path, name).schema) for name in names]
         if None in own:
-            _LOG.warning("%s: %s", path, _LACKS)
+            _LOG.warning("%s: %s", path, LACKS_OF_VERSION_1)
         schema = _schema_of_readers(SplitSchema.from_tfds(features_json), [s for s in own if s is not None])
         return cls(
             path,
             front_end,
-            {split: lengths[split] for split in splits},
+            ranges,
+            lengths,
+            {name: int(entry.get("numBytes", 0)) for name, entry in info.items()},
             schema,
             tensor["dtype"],
             tensor["encoding"],
         )
 
-    def shards(self, split: str) -> list[str]:
-        """The paths of a split's shards, in order."""
-        folder, count = SplitFolder(self.path, split), len(self.shard_lengths[split])
-        return [folder.shard(index, count) for index in range(count)]
+    def __len__(self) -> int:
+        """The records that were asked for."""
+        return sum(map(len, self.ranges))
+
+    def shards(self) -> list[ShardRange]:
+        """The shards that hold the records that were asked for, in order, with the records of each."""
+        return list(shards_of(self.ranges, self.shard_lengths))
+
+    def shard_path(self, shard: ShardRange) -> str:
+        """The path of a shard."""
+        return SplitFolder(self.path, shard.split).shard(shard.shard, len(self.shard_lengths[shard.split]))
+
+    def index_path(self, shard: ShardRange) -> str:
+        """The path of a shard's index."""
+        return SplitFolder(self.path, shard.split).index(shard.shard)
+
+    def read_index(self, shard: ShardRange, read_file: ReadFile) -> Any:
+        """The index of the shard's records that were asked for: `INDEX_DTYPE` `[records]`.
+
+        Raises:
+            ValueError: there is none, or it is that of other records.
+        """
+        path = self.index_path(shard)
+        content = read_file(path)
+        if content is None:
+            raise ValueError(f"{path} is missing: `melbeam index {self.path}` writes the index of every shard")
+        try:
+            rows = decode_index(content)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}: write it anew, melbeam index {self.path} --overwrite") from error
+        length = self.shard_lengths[shard.split][shard.shard]
+        if len(rows) != length:
+            raise ValueError(
+                f"{path} is an index of {len(rows)} records, and {self.shard_path(shard)} has {length}: write it "
+                f"anew, melbeam index {self.path} --overwrite"
+            )
+        return rows[shard.start : shard.stop]
+
+    def frames(self, read_file: ReadFile) -> Any:
+        """Valid frames of the records that were asked for, in order, int64 `[records]`, from the indexes alone.
+
+        Raises:
+            ValueError: an index is missing, or it is that of other records.
+        """
+        rows = [self.read_index(shard, read_file)["num_frames"] for shard in self.shards()]
+        return np.concatenate([np.zeros(0, np.int64), *rows]).astype(np.int64)
 
     def columns(self, wanted: Sequence[str] | None) -> SplitSchema:
         """The schema of the columns that are wanted, or of all.

@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from melbeam.transforms.audio_inputs import refuse_after_fork
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.packing import PackedFeatures
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
 from melbeam.transforms.records.examples import AudioExample, kind_and_count, read_audio_example, to_example
 from melbeam.transforms.records.levels import levels
+from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.schema import BYTES, FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
+from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.statistics import BinStatistics
 
@@ -114,7 +116,9 @@ class RecordConverter:
 
         Raises:
             MemoryError: this machine has not the memory, which is no fault of a record.
+            RuntimeError: this process was forked after a converter ran: TensorFlow would hang.
         """
+        refuse_after_fork()  # which is no fault of a record either
         try:
             features = iter(self._features([samples for record in prepared for samples in record.samples()]))
             found: list[list[np.ndarray] | Reject] = [[next(features) for _ in r.pieces] for r in prepared]
@@ -212,6 +216,7 @@ class RecordConverter:
         others = sum(feature.ByteSize() for feature in example.passthrough.values()) + _SMALL_FIELDS_BYTES
         for piece in pieces:
             frames = self.front_end.num_frames(piece.stop - piece.start)
+            frames = self.front_end.padded_frames if self._pads else frames
             num_bytes = frames * self.front_end.num_mels * value_bytes + others
             if num_bytes > MAX_EXAMPLE_BYTES:
                 raise Reject(
@@ -261,7 +266,7 @@ class RecordConverter:
             num_frames=frames,
             kinds=kinds,
             lengths=lengths,
-            measures=self._measures(fields, example, statistics),
+            measures=measures_of(fields, example.passthrough.get(TEXT), statistics),
         )
 
     def _example(self, fields: dict[str, Any], features: np.ndarray, example: AudioExample) -> bytes:
@@ -271,20 +276,6 @@ class RecordConverter:
         # As bytes, for bfloat16 has no memoryview.
         content = np.ascontiguousarray(features).view(np.uint8).data
         return to_example(fields, example.passthrough, ("input_features", content))
-
-    def _measures(
-        self, fields: dict[str, Any], example: AudioExample, statistics: BinStatistics
-    ) -> dict[str, float]:
-        """What distributions are made of."""
-        seconds = fields["num_samples"] / self.front_end.sampling_rate
-        names = ("rms_dbfs", "peak_dbfs", "full_scale_fraction", "silent_fraction", "num_audio_tokens")
-        measures = {name: float(fields[name]) for name in names if name in fields}
-        measures |= {"seconds": seconds, "spread": statistics.spread()}
-        text = example.passthrough.get(TEXT)
-        if text is not None and "text_is_of_whole_clip" not in fields and kind_and_count(text) == (BYTES, 1):
-            characters = len(text.bytes_list.value[0].decode(errors="replace").strip())
-            measures["characters_per_second"] = characters / seconds
-        return measures
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordConverter, (self.front_end, self.options)

@@ -53,10 +53,10 @@ message_type {
 """
 
 
-def _example_class() -> Any:
+def _message_classes(*names: str) -> list[Any]:
     pool = descriptor_pool.DescriptorPool()
     pool.Add(text_format.Parse(_DEFINITION, descriptor_pb2.FileDescriptorProto()))
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("tensorflow.Example"))
+    return [message_factory.GetMessageClass(pool.FindMessageTypeByName(f"tensorflow.{name}")) for name in names]
 
 
-Example = _example_class()
+Example, Feature = _message_classes("Example", "Feature")

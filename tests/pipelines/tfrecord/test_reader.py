@@ -23,7 +23,7 @@ from melbeam.pipelines.tfrecord import (
     read_tfrecords,
     reader,
 )
-from melbeam.pipelines.tfrecord.framing import masked_crc32c
+from melbeam.transforms.records.tfrecord_frame import masked_crc32c
 
 RECORDS = [b"first", b"", b"the third record", bytes(40), b"last"]
 

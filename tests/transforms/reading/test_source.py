@@ -1,0 +1,274 @@
+"""Features by number, as NumPy arrays: the values of `read_features`, without TensorFlow."""
+
+import json
+import multiprocessing
+import pickle
+import shutil
+import subprocess
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from melbeam.pipelines import extract, index
+from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
+from melbeam.transforms import FeatureSource, read_features
+from melbeam.transforms.reading import storage
+from melbeam.transforms.records.example_proto import Example
+
+FOLDER_OF_VERSION_1 = Path(__file__).parents[2] / "data" / "folder_of_version_1"
+
+
+def assert_equal_elements(found, expected):
+    """Equal names, values, dtypes and shapes."""
+    found, expected = list(found), list(expected)
+    assert len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert set(ours) == set(theirs)
+        for name, value in theirs.items():
+            assert type(ours[name]) is type(value), name
+            assert getattr(ours[name], "dtype", None) == getattr(value, "dtype", None), name
+            np.testing.assert_array_equal(ours[name], value, err_msg=name)
+
+
+def of_tf_data(folder, **options):
+    return read_features(folder, **options).as_numpy_iterator()
+
+
+def test_it_gives_what_read_features_gives(several_shards, lacking_fields):
+    for split in ("train", "test", "train+test", "test+train"):
+        assert_equal_elements(FeatureSource(several_shards, split), of_tf_data(several_shards, split=split))
+    folder, front_end = lacking_fields
+    found = list(FeatureSource(folder))
+    assert [element["id"] for element in found] == [b"whole", b"bare", b"long#0", b"long#1"]
+    assert_equal_elements(found, of_tf_data(folder, front_end=front_end))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--dtype=bfloat16"],
+        ["--dtype=float16"],
+        ["--encoding=float_list"],
+        ["--pad_to_max_length"],
+        ["--front_end=whisper", "--pad_to_max_length=off"],
+        ["--front_end=whisper"],
+    ],
+    ids=str,
+)
+def test_every_way_to_store_features(tmp_path, write_audio, options):
+    clips = [(2000 * np.random.default_rng(n).standard_normal(4000 + 3000 * n)).astype("int16") for n in range(3)]
+    write_audio(tmp_path / "audio", [{"audio": clip} for clip in clips])
+    assert extract.main([f"--input={tmp_path}/audio", f"--output={tmp_path}/f", *options]) == 0
+    front_end = "whisper" if "--front_end=whisper" in options else "gemma4"
+    source = FeatureSource(tmp_path / "f", front_end=front_end)
+    assert_equal_elements(source, of_tf_data(tmp_path / "f", front_end=front_end))
+    source[0]["input_features"][0] = 0  # the arrays are the caller's own
+
+
+def test_features_that_are_compressed(several_shards, tmp_path):
+    """As TFDS stores a tensor whose encoding is zlib."""
+    folder = tmp_path / "f"
+    shutil.copytree(several_shards, folder)
+    for path in folder.glob("*.tfrecord"):
+        records = [item.data for item in read_tfrecord_file(str(path))]
+        with open(path, "wb") as file:
+            writer = TFRecordWriter(file)
+            for record in records:
+                example = Example.FromString(record)
+                values = example.features.feature["input_features"].bytes_list.value
+                values[0] = zlib.compress(values[0])
+                writer.write(example.SerializeToString())
+    described = json.loads((folder / "features.json").read_text())
+    described["featuresDict"]["features"]["input_features"]["tensor"]["encoding"] = "zlib"
+    (folder / "features.json").write_text(json.dumps(described))
+    assert index.main([str(folder), "--overwrite"]) == 0
+    assert_equal_elements(FeatureSource(folder), FeatureSource(several_shards))
+    assert_equal_elements(FeatureSource(folder), of_tf_data(folder))
+
+
+def test_numbers_and_frames(several_shards):
+    source = FeatureSource(several_shards, "train+test")
+    elements = list(source)
+    assert len(source) == len(elements) == 11
+    assert source.num_frames.dtype == np.int64
+    assert source.num_frames.tolist() == [len(element["input_features"]) for element in elements]
+    assert source[-1]["id"] == source[10]["id"] == source[np.int64(10)]["id"] == b"clip-10"
+    assert source[-11]["id"] == b"clip-0"
+    for number in (11, -12):
+        with pytest.raises(IndexError, match=f"record {number} of FeatureSource.*, which has 11"):
+            source[number]
+    with pytest.raises(TypeError):
+        source["id"]
+
+
+def test_columns(several_shards):
+    assert FeatureSource(several_shards, features=["id", "num_frames"])[1] == {"id": b"clip-1", "num_frames": 49}
+    assert set(FeatureSource(several_shards, features=["input_features"])[0]) == {"input_features"}
+    with pytest.raises(ValueError, match="has no feature words"):
+        FeatureSource(several_shards, features=["words"])
+
+
+def test_neither_tensorflow_nor_beam_is_imported(several_shards):
+    script = f"""
+import sys
+from melbeam.transforms import FeatureSource
+source = FeatureSource({str(several_shards)!r}, "train[:90%]+test", front_end="gemma4")
+assert sum(len(element["input_features"]) for element in source) == source.num_frames.sum()
+print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"tensorflow", "apache_beam", "keras"}}))
+"""
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert (ended.returncode, ended.stdout) == (0, "[]\n"), ended.stderr
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_processes_and_threads_share_a_source(several_shards, start):
+    source = FeatureSource(several_shards, features=["id", "input_features"])
+    expected = [source[number] for number in range(len(source))]  # so that its files are open before the fork
+    with ThreadPoolExecutor(4) as pool:
+        assert_equal_elements(pool.map(source.__getitem__, range(len(source))), expected)
+    with multiprocessing.get_context(start).Pool(2) as pool:
+        assert_equal_elements(pool.map(source.__getitem__, range(len(source))), expected)
+    assert_equal_elements(pickle.loads(pickle.dumps(source)), expected)
+
+
+def test_a_shard_is_opened_once(several_shards, monkeypatch):
+    opened, real_open = [], open
+    monkeypatch.setattr(storage, "_open_files", {})
+    monkeypatch.setitem(
+        vars(storage), "open", lambda path, *a, **k: opened.append(path) or real_open(path, *a, **k)
+    )
+    source = FeatureSource(several_shards)
+    opened.clear()
+    for _ in range(3):
+        list(source)
+    assert len(opened) == len(set(opened)) == 3  # the fourth is empty
+
+
+def test_only_so_many_files_stay_open(several_shards, monkeypatch):
+    monkeypatch.setattr(storage, "_open_files", {})
+    monkeypatch.setattr(storage, "_MOST_OPEN_FILES", 2)
+    source = FeatureSource(several_shards, "train+test")
+    assert [element["id"] for element in source] == [f"clip-{n}".encode() for n in range(11)]
+    assert len(storage._open_files) == 2
+
+
+# ------------------------------------------------------------------------------------------- what is refused
+
+
+def test_another_front_end_and_an_unknown_split(several_shards, tmp_path):
+    with pytest.raises(ValueError, match="holds features of front end 'gemma4'"):
+        FeatureSource(several_shards, front_end="whisper")
+    with pytest.raises(ValueError, match="no finished split 'dev'; it has test, train"):
+        FeatureSource(several_shards, "dev")
+    with pytest.raises(ValueError, match=r"front_end.json is missing"):
+        FeatureSource(tmp_path)
+    with pytest.raises(ValueError, match="hdfs:// is not read here"):
+        FeatureSource("hdfs://host/features")
+
+
+def test_damage_is_told_and_costs_no_other_record(several_shards, tmp_path):
+    folder = tmp_path / "f"
+    shutil.copytree(several_shards, folder)
+    shard = folder / "train-00002-of-00004.tfrecord"
+    data = bytearray(shard.read_bytes())
+    rows = np.load(folder / "_melbeam/train/index/00002.npy")
+    data[int(rows[1]["offset"]) + 500] ^= 1
+    shard.write_bytes(data)
+    source = FeatureSource(folder)
+    expected = rf"train-00002-of-00004.tfrecord, record 1 \(at byte {rows[1]['offset']}\): the data's checksum"
+    with pytest.raises(ValueError, match=expected):
+        source[4]
+    assert source[5]["id"] == b"clip-5"
+    sliced = FeatureSource(folder, "train[4:]")
+    with pytest.raises(ValueError, match=expected):
+        sliced[0]
+
+
+def test_a_shard_that_was_replaced_or_is_gone(several_shards, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "_open_files", {})
+    folder = tmp_path / "f"
+    shutil.copytree(several_shards, folder)
+    (folder / "train-00000-of-00004.tfrecord").write_bytes((folder / "train-00002-of-00004.tfrecord").read_bytes())
+    (folder / "train-00003-of-00004.tfrecord").unlink()
+    source = FeatureSource(folder)
+    with pytest.raises(ValueError, match=r"train-00000-of-00004.tfrecord, record 1 .*no record begins there"):
+        source[1]
+    with pytest.raises(FileNotFoundError, match=r"train-00003-of-00004.tfrecord"):
+        source[-1]
+
+
+def test_clips_that_nothing_restores_are_refused(tmp_path, write_audio):
+    write_audio(tmp_path / "audio", [{"audio": np.ones(8000, np.int16)}])
+    command = [f"--input={tmp_path}/audio", f"--output={tmp_path}/f", "--front_end=whisper"]
+    assert extract.main([*command, "--pad_to_max_length=off"]) == 0
+    path = next((tmp_path / "f").glob("train-*"))
+    example = Example.FromString(next(iter(read_tfrecord_file(str(path)))).data)
+    del example.features.feature["input_features_tail"]
+    with open(path, "wb") as file:
+        TFRecordWriter(file).write(example.SerializeToString())
+    assert index.main([f"{tmp_path}/f", "--overwrite"]) == 0
+    with pytest.raises(ValueError, match="holds clips without what lies behind them"):
+        FeatureSource(tmp_path / "f")[0]
+
+
+# ----------------------------------------------------------------------------------------------- melbeam index
+
+
+def test_a_folder_without_an_index_gets_one(tmp_path, capsys):
+    folder = tmp_path / "f"
+    shutil.copytree(FOLDER_OF_VERSION_1, folder)
+    with pytest.raises(ValueError, match=rf"00000.npy is missing: `melbeam index {folder}` writes"):
+        FeatureSource(folder)
+    assert index.main([str(folder)]) == 0
+    assert "split train: the index of 2 shards written\n" in capsys.readouterr().out
+    split = "train+train_retried"
+    assert_equal_elements(FeatureSource(folder, split), of_tf_data(folder, split=split))
+    assert index.main([str(folder)]) == 0
+    assert "split train: the index of 0 shards written, 2 were there\n" in capsys.readouterr().out
+
+
+def test_the_index_is_that_of_extract(several_shards, tmp_path):
+    folder = tmp_path / "f"
+    shutil.copytree(several_shards, folder)
+    before = {path: path.read_bytes() for path in folder.glob("_melbeam/*/index/*")}
+    assert len(before) == 5
+    for path in before:
+        path.unlink()
+    assert index.main([str(folder)]) == 0
+    assert {path: path.read_bytes() for path in folder.glob("_melbeam/*/index/*")} == before
+
+
+def test_an_index_is_made_of_whole_shards_alone(several_shards, tmp_path, capsys):
+    folder = tmp_path / "f"
+    shutil.copytree(several_shards, folder)
+    shard = folder / "train-00002-of-00004.tfrecord"
+    whole = shard.read_bytes()
+    rows = np.load(folder / "_melbeam/train/index/00002.npy")
+    for content, expected in (
+        (whole[: int(rows[3]["offset"])], r"holds 3 records, and dataset_info.json says 4"),
+        (whole[:-1], r"record 3 (at byte "),
+    ):
+        shard.write_bytes(content)
+        assert index.main([str(folder), "--overwrite"]) == 1
+        assert expected in capsys.readouterr().err
+    other = tmp_path / "nothing"
+    other.mkdir()
+    assert index.main([str(other)]) == 2
+    assert "dataset_info.json is missing" in capsys.readouterr().err
+
+
+def test_an_index_of_other_records_is_refused(several_shards, tmp_path):
+    folder = tmp_path / "f"
+    shutil.copytree(several_shards, folder)
+    path = folder / "_melbeam/train/index/00002.npy"
+    for content, expected in (
+        ((folder / "_melbeam/train/index/00000.npy").read_bytes(), "an index of 3 records, and .* has 4"),
+        (path.read_bytes()[:100], "no index"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=rf"{expected}.*melbeam index {folder} --overwrite"):
+            FeatureSource(folder)

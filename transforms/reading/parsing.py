@@ -1,0 +1,79 @@
+"""One feature record parsed in a TensorFlow graph; the same values as `arrays` gives without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from melbeam.transforms.reading.arrays import DEFAULTS, LACKS_TAIL, TAIL, TENSOR
+from melbeam.transforms.reading.folder import FeatureFolder
+from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.split_schema import StoredField
+
+Features = dict[str, tf.Tensor]
+_DTYPES = {BYTES: tf.string, INT64: tf.int64, FLOAT: tf.float32}
+
+
+def record_parser(folder: FeatureFolder, wanted: Sequence[str] | None) -> Callable[[tf.Tensor], Features]:
+    """How one record is parsed: the wanted columns, and those that padding needs.
+
+    Raises:
+        ValueError: there is no such column, or one has values of several types.
+    """
+    front_end = folder.front_end
+    tensor_wanted = wanted is None or TENSOR in wanted
+    names = None if wanted is None else [name for name in wanted if name != TENSOR]
+    columns = dict(folder.columns(names).fields)
+    columns.pop(TAIL, None)
+    if tensor_wanted:
+        columns.setdefault("num_frames", folder.schema.fields["num_frames"])
+    specification = {name: _parsing(stored) for name, stored in columns.items()}
+    has_tail = tensor_wanted and TAIL in folder.schema.fields
+    if tensor_wanted and folder.encoding == "none":
+        specification[TENSOR] = tf.io.FixedLenSequenceFeature([], tf.float32, allow_missing=True)
+    elif tensor_wanted:
+        specification[TENSOR] = tf.io.FixedLenFeature([], tf.string)
+    if has_tail:
+        specification[TAIL] = tf.io.FixedLenFeature([], tf.string, default_value=b"")
+    dtype = tf.as_dtype(folder.dtype)
+
+    def rows(stored: tf.Tensor) -> tf.Tensor:
+        if stored.dtype == tf.string:
+            stored = tf.io.decode_raw(stored, dtype)
+        return tf.reshape(stored, [-1, front_end.num_mels])
+
+    def parse(record: tf.Tensor) -> Features:
+        example = tf.io.parse_single_example(record, specification)
+        if not tensor_wanted:
+            return example
+        stored = example[TENSOR]
+        if folder.encoding == "zlib":
+            stored = tf.io.decode_compressed(stored, "ZLIB")
+        features = rows(stored)
+        tail = rows(example.pop(TAIL)) if has_tail else features[:0]
+        if front_end.takes_full_length:
+            features = _full_length(features, tail, front_end.padded_frames, folder.path)
+        return {**example, TENSOR: features}
+
+    return parse
+
+
+def _full_length(features: tf.Tensor, tail: tf.Tensor, length: int, path: str) -> tf.Tensor:
+    """All rows of a clip: those stored, the tail behind them, and its last row up to the full length."""
+    missing = length - tf.shape(features)[0]
+    lacking = (missing > 0) & (tf.shape(tail)[0] == 0)
+    checks = [tf.debugging.assert_equal(lacking, False, f"{path} {LACKS_TAIL}")]
+    with tf.control_dependencies([check for check in checks if check is not None]):
+        behind = tf.repeat(tail[-1:], missing - tf.shape(tail)[0], axis=0)
+    full = tf.concat([features, tail, behind], axis=0)
+    return tf.ensure_shape(full, [length, features.shape[1]])
+
+
+def _parsing(stored: StoredField) -> Any:
+    """How `tf.io.parse_single_example` reads one field."""
+    dtype = _DTYPES[stored.kind]
+    if stored.is_list:
+        return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
+    return tf.io.FixedLenFeature([], dtype, default_value=DEFAULTS[stored.kind] if stored.optional else None)

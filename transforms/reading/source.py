@@ -1,0 +1,116 @@
+"""A split of features as a sequence of NumPy arrays: no TensorFlow and no Beam.
+
+It is a PyTorch map-style data set, a random-access source of grain, and what `Dataset.from_generator` of Hugging
+Face's `datasets` takes.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, SupportsIndex
+
+import numpy as np
+
+from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.presets import find_front_end
+from melbeam.transforms.reading.arrays import RecordParser
+from melbeam.transforms.reading.folder import FeatureFolder
+from melbeam.transforms.reading.storage import is_local, read_file, read_range
+from melbeam.transforms.records.index import INDEX_DTYPE
+from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, data_of
+
+# Indexes that are asked of a store at a time, which takes some 50 ms for each.
+_REQUESTS_AT_ONCE = 16
+
+
+class FeatureSource:
+    """The features of finished splits, by number, in the order of their shards.
+
+    A record is read when it is asked for, from its place in its shard, and its checksums are checked. The source
+    may be pickled, and used in threads and in processes made by fork or by spawn.
+
+    Args:
+        folder: what `melbeam extract --output` wrote: a local path, `gs://...` or `s3://...`.
+        split: "train", "train+train_retried" for one behind the other, or TFDS's slices, "train[:90%]".
+        front_end: the one that your model takes; features of another one are refused. None takes those of any.
+        features: the columns to read, "input_features" among them or not; None reads all.
+
+    Attributes:
+        front_end: of the features.
+
+    Raises:
+        ValueError: the folder holds no such split, no index of it (`melbeam index FOLDER` writes it), or features
+            of another front end; a column has values of several types.
+        OSError: a store refused, or its client is not installed.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        split: str = "train",
+        *,
+        front_end: FrontEnd | str | Path | None = None,
+        features: Sequence[str] | None = None,
+    ) -> None:
+        expected = None if front_end is None else find_front_end(front_end)
+        self._folder = FeatureFolder.open(str(folder), split, expected, read_file)
+        self._split = split
+        self._parser = RecordParser(self._folder, features)
+        self._shards = self._folder.shards()
+        self._rows = np.concatenate([np.zeros(0, INDEX_DTYPE), *self._indexes()])
+        # Number of the first record of each shard, in the source.
+        self._starts = np.cumsum([0, *map(len, self._shards)])[:-1]
+        self.front_end = self._folder.front_end
+
+    def _indexes(self) -> Iterator[np.ndarray]:
+        if is_local(self._folder.path):
+            yield from (self._folder.read_index(shard, read_file) for shard in self._shards)
+            return
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+            yield from pool.map(lambda shard: self._folder.read_index(shard, read_file), self._shards)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def num_frames(self) -> np.ndarray:
+        """Valid frames of each record, int64 `[len(self)]`, known without reading the records."""
+        return self._rows["num_frames"].astype(np.int64)
+
+    def __getitem__(self, index: SupportsIndex) -> dict[str, Any]:
+        """A record, with the values that `read_features` gives, but as NumPy arrays.
+
+        Returns:
+            "input_features" `[frames, num_mels]`, of the dtype that is stored (bfloat16 is ml_dtypes'), and at the
+            full length where the model takes that; scalars, `bytes`, and arrays `[values]`.
+
+        Raises:
+            IndexError: there is no such record.
+            ValueError: the shard is damaged there, or is another one than its index was made of.
+            OSError: it cannot be read.
+        """
+        number = operator.index(index)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"record {number} of {self!r}, which has {len(self)}")
+        number %= len(self)
+        place = int(np.searchsorted(self._starts, number, side="right")) - 1
+        shard, row = self._shards[place], self._rows[number]
+        path, offset, size = self._folder.shard_path(shard), int(row["offset"]), int(row["size"])
+        try:
+            frame = read_range(path, offset, HEADER + size + FOOTER)
+            return self._parser.parse(data_of(frame))
+        except ValueError as error:
+            record = shard.start + number - int(self._starts[place])
+            raise ValueError(
+                f"{path}, record {record} (at byte {offset}): {error}. `melbeam verify {self._folder.path}` looks "
+                "at every byte"
+            ) from error
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return map(self.__getitem__, range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"FeatureSource({self._folder.path!r}, split={self._split!r})"

@@ -1,0 +1,139 @@
+"""Files of a folder of features, whole or a range of bytes, without Beam: local ones, gs:// and s3://.
+
+Stores are read through the clients that the extras bring: google-cloud-storage with `[gcp]`, boto3 with `[aws]`.
+They try again by themselves what may pass.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+# Files that stay open, of the folders that a process reads; the one that was opened first goes first.
+_MOST_OPEN_FILES = 256
+_REFUSED, _NOT_THERE = (401, 403), (404, 416)
+
+# Open files and clients, by process: a child made by fork has a table of its own, for clients do not survive one.
+_open_files: dict[tuple[int, str], BinaryIO] = {}
+_clients: dict[tuple[int, str], Any] = {}
+
+
+def read_file(path: str) -> bytes | None:
+    """The whole file, or None where there is none.
+
+    Raises:
+        OSError: it cannot be read; the message says what to do.
+        ValueError: a path of a scheme that nothing here reads.
+    """
+    try:
+        if "://" in path:
+            return _read_object(path, None)
+        with open(path, "rb") as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+
+
+def read_range(path: str, offset: int, size: int) -> bytes:
+    """The bytes of a file from an offset on, fewer at its end; safe in threads and in processes made by fork.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: it cannot be read; the message says what to do.
+        ValueError: a path of a scheme that nothing here reads.
+    """
+    if "://" in path:
+        return _read_object(path, (offset, size))
+    # The file is held here, so that it stays open until it was read, whoever takes it off the table meanwhile.
+    file = _open_file(path)
+    parts, missing = [], size
+    while missing and (part := os.pread(file.fileno(), missing, offset + size - missing)):
+        parts.append(part)
+        missing -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def is_local(path: str) -> bool:
+    """Whether the path is on this machine's file system."""
+    return "://" not in path
+
+
+def _open_file(path: str) -> BinaryIO:
+    key = (os.getpid(), path)
+    file = _open_files.get(key)
+    if file is None:
+        file = _open_files[key] = open(path, "rb", buffering=0)  # noqa: SIM115
+        for oldest in list(_open_files)[:-_MOST_OPEN_FILES]:
+            _open_files.pop(oldest, None)
+    return file
+
+
+def _read_object(path: str, part: tuple[int, int] | None) -> bytes:
+    """An object of a store, or `(offset, size)` of it."""
+    scheme, _, rest = path.partition("://")
+    if scheme not in _READERS:
+        raise ValueError(
+            f"{path}: {scheme}:// is not read here, only local files, gs:// and s3://: copy the folder"
+        )
+    if part is not None and part[1] == 0:
+        return b""
+    bucket, _, name = rest.partition("/")
+    connect, read, grants, extra = _READERS[scheme]
+    try:
+        key = (os.getpid(), scheme)
+        if key not in _clients:
+            _clients[key] = connect()
+        return read(_clients[key], bucket, name, part)
+    except ImportError as error:
+        raise OSError(f"{path}: {scheme}:// needs its client: pip install 'melbeam[{extra}]'") from error
+    except Exception as error:  # each client has a family of its own
+        status, said = _status(error), " ".join(str(error).split())[:300]
+        if status in _NOT_THERE:
+            raise FileNotFoundError(f"{path}: the store has no such object, or none so long ({said})") from error
+        if status in _REFUSED or "redential" in said:
+            raise PermissionError(
+                f"{path}: the store refused it: grant {grants} on {scheme}://{bucket} to the account that reads, "
+                f"or give it credentials ({said})"
+            ) from error
+        raise OSError(f"{path}: {type(error).__name__}: {said}") from error
+
+
+def _status(error: Exception) -> int | None:
+    """The HTTP status of a client's error."""
+    response = getattr(error, "response", None)
+    of_botocore = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    status = getattr(error, "code", None) or of_botocore.get("HTTPStatusCode")
+    return int(status) if isinstance(status, int) else None
+
+
+def _connect_to_gcs() -> Any:
+    from google.cloud import storage
+
+    return storage.Client()
+
+
+def _read_gcs(client: Any, bucket: str, name: str, part: tuple[int, int] | None) -> bytes:
+    blob = client.bucket(bucket).blob(name)
+    # Raw, for a store would else inflate what was uploaded as gzip.
+    if part is None:
+        return blob.download_as_bytes(raw_download=True)
+    return blob.download_as_bytes(start=part[0], end=sum(part) - 1, raw_download=True)
+
+
+def _connect_to_s3() -> Any:
+    import boto3
+
+    return boto3.session.Session().client("s3")  # the default session is shared by threads, and not made for it
+
+
+def _read_s3(client: Any, bucket: str, name: str, part: tuple[int, int] | None) -> bytes:
+    wanted = {} if part is None else {"Range": f"bytes={part[0]}-{sum(part) - 1}"}
+    return client.get_object(Bucket=bucket, Key=name, **wanted)["Body"].read()
+
+
+_Reader = tuple[Callable[[], Any], Callable[[Any, str, str, "tuple[int, int] | None"], bytes], str, str]
+_READERS: dict[str, _Reader] = {
+    "gs": (_connect_to_gcs, _read_gcs, "storage.objects.get", "gcp"),
+    "s3": (_connect_to_s3, _read_s3, "s3:GetObject", "aws"),
+}
