@@ -172,7 +172,7 @@ def test_the_dry_run_shows_the_plan_and_writes_nothing(clips, tmp_path):
 
 def test_a_limit_takes_the_first_clips(clips, tmp_path):
     ended = run(ingest, f"--input={clips[0]}/**", f"--output={tmp_path}", "--num_shards=2", "--limit=3")
-    assert (ended.status, "3 clips in 2 shards, 2 other files skipped" in ended.text) == (0, True), ended.text
+    assert (ended.status, "3 clips in 2 shards" in ended.text) == (0, True), ended.text
     ids = [record_id for shard in records(tmp_path) for record_id, _ in shard]
     assert [name.rsplit("/", 1)[-1] for name in ids] == [name.rsplit("/", 1)[-1] for name in sorted(clips[1])[:3]]
 
