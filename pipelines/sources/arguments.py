@@ -58,4 +58,5 @@ def source_options(
         shard_bytes=shard_bytes,
         num_shards=num_shards,
         encoding_of_text=arguments.encoding_of_text,
+        limit=arguments.limit,
     )

@@ -46,6 +46,7 @@ def plan(found: Found, options: SourceOptions) -> Planned:
             f"--input={found.pattern}: none of the {len(found.paths)} files is audio by its name ({what})"
         )
     text_lines.check_encoding(options.encoding_of_text)
+    clips = clips[: options.limit]
     media = [printable(path) for path, _ in clips if path.lower().endswith(MEDIA_ENDINGS)]
     if media:
         named = words.named(media[:_NAMED], len(media))

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from melbeam.pipelines import words
 from melbeam.pipelines.defaults import SHARD_BYTES
-from melbeam.pipelines.sources.kinds import KINDS, TFRECORD
+from melbeam.pipelines.sources.kinds import AUDIO, KINDS, TFRECORD
 from melbeam.pipelines.tfrecord import WHOLE, Span
 from melbeam.transforms.records.rejects import Reject
 
@@ -48,6 +48,11 @@ class Unit:
         """For people: which file, and which part of it."""
         path = printable(self.path)
         return path if self.num_parts == 1 else f"part {self.part + 1} of {self.num_parts} of {path}"
+
+    @property
+    def files(self) -> list[str]:
+        """The files that it is made of, each a record; none where it is one file of many records."""
+        return [path for path, _ in self.details["files"]] if self.kind == AUDIO else []
 
     @property
     def num_bytes(self) -> int:
@@ -143,6 +148,7 @@ class SourceOptions:
         shard_bytes: of a unit, about; None keeps files whole.
         num_shards: units to make, where a source can cut anywhere; None goes by `shard_bytes`.
         encoding_of_text: of manifests and transcripts.
+        limit: records to plan at most, where a source knows them before it reads; None for all.
     """
 
     input_format: str | None = None
@@ -151,6 +157,7 @@ class SourceOptions:
     shard_bytes: int | None = SHARD_BYTES
     num_shards: int | None = None
     encoding_of_text: str = "utf-8"
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         if self.input_format is not None and self.input_format not in KINDS:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from melbeam.pipelines import files
 from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS
 from melbeam.pipelines.job_log import current_log
+from melbeam.pipelines.sources.units import printable
 from melbeam.pipelines.split.job import SplitJob
 from melbeam.pipelines.split.plan import Shard, write_plan
 from melbeam.pipelines.split.reports import SplitSummary
@@ -31,6 +32,10 @@ def show_plan(folder: SplitFolder, shards: list[Shard]) -> None:
     """Prints what would become what."""
     for shard in shards:
         unit = shard.unit
+        for path in unit.files:
+            print(f"{printable(path)} -> {folder.shard(shard.index, shard.num_shards)}")
+        if unit.files:
+            continue
         print(f"{unit.source} ({unit.num_bytes} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
 
 

@@ -70,7 +70,7 @@ class TestInput:
         (tmp_path / "clip").write_bytes(audio(kind))
         status, out, _ = run(extract, f"--input={tmp_path}/clip", f"--output={tmp_path}/out", "--dry_run")
         assert (status, find_kind(find_inputs(f"{tmp_path}/clip")[0], SourceOptions())[0]) == (0, "audio")
-        assert f"{tmp_path}/clip (" in out
+        assert f"{tmp_path}/clip -> " in out
 
     @pytest.mark.parametrize("size", [0xE2FF, 0x5352, 0x43614C66 & 0xFFFFF, 0x0401, 3])
     def test_no_tfrecord_is_taken_for_audio(self, tmp_path, size):
