@@ -29,9 +29,9 @@ from melbeam.transforms.log_mel import Precision
 
 # Frames of a block: 64 are as quick as 128 and 256, and leave less to compute in vain behind a clip's end.
 _BLOCK_FRAMES = 64
-# A block's points of the transform, or its samples, at most: where frames or hops are long, a block has fewer
-# frames.
-_BLOCK_POINTS = 1 << 17
+# What a block's frames, or its samples, take at most, so that they and their spectra stay in a cache of 1 MB:
+# where frames or hops are long, a block has fewer frames.
+_BLOCK_BYTES = 1 << 18
 # Blocks of a program. The small one spares a short clip the clearing of the large one's output, 0.15 ms.
 _BLOCKS = (16, 64)
 # What a program takes at most: where hops are long, it has fewer blocks.
@@ -296,7 +296,8 @@ _making = threading.Lock()
 
 def _programs(front_end: FrontEnd, precision: Precision) -> tuple[_Program, ...]:
     # A power of two, so that the transform's vector instructions take all frames of a block alike.
-    fitting = _BLOCK_POINTS // max(front_end.fft_length, front_end.hop_length)
+    bytes_of_a_frame = max(front_end.fft_length, front_end.hop_length) * tf.as_dtype(precision).size
+    fitting = _BLOCK_BYTES // bytes_of_a_frame
     block_frames = min(_BLOCK_FRAMES, 1 << max(0, fitting.bit_length() - 1))
     most = max(1, _PROGRAM_SAMPLES // (block_frames * front_end.hop_length))
     return tuple(_Program(front_end, precision, block_frames, min(blocks, most)) for blocks in _BLOCKS)

@@ -80,8 +80,8 @@ class MelBand(NamedTuple):
     weights: np.ndarray
 
 
-# Wider bands multiply more zeros, narrower ones make more products of matrices too small to be quick: 16 and 64
-# were slower than 32 for each of the shipped front ends.
+# Wider bands multiply more zeros, narrower ones make products of matrices too small to be quick: with 128 bins,
+# 8 and 128 took a third longer for everything, 16 and 64 a tenth at most.
 _BINS_OF_A_BAND = 32
 
 

@@ -158,7 +158,6 @@ class TestFinished:
         assert "7 records read = 3 converted + 4 rejected" in said
         assert "57.14% of the records are rejects" in said
         assert f"{folder}/_melbeam/train/rejects" in said
-        assert "times real time" in said
 
     def test_features_are_the_converters_in_the_order_of_the_input(self, finished):
         converter = AudioConverter("gemma4", pad_to_max_length=False)

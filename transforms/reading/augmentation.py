@@ -29,10 +29,14 @@ def spec_augment(
 
     The masks depend on nothing but `seed`, a clip's "id", and the number that comes with the element. A data set
     of elements alone gives a clip the same masks in every epoch; one of (element, number) gives it others with
-    every number::
+    every number. The first of these may be iterated again for every epoch, as Keras' `fit` does; the second counts
+    on, and after a checkpoint gives the masks that it would have given::
 
         numbers = tf.data.Dataset.random(seed=1, rerandomize_each_iteration=True)
         dataset = tf.data.Dataset.zip((dataset, numbers)).map(spec_augment(seed=1))
+
+        numbers = tf.data.Dataset.counter()
+        dataset = tf.data.Dataset.zip((dataset.repeat(epochs), numbers)).map(spec_augment(seed=1))
 
     Args:
         num_time_masks: blocks of frames, of 0 to `max_time_frames` each; they may overlap. The defaults are the
