@@ -143,7 +143,7 @@ WRONG_VALUES = [
     ("--max_audio_seconds=nan", "max_audio_seconds must be a finite number"),
     ("--max_record_bytes=0", "max_record_bytes must be in [1, 2147483647] bytes, got 0"),
     ("--max_record_bytes=3000000000", "got 3000000000"),
-    ("--max_shard_bytes=0", "--max_shard_bytes must be at least 1, got 0"),
+    ("--shard_bytes=0", "--shard_bytes must be at least 1, got 0"),
     ("--limit=-1", "--limit must be at least 1, got -1"),
     ("--max_reject_fraction=nan", "--max_reject_fraction must be a finite number, in [0, 1], got nan"),
     ("--max_convert_seconds=0", "--max_convert_seconds must be above 0"),
@@ -219,11 +219,14 @@ class TestTheSameCommandGoesOn:
         assert (status, GOES_ON in err) == (1, True), err
 
     @pytest.mark.parametrize("error", [RuntimeError("so"), KeyboardInterrupt()])
-    def test_not_ingest(self, tmp_path, monkeypatch, error):
+    def test_ingest_as_extract(self, tmp_path, monkeypatch, error):
         (tmp_path / "a.wav").write_bytes(audio())
-        monkeypatch.setattr(ingest_launcher, "write_plan", raises(error))
-        status, _, err = run(ingest, f"--input={tmp_path}/a.wav", f"--output={tmp_path}/out")
-        assert (status, GOES_ON in err) == (1, False), err
+        command = [f"--input={tmp_path}/a.wav", f"--output={tmp_path}/out"]
+        with monkeypatch.context() as patch:
+            patch.setattr(ingest_launcher, "run_pipeline", raises(error))
+            status, _, err = run(ingest, *command)
+            assert (status, GOES_ON in err) == (1, True), err
+        assert run(ingest, *command)[0] == 0
 
     def test_neither_verify_nor_clean_nor_demo(self, source, tmp_path, monkeypatch):
         assert extracted(source, tmp_path / "out", "--max_reject_fraction=1")[0] == 0
