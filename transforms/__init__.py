@@ -17,6 +17,7 @@ _HOMES = {
     "ExtractLogMel": "beam",
     "LogMelDoFn": "beam",
     "log_mel_map": "tf_data",
+    "model_inputs": "reading.model_inputs",
     "FeatureSource": "reading.source",
     "read_features": "reading.dataset",
     "spec_augment": "reading.augmentation",
