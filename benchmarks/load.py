@@ -3,7 +3,8 @@
     python benchmarks/load.py
     python benchmarks/load.py --clips=5000 --long_clips=10 --minutes=10
 
-Many short clips, then a few long ones in chunks, each through one process and through two. Every process of the
+Many short clips, then a few long ones in chunks, then ten minutes of FLAC at its highest rate, each through one
+process and through two. Every process of the
 job is looked at twice a second, in /proc. The default sizes want about 40 GB of disk and an hour.
 """
 
@@ -29,6 +30,7 @@ from melbeam.transforms.folder_layout import ShardName
 from melbeam.transforms.records.examples import to_example
 
 RATE = 16000  # Hz
+HIGH_RATE = 655_350  # Hz, the most that a FLAC can name; its 1.5 MB of silence are 1.5 GB as float32
 MAX_MIB = 600  # of a worker, above what the imports take
 MORE_THREADS, MORE_DESCRIPTORS = 4, 8  # from the first third of a run to its last: less is no leak
 LOOK_SECONDS = 0.5
@@ -53,9 +55,9 @@ class Look(NamedTuple):
     threads: int
 
 
-def encoded(samples: np.ndarray, kind: str) -> bytes:
+def encoded(samples: np.ndarray, kind: str, rate: int = RATE) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, samples, RATE, format=kind, subtype="PCM_16")
+    soundfile.write(file, samples, rate, format=kind, subtype="PCM_16")
     return file.getvalue()
 
 
@@ -148,6 +150,7 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=100_000, help="short ones, of 1 to 3 s")
     parser.add_argument("--long_clips", type=int, default=200, help="long ones")
+    parser.add_argument("--high_clips", type=int, default=10, help="of 10 minutes at FLAC's highest rate")
     parser.add_argument("--minutes", type=float, default=30, help="of a long clip")
     parser.add_argument("--shards", type=int, default=32, help="files of audio")
     parser.add_argument("--work", type=Path, help="folder for audio and features; else a temporary one")
@@ -159,6 +162,10 @@ def main() -> None:
     corpora = {
         f"{options.clips} clips of 1 to 3 s": (short, options.clips),
         f"{options.long_clips} clips of {options.minutes:g} min": ([encoded(noise, "FLAC")], options.long_clips),
+        f"{options.high_clips} clips of 10 min at {HIGH_RATE} Hz": (
+            [encoded(np.zeros(600 * HIGH_RATE, np.int16), "FLAC", HIGH_RATE)],
+            options.high_clips,
+        ),
     }
     imports = int(subprocess.check_output([sys.executable, "-c", IMPORTS])) / 1024
     print(f"the imports take {imports:.0f} MiB; all below is above that\n", flush=True)

@@ -81,10 +81,10 @@ def report(index: int, num_shards: int, job_hash: str) -> Any:
 
 def plan(work: Path, num_shards: int) -> str:
     """Matches the files, makes the job of them and writes its plan."""
-    from melbeam.pipelines.defaults import MAX_SHARD_BYTES
+    from melbeam.pipelines.sources.units import SourceOptions
     from melbeam.pipelines.split.plan import plan_shards, write_plan
 
-    shards = plan_shards([f"{work}/audio/*/*.tfrecord"], MAX_SHARD_BYTES)
+    shards = plan_shards([f"{work}/audio/*/*.tfrecord"], SourceOptions())[0]
     assert len(shards) == num_shards
     job = job_of(work, shards)
     write_plan(job.folder.plan, shards)
@@ -96,10 +96,11 @@ def submit(work: Path, num_shards: int) -> str:
     import apache_beam as beam
 
     from melbeam.pipelines.extracting.pipeline import ExtractDataset
+    from melbeam.pipelines.sources.units import Unit
     from melbeam.pipelines.split.plan import Shard
 
     pipeline = beam.Pipeline()
-    pipeline | ExtractDataset(job_of(work, [Shard(0, num_shards, "/audio", 1)] * num_shards))
+    pipeline | ExtractDataset(job_of(work, [Shard(0, num_shards, Unit("/audio", 1))] * num_shards))
     return f"{len(pipeline.to_runner_api().SerializeToString()) / 1000:.1f} kB"
 
 
@@ -129,7 +130,7 @@ def combine(work: Path, num_shards: int) -> str:
     from apache_beam.coders import PickleCoder
 
     from melbeam.pipelines import files
-    from melbeam.pipelines.extracting.pipeline import SummariseReports
+    from melbeam.pipelines.split.beam_steps import SummariseReports
     from melbeam.pipelines.split.commit import ShardReport
     from melbeam.pipelines.split.metadata import write_metadata
     from melbeam.transforms.folder_layout import SplitFolder

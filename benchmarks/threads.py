@@ -32,22 +32,23 @@ def records() -> list[bytes]:
     return [to_example({"audio": noise[:length].tobytes()}) for length in lengths]
 
 
-def convert(harness_threads: int, intra_op_threads: int) -> None:
+def convert_all(harness_threads: int, intra_op_threads: int) -> None:
     """Prints seconds, of the clock and of the processor, and a checksum of the features."""
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(intra_op_threads)
     from melbeam.transforms.front_end import FrontEnd
+    from melbeam.transforms.records.conversion import convert
     from melbeam.transforms.records.converter import RecordConverter
     from melbeam.transforms.records.options import RecordOptions
     from melbeam.transforms.records.tfrecord_frame import masked_crc32c
 
     options = RecordOptions(audio_format="pcm_s16le", pcm_sampling_rate=RATE)
     converter, clips = RecordConverter(FrontEnd.load("gemma4"), options), records()
-    converter.convert(clips[0], "")  # traces the graph
+    convert(converter, clips[0], "")  # compiles the kernel
     with ThreadPoolExecutor(harness_threads) as pool:
         start, processor = time.perf_counter(), time.process_time()
-        done = list(pool.map(lambda clip: masked_crc32c(converter.convert(clip, "").examples[0]), clips))
+        done = list(pool.map(lambda clip: masked_crc32c(convert(converter, clip, "").features[0].example), clips))
         print(time.perf_counter() - start, time.process_time() - processor, sum(done))
 
 
@@ -60,7 +61,7 @@ def main() -> None:
     parser.add_argument("--setting", nargs=2, type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.setting:
-        convert(*options.setting)
+        convert_all(*options.setting)
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     settings = [(harness, intra) for harness in sorted({1, cores}) for intra in sorted({1, 2, cores})]

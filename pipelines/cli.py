@@ -12,9 +12,10 @@ from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REFUSED, leave_with
 
 _JOBS = {
     "demo": "the whole chain on a small spoken corpus, offline",
-    "ingest": "audio files to audio TFRecords",
-    "extract": "audio TFRecords to feature TFRecords",
+    "ingest": "a corpus to audio TFRecords",
+    "extract": "a corpus, or audio TFRecords, to feature TFRecords",
     "verify": "checks a folder of features, every byte of it",
+    "rejects": "why records were turned away, and what to do about each",
     "retry-rejects": "a split's rejects through extract again",
     "clean": "removes what attempts left that did not end",
     "index": "the index of each shard of features, where a folder of before has none",

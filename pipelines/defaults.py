@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-MAX_SHARD_BYTES = 1 << 30  # 1 GiB of an input file: nine hours of 16-bit audio, half a minute of one core
+SHARD_BYTES = 256 << 20  # 256 MiB of input: more than two hours of 16-bit audio
 MAX_CONVERT_SECONDS = 600.0  # many times what the longest clip that is taken by default needs
 MAX_REJECT_FRACTION = 0.01

@@ -1,8 +1,9 @@
-"""melbeam demo: the whole chain on the spoken clips that come with the package, offline."""
+"""melbeam demo: the whole chain on the spoken clips that come with the package and one that is damaged, offline."""
 
 from __future__ import annotations
 
 import argparse
+import csv
 import glob
 import os
 import shutil
@@ -11,12 +12,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from melbeam.pipelines import extract, ingest, words
+from melbeam.pipelines import extract, ingest, rejects, words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 
 DESCRIPTION = "Clips -> audio TFRecords -> features -> tf.data, on spoken clips that come with the package."
+# A clip of the package's that is written once more without its end, with a transcript as if it were whole.
+CUT, CUT_CLIP = "02-river.flac", "09-cut.flac"
 MARKER = ".melbeam-demo"  # in a folder that a demo made, and may therefore write again
 _MARKER_TEXT = "melbeam demo made this folder, and writes its own files here anew when it runs again.\n"
 
@@ -37,18 +40,30 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     output = Path(arguments.output)
     claim_folder(output)
     audio, features = output / "audio", output / "features" / "1.0.0"
-    clips = _write_clips(output / "clips")
+    manifest = _write_corpus(output / "clips")
 
-    print("1. clips -> audio TFRecords (melbeam ingest)")
-    inputs = [f"--input={glob.escape(str(clip))}" for clip in clips]
-    status = ingest.main([*inputs, f"--output={audio}", "--num_shards=2", "--overwrite"])
+    print("1. clips and their transcripts -> audio TFRecords (melbeam ingest)")
+    status = ingest.main(
+        [f"--input={glob.escape(str(manifest))}", f"--output={audio}", "--num_shards=2", "--overwrite"]
+    )
     if status != EXIT_OK:
         return status
-    print("2. audio TFRecords -> feature TFRecords (melbeam extract)")
-    status = extract.main([f"--input={glob.escape(str(audio))}/train-*", f"--output={features}", "--overwrite"])
+    print("\n2. audio TFRecords -> feature TFRecords (melbeam extract); one clip is cut, on purpose")
+    status = extract.main(
+        [
+            f"--input={glob.escape(str(audio))}/train-*",
+            f"--output={features}",
+            "--max_reject_fraction=0.2",
+            "--overwrite",
+        ]
+    )
     if status != EXIT_OK:
         return status
-    print("3. feature TFRecords -> tf.data (read_features)")
+    print("\n3. what was turned away (melbeam rejects)")
+    status = rejects.main([str(features)])
+    if status != EXIT_OK:
+        return status
+    print("\n4. feature TFRecords -> tf.data (read_features)")
     _show(output, features)
     return EXIT_OK
 
@@ -71,15 +86,23 @@ def claim_folder(output: Path) -> None:
     marker.write_text(_MARKER_TEXT, encoding="utf-8")
 
 
-def _write_clips(folder: Path) -> list[Path]:
-    """The package's clips, written below the folder."""
+def _write_corpus(folder: Path) -> Path:
+    """Writes the package's clips, one of them cut as well, and gives the manifest of them all."""
     folder.mkdir(exist_ok=True)
-    clips = []
-    for clip in resources.files("melbeam.pipelines.demo_clips").iterdir():
-        if clip.name.endswith(ingest.EXTENSIONS):
-            clips.append(folder / clip.name)
-            clips[-1].write_bytes(clip.read_bytes())
-    return clips
+    clips = resources.files("melbeam.pipelines.demo_clips")
+    with (clips / "transcripts.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        (folder / row["file"]).write_bytes((clips / row["file"]).read_bytes())
+    whole = (folder / CUT).read_bytes()
+    (folder / CUT_CLIP).write_bytes(whole[: len(whole) // 2])
+    rows += [{"file": CUT_CLIP, "text": row["text"]} for row in rows if row["file"] == CUT]
+    manifest = folder / "transcripts.csv"
+    with manifest.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, ("file", "text"))
+        writer.writeheader()
+        writer.writerows(rows)
+    return manifest
 
 
 def _show(output: Path, features: Path) -> None:
@@ -90,15 +113,16 @@ def _show(output: Path, features: Path) -> None:
     from melbeam.transforms.reading.dataset import read_features  # imports TensorFlow
 
     for batch in read_features(features, batch_size=4):
-        print(f"   a batch of {len(batch['id'])} clips: input_features {tuple(batch['input_features'].shape)}")
+        print(f"a batch of {len(batch['id'])} clips: input_features {tuple(batch['input_features'].shape)}")
     first = next(iter(read_features(features)))
+    print(f'the first: {first["id"].numpy().decode()}, "{first["text"].numpy().decode()}"')
     picture = output / "log-mel.png"
     drawn = _draw(first["input_features"].numpy(), first["id"].numpy().decode(), picture)
 
     summary = SplitSummary.from_dict(files.read_json(SplitFolder(str(features), "train").summary))
     # `make demo` installs into .venv, which is not on the PATH.
     prefix = "" if shutil.which("melbeam") else f"{os.path.dirname(sys.argv[0])}/"
-    reasons = "".join(f", {count} {reason}" for reason, count in sorted(summary.rejects.items()))
+    reasons = f" ({', '.join(sorted(summary.rejects))})" if summary.rejects else ""
     seconds = words.duration(summary.num_samples / FrontEnd.load(DEFAULT_FRONT_END).sampling_rate)
     print(
         f"\nMade in {output}:\n"
@@ -108,7 +132,7 @@ def _show(output: Path, features: Path) -> None:
         f"  log-mel.png      {drawn}\n\n"
         "Nearly all of the time went into starting; `make bench` measures the speed on 12 hours of audio.\n\n"
         "Next:\n"
-        f"  {prefix}melbeam ingest  --input='my-clips/**' --output=my-audio --num_shards=16\n"
+        f"  {prefix}melbeam ingest  --input='my-clips/**' --output=my-audio\n"
         f"  {prefix}melbeam extract --input='my-audio/train-*' --output=my-features/1.0.0\n"
         f'  {prefix}python -c "from melbeam.transforms import read_features; '
         f"print(read_features('{features}'))\""

@@ -1,4 +1,4 @@
-"""melbeam extract: audio TFRecords in, feature TFRecords out.
+"""melbeam extract: audio in, feature TFRecords out.
 
 Its options are here; what it does with them is in `extracting`, which is imported once they are parsed.
 """
@@ -7,29 +7,31 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import fields as dataclass_fields
+from typing import TYPE_CHECKING
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION, MAX_SHARD_BYTES
+from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
 from melbeam.pipelines.exit_status import leave_with
+from melbeam.pipelines.sources.arguments import add_shard_bytes, add_source_arguments
 from melbeam.transforms.front_end import DEFAULT_FRONT_END
-from melbeam.transforms.records.options import CHOICES, PADDING, RecordOptions
+from melbeam.transforms.records.options import CHOICES, PADDING, REQUIRED, RecordOptions
 
-DESCRIPTION = "Audio TFRecords in, log-mel feature TFRecords out. Beam's own options are taken too."
+if TYPE_CHECKING:
+    from melbeam.pipelines.command_line import Parser
+
+DESCRIPTION = (
+    "Audio in, from whatever it is kept in; log-mel feature TFRecords out. Beam's own options are taken too."
+)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """The options of extract."""
-    parser.add_argument("--input", required=True, action="append", help="glob of audio TFRecords; may be repeated")
+    add_source_arguments(parser)
     parser.add_argument("--output", required=True, help="folder of the features, features/1.0.0 for example")
-    parser.add_argument(
-        "--allow_missing_shards",
-        action="store_true",
-        help="take a set of NAME-00000-of-00016 files of which some are missing",
-    )
     add_split_arguments(parser)
 
 
-def add_split_arguments(parser: argparse.ArgumentParser) -> None:
+def add_split_arguments(parser: Parser) -> None:
     """The options that say how a split is made; what it is made of and where it goes are not among them."""
     parser.add_argument("--split", default="train", help="name of the split")
     parser.add_argument(
@@ -59,6 +61,10 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max_audio_seconds", type=float, default=defaults["max_audio_seconds"], help="longer clips are rejects"
     )
+    parser.add_argument("--require", choices=REQUIRED, help="turn records away that have no transcript")
+    parser.add_argument(
+        "--min_seconds", type=float, default=defaults["min_seconds"], help="shorter clips are rejects"
+    )
     parser.add_argument(
         "--max_record_bytes", type=int, default=defaults["max_record_bytes"], help="larger records are rejects"
     )
@@ -71,11 +77,9 @@ def add_split_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check_md5", action="store_true", help="check the MD5 that a FLAC carries of its samples"
     )
-    parser.add_argument(
-        "--max_shard_bytes",
-        type=int,
-        default=MAX_SHARD_BYTES,
-        help="a larger input file becomes several shards, unless it is compressed, or with --limit",
+    add_shard_bytes(
+        parser,
+        "of input that become a shard, about; a smaller file is a shard of its own, as is a compressed one",
     )
     parser.add_argument(
         "--max_convert_seconds",

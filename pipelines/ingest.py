@@ -1,4 +1,4 @@
-"""melbeam ingest: a folder of audio files to audio TFRecords, the bytes of each file unchanged.
+"""melbeam ingest: clips, from whatever they are kept in, to audio TFRecords; the bytes of each file unchanged.
 
 Its options are here; what it does with them is in `ingesting`, which is imported once they are parsed.
 """
@@ -6,22 +6,29 @@ Its options are here; what it does with them is in `ingesting`, which is importe
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from melbeam.pipelines.command import Command
+from melbeam.pipelines.defaults import MAX_REJECT_FRACTION
 from melbeam.pipelines.exit_status import leave_with
+from melbeam.pipelines.sources.arguments import add_shard_bytes, add_source_arguments
 
-DESCRIPTION = "Audio files in, audio TFRecords out; `melbeam extract` reads them."
-EXTENSIONS = (".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus")
+if TYPE_CHECKING:
+    from melbeam.pipelines.command_line import Parser
+
+DESCRIPTION = "Audio in, from whatever it is kept in; audio TFRecords out, which `melbeam extract` reads."
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """The options of ingest."""
-    parser.add_argument(
-        "--input", required=True, action="append", help="glob of audio files, 'clips/**'; may be repeated"
-    )
+    add_source_arguments(parser)
     parser.add_argument("--output", required=True, help="folder of the audio TFRecords")
     parser.add_argument("--split", default="train", help="name of the split")
-    parser.add_argument("--num_shards", type=int, default=16, help="files to write, at most one a clip")
+    parser.add_argument("--num_shards", type=int, help="files to write, at most one a clip; else by --shard_bytes")
+    add_shard_bytes(parser, "of input that become a shard, about")
+    parser.add_argument(
+        "--max_reject_fraction", type=float, default=MAX_REJECT_FRACTION, help="exit status 3 above it"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace the split if it is there already")
     parser.add_argument("--limit", type=int, help="clips to take at most, the first in the order of their paths")
     parser.add_argument("--dry_run", action="store_true", help="show the plan; do nothing")
@@ -31,16 +38,15 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """Runs the job; gives the exit status.
 
     Raises:
-        UsageError: the call was wrong, or the split is there already.
+        UsageError: the call was wrong, or the output folder was refused.
     """
     from melbeam.pipelines.ingesting import launcher  # imports Beam, which the parser must not wait for
 
-    return launcher.run(arguments, beam_arguments, EXTENSIONS)
+    return launcher.run(arguments, beam_arguments)
 
 
 COMMAND = Command("ingest", DESCRIPTION, add_arguments, run)
 main = COMMAND.main
-
 
 if __name__ == "__main__":
     leave_with(main)

@@ -131,14 +131,15 @@ def read_version(path: str) -> tuple[bytes, Any] | None:
         NotImplementedError: it is another store.
     """
     if path.startswith("gs://"):
-        blob = _gcs_blob(path)
         from google.cloud.exceptions import NotFound
 
+        blob = _gcs_blob(path)
         try:
-            data = blob.download_as_bytes()
+            blob.reload()
+            generation = blob.generation  # this one is downloaded, by an answer that need not name it
+            return blob.download_as_bytes(), generation
         except NotFound:
             return None
-        return data, blob.generation
     if path.startswith("s3://"):
         client, place = _s3(path)
         try:

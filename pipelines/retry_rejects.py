@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from melbeam.pipelines import extract
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import UsageError, leave_with
+from melbeam.pipelines.sources.kinds import TFRECORD
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
 
@@ -52,6 +53,10 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         "output": folder.output,
         "split": f"{folder.split}_retried",
         "allow_missing_shards": True,
+        "input_format": TFRECORD,
+        "columns": None,
+        "root": None,
+        "encoding_of_text": "utf-8",
     }
     return extract.run(argparse.Namespace(**{**made_with, **given, **what_and_where}), beam_arguments)
 

@@ -1,6 +1,6 @@
 """melbeam verify: does a folder of features hold what it says, and all that it should?
 
-What is looked for is in `checks`; with --against, records are also recomputed by a reference, in `comparison`.
+What is looked for is in `pipelines.verifying`; with --against, records are also recomputed by a reference.
 """
 
 from __future__ import annotations
@@ -11,11 +11,8 @@ from glob import escape
 from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError, leave_with
-from melbeam.pipelines.verifying import REFERENCE_PACKAGES
+from melbeam.pipelines.verifying import FILES_OF_A_SPLIT, REFERENCE_PACKAGES
 from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits
-
-# Files of which a split's bookkeeping has one at least, whatever happened to it.
-_OF_A_SPLIT = ("job.json", "plan.jsonl", "summary.json")
 
 DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
 
@@ -36,16 +33,17 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         UsageError: there is no such folder, or the reference cannot be run.
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
-    from melbeam.pipelines.verifying.checks import verify
     from melbeam.pipelines.verifying.comparison import compare
+    from melbeam.pipelines.verifying.folder import verify_folder
 
     output = files.folder_path(arguments.folder, "the folder")
     if arguments.sample < 1:
         raise UsageError(f"--sample must be at least 1, got {arguments.sample}")
     _check_folder(output)
-    splits, findings = verify(output)
+    splits, findings = verify_folder(output)
+    is_left_out = bool(arguments.against and findings.faults)
     lines: list[str] = []
-    if arguments.against and not findings.faults:
+    if arguments.against and not is_left_out:
         lines = compare(splits, arguments.against, arguments.sample, findings)
     for line in findings.lines():
         print(line)
@@ -60,7 +58,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         )
     warnings = words.count(findings.count("warnings"), "warning")
     if findings.faults:
-        skipped = "; --against waits until there are none" if arguments.against and not lines else ""
+        skipped = "; --against waits until there are none" if is_left_out else ""
         print(f"{words.count(findings.count('faults'), 'fault')}, {warnings}{skipped}")
         return EXIT_FAILED
     print(f"no faults, {warnings}")
@@ -75,7 +73,7 @@ def _check_folder(output: str) -> None:
     """
     from melbeam.pipelines import files
 
-    if any(files.match(of_all_splits(output, name)) for name in _OF_A_SPLIT):
+    if any(files.match(of_all_splits(output, name)) for name in FILES_OF_A_SPLIT):
         return
     jobs_below = files.match(of_all_splits(output, "job.json", below=1))
     if jobs_below:

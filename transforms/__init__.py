@@ -16,6 +16,7 @@ _HOMES = {
     "WhisperAudioConverter": "converters",
     "ExtractLogMel": "beam",
     "LogMelDoFn": "beam",
+    "audio_example": "records.audio_example",
     "log_mel_map": "tf_data",
     "model_inputs": "reading.model_inputs",
     "FeatureSource": "reading.source",

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import functools
-import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from melbeam.transforms import log_mel
+from melbeam.transforms import block_kernel, log_mel
 from melbeam.transforms.audio_inputs import (
-    checked_lengths,
     checks_of_rate,
     dense_audio,
     refuse_after_fork,
     silence_behind,
 )
+from melbeam.transforms.block_kernel import frame_kernel
 from melbeam.transforms.converter_base import ConverterBase
 from melbeam.transforms.exporting import export_saved_model, export_tflite
+from melbeam.transforms.packing import PackedFeatures
 from melbeam.transforms.records.decoding import decode_audio
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.streaming import FeatureStream
 
-# A longer clip is computed in pieces: one graph call takes some 50 bytes of memory a sample and byte of precision.
-_SAMPLES_AT_ONCE = 1 << 20
+# On a GPU, a longer clip is computed in pieces: one graph call takes some 50 bytes a sample and byte of precision.
+_SAMPLES_AT_ONCE = 1 << 21
 
 
 class AudioConverter(ConverterBase):
@@ -52,11 +52,6 @@ class AudioConverter(ConverterBase):
     Raises:
         ValueError: an argument is out of its bounds.
     """
-
-    @functools.cached_property
-    def _compiled(self) -> Any:
-        signature = [tf.TensorSpec([None, None], self.precision)]
-        return tf.function(self._features, input_signature=signature, autograph=False)
 
     @classmethod
     def _class_for(cls, family: str | None) -> type[AudioConverter]:
@@ -97,61 +92,61 @@ class AudioConverter(ConverterBase):
         refuse_after_fork()
         checks = [] if sampling_rate is None else checks_of_rate(sampling_rate, self.front_end)
         audio, lengths = dense_audio(audio, lengths, self.front_end, self.precision)
-        if self._is_long(audio):
-            return self._features_of_long(audio, lengths)
+        if tf.executing_eagerly():
+            return self._features_now(audio, lengths)
         with tf.control_dependencies([check for check in checks if check is not None]):
-            waveform = log_mel.to_waveform(tf.convert_to_tensor(audio), self.precision)
+            return self._features_in_graph(tf.convert_to_tensor(audio), lengths)
+
+    def _features_now(self, audio: np.ndarray | tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
+        """`__call__` outside a graph, on one clip or a batch of any length."""
+        if block_kernel.on_gpu() and audio.shape[-1] <= _SAMPLES_AT_ONCE:
+            return self._on_gpu(tf.convert_to_tensor(audio), lengths)
+        if not tf.is_tensor(audio):
+            return self._packed_features(audio, lengths)
+        return block_kernel.with_gradient_of(
+            lambda samples: self._features_in_graph(samples, lengths),
+            lambda samples: self._packed_features(block_kernel.as_array(samples), lengths),
+        )(audio)
+
+    def _packed_features(self, audio: np.ndarray, lengths: tf.Tensor | None) -> tf.Tensor:
+        if audio.ndim == 1:
+            features = self._packed.of_clip(audio)
+        else:
+            num_rows, num_samples = audio.shape
+            valid = [num_samples] * num_rows if lengths is None else lengths.numpy().tolist()
+            features = self._packed.of_batch(audio, valid)
+        return tf.cast(features, self.dtype)
+
+    @functools.cached_property
+    def _packed(self) -> PackedFeatures:
+        return PackedFeatures(self.front_end, self.precision, pad_to_max_length=self.pad_to_max_length)
+
+    @functools.cached_property
+    def _on_gpu(self) -> Any:
+        return tf.function(self._features_in_graph, autograph=False, reduce_retracing=True)
+
+    def _features_in_graph(self, audio: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
+        """`__call__` as operations of a graph, the frame count static where it can be."""
+        waveform = log_mel.to_waveform(audio, self.precision)
         is_one_clip = waveform.shape.rank == 1
         if is_one_clip:
             waveform = waveform[tf.newaxis]
         elif lengths is not None:
             waveform = silence_behind(waveform, lengths)
-        width = waveform.shape[1]
-        if not self.pad_to_max_length and width is not None and self.num_frames(width) == 0:
-            features = tf.zeros([tf.shape(waveform)[0], 0, self.front_end.num_mels], self.dtype)
-        else:
-            features = self._compiled(waveform) if tf.executing_eagerly() else self._features(waveform)
-        return features[0] if is_one_clip else features
-
-    def _features(self, waveform: tf.Tensor) -> tf.Tensor:
-        """`[batch, num_samples]` to `[batch, frames, num_mels]`, the frame count static where it can be."""
-        static: int | None
+        static: int | None = None
         if self.pad_to_max_length:
             static = self.front_end.padded_frames
         elif waveform.shape[1] is not None:
             static = self.front_end.num_frames(waveform.shape[1])
-        else:
-            static = None
-        frames = static
-        if frames is None:
-            frames = log_mel.num_frames(tf.shape(waveform)[1], self.front_end)
-        features = log_mel.log_mel_spectrogram(waveform, self.front_end, self.precision, frames)
+        frames = log_mel.num_frames(tf.shape(waveform)[1], self.front_end) if static is None else static
+        computed = frame_kernel(self.front_end, self.precision).in_graph(
+            waveform,
+            log_mel.num_computed_frames(frames, self.front_end),
+            lambda audio, rows: log_mel.pad(audio, self.front_end, rows),
+        )
+        features = log_mel.finish_clips(computed, self.front_end, frames)
         features.set_shape([waveform.shape[0], static, self.front_end.num_mels])
-        return tf.cast(features, self.dtype)
-
-    def _is_long(self, audio: Any) -> bool:
-        """Whether to compute in pieces; Whisper's front ends and padded clips never are."""
-        if self.front_end.max_samples is not None or not tf.executing_eagerly():
-            return False
-        return len(getattr(audio, "shape", ())) in (1, 2) and audio.shape[-1] > 2 * _SAMPLES_AT_ONCE
-
-    def _features_of_long(self, audio: Any, lengths: Any) -> tf.Tensor:
-        """`__call__` of long clips: one after the other, in pieces, into memory that becomes the result."""
-        rows = audio[np.newaxis] if len(audio.shape) == 1 else audio
-        num_samples = rows.shape[1]
-        valid = np.full(len(rows), num_samples) if lengths is None else checked_lengths(lengths, rows.shape)
-        features = _aligned_empty((len(rows), self.num_frames(num_samples), self.front_end.num_mels))
-        for samples, row_valid, row_features in zip(rows, valid, features, strict=True):
-            stream, frame = self.stream(), 0
-            for start in range(0, num_samples, _SAMPLES_AT_ONCE):
-                piece = np.array(samples[start : start + _SAMPLES_AT_ONCE])
-                piece[max(0, int(row_valid) - start) :] = 0
-                pulled = stream.push(piece)
-                row_features[frame : frame + len(pulled)] = pulled
-                frame += len(pulled)
-            row_features[frame:] = stream.finish()
-        result = tf.cast(tf.experimental.dlpack.from_dlpack(features.__dlpack__()), self.dtype)
-        return result[0] if len(audio.shape) == 1 else result
+        return tf.cast(features[0] if is_one_clip else features, self.dtype)
 
     def features_of_file(self, path: str | Path) -> tf.Tensor:
         """Features of an audio file, decoded, mixed down and resampled as the job does.
@@ -192,17 +187,10 @@ class AudioConverter(ConverterBase):
         lengths = tf.cast(tf.convert_to_tensor(lengths), tf.int32)
         return tf.sequence_mask(log_mel.num_frames(lengths, self.front_end), num_frames)
 
-    def export(self, folder: str | Path) -> None:
+    def export(self, folder: str | Path, *, xla: bool = False) -> None:
         """Writes a SavedModel that needs no melbeam: `exporting.export_saved_model`."""
-        export_saved_model(self, self.front_end, folder)
+        export_saved_model(self, self.front_end, folder, xla=xla)
 
     def export_tflite(self, path: str | Path) -> None:
         """Writes a TFLite model of built-in operations, float32: `exporting.export_tflite`."""
         export_tflite(self.front_end, path, pad_to_max_length=self.pad_to_max_length)
-
-
-def _aligned_empty(shape: tuple[int, ...]) -> np.ndarray:
-    """float32 memory that a tensor can take over without a copy: TensorFlow wants it aligned to 64 bytes."""
-    buffer = np.empty(math.prod(shape) * 4 + 64, np.uint8)
-    start = -buffer.ctypes.data % 64
-    return buffer[start : start + math.prod(shape) * 4].view(np.float32).reshape(shape)

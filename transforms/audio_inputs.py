@@ -17,8 +17,8 @@ import tensorflow as tf
 from melbeam.transforms import log_mel
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
+from melbeam.transforms.records.decoding.audio import MAX_PEAK
 
-MAX_PEAK = 16.0  # floating-point samples are in [-1, 1); no recording overshoots that by 24 dB
 _RANKS = "audio must be [num_samples] or [batch, num_samples]"
 
 _process_of_first_call: int | None = None

@@ -1,4 +1,4 @@
-"""The element-wise form for somebody's own Beam pipeline: serialized audio Examples in, feature Examples out."""
+"""The element-wise form for somebody's own Beam pipeline: audio records in, feature Examples out."""
 
 from __future__ import annotations
 
@@ -8,19 +8,30 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.typehints import typehints
 
 from melbeam.transforms.beam_worker import RecordMetrics, SharedRecordConverter
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
+from melbeam.transforms.records.audio_example import audio_example
+from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 
 FEATURES, REJECTS = "features", "rejects"
+_ELEMENTS = typehints.Union[bytes, typehints.Dict[typehints.Any, typehints.Any]]
+_WRONG_ELEMENTS = (
+    "records must be serialized tf.train.Examples (bytes) or dicts, {{'audio': ..., 'id': ...}}, got {}: "
+    "melbeam.transforms.audio_example makes one of a clip"
+)
 
 
 class LogMelDoFn(beam.DoFn):
-    """Serialized audio Examples to serialized feature Examples; rejects go to the output "rejects".
+    """Audio records to serialized feature Examples; rejects go to the output "rejects".
+
+    A record is a serialized audio Example, or a dict of what `audio_example` takes: {"audio": ..., "id": ...,
+    "text": ...}, of which only "audio" is needed.
 
     Args:
         front_end: a `FrontEnd`, the name of a shipped one, a path of a YAML file, or a preset's handle.
@@ -43,25 +54,49 @@ class LogMelDoFn(beam.DoFn):
         """Loads TensorFlow and traces nothing yet."""
         self._converter = self._shared.acquire()
 
-    def process(self, element: bytes) -> Iterator[Any]:
+    def process(self, element: Any) -> Iterator[Any]:
         """Yields the record's feature Examples, or its reject."""
         start = time.perf_counter()
+        record = b""
         try:
-            conversion = self._converter.convert(element, source="")
+            record = _record_of(element)
+            conversion = convert(self._converter, record, source="")
         except Reject as reject:
             self._metrics.rejected(reject.reason)
-            yield beam.pvalue.TaggedOutput(REJECTS, to_reject(element, reject, source=""))
+            yield beam.pvalue.TaggedOutput(REJECTS, to_reject(record, reject, source=""))
             return
         seconds = conversion.num_samples / self._front_end.sampling_rate
         self._metrics.converted(len(conversion.features), seconds, time.perf_counter() - start)
-        for record in conversion.features:
-            yield record.example
+        for feature_record in conversion.features:
+            yield feature_record.example
+
+
+def _record_of(element: Any) -> bytes:
+    """A record as it is serialized.
+
+    Raises:
+        Reject: bad_field, it is a dict that makes no record.
+        TypeError: it is neither bytes nor a dict, which no record is.
+    """
+    if isinstance(element, bytes):
+        return element
+    if not isinstance(element, dict):
+        raise TypeError(_WRONG_ELEMENTS.format(type(element).__name__))
+    try:
+        # Audio that is not there is the reject of audio that is empty.
+        return audio_example(**{"audio": []} | {name: v for name, v in element.items() if v is not None})
+    except (TypeError, ValueError) as error:
+        given = element.get("id")
+        raise Reject("bad_field", str(error), given if isinstance(given, str) else None) from error
 
 
 class ExtractLogMel(beam.PTransform):
-    """`records | ExtractLogMel(front_end="gemma4")`: bytes in; `.features` and `.rejects`, bytes, out.
+    """`records | ExtractLogMel(front_end="gemma4")`: bytes or dicts in; `.features` and `.rejects`, bytes, out.
 
     Args and errors are those of `LogMelDoFn`.
+
+    Raises:
+        TypeError: when it is applied, to elements that are known to be neither bytes nor dicts.
     """
 
     def __init__(self, front_end: FrontEnd | str | Path = DEFAULT_FRONT_END, **options: Any) -> None:
@@ -70,4 +105,7 @@ class ExtractLogMel(beam.PTransform):
 
     def expand(self, pcoll: beam.PCollection) -> Any:
         """Applies the DoFn."""
+        found = pcoll.element_type
+        if found is not None and not typehints.is_consistent_with(found, _ELEMENTS):
+            raise TypeError(_WRONG_ELEMENTS.format(getattr(found, "__name__", found)))
         return pcoll | beam.ParDo(self._fn).with_outputs(REJECTS, main=FEATURES)

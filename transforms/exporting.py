@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import tensorflow as tf
 
 from melbeam.transforms import log_mel
+from melbeam.transforms.block_kernel import plain_graphs
 from melbeam.transforms.front_end import FrontEnd
 
 
-def export_saved_model(converter: Callable[..., tf.Tensor], front_end: FrontEnd, folder: str | Path) -> None:
+def export_saved_model(
+    converter: Callable[..., tf.Tensor], front_end: FrontEnd, folder: str | Path, *, xla: bool = False
+) -> None:
     """Writes a SavedModel of a converter, for any batch size and length.
+
+    Its graph is plain, which any server runs. With `xla`, it is the compiled blocks that the converter itself
+    runs: twice as fast, with the converter's bits, where the server compiles (TensorFlow Serving wants
+    --xla_cpu_compilation_enabled).
 
     Signatures, audio being float32 `[batch, num_samples]` in [-1, 1):
 
@@ -35,7 +43,8 @@ def export_saved_model(converter: Callable[..., tf.Tensor], front_end: FrontEnd,
     )
     module.convert_with_lengths = tf.function(with_lengths, input_signature=[audio, lengths], autograph=False)
     signatures = {"serving_default": module.convert, "with_lengths": module.convert_with_lengths}
-    tf.saved_model.save(module, str(folder), signatures=signatures)
+    with contextlib.nullcontext() if xla else plain_graphs():
+        tf.saved_model.save(module, str(folder), signatures=signatures)
     extra = f"{folder}/assets.extra"
     tf.io.gfile.makedirs(extra)
     with tf.io.gfile.GFile(f"{extra}/front_end.yaml", "w") as file:

@@ -205,37 +205,6 @@ class SplitFolder:
         return f"{escape(self.bookkeeping)}/{pattern}"
 
 
-@dataclass(frozen=True)
-class AudioFolder:
-    """The paths of one split of a folder of audio TFRecords, as `melbeam ingest` writes it.
-
-    Args:
-        output: the folder, without a slash at its end.
-        split: the name of the split.
-    """
-
-    output: str
-    split: str
-
-    def shard(self, index: int, num_shards: int) -> str:
-        """A finished shard of audio."""
-        return f"{self.output}/{ShardName(self.split, index, num_shards)}"
-
-    @property
-    def shards_glob(self) -> str:
-        """The glob of the shards of audio."""
-        return ShardName.glob(self.output, self.split)
-
-    def temporary(self, index: int, num_shards: int) -> str:
-        """A shard that is being written; the glob of the shards does not match it."""
-        return f"{self.output}/.{ShardName(self.split, index, num_shards)}{HALF_WRITTEN}"
-
-    @property
-    def plan(self) -> str:
-        """The clips, in order."""
-        return f"{self.output}/{self.split}.ingest-plan.jsonl"
-
-
 def file_name(path: str) -> str:
     """The last part of a path."""
     return path.rsplit("/", 1)[-1]

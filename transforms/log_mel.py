@@ -6,21 +6,41 @@
     frame 2           [========]
                <-> hop_length
 
-Every function takes and gives batches. Window, FFT and spectrum are computed in `precision`, the mel bank and
-the logarithm in float32: the rounding that shows in quiet bins beside a loud tone comes from the first three.
+The padded samples lie in rows of one hop each, `[..., rows, hop_length]`. A frame begins where a row does, and
+reaches into the rows behind it: frame `i` is made of the rows from `i` to `i + rows_below(front_end)`.
+
+Window and FFT are computed in `precision`, the mel bank and the logarithm in float32: the rounding that shows in
+quiet bins beside a loud tone comes from the first two.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.mel import hann_window, mel_bank
+from melbeam.transforms.mel import hann_window, mel_bands
 from melbeam.transforms.precision import Precision
 
 # Full scale of integer samples. int64 is how TFDS stores 16-bit audio.
 _FULL_SCALE = {tf.int8: 2.0**7, tf.int16: 2.0**15, tf.int32: 2.0**31, tf.int64: 2.0**15}
+
+
+def full_scale(dtype: Any) -> float:
+    """What samples of that dtype, NumPy's or TensorFlow's, are divided by: 1 where it is floating point.
+
+    Raises:
+        TypeError: strings, booleans, complex or unsigned numbers.
+    """
+    found = tf.as_dtype(dtype)
+    if not found.is_floating and found not in _FULL_SCALE:
+        raise TypeError(
+            f"audio must be floating point, int8, int16, int32 or int64, got {found.name}: "
+            "scale it to [-1, 1) and pass float32"
+        )
+    return 1.0 if found.is_floating else _FULL_SCALE[found]
 
 
 def to_waveform(audio: tf.Tensor, precision: Precision) -> tf.Tensor:
@@ -32,15 +52,9 @@ def to_waveform(audio: tf.Tensor, precision: Precision) -> tf.Tensor:
     Raises:
         TypeError: strings, booleans, complex or unsigned numbers.
     """
-    dtype = tf.as_dtype(precision)
-    if audio.dtype.is_floating:
-        return tf.cast(audio, dtype)
-    if audio.dtype in _FULL_SCALE:
-        return tf.cast(audio, dtype) / tf.constant(_FULL_SCALE[audio.dtype], dtype)
-    raise TypeError(
-        f"audio must be floating point, int8, int16, int32 or int64, got {audio.dtype.name}: "
-        "scale it to [-1, 1) and pass float32"
-    )
+    scale = full_scale(audio.dtype)
+    waveform = tf.cast(audio, precision)
+    return waveform if scale == 1 else waveform / tf.constant(scale, precision)
 
 
 def num_frames(num_samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
@@ -58,51 +72,102 @@ def num_frames(num_samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     return tf.maximum(tf.zeros_like(frames), frames)
 
 
-def pad(audio: tf.Tensor, front_end: FrontEnd, frames: tf.Tensor | int) -> tf.Tensor:
-    """`[batch, samples]` to exactly the samples that `frames` frames cover, as the front end pads.
+def rows_below(front_end: FrontEnd) -> int:
+    """Rows of one hop that a frame reaches into, beyond the row with which it begins."""
+    return -(-front_end.frame_span // front_end.hop_length) - 1
 
+
+def pad(audio: tf.Tensor, front_end: FrontEnd, rows: tf.Tensor | int) -> tf.Tensor:
+    """`[batch, samples]` to rows of one hop, `[batch, rows, hop_length]`, as the front end pads.
+
+    `frames + rows_below` rows make so many frames; behind them there may be more rows, of silence.
     "center" reflects at both ends of the clip *zero-padded to max_audio_length*; so, behind a shorter clip,
     there are zeros, and the end of the full clip is reflected only into the frames that reach beyond it.
     """
-    left = front_end.left_padding
-    covered = tf.maximum(0, (frames - 1) * front_end.hop_length + front_end.frame_span)
+    left, hop = front_end.left_padding, front_end.hop_length
+    width = rows * hop
     if front_end.max_samples is not None:
         audio = audio[:, : front_end.max_samples]
     samples = tf.shape(audio)[1]
     if front_end.padding != "center":
-        audio = tf.pad(audio, [[0, 0], [left, tf.maximum(0, covered - left - samples)]])
-        return audio[:, :covered]
-    whole = tf.maximum(tf.maximum(samples, covered - left), left + 1)
-    if front_end.max_samples is not None:
-        whole = tf.minimum(whole, front_end.max_samples)
-    audio = tf.pad(audio, [[0, 0], [0, whole - samples]])
-    # By slices: tf.pad's own REFLECT takes no batch of no clips.
-    beyond = tf.maximum(0, covered - left - whole)
-    before = tf.reverse(audio[:, 1 : left + 1], [1])
-    behind = tf.reverse(audio[:, whole - 1 - beyond : whole - 1], [1])
-    return tf.concat([before, audio, behind], axis=1)[:, :covered]
+        padded = tf.pad(audio, [[0, 0], [left, tf.maximum(0, width - left - samples)]])
+    else:
+        whole = tf.maximum(tf.maximum(samples, width - left), left + 1)
+        if front_end.max_samples is not None:
+            whole = tf.minimum(whole, front_end.max_samples)
+        audio = tf.pad(audio, [[0, 0], [0, whole - samples]])
+        # By slices: tf.pad's own REFLECT takes no batch of no clips. What lies behind the reflection is in no
+        # frame.
+        beyond = tf.maximum(0, width - left - whole)
+        reflected = tf.minimum(beyond, left)
+        before = tf.reverse(audio[:, 1 : left + 1], [1])
+        behind = tf.reverse(audio[:, whole - 1 - reflected : whole - 1], [1])
+        padded = tf.concat([before, audio, tf.pad(behind, [[0, 0], [0, beyond - reflected]])], axis=1)
+    return tf.reshape(padded[:, :width], [tf.shape(audio)[0], rows, hop])
 
 
 def spectrogram(
-    padded: tf.Tensor, front_end: FrontEnd, precision: Precision, *, by_matrix: bool = False
+    rows: tf.Tensor, front_end: FrontEnd, precision: Precision, *, by_matrix: bool = False
 ) -> tf.Tensor:
-    """`[batch, padded samples]` to the spectrum of each whole frame, `[batch, frames, fft_length // 2 + 1]`.
+    """`[..., rows, hop_length]` to each whole frame's spectrum, float32 `[..., frames, fft_length // 2 + 1]`.
 
-    `by_matrix` multiplies by the transform's matrix, for TFLite, whose FFT takes powers of two only.
+    There are `rows_below` frames less than rows. `by_matrix` multiplies by the transform's matrix, for TFLite,
+    whose FFT takes powers of two only.
     """
-    dtype = tf.as_dtype(precision)
-    framed = tf.signal.frame(tf.cast(padded, dtype), front_end.frame_span, front_end.hop_length)
-    if front_end.input_scale_factor != 1:
-        framed *= tf.constant(front_end.input_scale_factor, dtype)
-    framed = _preemphasise(framed, front_end)
-    window = tf.constant(hann_window(front_end.frame_length), dtype)
+    pieces = windowed_pieces(tf.cast(rows, precision), front_end)
     if by_matrix:
-        parts = _dft_by_matrix(framed * window, front_end.fft_length)
-    else:
-        spectrum = tf.signal.rfft(framed * window, [front_end.fft_length])
-        parts = [tf.math.real(spectrum), tf.math.imag(spectrum)]
-    power = tf.square(parts[0]) + tf.square(parts[1])
+        return _spectrum(_dft_by_matrix(tf.concat(pieces, axis=-1), front_end.fft_length), front_end)
+    # Window and zeros in one concatenation: the padding of tf.signal.rfft costs more than its transform.
+    if silence := front_end.fft_length - front_end.frame_length:
+        shape = tf.concat([tf.shape(pieces[0])[:-1], [silence]], axis=0)
+        pieces = [*pieces, tf.zeros(shape, precision)]
+    return spectrum_of_windowed(tf.concat(pieces, axis=-1), front_end)
+
+
+def spectrum_of_windowed(framed: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """Windowed frames with their zeros, `[..., fft_length]`, to float32 `[..., fft_length // 2 + 1]`."""
+    spectrum = tf.signal.rfft(framed, [front_end.fft_length])
+    return _spectrum([tf.math.real(spectrum), tf.math.imag(spectrum)], front_end)
+
+
+def _spectrum(parts: list[tf.Tensor], front_end: FrontEnd) -> tf.Tensor:
+    """Power or magnitude of real and imaginary parts, as float32.
+
+    tf.abs of complex numbers guards against an overflow that samples cannot reach, for five times the time. The
+    root of a float32 power errs as little as a root that is rounded to float32, and takes a quarter of the time.
+    """
+    power = tf.cast(tf.square(parts[0]) + tf.square(parts[1]), tf.float32)
     return power if front_end.spectrum == "power" else tf.sqrt(power)
+
+
+def windowed_pieces(rows: tf.Tensor, front_end: FrontEnd) -> list[tf.Tensor]:
+    """The windowed frames in pieces of at most one hop, `[..., frames, up to hop_length]`, to be concatenated."""
+    hop, below = front_end.hop_length, rows_below(front_end)
+    window = hann_window(front_end.frame_length) * front_end.input_scale_factor
+    emphasised = _preemphasised(rows, front_end)
+    pieces = []
+    for row, start in enumerate(range(0, front_end.frame_length, hop)):
+        weights = tf.constant(window[start : start + hop], rows.dtype)
+        piece = emphasised[..., row : (row - below) or None, : weights.shape[0]]
+        if row == 0 and front_end.preemphasis > 0 and front_end.preemphasis_htk_flavor:
+            # A frame's own first sample has none before it, and must not see that of another clip.
+            first = rows[..., : -below or None, :1] * tf.constant(1 - front_end.preemphasis, rows.dtype)
+            piece = tf.concat([first, piece[..., 1:]], axis=-1)
+        pieces.append(piece * weights)
+    return pieces
+
+
+def _preemphasised(rows: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """x[n] - p x[n - 1] of the rows' samples; x[n + 1] - p x[n] without HTK's flavor. Same shape.
+
+    The frames share them: only a frame's first sample, with HTK's flavor, is another one.
+    """
+    if front_end.preemphasis == 0:
+        return rows
+    samples = tf.reshape(rows, tf.concat([tf.shape(rows)[:-2], [-1]], axis=0))
+    differences = samples[..., 1:] - tf.constant(front_end.preemphasis, rows.dtype) * samples[..., :-1]
+    ends = [samples[..., :1], differences] if front_end.preemphasis_htk_flavor else [differences, samples[..., :1]]
+    return tf.reshape(tf.concat(ends, axis=-1), tf.shape(rows))
 
 
 def _dft_by_matrix(framed: tf.Tensor, fft_length: int) -> list[tf.Tensor]:
@@ -121,37 +186,35 @@ def _dft_by_matrix(framed: tf.Tensor, fft_length: int) -> list[tf.Tensor]:
     return [tf.matmul(part, tf.constant(waves, framed.dtype)) for part, waves in folded]
 
 
-def _preemphasise(framed: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """`[batch, frames, frame_span]` to `[batch, frames, frame_length]`, each frame by itself."""
-    coefficient = tf.constant(front_end.preemphasis, framed.dtype)
-    if front_end.preemphasis == 0:
-        return framed
-    differences = framed[..., 1:] - coefficient * framed[..., :-1]
-    if not front_end.preemphasis_htk_flavor:
-        return differences
-    return tf.concat([(1 - coefficient) * framed[..., :1], differences], axis=-1)
-
-
 def mel_spectrogram(
-    padded: tf.Tensor, front_end: FrontEnd, precision: Precision, *, by_matrix: bool = False
+    rows: tf.Tensor, front_end: FrontEnd, precision: Precision, *, by_matrix: bool = False
 ) -> tf.Tensor:
-    """`[batch, padded samples]` to mel values before the logarithm, float32 `[batch, frames, num_mels]`."""
-    spectrum = tf.cast(spectrogram(padded, front_end, precision, by_matrix=by_matrix), tf.float32)
-    return tf.matmul(spectrum, tf.constant(mel_bank(front_end), tf.float32))
+    """`[..., rows, hop_length]` to mel values before the logarithm, float32 `[..., frames, num_mels]`."""
+    return mel_of_spectrum(spectrogram(rows, front_end, precision, by_matrix=by_matrix), front_end)
+
+
+def mel_of_spectrum(spectrum: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """Spectra, float32 `[..., fft_length // 2 + 1]`, times the mel bank: `[..., num_mels]`."""
+    products = [
+        tf.matmul(spectrum[..., band.first : band.end], tf.constant(band.weights, tf.float32))
+        for band in mel_bands(front_end)
+    ]
+    return tf.concat(products, axis=-1)
 
 
 def compress(mel: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
-    """Mel values `[batch, frames, num_mels]` to log-mel features, same shape.
-
-    "log10_clamp" takes the loudest of all the frames that it is given.
-    """
+    """Mel values to their logarithms, same shape: what compresses each frame by itself."""
     floor = tf.constant(front_end.mel_floor, mel.dtype)
     if front_end.compression == "log_add":
         return tf.math.log(mel + floor)
     log_mel = tf.math.log(tf.maximum(mel, floor))
-    if front_end.compression == "log_max":
-        return log_mel
-    log_mel *= tf.constant(1 / np.log(10), mel.dtype)
+    if front_end.compression == "log10_clamp":
+        log_mel *= tf.constant(1 / np.log(10), mel.dtype)
+    return log_mel
+
+
+def clamp(log_mel: tf.Tensor) -> tf.Tensor:
+    """The rest of "log10_clamp", `[batch, frames, num_mels]`: raises each clip to its loudest value less 8."""
     loudest = tf.reduce_max(log_mel, axis=[1, 2], keepdims=True)
     return (tf.maximum(log_mel, loudest - 8.0) + 4.0) / 4.0
 
@@ -165,6 +228,44 @@ def normalise(log_mel: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     return log_mel
 
 
+def needs_whole_clip(front_end: FrontEnd) -> bool:
+    """Whether a frame's value depends on the other frames of its clip (Whisper's clamp)."""
+    return front_end.compression == "log10_clamp"
+
+
+def features_of_frames(
+    rows: tf.Tensor, front_end: FrontEnd, precision: Precision, *, by_matrix: bool = False
+) -> tf.Tensor:
+    """`[..., rows, hop_length]` to float32 `[..., frames, num_mels]`: all that a frame decides by itself.
+
+    These are the features, but for a front end that `needs_whole_clip`: there `finish_clips` is left to do.
+    """
+    return features_of_spectrum(spectrogram(rows, front_end, precision, by_matrix=by_matrix), front_end)
+
+
+def features_of_spectrum(spectrum: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
+    """`features_of_frames`, from their spectra on: float32 `[..., fft_length // 2 + 1]` to `[..., num_mels]`."""
+    log_mel = compress(mel_of_spectrum(spectrum, front_end), front_end)
+    return log_mel if needs_whole_clip(front_end) else normalise(log_mel, front_end)
+
+
+def num_computed_frames(frames: tf.Tensor | int, front_end: FrontEnd) -> tf.Tensor | int:
+    """The frames to compute for `frames` features: more where the loudest may lie in one that ends in the clip."""
+    if not needs_whole_clip(front_end):
+        return frames
+    overhang = -(-front_end.left_padding // front_end.hop_length)
+    if isinstance(frames, int):
+        return min(frames + overhang, front_end.padded_frames)
+    return tf.minimum(frames + overhang, front_end.padded_frames)
+
+
+def finish_clips(computed: tf.Tensor, front_end: FrontEnd, frames: tf.Tensor | int) -> tf.Tensor:
+    """What `features_of_frames` left undone, of whole clips: to `[batch, frames, num_mels]`."""
+    if not needs_whole_clip(front_end):
+        return computed[:, :frames]
+    return normalise(clamp(computed)[:, :frames], front_end)
+
+
 def log_mel_spectrogram(
     audio: tf.Tensor,
     front_end: FrontEnd,
@@ -174,10 +275,6 @@ def log_mel_spectrogram(
     by_matrix: bool = False,
 ) -> tf.Tensor:
     """Waveform to features: `[batch, samples]` in [-1, 1) to float32 `[batch, frames, num_mels]`."""
-    computed = frames
-    if front_end.compression == "log10_clamp":
-        # The loudest may lie in a frame that only ends inside the clip.
-        overhang = -(-front_end.left_padding // front_end.hop_length)
-        computed = tf.minimum(frames + overhang, front_end.padded_frames)
-    mel = mel_spectrogram(pad(audio, front_end, computed), front_end, precision, by_matrix=by_matrix)
-    return normalise(compress(mel, front_end)[:, :frames], front_end)
+    rows = pad(audio, front_end, num_computed_frames(frames, front_end) + rows_below(front_end))
+    computed = features_of_frames(rows, front_end, precision, by_matrix=by_matrix)
+    return finish_clips(computed, front_end, frames)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import warnings
+from typing import NamedTuple
 
 import numpy as np
 
@@ -63,6 +64,37 @@ def mel_bank(front_end: FrontEnd) -> np.ndarray:
     if front_end.mel_norm == "slaney":
         bank *= 2.0 / (edges[2:] - edges[:-2])
     return bank
+
+
+class MelBand(NamedTuple):
+    """Neighbouring mel bins, and what of the spectrum they see.
+
+    Attributes:
+        first: the lowest of the spectrum's bins that one of them sees.
+        end: one beyond the highest.
+        weights: float64 `[end - first, mel bins]`, a dense part of the bank.
+    """
+
+    first: int
+    end: int
+    weights: np.ndarray
+
+
+# Wider bands multiply more zeros, narrower ones make products of matrices too small to be quick: with 128 bins,
+# 8 and 128 took a third longer for everything, 16 and 64 a tenth at most.
+_BINS_OF_A_BAND = 32
+
+
+def mel_bands(front_end: FrontEnd) -> list[MelBand]:
+    """The bank cut along its diagonal: the concatenated products with its bands are the product with the bank."""
+    bank = mel_bank(front_end)
+    bands = []
+    for start in range(0, front_end.num_mels, _BINS_OF_A_BAND):
+        part = bank[:, start : start + _BINS_OF_A_BAND]
+        seen = np.flatnonzero(part.any(axis=1))
+        first, end = (int(seen[0]), int(seen[-1]) + 1) if len(seen) else (0, 1)
+        bands.append(MelBand(first, end, part[first:end]))
+    return bands
 
 
 # The fields of a front end that decide which filters of its mel bank are empty.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -10,14 +9,13 @@ import tensorflow as tf
 
 from melbeam.transforms import log_mel
 from melbeam.transforms.audio_inputs import as_array, check_samples, refuse_after_fork
+from melbeam.transforms.block_kernel import frame_kernel
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
 
-_FRAMES_AT_ONCE = 4096  # some 100 MB of spectra at 512 points
-
 
 class FeatureStream:
-    """The features of one clip that arrives in pieces: those that the whole clip would give, to 1e-6.
+    """The features of one clip that arrives in pieces: those that the whole clip would give.
 
     Memory stays that of a few thousand frames, however long the clip. A clip ends at `max_audio_length`, where
     the front end has one: what is pushed beyond it is dropped, as a converter cuts a longer clip.
@@ -50,7 +48,7 @@ class FeatureStream:
         self._pending: np.ndarray | None = None
         self._start: list[np.ndarray] = []
         self._finished = False
-        self._features = _features_of_padded(front_end, precision)
+        self._kernel = frame_kernel(front_end, precision)
 
     def push(self, samples: Any) -> np.ndarray:
         """Takes the next samples.
@@ -132,23 +130,9 @@ class FeatureStream:
         """The frames that are there, of the first `valid` of the clip."""
         hop, span = self._front_end.hop_length, self._front_end.frame_span
         frames = min(valid - self._frames_given, (len(self._pending_samples) - span) // hop + 1)
-        pulled = []
-        for first in range(0, frames, _FRAMES_AT_ONCE):
-            count = min(_FRAMES_AT_ONCE, frames - first)
-            block = self._pending_samples[first * hop : (first + count - 1) * hop + span]
-            pulled.append(self._features(block[None])[0].numpy())
-        if frames > 0:
-            self._frames_given += frames
-            self._pending = self._pending_samples[frames * hop :].copy()
-        return np.concatenate([np.zeros((0, self._front_end.num_mels), np.float32), *pulled])
-
-
-@functools.lru_cache(maxsize=16)
-def _features_of_padded(front_end: FrontEnd, precision: Precision) -> Any:
-    """The graph of `[1, padded samples]` to `[1, frames, num_mels]`, traced once for all streams."""
-
-    def features(padded: tf.Tensor) -> tf.Tensor:
-        mel = log_mel.mel_spectrogram(padded, front_end, precision)
-        return log_mel.normalise(log_mel.compress(mel, front_end), front_end)
-
-    return tf.function(features, input_signature=[tf.TensorSpec([1, None], precision)], autograph=False)
+        if frames <= 0:
+            return np.zeros((0, self._front_end.num_mels), np.float32)
+        pulled = self._kernel.of_padded(self._pending_samples[: (frames - 1) * hop + span])
+        self._frames_given += frames
+        self._pending = self._pending_samples[frames * hop :].copy()
+        return pulled

@@ -11,14 +11,17 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
 from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.records.conversion import Conversion
+from melbeam.transforms.records.conversion import Conversion, convert
+from melbeam.transforms.records.examples import id_in
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 
@@ -55,27 +58,32 @@ class IsolatedConverter:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    def convert(self, record: bytes, source: str) -> Conversion:
-        """Converts one record; `source` names where it came from.
+    def prepare(self, record: bytes, source: str) -> _Unread:
+        """Leaves the record as it is: the other process reads it."""
+        return _Unread(record, source)
+
+    def finish(self, prepared: Sequence[_Unread]) -> list[Conversion | Reject]:
+        """Converts the records one by one.
 
         Raises:
-            Reject: the record cannot be converted, or kills or hangs the converter.
             MemoryError: the other process had not the memory.
             ProcessLost: the process does not start.
         """
+        return [self._outcome(unread.record, unread.source) for unread in prepared]
+
+    def _outcome(self, record: bytes, source: str) -> Conversion | Reject:
         for _ in range(_TRIES):
             other_side = self._other_side or self._start()
             answer, in_time = other_side.ask((record, source), self._max_seconds)
-            if isinstance(answer, BaseException):
+            if isinstance(answer, MemoryError):
                 raise answer
             if answer is not None:
                 return answer
             status = self._end()
             if not in_time:
-                raise Reject(
-                    "converter_error", f"it hung the converter: not converted within {self._max_seconds:g} s"
-                )
-        raise Reject("converter_error", f"it killed the converter: {_in_words(status)}")
+                what = f"it hung the converter: not converted within {self._max_seconds:g} s"
+                return Reject("converter_error", what, id_in(record))
+        return Reject("converter_error", f"it killed the converter: {_in_words(status)}", id_in(record))
 
     def _start(self) -> _OtherSide:
         self._other_side = _OtherSide()
@@ -90,6 +98,15 @@ class IsolatedConverter:
         """Ends the process; gives its exit status, negative for a signal."""
         other_side, self._other_side = self._other_side, None
         return 0 if other_side is None else other_side.end()
+
+
+@dataclass(frozen=True)
+class _Unread:
+    """A record as it was read; it counts as more samples than any kernel takes, so that none waits for another."""
+
+    record: bytes
+    source: str
+    num_samples: int = sys.maxsize
 
 
 class _OtherSide:
@@ -152,7 +169,7 @@ def serve(handle: int) -> None:
             # The parent keeps the time; this is for a parent that is gone.
             faulthandler.dump_traceback_later(max_seconds + _GRACE_SECONDS, exit=True)
             try:
-                answer: Conversion | Exception = converter.convert(record, source)
+                answer: Conversion | Exception = convert(converter, record, source)
             except (Reject, MemoryError) as error:
                 answer = error
             faulthandler.cancel_dump_traceback_later()

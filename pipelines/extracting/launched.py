@@ -13,7 +13,7 @@ from apache_beam.runners.runner import PipelineState
 
 from melbeam.pipelines.beam_options import RunnerChoice
 from melbeam.pipelines.extracting.attempts import forget, never_ended
-from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.job import SplitJob
 from melbeam.pipelines.split.lock import SplitLock
 
 # Cancelling takes a service minutes: it takes its machines down first.
@@ -34,7 +34,7 @@ class Launched:
         choice: where it runs.
     """
 
-    def __init__(self, job: Job, lock: SplitLock, choice: RunnerChoice) -> None:
+    def __init__(self, job: SplitJob, lock: SplitLock, choice: RunnerChoice) -> None:
         self._job, self._lock, self._choice = job, lock, choice
         self._was_cancelled = False
         self._marks_before = never_ended(job.folder)

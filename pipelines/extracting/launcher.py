@@ -13,17 +13,18 @@ import apache_beam as beam
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split, list_of
-from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError
 from melbeam.pipelines.extracting.attempts import stopped_by_interruption
-from melbeam.pipelines.extracting.first_look import check_input, check_shards_are_complete
 from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
-from melbeam.pipelines.job_log import current_log
 from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.sources.arguments import source_options
+from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
+from melbeam.pipelines.split.launching import begin_split, judge, show_plan
 from melbeam.pipelines.split.lock import Locked, SplitLock
-from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
+from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder
@@ -74,7 +75,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
         OSError: the input cannot be read.
     """
     check_split(arguments.split)
-    check_integer("--max_shard_bytes", arguments.max_shard_bytes, at_least=1)
+    check_integer("--shard_bytes", arguments.shard_bytes, at_least=1)
     if arguments.limit is not None:
         check_integer("--limit", arguments.limit, at_least=1)
     front_end = find_front_end(arguments.front_end)
@@ -87,10 +88,14 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     folder = SplitFolder(files.folder_path(arguments.output, "--output"), arguments.split)
     files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
     Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
-    shards = plan_shards(list_of(arguments.input), None if arguments.limit else arguments.max_shard_bytes)
+    source = source_options(arguments, shard_bytes=None if arguments.limit else arguments.shard_bytes)
+    shards, left_out = plan_shards(list_of(arguments.input), source)
     if not arguments.allow_missing_shards:
-        check_shards_are_complete(shard.path for shard in shards)
-    check_input(shards, raw_samples=record_options.audio_format == "pcm_s16le")
+        check_shards_are_complete(shard.unit for shard in shards)
+    raw_samples = record_options.audio_format == "pcm_s16le"
+    check_first_record((shard.unit for shard in shards), raw_samples=raw_samples)
+    for line in left_out.in_words():
+        print(f"melbeam: {line}", file=sys.stderr)
     if arguments.limit is not None:
         shards = limit_records(shards, arguments.limit)
     return Job.of(folder, front_end, record_options, shards, **bounds), shards
@@ -98,31 +103,12 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
 
 def announce(job: Job, shards: list[Shard], runner: str) -> None:
     """Says what is going to be done, and where."""
-    size = sum(shard.num_bytes for shard in shards)
+    size = sum(shard.unit.num_bytes for shard in shards)
     print(
         f"melbeam: {words.count(len(shards), 'shard')}, {words.size(size)}, front end {job.front_end.name} "
         f"({job.front_end.fingerprint[:16]}), on {runner}",
         file=sys.stderr,
     )
-
-
-def show_plan(folder: SplitFolder, shards: list[Shard]) -> None:
-    """Prints what would become what."""
-    for shard in shards:
-        print(f"{shard.source} ({shard.num_bytes} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
-
-
-def begin_split(job: Job, shards: list[Shard]) -> int:
-    """Writes the plan of a split that is this job's; gives the number of shards that an earlier start finished.
-
-    From here on the same command finds what was done, and a failure's log file has its place.
-    """
-    write_plan(job.folder.plan, shards)
-    log = current_log()
-    if log is not None:
-        log.goes_on = True
-        log.home = job.folder.failure_log if files.is_local(job.folder.output) else None
-    return len(files.match(job.folder.reports_glob))
 
 
 def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice, launched: Launched) -> bool:
@@ -153,7 +139,8 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
     speed = seconds / elapsed
     if num_done:
         all_of_them = "all" if num_done == job.num_shards else f"{num_done} of {job.num_shards}"
-        took = f"{words.duration(seconds)} of audio; {all_of_them} were done by an earlier start"
+        how = "read again" if job.recheck else "taken by size and report, --recheck reads"
+        took = f"{words.duration(seconds)} of audio; {all_of_them} were done by an earlier start ({how})"
     elif speed >= 1:  # less says only how long a start takes
         took += f": {speed:.0f} times real time"
     lines = [
@@ -168,21 +155,3 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
     if summary.damaged_bytes:
         lines.append(f"  damaged: {summary.damaged_bytes} bytes that belong to no record")
     return "\n".join(lines)
-
-
-def judge(job: Job, summary: SplitSummary) -> int:
-    """Says on standard error what a person should look into; gives the exit status."""
-    if summary.records_read == 0:
-        print(
-            f"melbeam: warning: the input has no records: split {job.folder.split!r} of {job.folder.output} is "
-            "empty. Did what wrote the input end?",
-            file=sys.stderr,
-        )
-    if summary.reject_fraction > job.max_reject_fraction:
-        print(
-            f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
-            f"{job.max_reject_fraction:g}: look into {job.folder.rejects_folder}",
-            file=sys.stderr,
-        )
-        return EXIT_REJECTS
-    return EXIT_OK

@@ -3,14 +3,14 @@
     plan -> Reshuffle -> find the parts of large files -> Reshuffle -> extract a shard -> Reshuffle -> commit it
          -> combine the reports -> metadata
 
-Input file i becomes output shard i, or several if it is large; only paths and reports cross a Reshuffle. The
-commit stands behind one so that, of two attempts at a shard, only the one whose report was taken is committed.
+Unit i of the input becomes output shard i; only paths and reports cross a Reshuffle.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -18,19 +18,19 @@ import apache_beam as beam
 from melbeam.pipelines.extracting.attempts import at_work
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
-from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
+from melbeam.pipelines.split.beam_steps import committed_summary, planned_shards
+from melbeam.pipelines.split.commit import Attempt, committed, finished_attempt
 from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job import Job
-from melbeam.pipelines.split.plan import Shard, find_parts, read_plan_by_file
-from melbeam.pipelines.split.reports import ShardReport, SplitSummary
+from melbeam.pipelines.split.metadata import write_metadata
+from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms.beam_worker import SharedRecordConverter
-from melbeam.transforms.folder_layout import SplitFolder
 
 _LOG = logging.getLogger("melbeam")
 
 
 class ExtractShard(beam.DoFn):
-    """Shards to attempts; what an earlier start finished, and a checksum confirms, is not done again."""
+    """Shards to attempts; what an earlier start finished is not done again."""
 
     def __init__(self, job: Job) -> None:
         super().__init__()
@@ -40,7 +40,9 @@ class ExtractShard(beam.DoFn):
     def process(self, element: Shard) -> Iterator[Attempt]:
         """Yields one attempt."""
         folder, job_hash = self._job.folder, self._job.hash
-        done = committed(folder, element, job_hash) or finished_attempt(folder, element, job_hash)
+        done = committed(folder, element, job_hash, recheck=self._job.recheck) or finished_attempt(
+            folder, element, job_hash
+        )
         if done is not None:
             _LOG.info("%s: done by an earlier start", element.name)
             yield done
@@ -61,42 +63,6 @@ class ExtractShard(beam.DoFn):
         )
 
 
-class CommitShard(beam.DoFn):
-    """Attempts to reports of committed shards."""
-
-    def __init__(self, folder: SplitFolder) -> None:
-        super().__init__()
-        self._folder = folder
-
-    def process(self, element: Attempt) -> Iterator[ShardReport]:
-        """Yields the shard's report."""
-        yield commit(self._folder, element)
-
-
-class SummariseReports(beam.CombineFn):
-    """Reports to the summary of the split."""
-
-    def create_accumulator(self) -> SplitSummary:
-        """Nothing yet."""
-        return SplitSummary()
-
-    def add_input(self, mutable_accumulator: SplitSummary, element: ShardReport) -> SplitSummary:
-        """Adds a shard."""
-        mutable_accumulator.add_shard(element)
-        return mutable_accumulator
-
-    def merge_accumulators(self, accumulators: Any) -> SplitSummary:
-        """Adds them all."""
-        total = SplitSummary()
-        for accumulator in accumulators:
-            total.add_summary(accumulator)
-        return total
-
-    def extract_output(self, accumulator: SplitSummary) -> SplitSummary:
-        """The summary itself."""
-        return accumulator
-
-
 class ExtractDataset(beam.PTransform):
     """The whole job, from the plan's path to the metadata of a finished split."""
 
@@ -107,16 +73,10 @@ class ExtractDataset(beam.PTransform):
     def expand(self, pcoll: Any) -> beam.PCollection:
         """Applies to a pipeline."""
         job = self._job
-        return (
-            pcoll
-            | "Plan" >> beam.Create([job.folder.plan])
-            | "ReadPlan" >> beam.FlatMap(read_plan_by_file)
-            | "SpreadFiles" >> beam.Reshuffle()
-            | "FindParts" >> beam.FlatMap(find_parts, job.options.max_record_bytes)
-            | "SpreadShards" >> beam.Reshuffle()
-            | "ExtractShards" >> beam.ParDo(ExtractShard(job))
-            | "FixAttempts" >> beam.Reshuffle()
-            | "CommitShards" >> beam.ParDo(CommitShard(job.folder))
-            | "SummariseReports" >> beam.CombineGlobally(SummariseReports())
-            | "WriteMetadata" >> beam.Map(lambda summary: finish_split(job, summary))
+        shards = planned_shards(pcoll, job.folder, job.options.max_record_bytes)
+        attempts = shards | "ExtractShards" >> beam.ParDo(ExtractShard(job))
+        return committed_summary(attempts, job.folder) | "WriteMetadata" >> beam.Map(
+            lambda summary: finish_split(
+                job, partial(write_metadata, job.folder, summary, job.front_end, job.options)
+            )
         )

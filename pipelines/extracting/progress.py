@@ -39,7 +39,7 @@ class ProgressBar:
 
     def __init__(self, folder: SplitFolder, shards: list[Shard], sampling_rate: int) -> None:
         self._folder = folder
-        self._sizes = {shard.index: shard.num_bytes for shard in shards}
+        self._sizes = {shard.index: shard.unit.num_bytes for shard in shards}
         self._total = sum(self._sizes.values())
         self._sampling_rate = sampling_rate
         self._finished: dict[int, Progress] = {}

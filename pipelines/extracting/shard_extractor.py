@@ -1,4 +1,4 @@
-"""One input file to one shard of features, with its rejects and its report."""
+"""One unit of a source to one shard of features, with its rejects and its report."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from dataclasses import dataclass
 
 import google_crc32c
 
@@ -16,13 +17,14 @@ from melbeam.pipelines.extracting.attempts import at_work, check_not_stopped, mu
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
 from melbeam.pipelines.extracting.progress_file import Progress, ProgressFile
 from melbeam.pipelines.extracting.watchdog import WatchedConverter
+from melbeam.pipelines.sources.units import AudioRecord, Damage, Item
+from melbeam.pipelines.split.attempt_files import LazyRecordFile, RecordFile, record_file
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
-from melbeam.pipelines.tfrecord import Damage, TFRecordWriter, read_tfrecord_file
 from melbeam.transforms.beam_worker import RecordMetrics
 from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.records.conversion import ConfiguredConverter
+from melbeam.transforms.records.conversion import ConfiguredConverter, Conversion, Converter, Prepared
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.index import encode_index
 from melbeam.transforms.records.rejects import Reject
@@ -31,6 +33,10 @@ from melbeam.transforms.versions import versions
 # A job whose records are mostly rejects is stopped after this many of a shard.
 EARLY_STOP_RECORDS = 1000
 EARLY_STOP_FRACTION = 0.5
+# What waits to be written together at most: of short clips and of rejects, there may be very many.
+_MAX_WAITING, _MAX_WAITING_BYTES = 256, 32 << 20  # records, and 32 MiB of them
+# A clip that lasts longer or shorter than its manifest says, by more than this, is counted.
+DURATION_TOLERANCE = 0.1  # seconds
 _LOG = logging.getLogger("melbeam")
 
 
@@ -120,51 +126,52 @@ class ShardExtractor:
             index=shard.index,
             num_shards=shard.num_shards,
             input_path=shard.path,
-            input_size=shard.size,
+            input_size=shard.unit.size,
             features=FileMark(0, 0, 0),
             rejected=None,
-            first_record=shard.span.number,
+            first_record=shard.unit.span.number,
             versions=versions(),
         )
-        max_record_bytes = self._converter.options.max_record_bytes
-        index: list[tuple[int, int, int]] = []
         with (
             guarded_converter as converter,
-            _record_file(path["features"]) as features,
-            _LazyRecordFile(path["rejects"]) as rejects,
+            record_file(path["features"]) as features,
+            LazyRecordFile(path["rejects"]) as rejects,
         ):
-            for item in read_tfrecord_file(shard.path, max_record_bytes=max_record_bytes, span=shard.span):
+            written = _Written(report, features, rejects)
+            pack = _Pack(converter, self._converter.samples_at_once)
+            for item in shard.read(self._converter.options.max_record_bytes):
                 check_not_stopped()
-                if shard.limit is not None and report.records_read >= shard.limit:
-                    break
-                source = f"{shard.path}#{item.number}"
-                start = time.perf_counter()
-                try:
-                    if isinstance(item, Damage):
-                        if item.reason == "bad_framing":
-                            report.damaged_bytes += item.size
-                        where = f"{item.detail} ({item.size} bytes at offset {item.offset})"
-                        raise Reject(item.reason, where)
-                    conversion = converter.convert(item.data, source)
-                except Reject as reject:
-                    rejects.write(to_reject(item.data, reject, source))
-                    report.count_reject(reject.reason, reject.record_id or source)
-                    self._metrics.rejected(reject.reason)
-                    self._check_early_stop(report, shard)
-                    continue
-                for record in conversion.features:
-                    index.append((features.num_bytes, len(record.example), record.num_frames))
-                    features.write(record.example)
-                report.count_conversion(conversion, shard.index)
-                seconds, elapsed = self._seconds(conversion.num_samples), time.perf_counter() - start
-                self._metrics.converted(len(conversion.features), seconds, elapsed)
-                done = Progress(self._seconds(report.num_samples), item.offset + len(item.data) - shard.span.start)
-                progress.update(done)
+                pack.add(item)
+                if pack.is_full:
+                    self._write(pack, written, shard, progress)
+            self._write(pack, written, shard, progress)
         report.features = features.mark
         report.rejected = rejects.mark
-        report.index_file = _write_index(path["index"], index)
+        report.index_file = _write_index(path["index"], written.index)
         files.write_json(path["report"], report.to_dict())
         return report
+
+    def _write(self, pack: _Pack, written: _Written, shard: Shard, progress: ProgressFile) -> None:
+        """Writes and counts what has become of the records of a pack, in their order, and empties it."""
+        for waiting, outcome, elapsed in pack.finish():
+            item = waiting.item
+            if isinstance(outcome, Reject):
+                written.add_reject(item, outcome)
+                self._metrics.rejected(outcome.reason)
+                self._check_early_stop(written.report, shard)
+                continue
+            if isinstance(item, AudioRecord) and self._lasts_otherwise(outcome, item):
+                outcome.changes.append("duration_differs")
+            written.add_conversion(outcome)
+            self._metrics.converted(len(outcome.features), self._seconds(outcome.num_samples), elapsed)
+        progress.update(Progress(self._seconds(written.report.num_samples), pack.num_bytes_read))
+
+    def _lasts_otherwise(self, conversion: Conversion, item: AudioRecord) -> bool:
+        """Whether a clip lasts otherwise than its source says."""
+        return (
+            item.seconds is not None
+            and abs(self._seconds(conversion.num_samples) - item.seconds) > DURATION_TOLERANCE
+        )
 
     def _seconds(self, num_samples: int) -> float:
         return num_samples / self._converter.front_end.sampling_rate
@@ -178,60 +185,96 @@ class ShardExtractor:
             )
 
 
-class _RecordFile:
-    """A TFRecord file being written; `mark` is known when it is closed."""
+@dataclass(frozen=True)
+class _Waiting:
+    """A record or a damage whose turn to be written comes with its pack.
 
-    def __init__(self, path: str) -> None:
-        self._file = files.create_file(path)
-        self._writer = TFRecordWriter(self._file)
+    Attributes:
+        item: as it was read.
+        prepared: by the converter; or why there is nothing to convert.
+        elapsed: seconds that this took.
+    """
 
-    def write(self, record: bytes) -> None:
-        self._writer.write(record)
-
-    def close(self) -> None:
-        self._file.close()
-
-    @property
-    def num_bytes(self) -> int:
-        return self._writer.num_bytes
-
-    @property
-    def mark(self) -> FileMark:
-        writer = self._writer
-        return FileMark(writer.num_records, writer.num_bytes, writer.crc32c)
+    item: Item
+    prepared: Prepared | Reject
+    elapsed: float
 
 
-@contextmanager
-def _record_file(path: str) -> Iterator[_RecordFile]:
-    file = _RecordFile(path)
-    try:
-        yield file
-    finally:
-        file.close()
+class _Pack:
+    """Records that are converted together, as many as fill a call of the kernel.
 
+    Args:
+        converter: that prepares and finishes them.
+        samples_at_once: that it is worth to finish together.
+    """
 
-class _LazyRecordFile:
-    """A `_RecordFile` that is there only once something was written to it."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._file: _RecordFile | None = None
-
-    def __enter__(self) -> _LazyRecordFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def write(self, record: bytes) -> None:
-        if self._file is None:
-            self._file = _RecordFile(self._path)
-        self._file.write(record)
+    def __init__(self, converter: Converter, samples_at_once: int) -> None:
+        self._converter = converter
+        self._samples_at_once = samples_at_once
+        self._waiting: list[_Waiting] = []
+        self._num_samples = self._num_bytes = 0
+        self.num_bytes_read = 0  # by all packs so far
 
     @property
-    def mark(self) -> FileMark | None:
-        return None if self._file is None else self._file.mark
+    def is_full(self) -> bool:
+        """Whether it is time to finish."""
+        return (
+            self._num_samples >= self._samples_at_once
+            or self._num_bytes >= _MAX_WAITING_BYTES
+            or len(self._waiting) >= _MAX_WAITING
+        )
+
+    def add(self, item: Item) -> None:
+        """Prepares the next record."""
+        start = time.perf_counter()
+        prepared: Prepared | Reject
+        try:
+            if isinstance(item, Damage):
+                raise item.reject
+            prepared = self._converter.prepare(item.data, item.place)
+            self._num_samples += prepared.num_samples
+        except Reject as reject:
+            prepared = reject
+        self._num_bytes += len(item.data)
+        self.num_bytes_read += len(item.data)
+        self._waiting.append(_Waiting(item, prepared, time.perf_counter() - start))
+
+    def finish(self) -> Iterator[tuple[_Waiting, Conversion | Reject, float]]:
+        """What became of each record, in order, and the seconds that it took; the pack is empty then."""
+        waiting, self._waiting = self._waiting, []
+        self._num_samples = self._num_bytes = 0
+        start = time.perf_counter()
+        prepared = [each.prepared for each in waiting if not isinstance(each.prepared, Reject)]
+        outcomes = iter(self._converter.finish(prepared) if prepared else [])
+        share = (time.perf_counter() - start) / max(1, len(prepared))
+        for each in waiting:
+            if isinstance(each.prepared, Reject):
+                yield each, each.prepared, each.elapsed
+            else:
+                yield each, next(outcomes), each.elapsed + share
+
+
+class _Written:
+    """What an attempt has written of its shard, counted."""
+
+    def __init__(self, report: ShardReport, features: RecordFile, rejects: LazyRecordFile) -> None:
+        self.report = report
+        self.index: list[tuple[int, int, int]] = []
+        self._features, self._rejects = features, rejects
+
+    def add_reject(self, item: Item, reject: Reject) -> None:
+        """Writes a reject, with the bytes as they were read."""
+        if isinstance(item, Damage):
+            self.report.damaged_bytes += item.damaged_bytes
+        self._rejects.write(to_reject(item.data, reject, item.place))
+        self.report.count_reject(reject.reason, reject.record_id or item.place)
+
+    def add_conversion(self, conversion: Conversion) -> None:
+        """Writes the features of a record."""
+        for record in conversion.features:
+            self.index.append((self._features.num_bytes, len(record.example), record.num_frames))
+            self._features.write(record.example)
+        self.report.count_conversion(conversion, self.report.index)
 
 
 def _write_index(path: str, rows: list[tuple[int, int, int]]) -> FileMark:

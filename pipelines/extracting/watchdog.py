@@ -11,10 +11,13 @@ import faulthandler
 import os
 import threading
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from melbeam.pipelines.exit_status import EXIT_FAILED
 from melbeam.pipelines.job_log import screen_descriptor
-from melbeam.transforms.records.conversion import Conversion, Converter
+from melbeam.transforms.records.conversion import Conversion, Converter, Prepared
+from melbeam.transforms.records.rejects import Reject
 
 _LOOK_SECONDS = 1.0
 
@@ -51,11 +54,22 @@ class WatchedConverter:
             if not WatchedConverter._num_active:
                 faulthandler.cancel_dump_traceback_later()
 
-    def convert(self, record: bytes, source: str) -> Conversion:
-        """Converts as the converter does, under the watch."""
-        self._at_hand = source, time.monotonic()
+    def prepare(self, record: bytes, source: str) -> Prepared:
+        """Prepares as the converter does, under the watch."""
+        with self._watching(source):
+            return self._converter.prepare(record, source)
+
+    def finish(self, prepared: Sequence[Prepared]) -> list[Conversion | Reject]:
+        """Finishes as the converter does, under the watch, which names the records together."""
+        ends = [record.source for record in (prepared[0], prepared[-1])] if prepared else [""]
+        with self._watching(" to ".join(dict.fromkeys(ends))):
+            return self._converter.finish(prepared)
+
+    @contextmanager
+    def _watching(self, what: str) -> Iterator[None]:
+        self._at_hand = what, time.monotonic()
         try:
-            return self._converter.convert(record, source)
+            yield
         finally:
             self._at_hand = None
 

@@ -117,9 +117,22 @@ def find_input(glob: str) -> list[tuple[str, int]]:
     return match(escape(glob)) or match(glob) or match(with_literal_brackets(glob))
 
 
+def dangling_links(glob: str) -> list[str]:
+    """The links that a glob names and that lead to nothing, where the file system has links."""
+    return local.dangling_links(f"{glob}*" if glob.endswith("/") else glob) if is_local(glob) else []
+
+
 def exists(path: str) -> bool:
     """Whether there is such a file."""
     return local.exists(path) if is_local(path) else stores.exists(path)
+
+
+def state(path: str) -> tuple[int, str] | None:
+    """A file's size in bytes and the store's own checksum of it, without reading it; None where there is none.
+
+    A local file has no checksum of its own: "".
+    """
+    return local.state(path) if is_local(path) else stores.state(path)
 
 
 def rename(source: str, target: str, *, sync: bool = True) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -35,6 +35,14 @@ def exists(path: str) -> bool:
     return os.path.exists(path)
 
 
+def state(path: str) -> tuple[int, str] | None:
+    """The file's size, and no checksum: a disk keeps none; None where there is no such file."""
+    try:
+        return os.stat(path).st_size, ""
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def match(glob: str) -> Iterator[tuple[str, int]]:
     """Paths and sizes of the files that a glob names; folders, devices and dangling links are none.
 
@@ -42,40 +50,50 @@ def match(glob: str) -> Iterator[tuple[str, int]]:
         PermissionError: a folder that may hold such files cannot be listed.
     """
     is_named = compile_glob(glob).fullmatch
-    for path in _candidates("", glob.split("/")):
+    for path in _candidates("", glob.split("/"), os.path.isfile):
         if is_named(path):
             with suppress(FileNotFoundError):  # it was removed since
                 yield path, os.path.getsize(path)
 
 
-def _candidates(folder: str, segments: list[str]) -> Iterator[str]:
-    """Files below a folder, "" or with its slash, that a glob of these segments may name."""
+def dangling_links(glob: str) -> list[str]:
+    """The links that a glob names and that lead to nothing, sorted."""
+    is_named = compile_glob(glob).fullmatch
+    return sorted(path for path in _candidates("", glob.split("/"), _is_dangling) if is_named(path))
+
+
+def _is_dangling(path: str) -> bool:
+    return os.path.islink(path) and not os.path.exists(path)
+
+
+def _candidates(folder: str, segments: list[str], is_wanted: Callable[[str], bool]) -> Iterator[str]:
+    """What is wanted below a folder, "" or with its slash, and that a glob of these segments may name."""
     first, rest = segments[0], segments[1:]
     name = literal_path(first)
     if "**" in first:
-        yield from _files_below(folder)
+        yield from _all_below(folder, is_wanted)
     elif name is None:
         is_named = compile_glob(first).fullmatch
         for entry in _entries(folder):
             path = folder + entry.name
             if not is_named(entry.name):
                 continue
-            if not rest and os.path.isfile(path):
+            if not rest and is_wanted(path):
                 yield path
             elif rest and os.path.isdir(path):
-                yield from _candidates(f"{path}/", rest)
+                yield from _candidates(f"{path}/", rest, is_wanted)
     elif rest:
-        yield from _candidates(f"{folder}{name}/", rest)
-    elif os.path.isfile(folder + name):
+        yield from _candidates(f"{folder}{name}/", rest, is_wanted)
+    elif is_wanted(folder + name):
         yield folder + name
 
 
-def _files_below(folder: str) -> Iterator[str]:
+def _all_below(folder: str, is_wanted: Callable[[str], bool]) -> Iterator[str]:
     for entry in _entries(folder):
         path = folder + entry.name
         if entry.is_dir(follow_symlinks=False):  # a link to a folder above would be followed for ever
-            yield from _files_below(f"{path}/")
-        elif os.path.isfile(path):
+            yield from _all_below(f"{path}/", is_wanted)
+        elif is_wanted(path):
             yield path
 
 

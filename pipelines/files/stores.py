@@ -53,6 +53,16 @@ def exists(path: str) -> bool:
         return FileSystems.exists(path)
 
 
+def state(path: str) -> tuple[int, str] | None:
+    """The object's size, and its CRC32C on gs://, its ETag on s3://; None where there is no such object."""
+    try:
+        with with_advice(path):
+            file_system = FileSystems.get_filesystem(path)
+            return file_system.metadata(path).size_in_bytes, str(file_system.checksum(path))
+    except FileNotFoundError:
+        return None
+
+
 def match(glob: str) -> Iterator[tuple[str, int]]:
     """Paths and sizes of the files that a glob names."""
     with with_advice(glob):

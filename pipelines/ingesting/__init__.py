@@ -1,1 +1,1 @@
-"""Audio files to audio TFRecords: what `melbeam ingest` does with its options."""
+"""One split of audio TFRecords: the writer of a shard, the pipeline, the launcher."""

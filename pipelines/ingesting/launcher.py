@@ -1,117 +1,122 @@
-"""The launcher of `melbeam ingest`: from parsed arguments to a plan, its pipeline, and its last words."""
+"""The launcher of `melbeam ingest`: from parsed arguments to a plan, a job, its pipeline, and its last words."""
 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from collections.abc import Iterator, Sequence
-from itertools import groupby
 
 import apache_beam as beam
 
 from melbeam.pipelines import files, words
-from melbeam.pipelines.beam_options import choose_runner
+from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split, list_of
 from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.extracting.attempts import stopped_by_interruption
+from melbeam.pipelines.extracting.launched import Launched
+from melbeam.pipelines.ingesting.job import IngestJob
+from melbeam.pipelines.ingesting.pipeline import IngestDataset
 from melbeam.pipelines.process import prepare_process
-from melbeam.pipelines.split.plan import Shard, plan_shards, read_plan, write_plan
-from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.pipelines.sources.arguments import source_options
+from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
+from melbeam.pipelines.split.job import FolderRefused, claim_folder
+from melbeam.pipelines.split.launching import begin_split, judge, show_plan
+from melbeam.pipelines.split.lock import Locked, SplitLock
+from melbeam.pipelines.split.plan import Shard, limit_records, plan_hash, plan_shards
+from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
-from melbeam.transforms.folder_layout import AudioFolder
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.folder_layout import SplitFolder
 
 
-def read_plan_by_shard(plan: str, num_shards: int) -> Iterator[tuple[int, list[Shard]]]:
-    """The clips of each output shard."""
-    for index, clips in groupby(read_plan(plan), lambda clip: shard_of(clip, num_shards)):
-        yield index, list(clips)
-
-
-class WriteAudioShard(beam.DoFn):
-    """Numbers of shards, with their clips, to the numbers of records written."""
-
-    def __init__(self, folder: AudioFolder, num_shards: int, root: str) -> None:
-        super().__init__()
-        self._folder, self._num_shards, self._root = folder, num_shards, root
-
-    def process(self, element: tuple[int, list[Shard]]) -> Iterator[int]:
-        """Writes one shard."""
-        index, clips = element
-        temporary = self._folder.temporary(index, self._num_shards)
-        with files.create_file(temporary) as file:
-            writer = TFRecordWriter(file)
-            for clip in clips:
-                clip_id = clip.path.removeprefix(self._root)
-                writer.write(to_example({"audio": files.read_bytes(clip.path), "id": clip_id}))
-        files.rename(temporary, self._folder.shard(index, self._num_shards))
-        yield writer.num_records
-
-
-def shard_of(clip: Shard, num_shards: int) -> int:
-    """The output shard that a clip of the plan goes to: each takes a contiguous run of the sorted clips."""
-    return clip.index * num_shards // clip.num_shards
-
-
-def run(arguments: argparse.Namespace, beam_arguments: list[str], extensions: Sequence[str]) -> int:
+def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """Runs the job; gives the exit status.
 
-    Args:
-        arguments: those of `melbeam ingest`.
-        beam_arguments: Beam's.
-        extensions: how the name of an audio file ends, in lower case.
-
     Raises:
-        UsageError: the call was wrong, or the split is there already.
+        UsageError: the call was wrong, or the output folder was refused.
     """
     choice = choose_runner(beam_arguments)
     prepare_process(choice)
     try:
-        check_split(arguments.split)
-        check_integer("--num_shards", arguments.num_shards, at_least=1)
-        if arguments.limit is not None:
-            check_integer("--limit", arguments.limit, at_least=1)
-        folder = AudioFolder(files.folder_path(arguments.output, "--output"), arguments.split)
-        files.check_writable(folder.output, given=f"--output={arguments.output}")
-        found = plan_shards(list_of(arguments.input))
+        job, shards = plan_job(arguments)
     except (ValueError, *files.REFUSALS) as error:
         raise UsageError(str(error)) from error
-    named_so = [clip for clip in found if clip.path.lower().endswith(tuple(extensions))]
-    if not named_so:
-        raise UsageError(f"none of the {len(found)} files is audio by its name ({', '.join(extensions)})")
-    taken = named_so[: arguments.limit]
-    clips = [Shard(i, len(taken), clip.path, clip.size) for i, clip in enumerate(taken)]
-    num_shards = min(arguments.num_shards, len(clips))
-    size = words.size(sum(clip.size for clip in clips))
-    print(f"melbeam: {words.count(len(clips), 'clip')}, {size}, on {choice.runner}", file=sys.stderr)
+    announce(shards, choice.runner)
     if arguments.dry_run:
-        for clip in clips:
-            print(f"{clip.path} -> {folder.shard(shard_of(clip, num_shards), num_shards)}")
+        show_plan(job.folder, shards)
         return EXIT_OK
-    present = [path for path, _ in files.match(folder.shards_glob)]
-    if present and not arguments.overwrite:
-        raise UsageError(f"{folder.output} has split {folder.split!r} already: pass --overwrite to replace it")
-    files.delete(present)
-    write_plan(folder.plan, clips)
-    with beam.Pipeline(options=choice.options) as pipeline:
-        _ = (
-            pipeline
-            | beam.Create([folder.plan])
-            | beam.FlatMap(read_plan_by_shard, num_shards)
-            | beam.Reshuffle()
-            | beam.ParDo(WriteAudioShard(folder, num_shards, _common_folder(clips)))
-        )
-    files.delete([folder.plan])
-    others = len(found) - len(named_so)
-    skipped = f", {words.count(others, 'other file')} skipped" if others else ""
-    print(
-        f"{folder.output}, split {folder.split}: {words.count(len(clips), 'clip')} in "
-        f"{words.count(num_shards, 'shard')}{skipped}"
-    )
-    return EXIT_OK
+    try:
+        with SplitLock(job.folder) as lock:
+            claim_folder(job, shards, overwrite=arguments.overwrite)
+            num_done = begin_split(job, shards)
+            with stopped_by_interruption(), Launched(job, lock, choice) as launched:
+                if not run_pipeline(job, choice, launched):
+                    return EXIT_OK
+    except (FolderRefused, Locked, *files.REFUSALS) as error:
+        raise UsageError(str(error)) from error
+    summary = SplitSummary.from_dict(files.read_json(job.folder.summary))
+    print(in_words(job, summary, num_done))
+    return judge(job, summary)
 
 
-def _common_folder(clips: list[Shard]) -> str:
-    """The folder, with its slash, that all clips lie in: ids are paths below it."""
-    prefix = os.path.commonprefix([clip.path for clip in clips])  # noqa: RUF071 (cut at a slash below)
-    return prefix[: prefix.rfind("/") + 1]
+def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob, list[Shard]]:
+    """The job that the arguments ask for, and its plan.
+
+    Raises:
+        ValueError: an argument is out of its bounds, or the input is none; the message says which and why.
+        OSError: the input cannot be read.
+    """
+    check_split(arguments.split)
+    check_integer("--shard_bytes", arguments.shard_bytes, at_least=1)
+    if arguments.num_shards is not None:
+        check_integer("--num_shards", arguments.num_shards, at_least=1)
+    if arguments.limit is not None:
+        check_integer("--limit", arguments.limit, at_least=1)
+    folder = SplitFolder(files.folder_path(arguments.output, "--output"), arguments.split)
+    files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
+    IngestJob(folder, "", 0, arguments.max_reject_fraction)  # a wrong bound is told before the input is looked at
+    source = source_options(arguments, shard_bytes=arguments.shard_bytes, num_shards=arguments.num_shards)
+    shards, notes = plan_shards(list_of(arguments.input), source)
+    if not arguments.allow_missing_shards:
+        check_shards_are_complete(shard.unit for shard in shards)
+    check_first_record((shard.unit for shard in shards), must_be_tfrecord=True)
+    for line in notes.in_words():
+        print(f"melbeam: {line}", file=sys.stderr)
+    if arguments.limit is not None:
+        shards = limit_records(shards, arguments.limit)
+    return IngestJob(folder, plan_hash(shards), len(shards), arguments.max_reject_fraction), shards
+
+
+def announce(shards: list[Shard], runner: str) -> None:
+    """Says what is going to be done, and where."""
+    size = sum(shard.unit.num_bytes for shard in shards)
+    print(f"melbeam: {words.count(len(shards), 'shard')}, {words.size(size)}, on {runner}", file=sys.stderr)
+
+
+def run_pipeline(job: IngestJob, choice: RunnerChoice, launched: Launched) -> bool:
+    """Runs the pipeline; whether it has ended, and was not only handed over."""
+    pipeline = beam.Pipeline(options=choice.options)
+    pipeline | IngestDataset(job)
+    result = pipeline.run()
+    if choice.detached is not None:
+        print(f"melbeam: {choice.detached}", file=sys.stderr)
+        return False
+    launched.wait(result)
+    return True
+
+
+def in_words(job: IngestJob, summary: SplitSummary, num_done: int) -> str:
+    """The summary for a person."""
+    done = ""
+    if num_done:
+        all_of_them = "all" if num_done == job.num_shards else f"{num_done} of {job.num_shards}"
+        done = f"; {all_of_them} were done by an earlier start"
+    lines = [
+        f"{job.folder.output}, split {job.folder.split}: {words.count(summary.records_read, 'clip')} read = "
+        f"{summary.records_converted} written + {summary.num_rejects} rejected",
+        f"  {words.count(summary.num_features, 'clip')} in {words.count(job.num_shards, 'shard')}, "
+        f"{words.size(summary.num_bytes)}{done}",
+    ]
+    for what, count in sorted(summary.rejects.items()):
+        lines.append(f"  rejected: {count} {what}: {words.named(summary.named_ids[what], count)}")
+    if summary.damaged_bytes:
+        lines.append(f"  damaged: {summary.damaged_bytes} bytes that belong to no record")
+    return "\n".join(lines)

@@ -8,7 +8,8 @@ whose files hold what its report says, or nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from melbeam.pipelines import files
 from melbeam.pipelines.split.job_file import check_owner
@@ -26,18 +27,33 @@ class Attempt:
     report: ShardReport
 
 
-def committed(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
-    """The shard's report, if it is there and the shard's files hold what it says."""
-    report = _committed_report(folder, shard.index, shard.num_shards, job_hash)
+def committed(folder: SplitFolder, shard: Shard, job_hash: str, *, recheck: bool = False) -> Attempt | None:
+    """The shard's report, if it is there and the shard's files seem to hold what it says.
+
+    Args:
+        folder: of the split.
+        shard: of its plan.
+        job_hash: of the job that it must be done by.
+        recheck: whether its files are read, which for a large corpus takes hours.
+    """
+    report = _committed_report(folder, shard.index, shard.num_shards, job_hash, recheck=recheck)
     return None if report is None else Attempt(None, report)
 
 
-def _committed_report(folder: SplitFolder, index: int, num_shards: int, job_hash: str) -> ShardReport | None:
+def _committed_report(
+    folder: SplitFolder, index: int, num_shards: int, job_hash: str, *, recheck: bool
+) -> ShardReport | None:
     report = _load(folder.report(index), job_hash)
     if report is None or (report.index, report.num_shards) != (index, num_shards):
         return None
-    places = _places(folder, "", report)
-    return report if all(mark.confirms(final) for mark, _, final in places) else None
+    for place in _places(folder, "", report):
+        if recheck:
+            holds = place.mark.confirms(place.final)
+        else:
+            holds = place.mark.seems_to_be(place.final, report.store_checksums.get(place.kind))
+        if not holds:
+            return None
+    return report
 
 
 def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
@@ -56,7 +72,10 @@ def files_to_take_over(folder: SplitFolder, job_hash: str) -> set[str]:
     taken: set[str] = set()
     for index, paths in by_shard.items():
         done = _load(folder.report(index), job_hash)
-        if done is not None and _committed_report(folder, index, done.num_shards, job_hash) is not None:
+        if (
+            done is not None
+            and _committed_report(folder, index, done.num_shards, job_hash, recheck=False) is not None
+        ):
             continue
         attempt = _finished_attempt(folder, index, job_hash)
         if attempt is not None:
@@ -71,7 +90,7 @@ def _finished_attempt(folder: SplitFolder, index: int, job_hash: str) -> Attempt
         if report is None:
             continue
         places = _places(folder, name.attempt, report)
-        if all(mark.confirms(temporary) or mark.confirms(final) for mark, temporary, final in places):
+        if all(place.mark.confirms(place.temporary) or place.mark.confirms(place.final) for place in places):
             return Attempt(name.attempt, report)
     return None
 
@@ -93,9 +112,11 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
     report = attempt.report
     check_owner(folder, report.job_hash)
     if attempt.name is not None:
-        done = _committed_report(folder, report.index, report.num_shards, report.job_hash)
+        done = _committed_report(folder, report.index, report.num_shards, report.job_hash, recheck=True)
         if done is None:
-            _rename(_places(folder, attempt.name, report))
+            places = _places(folder, attempt.name, report)
+            _rename(places)
+            report = replace(report, store_checksums=_store_checksums(places))
             files.write_json(folder.report(report.index), report.to_dict())
         else:
             report = done
@@ -103,22 +124,30 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
     return report
 
 
-def _places(folder: SplitFolder, name: str, report: ShardReport) -> list[tuple[FileMark, str, str]]:
-    """Of each of an attempt's files: its mark, where the attempt wrote it, and its final name."""
+class _Place(NamedTuple):
+    """Where one of an attempt's files lies: as it was written, and for good."""
+
+    kind: str
+    mark: FileMark
+    temporary: str
+    final: str
+
+
+def _places(folder: SplitFolder, name: str, report: ShardReport) -> list[_Place]:
     marks = (
         ("features", report.features, folder.shard(report.index, report.num_shards)),
         ("rejects", report.rejected, folder.rejects(report.index)),
         ("index", report.index_file, folder.index(report.index)),
     )
     return [
-        (mark, folder.temporary(report.index, name, kind), final)
+        _Place(kind, mark, folder.temporary(report.index, name, kind), final)
         for kind, mark, final in marks
         if mark is not None
     ]
 
 
-def _rename(places: list[tuple[FileMark, str, str]]) -> None:
-    for mark, temporary, final in places:
+def _rename(places: list[_Place]) -> None:
+    for _, mark, temporary, final in places:
         if files.exists(temporary):
             files.ensure_folder(final)
             files.rename(temporary, final)
@@ -128,6 +157,12 @@ def _rename(places: list[tuple[FileMark, str, str]]) -> None:
                 f"({mark.num_records} records, {mark.size} bytes, CRC32C {mark.crc32c:08x}): "
                 "another job may be writing into this folder; start the job again when it is alone"
             )
+
+
+def _store_checksums(places: list[_Place]) -> dict[str, str]:
+    """The store's own checksums of what was just committed; none on a disk, which keeps none."""
+    states = {place.kind: files.state(place.final) for place in places if not files.is_local(place.final)}
+    return {kind: state[1] for kind, state in states.items() if state is not None}
 
 
 def _load(path: str, job_hash: str) -> ShardReport | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
@@ -18,14 +18,55 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
 
-# One features.json describes all splits of a folder, so these must be the same in each.
-_SHARED_OPTIONS = ("dtype", "encoding")
 _LONGEST_CONVERSION = 1e6  # seconds
 _NAMED_FILES = 3  # of each kind of difference, in a refusal
 
 
 class FolderRefused(ValueError):
     """The output folder holds something else than this job would write."""
+
+
+class SplitJob(Protocol):
+    """What any job on a split says of itself."""
+
+    @property
+    def folder(self) -> SplitFolder:
+        """Where the split's files lie."""
+        ...
+
+    @property
+    def plan_hash(self) -> str:
+        """SHA-256, in hex, of the plan."""
+        ...
+
+    @property
+    def num_shards(self) -> int:
+        """Shards of the plan."""
+        ...
+
+    @property
+    def max_reject_fraction(self) -> float:
+        """Rejects as a share of the records, above which the exit status tells."""
+        ...
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The parts of the identity that all splits of a folder have alike."""
+        ...
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides the bytes of the split."""
+        ...
+
+    @property
+    def hash(self) -> str:
+        """SHA-256, in hex, of the identity."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as job.json keeps it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -97,13 +138,22 @@ class Job:
         """SHA-256, in hex, of the identity."""
         return identity_hash(self.identity)
 
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The parts of the identity that all splits of a folder have alike: one features.json describes them."""
+        return ("fingerprint", "dtype", "encoding")
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as job.json keeps it."""
+        return {"hash": self.hash, "identity": self.identity, "front_end": self.front_end.to_dict()}
+
 
 def identity_hash(identity: dict[str, Any]) -> str:
     """SHA-256, in hex, of a job's identity."""
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def claim_folder(job: Job, shards: list[Shard], *, overwrite: bool) -> None:
+def claim_folder(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> None:
     """Makes the folder this job's: writes job.json, or finds that it is this very job, to be resumed.
 
     Args:
@@ -138,10 +188,10 @@ def claim_folder(job: Job, shards: list[Shard], *, overwrite: bool) -> None:
             f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
             "choose another --output or --split"
         )
-    write_job(folder, job.hash, job.identity, job.front_end.to_dict())
+    write_job(folder, job.to_json())
 
 
-def _check_other_splits(job: Job) -> None:
+def _check_other_splits(job: SplitJob) -> None:
     """Refuses a folder whose other splits have another front end, or features of another form."""
     folder = job.folder
     for path, _ in files.match(of_all_splits(folder.output, "job.json")):
@@ -149,10 +199,10 @@ def _check_other_splits(job: Job) -> None:
         if other == folder:
             continue
         found = _identity_of_another(other)
-        for name in ("fingerprint", *_SHARED_OPTIONS):
-            if found and found[name] != job.identity[name]:
+        for name in job.shared:
+            if found and found.get(name) != job.identity[name]:
                 raise FolderRefused(
-                    f"{folder.output} holds split {other.split!r} with {name} {found[name]!r}, this job has "
+                    f"{folder.output} holds split {other.split!r} with {name} {found.get(name)!r}, this job has "
                     f"{job.identity[name]!r}, and one folder has one: choose another --output"
                 )
 
@@ -174,7 +224,7 @@ def _identity_of_another(other: SplitFolder) -> dict[str, Any]:
         ) from error
 
 
-def _differences(job: Job, shards: list[Shard], found: dict[str, Any]) -> list[str]:
+def _differences(job: SplitJob, shards: list[Shard], found: dict[str, Any]) -> list[str]:
     """What the split on disk was made of and this job is not, for a person."""
     differences = [
         f"{name} was {found.get(name)!r} and is now {value!r}"
@@ -189,10 +239,10 @@ def _differences(job: Job, shards: list[Shard], found: dict[str, Any]) -> list[s
 def _differences_of_input(folder: SplitFolder, shards: list[Shard]) -> list[str]:
     """The input files by which the plan on disk and this one differ."""
     try:
-        before = {shard.path: shard.size for shard in read_plan(folder.plan)}
+        before = {shard.path: shard.unit.size for shard in read_plan(folder.plan)}
     except (OSError, ValueError, TypeError):  # it was never written whole
         return ["the input is another one"]
-    now = {shard.path: shard.size for shard in shards}
+    now = {shard.path: shard.unit.size for shard in shards}
     kinds = {
         "only now in the input": [path for path in now if path not in before],
         "not in the input any more": [path for path in before if path not in now],
@@ -203,7 +253,7 @@ def _differences_of_input(folder: SplitFolder, shards: list[Shard]) -> list[str]
         ],
     }
     found = [f"{what}: {_first(paths)}" for what, paths in kinds.items() if paths]
-    return found or ["the same input files are cut into shards otherwise (--max_shard_bytes, --limit)"]
+    return found or ["the same input files are cut into shards otherwise (--shard_bytes, --limit, --columns)"]
 
 
 def _first(paths: list[str]) -> str:

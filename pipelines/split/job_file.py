@@ -11,7 +11,7 @@ from typing import Any
 from melbeam.pipelines import files
 from melbeam.transforms.folder_layout import SplitFolder
 
-_NAMES = ("hash", "identity", "front_end")
+_NAMES = ("hash", "identity")
 # What stands there while --overwrite deletes the split before: nobody's.
 _BEING_REPLACED: dict[str, Any] = {"being_replaced": True}
 
@@ -25,7 +25,7 @@ class TakenOver(RuntimeError):
 
 
 def read_job(folder: SplitFolder) -> dict[str, Any] | None:
-    """The "hash", the "identity" and the "front_end" of the split's job; None where there is no job.json.
+    """The "hash", the "identity" and more of the split's job; None where there is no job.json.
 
     Raises:
         UnusableJobFile: it is torn, or the split was being replaced when its job was killed.
@@ -43,9 +43,9 @@ def read_job(folder: SplitFolder) -> dict[str, Any] | None:
     return job
 
 
-def write_job(folder: SplitFolder, job_hash: str, identity: dict[str, Any], front_end: dict[str, Any]) -> None:
-    """Makes the split this job's."""
-    files.write_json(folder.job, {"hash": job_hash, "identity": identity, "front_end": front_end})
+def write_job(folder: SplitFolder, job: dict[str, Any]) -> None:
+    """Makes the split the job's, which says "hash", "identity" and what else there is to know of it."""
+    files.write_json(folder.job, job)
 
 
 def mark_as_being_replaced(folder: SplitFolder) -> None:

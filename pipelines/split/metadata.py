@@ -39,14 +39,15 @@ def write_metadata(
     files.write_json(folder.summary, summary.to_dict())
     written: dict[str, SplitSummary] = {}
     # Of splits that end at the same moment, the last one to write has read the summaries of them all.
-    while written != (summaries := _summaries(folder.output)):
+    while written != (summaries := read_summaries(folder.output)):
         for name, content in metadata(summaries, front_end, options).items():
             files.write_json(f"{folder.output}/{name}", content, half_written_in=folder.bookkeeping)
         written = summaries
     files.delete(half_written(folder))
 
 
-def _summaries(output: str) -> dict[str, SplitSummary]:
+def read_summaries(output: str) -> dict[str, SplitSummary]:
+    """The summaries of the folder's finished splits, by the split's name."""
     return {
         SplitFolder.holding(path).split: SplitSummary.from_dict(files.read_json(path))
         for path, _ in files.match(of_all_splits(output, "summary.json"))
@@ -84,12 +85,17 @@ def _statistics(summary: SplitSummary, sampling_rate: int) -> dict[str, Any]:
     }
 
 
+def description(front_end: FrontEnd) -> str:
+    """What TFDS shows of the features."""
+    return f"Log-mel features of front end {front_end.name}, fingerprint {front_end.fingerprint}."
+
+
 def _dataset_info(
     summaries: dict[str, SplitSummary], front_end: FrontEnd, options: RecordOptions
 ) -> dict[str, Any]:
-    description = f"Log-mel features of front end {front_end.name}, fingerprint {front_end.fingerprint}."
+    text = description(front_end)
     if front_end.takes_full_length and not options.pads(front_end):
-        description += (
+        text += (
             f" Clips are stored compact, and the model takes {front_end.padded_frames} frames with no mask: "
             "behind `input_features` come the rows of `input_features_tail`, the last of them repeated up to that "
             "length. melbeam's read_features does so."
@@ -97,7 +103,7 @@ def _dataset_info(
     return {
         "name": _DATASET_NAME,
         "version": "1.0.0",
-        "description": description,
+        "description": text,
         "fileFormat": "tfrecord",
         "splits": [
             {

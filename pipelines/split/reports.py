@@ -41,6 +41,19 @@ class FileMark:
         with files.open_file(path) as file:
             return file_crc32c(file) == (self.crc32c, self.size)
 
+    def seems_to_be(self, path: str, store_checksum: str | None) -> bool:
+        """Whether the file is there and has this size, and what was recorded of it as it was committed.
+
+        A local file was written through to its disk before its report was, so its size is enough. On a store, the
+        store's own checksum must be the one that was recorded; where none was, the file is read.
+        """
+        found = files.state(path)
+        if found is None or found[0] != self.size:
+            return False
+        if files.is_local(path):
+            return True
+        return self.confirms(path) if store_checksum is None else found[1] == store_checksum
+
 
 @dataclass(kw_only=True)
 class ShardReport(Tally):
@@ -58,6 +71,7 @@ class ShardReport(Tally):
         first_record: the number of its first record in the input file: 0, but in parts of a large one.
         record_version: `RECORD_VERSION` as its records were written with.
         versions: of melbeam, and of the libraries that decide the bytes of features.
+        store_checksums: an object store's own of each of the files, recorded as they were committed.
     """
 
     job_hash: str
@@ -71,6 +85,7 @@ class ShardReport(Tally):
     first_record: Count = 0
     record_version: Count = RECORD_VERSION
     versions: dict[str, str] = field(default_factory=dict)
+    store_checksums: dict[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON holds it."""
@@ -159,18 +174,34 @@ def _from_json(fields: Any, kind: type[_Kept]) -> _Kept:
 
 
 def _of_any_version(fields: Any) -> Any:
-    """The fields as they are now called, of a report or a summary of any version."""
+    """The fields as they are now called, of a report or a summary of any version.
+
+    Raises:
+        ValueError: they are those of record version 1, but not as that wrote them.
+    """
     if not isinstance(fields, dict) or "passthrough" not in fields:
         return fields
+    try:
+        return _of_version_1(fields)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(f"no report or summary of record version 1: {type(error).__name__}: {error}") from error
+
+
+def _of_version_1(fields: dict[str, Any]) -> dict[str, Any]:
     fields = {"record_version": 1, **fields}
-    counts: dict[str, Any] = {}
-    for name, seen in fields.pop("passthrough").items():
-        # A record's list of no values made readers take a list of them all.
-        most = max(2, seen["max"]) if seen["min"] == 0 else seen["max"]
-        records = seen["records"] if len(seen["kinds"]) == 1 else 0
-        counts[name] = {"kinds": dict.fromkeys(seen["kinds"], records), "most": most}
-    if fields.get("changes", {}).get("chunked"):
-        counts |= {name: {"kinds": {INT64: 0}, "most": 1} for name in ("chunk_index", "start_sample")}
     if "shard_features" in fields:
         fields["num_features"] = sum(fields["shard_features"].values())
+    counts: dict[str, Any] = {}
+    for name, seen in fields.pop("passthrough").items():
+        kinds = [kind for kind in seen["kinds"] if kind]
+        if len(kinds) < len(seen["kinds"]) and len(kinds) < 2:
+            continue  # some record's held no list at all, and then it was described to no reader
+        # A record's list of no values made readers take a list of them all.
+        most = max(2, seen["max"]) if seen["min"] == 0 else seen["max"]
+        # Audio records were counted, which may be fewer than the feature records that they became.
+        everywhere = seen["records"] == fields["records_converted"]
+        records = fields["num_features"] if everywhere else seen["records"]
+        counts[name] = {"kinds": dict.fromkeys(kinds, records if len(kinds) == 1 else 0), "most": most}
+    if fields.get("changes", {}).get("chunked"):
+        counts |= {name: {"kinds": {INT64: 0}, "most": 1} for name in ("chunk_index", "start_sample")}
     return {**fields, "fields": counts}

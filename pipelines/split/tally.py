@@ -63,6 +63,12 @@ class Tally:
         self.records_read += 1
         self._count(self.rejects, reason, name)
 
+    def count_record(self) -> None:
+        """Counts a record that was written as it was read."""
+        self.records_read += 1
+        self.records_converted += 1
+        self.num_features += 1
+
     def count_conversion(self, conversion: Conversion, shard: int) -> None:
         """Counts a record that became the next features of a shard."""
         self.records_read += 1

@@ -2,3 +2,5 @@
 
 # The packages whose own converters recompute records, as --against names them.
 REFERENCE_PACKAGES = ("transformers", "keras-hub")
+# Files of which a split's bookkeeping has one at least, whatever happened to it.
+FILES_OF_A_SPLIT = ("job.json", "plan.jsonl", "summary.json")

@@ -27,12 +27,15 @@ def test_it_tells_what_was_made(ran):
     for pattern in (
         r"^1\. .*melbeam ingest",
         r"^2\. .*melbeam extract",
-        r"8 records read = 8 converted \+ 0 rejected",
+        r"9 records read = 8 converted \+ 1 rejected",
         r"25\.\d s of audio in ",
-        r"^3\. .*read_features",
+        r"^3\. .*melbeam rejects",
+        r"^09-cut\.flac\n  bad_audio: a cut FLAC: ",
+        r"^4\. .*read_features",
         r"a batch of 4 clips: input_features \(4, \d+, 128\)",
-        r"8 clips as audio TFRecords",
-        r"8 clips, 25\.\d s, as log-mel features; 0 rejects",
+        r'the first: 01-morning\.wav, "Good morning\. These features were computed once\."',
+        r"9 clips as audio TFRecords",
+        r"8 clips, 25\.\d s, as log-mel features; 1 reject \(bad_audio\)",
         r"log-mel\.png +the features of 01-morning\.wav",
     ):
         assert re.search(pattern, said, re.MULTILINE), (pattern, said)
@@ -62,6 +65,8 @@ def test_the_picture_is_not_blank(ran):
 def test_the_features_are_those_of_the_clips(ran):
     clips = list(read_features(ran[2] / "features/1.0.0"))
     names = sorted(path.name for path in (ran[2] / "clips").iterdir())
+    assert names[-2:] == ["09-cut.flac", "transcripts.csv"]
+    names = names[:-2]
     assert [clip["id"].numpy().decode() for clip in clips] == names
     assert all(np.ptp(clip["input_features"]) > 3 for clip in clips)
     summary = json.loads((ran[2] / "features/1.0.0/_melbeam/train/summary.json").read_text())
@@ -74,7 +79,7 @@ def test_it_can_be_run_again_in_its_own_folder_and_touches_nothing_else_there(ra
     for path in mine:
         path.write_bytes(b"mine")
     assert demo.main([f"--output={ran[2]}"]) == 0
-    assert "8 records read = 8 converted" in capsys.readouterr().out
+    assert "9 records read = 8 converted + 1 rejected" in capsys.readouterr().out
     assert [path.read_bytes() for path in mine] == [b"mine"] * 4
 
 

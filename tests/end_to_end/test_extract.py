@@ -19,6 +19,7 @@ import yaml
 
 from melbeam.pipelines import extract, verify
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
+from melbeam.pipelines.sources.units import SourceOptions
 from melbeam.pipelines.split.commit import commit
 from melbeam.pipelines.split.plan import plan_shards
 from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
@@ -157,7 +158,6 @@ class TestFinished:
         assert "7 records read = 3 converted + 4 rejected" in said
         assert "57.14% of the records are rejects" in said
         assert f"{folder}/_melbeam/train/rejects" in said
-        assert "times real time" in said
 
     def test_features_are_the_converters_in_the_order_of_the_input(self, finished):
         converter = AudioConverter("gemma4", pad_to_max_length=False)
@@ -508,9 +508,9 @@ class TestResume:
         job(source, folder)
         return source, folder, tree(folder), inodes(folder, "train-*")
 
-    def check_only_the_second_is_new(self, stopped):
+    def check_only_the_second_is_new(self, stopped, *options):
         source, folder, files, numbers = stopped
-        assert job(source, folder).status == 3
+        assert job(source, folder, *options).status == 3
         assert tree(folder) == files
         new = {name for name, inode in inodes(folder, "train-*").items() if inode != numbers[name]}
         assert new == {"train-00001-of-00003.tfrecord"}
@@ -520,10 +520,21 @@ class TestResume:
         self.check_only_the_second_is_new(stopped)
 
     @pytest.mark.parametrize("name", ["train-00001-of-00003.tfrecord", "_melbeam/train/rejects/00001.tfrecord"])
-    def test_a_damaged_file_is_done_again(self, stopped, name):
+    def test_a_cut_file_is_done_again(self, stopped, name):
         path = stopped[1] / name
-        path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+        path.write_bytes(path.read_bytes()[:-1])
         self.check_only_the_second_is_new(stopped)
+
+    @pytest.mark.parametrize("name", ["train-00001-of-00003.tfrecord", "_melbeam/train/rejects/00001.tfrecord"])
+    def test_a_damaged_file_is_done_again_where_what_is_done_is_read(self, stopped, name):
+        """A start reads nothing of what is done unless it is told to: of terabytes, that takes hours."""
+        source, folder, files, _ = stopped
+        path = folder / name
+        path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+        taken = job(source, folder)
+        assert "all were done by an earlier start (taken by size and report, --recheck reads)" in taken.text
+        assert tree(folder)[name] != files[name]
+        self.check_only_the_second_is_new(stopped, "--recheck")
 
     def test_a_torn_report_is_no_report(self, stopped):
         path = stopped[1] / "_melbeam/train/reports/00001.json"
@@ -535,7 +546,7 @@ class TestResume:
         source, folder, files, _ = stopped
         (folder / "_melbeam/train/reports/00001.json").unlink()
         paths = SplitFolder(str(folder), "train")
-        shard = plan_shards([source])[1]
+        shard = plan_shards([source], SourceOptions())[0][1]
         job_hash = json.loads((folder / "_melbeam/train/job.json").read_text())["hash"]
         extractor = ShardExtractor(
             paths,
@@ -652,7 +663,7 @@ class TestPartsOfALargeFile:
 
     def test_no_size_is_refused(self, large, tmp_path):
         refused = job(large, tmp_path / "out", "--max_shard_bytes=0")
-        assert (refused.status, "--max_shard_bytes must be at least 1, got 0" in refused.text) == (2, True)
+        assert (refused.status, "--shard_bytes must be at least 1, got 0" in refused.text) == (2, True)
 
 
 def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
@@ -660,14 +671,14 @@ def test_a_late_attempt_of_a_worker_that_was_taken_for_dead(tmp_path, caplog):
     source = write_shards(tmp_path / "in", *([clip(f"{i}-{j}") for j in range(3)] for i in range(2)))
     folder, undisturbed = tmp_path / "features", tmp_path / "undisturbed"
     assert job(source, undisturbed).status == 0
-    paths, shard = SplitFolder(str(folder), "train"), plan_shards([source])[1]
+    paths, shard = SplitFolder(str(folder), "train"), plan_shards([source], SourceOptions())[0][1]
     done = []
 
     class JobInTheMiddle(RecordConverter):
-        def convert(self, record, source_name):
+        def prepare(self, record, source_name):
             if not done:
                 done.append(job(source, folder))
-            return super().convert(record, source_name)
+            return super().prepare(record, source_name)
 
     extractor = ShardExtractor(
         paths,

@@ -18,6 +18,7 @@ import soundfile
 from melbeam.pipelines.extracting.isolation import IsolatedConverter, ProcessLost
 from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
 from melbeam.transforms import FrontEnd
+from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.converter import RecordConverter
 from melbeam.transforms.records.examples import Example, to_example
 from melbeam.transforms.records.options import RecordOptions
@@ -184,20 +185,20 @@ def test_isolation_gives_what_the_converter_gives(poisoned, monkeypatch):
     extras = {"audio": np.zeros(RATE * 31, np.int64), "sampling_rate": 16000, "text": "ü", "many": [1.5, 2.5]}
     with IsolatedConverter(front_end, options, LIMIT) as apart:
         for record in (clip("a"), to_example(extras), clip("poison", "print"), clip("b")):
-            assert vars(apart.convert(record, "in#1")) == vars(here.convert(record, "in#1"))
+            assert vars(convert(apart, record, "in#1")) == vars(convert(here, record, "in#1"))
         for record in (b"\xff", to_example({"text": "no audio"}), b""):
             with pytest.raises(Reject) as expected:
-                here.convert(record, "in#2")
+                convert(here, record, "in#2")
             with pytest.raises(Reject) as found:
-                apart.convert(record, "in#2")
+                convert(apart, record, "in#2")
             assert found.value.args == expected.value.args
-        apart._process.kill()  # by somebody else: the record is tried again, and is not to blame
-        assert vars(apart.convert(clip("a"), "in#1")) == vars(here.convert(clip("a"), "in#1"))
-        process = apart._process
+        apart._other_side._process.kill()  # by somebody else: the record is tried again, and is not to blame
+        assert vars(convert(apart, clip("a"), "in#1")) == vars(convert(here, clip("a"), "in#1"))
+        process = apart._other_side._process
     assert process.poll() == 0
 
 
 def test_a_process_that_does_not_start_is_nobodys_reject(monkeypatch):
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with IsolatedConverter(FrontEnd.load("gemma4"), RecordOptions(), 5) as apart, pytest.raises(ProcessLost):
-        apart.convert(clip("a"), "in#1")
+        convert(apart, clip("a"), "in#1")

@@ -5,7 +5,9 @@ import tracemalloc
 import apache_beam as beam
 import pytest
 
-from melbeam.pipelines.extracting.pipeline import ExtractDataset, SummariseReports
+from melbeam.pipelines.extracting.pipeline import ExtractDataset
+from melbeam.pipelines.sources.units import Unit
+from melbeam.pipelines.split.beam_steps import SummariseReports
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport, SplitSummary
@@ -21,7 +23,7 @@ MAX_OF_A_SHARD = 300  # bytes that one shard adds to the summary of a split: an 
 
 
 def graph_size(num_shards):
-    shards = [Shard(0, num_shards, "/audio", 1)] * num_shards
+    shards = [Shard(0, num_shards, Unit("/audio", 1))] * num_shards
     job = Job.of(
         SplitFolder("/features", "train"),
         FrontEnd.load("gemma4"),

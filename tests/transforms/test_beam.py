@@ -10,7 +10,7 @@ import soundfile
 import tensorflow as tf
 from apache_beam.internal import pickler
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.testing.util import assert_that
+from apache_beam.testing.util import assert_that, equal_to
 
 from melbeam.transforms import AudioConverter, ExtractLogMel, FrontEnd, LogMelDoFn
 from melbeam.transforms.records.examples import to_example
@@ -136,3 +136,32 @@ def test_the_pickled_dofn_is_small():
     fn = LogMelDoFn()
     fn.setup()
     assert len(pickle.dumps(fn)) < 8000
+
+
+def test_dicts_are_records_too():
+    samples = (np.random.default_rng(0).standard_normal(16000) * 0.1).astype(np.float32)
+    dicts = [
+        {"audio": samples, "id": "a", "sampling_rate": 16000, "text": "said"},
+        {"id": "none"},
+        {"audio": "clip.wav", "id": "path"},
+    ]
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        made = pipeline | beam.Create(dicts) | ExtractLogMel()
+        texts = made.features | "texts" >> beam.Map(
+            lambda record: tf.train.Example.FromString(record).features.feature["text"].bytes_list.value[0]
+        )
+        reasons = made.rejects | "reasons" >> beam.Map(
+            lambda record: tuple(
+                tf.train.Example.FromString(record).features.feature[name].bytes_list.value[0]
+                for name in ("id", "reason")
+            )
+        )
+        assert_that(texts, equal_to([b"said"]), "texts are there")
+        assert_that(reasons, equal_to([(b"none", b"no_audio"), (b"path", b"bad_field")]), "reasons are there")
+
+
+@pytest.mark.parametrize("elements", [["clip.wav"], [1.5], [("id", b"audio")]])
+def test_other_elements_are_told_when_the_pipeline_is_built(elements):
+    pipeline = beam.Pipeline()
+    with pytest.raises(TypeError, match=r"must be serialized tf\.train\.Examples \(bytes\) or dicts"):
+        pipeline | beam.Create(elements) | ExtractLogMel()

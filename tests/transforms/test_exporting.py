@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from melbeam.transforms import AudioConverter, FrontEnd
+from melbeam.transforms.block_kernel import xla_transforms
 
 FRONT_ENDS = FrontEnd.shipped()
 
@@ -79,6 +80,23 @@ assert not any(name.startswith("melbeam") for name in sys.modules)
     written = (tmp_path / "model" / "assets.extra" / "front_end.yaml").read_text()
     assert FrontEnd.from_yaml(written) == converter.front_end
     assert converter.front_end.fingerprint in written
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_an_exported_graph_is_compiled_only_if_asked(assert_same, tmp_path, clips, xla):
+    """Not every server compiles; where one does, the bits are the converter's."""
+    converter = AudioConverter("gemma4", pad_to_max_length=False)
+    expected = converter(clips).numpy()
+    converter.export(tmp_path / "model", xla=xla)
+    graph = (tmp_path / "model" / "saved_model.pb").read_bytes()
+    assert (b"_XlaMustCompile" in graph) == (xla and xla_transforms("float64"))
+    model = tf.saved_model.load(str(tmp_path / "model"))
+    found = model.signatures["serving_default"](audio=tf.constant(clips))["input_features"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    if xla:
+        assert_same(found, expected)
+    # Exporting leaves the converter's own graphs compiled.
+    assert_same(tf.function(converter)(clips), expected)
 
 
 def test_the_first_layer_of_a_keras_model(clips):

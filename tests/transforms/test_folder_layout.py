@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from melbeam.transforms.folder_layout import (
-    AudioFolder,
     ShardName,
     SplitFolder,
     TemporaryName,
@@ -104,12 +103,3 @@ def test_the_names_are_those_that_stand_on_disk():
     assert folder.rejects(7) == "f/_melbeam/dev/rejects/00007.tfrecord"
     assert folder.temporary(7, "ab", "report") == "f/_melbeam/dev/tmp/00007/ab.report"
     assert [field.name for field in fields(folder)] == ["output", "split"]
-
-
-def test_an_audio_shard_that_is_being_written_is_no_input_of_extract(tmp_path):
-    folder = AudioFolder(str(tmp_path), "train")
-    Path(folder.temporary(3, 9)).write_text("")
-    assert not glob.glob(folder.shards_glob)
-    assert not glob.glob(f"{tmp_path}/train-*")
-    Path(folder.shard(3, 9)).write_text("")
-    assert glob.glob(folder.shards_glob) == [folder.shard(3, 9)]

@@ -20,8 +20,11 @@ from melbeam.transforms.records.split_schema import SplitSchema
 # Gives a file's bytes, or None where there is no such file.
 ReadFile = Callable[[str], "bytes | None"]
 _LOG = logging.getLogger("melbeam")
-# What readers miss in a folder that was written before there was a schema of each split.
-_LACKS = "it was written with record version 1: it has no levels, no index and no schema of its splits"
+# What there is not in splits that were written with record version 1, which has no schema of each split.
+LACKS_OF_VERSION_1 = (
+    "it was written with record version 1: it has no levels and no schema of its splits, and an index only where "
+    "`melbeam index` wrote one"
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class FeatureFolder:
         names = dict.fromkeys(part.split for part in ranges)
         own = [read_file(SplitFolder(path, name).schema) for name in names]
         if None in own:
-            _LOG.warning("%s: %s", path, _LACKS)
+            _LOG.warning("%s: %s", path, LACKS_OF_VERSION_1)
         schema = _schema_of_readers(SplitSchema.from_tfds(features_json), [s for s in own if s is not None])
         return cls(
             path,

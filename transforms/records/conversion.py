@@ -5,11 +5,13 @@ So whoever counts, watches, isolates or writes conversions needs no TensorFlow t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.statistics import BinStatistics
 
 
@@ -55,15 +57,36 @@ class Conversion:
     statistics: BinStatistics
 
 
-class Converter(Protocol):
-    """Anything that converts serialized audio records: in this process, watched, or in a process apart."""
+class Prepared(Protocol):
+    """A record that is read and decoded, as its converter keeps it until it is finished with others."""
 
-    def convert(self, record: bytes, source: str) -> Conversion:
-        """Converts one record; `source` names where it came from.
+    @property
+    def source(self) -> str:
+        """Where the record came from."""
+        ...
+
+    @property
+    def num_samples(self) -> int:
+        """Samples to compute features of: a converter finishes so many records at a time as fill its kernel."""
+        ...
+
+
+class Converter(Protocol):
+    """Anything that converts serialized audio records: in this process, watched, or in a process apart.
+
+    It takes two steps, since features of many clips together cost less than of each alone.
+    """
+
+    def prepare(self, record: bytes, source: str) -> Prepared:
+        """Reads and decodes one record; `source` names where it came from.
 
         Raises:
             Reject: the record cannot be converted.
         """
+        ...
+
+    def finish(self, prepared: Sequence[Any]) -> list[Conversion | Reject]:
+        """Computes and writes what this converter has prepared: the conversion of each, or why there is none."""
         ...
 
 
@@ -79,3 +102,20 @@ class ConfiguredConverter(Converter, Protocol):
     def options(self) -> RecordOptions:
         """How records are read and written."""
         ...
+
+    @property
+    def samples_at_once(self) -> int:
+        """Samples that it is worth to finish together; more gains nothing."""
+        ...
+
+
+def convert(converter: Converter, record: bytes, source: str) -> Conversion:
+    """Converts one record by itself.
+
+    Raises:
+        Reject: the record cannot be converted.
+    """
+    (outcome,) = converter.finish([converter.prepare(record, source)])
+    if isinstance(outcome, Reject):
+        raise outcome
+    return outcome

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from melbeam.transforms.converters import AudioConverter
+from melbeam.transforms.audio_inputs import refuse_after_fork
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.packing import PackedFeatures
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
 from melbeam.transforms.records.examples import AudioExample, kind_and_count, read_audio_example, to_example
 from melbeam.transforms.records.levels import levels
+from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.schema import BYTES, FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
+from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.statistics import BinStatistics
 
@@ -34,8 +37,27 @@ class _Piece:
     chunk: int | None = None
 
 
+@dataclass(frozen=True)
+class PreparedRecord:
+    """An audio record that is decoded and cut into what becomes its feature records."""
+
+    source: str
+    example: AudioExample
+    pieces: list[_Piece]
+    changes: list[str]
+
+    @property
+    def num_samples(self) -> int:
+        """Samples of all pieces."""
+        return sum(piece.stop - piece.start for piece in self.pieces)
+
+    def samples(self) -> list[np.ndarray]:
+        """The samples of each piece."""
+        return [self.example.audio.samples[piece.start : piece.stop] for piece in self.pieces]
+
+
 class RecordConverter:
-    """Serialized audio Examples to serialized feature Examples.
+    """Serialized audio Examples to serialized feature Examples; safe to share between threads.
 
     Args:
         front_end: of the features.
@@ -52,17 +74,21 @@ class RecordConverter:
         self._pads = options.pads(front_end)
         # Stored without what lies behind them, clips of a model that takes its full length need a tail.
         self._needs_tail = front_end.takes_full_length and not self._pads
-        self._converter = AudioConverter(
-            front_end, pad_to_max_length=self._pads or self._needs_tail, precision=options.precision
+        self._packed = PackedFeatures(
+            front_end, options.precision, pad_to_max_length=self._pads or self._needs_tail
         )
         self._dtype = options.numpy_dtype
 
-    def convert(self, record: bytes, source: str) -> Conversion:
-        """Converts one record; `source` names where it came from.
+    @property
+    def samples_at_once(self) -> int:
+        """Samples of one call of the kernel."""
+        return round(self._packed.seconds_at_once * self.front_end.sampling_rate)
+
+    def prepare(self, record: bytes, source: str) -> PreparedRecord:
+        """Reads, decodes and cuts one record; `source` names where it came from.
 
         Raises:
-            Reject: the record cannot be converted; nothing else is raised because of a record.
-            MemoryError: this machine has not the memory, which is no fault of the record.
+            Reject: the record cannot be converted.
         """
         options = self.options
         if len(record) > options.max_record_bytes:
@@ -77,34 +103,92 @@ class RecordConverter:
             check_md5=options.check_md5,
         )
         try:
-            return self._convert(example, source)
+            self._check_text(example)
+            pieces, changes = self._cut(len(example.audio.samples))
+            self._check_sizes(pieces, example)
         except Reject as reject:
             reject.record_id = example.given_id
             raise
+        of_decoding = [c for c in ("resampled", "mixed_down", "cut_short") if getattr(example.audio, c)]
+        return PreparedRecord(source, example, pieces, of_decoding + changes)
 
-    def _convert(self, example: AudioExample, source: str) -> Conversion:
-        num_samples = len(example.audio.samples)
-        pieces, changes = self._cut(num_samples)
-        self._check_sizes(pieces, example)
+    def finish(self, prepared: Sequence[PreparedRecord]) -> list[Conversion | Reject]:
+        """The conversion of each record, or why there is none; a bad record costs itself alone.
+
+        Raises:
+            MemoryError: this machine has not the memory, which is no fault of a record.
+            RuntimeError: this process was forked after a converter ran: TensorFlow would hang.
+        """
+        refuse_after_fork()  # which is no fault of a record either
+        try:
+            features = iter(self._features([samples for record in prepared for samples in record.samples()]))
+            found: list[list[np.ndarray] | Reject] = [[next(features) for _ in r.pieces] for r in prepared]
+        except MemoryError:
+            raise
+        except Exception:  # whatever TensorFlow raises: which record it is shows when each is computed alone
+            found = [self._alone(record) for record in prepared]
+        return [self._finished(record, of) for record, of in zip(prepared, found, strict=True)]
+
+    def _alone(self, record: PreparedRecord) -> list[np.ndarray] | Reject:
+        try:
+            return self._features(record.samples())
+        except MemoryError:
+            raise
+        except Exception as error:
+            return Reject("converter_error", f"{type(error).__name__}: {error}"[:1000], record.example.given_id)
+
+    def _features(self, clips: list[np.ndarray]) -> list[np.ndarray]:
+        """`[rows, num_mels]` of each clip, of the stored dtype."""
+        try:
+            return [features.astype(self._dtype, copy=False) for features in self._packed(clips)]
+        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+            samples = sum(map(len, clips))
+            raise MemoryError(
+                f"no memory for {samples} samples: give the workers more, or fewer threads"
+            ) from error
+
+    def _finished(self, record: PreparedRecord, found: list[np.ndarray] | Reject) -> Conversion | Reject:
+        if isinstance(found, Reject):
+            return found
+        example = record.example
         conversion = Conversion(
             id=example.id,
             features=[],
-            num_samples=num_samples,
-            changes=[c for c in ("resampled", "mixed_down", "cut_short") if getattr(example.audio, c)] + changes,
+            num_samples=len(example.audio.samples),
+            changes=record.changes,
             statistics=BinStatistics(),
         )
-        for piece in pieces:
-            samples = example.audio.samples[piece.start : piece.stop]
-            features = self._features(samples)
-            frames = self.front_end.num_frames(len(samples))
-            try:
-                statistics = BinStatistics.of(features[:frames])
-            except ValueError as error:
-                raise Reject("converter_error", str(error)) from error
-            conversion.statistics.add(statistics)
-            fields = self._fields(example, piece, samples, frames, source, truncated="truncated" in changes)
-            conversion.features.append(self._feature_record(fields, features, example, statistics))
+        try:
+            for piece, samples, features in zip(record.pieces, record.samples(), found, strict=True):
+                statistics = self._statistics(features[: self.front_end.num_frames(len(samples))])
+                conversion.statistics.add(statistics)
+                fields = self._fields(record, piece, samples)
+                conversion.features.append(self._feature_record(fields, features, example, statistics))
+        except Reject as reject:
+            reject.record_id = example.given_id
+            return reject
         return conversion
+
+    @staticmethod
+    def _statistics(features: np.ndarray) -> BinStatistics:
+        try:
+            return BinStatistics.of(features)
+        except ValueError as error:
+            raise Reject("converter_error", str(error)) from error
+
+    def _check_text(self, example: AudioExample) -> None:
+        """Turns a record without a transcript away, where one is required.
+
+        Raises:
+            Reject: no_text.
+        """
+        if self.options.require != TEXT:
+            return
+        text = example.passthrough.get(TEXT)
+        values = text.bytes_list.value if text is not None else ()
+        if not any(value.strip() for value in values):
+            what = "an empty" if text is not None else "no"
+            raise Reject("no_text", f"{what} feature {TEXT!r}, which --require={TEXT} asks for")
 
     def _cut(self, num_samples: int) -> tuple[list[_Piece], list[str]]:
         """The pieces of a clip, and what cutting it changes.
@@ -119,6 +203,9 @@ class RecordConverter:
                 f"{num_samples} samples at {front_end.sampling_rate} Hz, "
                 f"which is no frame of front end {front_end.name!r}",
             )
+        if num_samples < self.options.min_seconds * front_end.sampling_rate:
+            seconds = num_samples / front_end.sampling_rate
+            raise Reject("too_short", f"{seconds:.3f} s, below --min_seconds={self.options.min_seconds:g}")
         if longest is None or num_samples <= longest:
             return [_Piece(0, num_samples)], []
         if self.options.on_long == "truncate":
@@ -147,6 +234,7 @@ class RecordConverter:
         others = sum(feature.ByteSize() for feature in example.passthrough.values()) + _SMALL_FIELDS_BYTES
         for piece in pieces:
             frames = self.front_end.num_frames(piece.stop - piece.start)
+            frames = self.front_end.padded_frames if self._pads else frames
             num_bytes = frames * self.front_end.num_mels * value_bytes + others
             if num_bytes > MAX_EXAMPLE_BYTES:
                 raise Reject(
@@ -156,43 +244,22 @@ class RecordConverter:
                     "take a front end with max_audio_length and --on_long=chunk",
                 )
 
-    def _features(self, samples: np.ndarray) -> np.ndarray:
-        """`[rows, num_mels]`, of the stored dtype."""
-        try:
-            # NumPy adds and takes off an axis without a copy; a tensor's memoryview, unlike its numpy(), is none.
-            batch = np.asarray(memoryview(self._converter(samples[np.newaxis])))
-        except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-            raise MemoryError(
-                f"no memory for {len(samples)} samples: give the workers more, or fewer threads"
-            ) from error
-        except Exception as error:  # whatever TensorFlow raises: one record must not end the job
-            raise Reject("converter_error", f"{type(error).__name__}: {error}"[:1000]) from error
-        return batch[0].astype(self._dtype, copy=False)
-
-    def _fields(
-        self,
-        example: AudioExample,
-        piece: _Piece,
-        samples: np.ndarray,
-        frames: int,
-        source: str,
-        *,
-        truncated: bool,
-    ) -> dict[str, Any]:
+    def _fields(self, record: PreparedRecord, piece: _Piece, samples: np.ndarray) -> dict[str, Any]:
         """The small fields of a feature record."""
+        example = record.example
         fields: dict[str, Any] = {
             "id": example.id,
-            "num_frames": frames,
+            "num_frames": self.front_end.num_frames(len(samples)),
             "num_samples": len(samples),
             "sampling_rate": self.front_end.sampling_rate,
-            "source": source,
+            "source": record.source,
             "front_end": self._fingerprint,
             **levels(samples, self.front_end.sampling_rate),
         }
         tokens = self.front_end.num_audio_tokens(len(samples))
         if tokens is not None:
             fields["num_audio_tokens"] = tokens
-        if truncated:
+        if "truncated" in record.changes:
             fields["truncated"] = 1
         if piece.chunk is not None:
             fields["id"] = f"{example.id}#{piece.chunk}"
@@ -217,7 +284,7 @@ class RecordConverter:
             num_frames=frames,
             kinds=kinds,
             lengths=lengths,
-            measures=self._measures(fields, example, statistics),
+            measures=measures_of(fields, example.passthrough.get(TEXT), statistics),
         )
 
     def _example(self, fields: dict[str, Any], features: np.ndarray, example: AudioExample) -> bytes:
@@ -227,20 +294,6 @@ class RecordConverter:
         # As bytes, for bfloat16 has no memoryview.
         content = np.ascontiguousarray(features).view(np.uint8).data
         return to_example(fields, example.passthrough, ("input_features", content))
-
-    def _measures(
-        self, fields: dict[str, Any], example: AudioExample, statistics: BinStatistics
-    ) -> dict[str, float]:
-        """What distributions are made of."""
-        seconds = fields["num_samples"] / self.front_end.sampling_rate
-        names = ("rms_dbfs", "peak_dbfs", "full_scale_fraction", "silent_fraction", "num_audio_tokens")
-        measures = {name: float(fields[name]) for name in names if name in fields}
-        measures |= {"seconds": seconds, "spread": statistics.spread()}
-        text = example.passthrough.get(TEXT)
-        if text is not None and "text_is_of_whole_clip" not in fields and kind_and_count(text) == (BYTES, 1):
-            characters = len(text.bytes_list.value[0].decode(errors="replace").strip())
-            measures["characters_per_second"] = characters / seconds
-        return measures
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordConverter, (self.front_end, self.options)

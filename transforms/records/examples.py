@@ -18,10 +18,12 @@ from melbeam.transforms.records.decoding import (
     from_samples,
 )
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.rejects import REASONS, Reject
 from melbeam.transforms.records.schema import BYTES, CONSUMED, FLOAT, INT64, MAX_EXAMPLE_BYTES, RESERVED
 
 _MARK = "melbeam_reject"
+# In place of audio: how a source reads a row again (`records.rows`).
+ROW = "melbeam_row"
 # Until record version 2, the reject of a retried reject held that one, whole.
 _MAX_NESTED_REJECTS = 16
 # Kept of a record whose reject would be larger than any reader takes.
@@ -112,7 +114,7 @@ def to_reject(record: bytes, reject: Reject, source: str) -> bytes:
     The reject of a reject, which was tried again, holds the first one's record. A record so large that no reader
     could parse its reject is kept by its beginning, and the detail says so.
     """
-    record = _rejected_before(record) or record
+    record = rejected_record(record) or record
     fields: dict[str, Values] = {_MARK: 1, "reason": reject.reason, "source": source}
     if reject.record_id is not None:
         fields["id"] = reject.record_id
@@ -124,7 +126,7 @@ def to_reject(record: bytes, reject: Reject, source: str) -> bytes:
         return to_example({**fields, "detail": detail, "record": kept})
 
 
-def _rejected_before(record: bytes) -> bytes | None:
+def rejected_record(record: bytes) -> bytes | None:
     """The record in a reject; None where this is no reject."""
     if _MARK.encode() not in record:
         return None
@@ -210,6 +212,12 @@ def _read(
     collisions = [name for name in RESERVED if name in features]
     if collisions:
         raise Reject("bad_field", f"features {collisions} have names that melbeam writes itself: rename them")
+    if ROW in features:
+        raise Reject(
+            "not_found",
+            "the record is a row that names its audio and does not hold it: melbeam extract and retry-rejects "
+            "read such rows again, where they are read from files",
+        )
     declared = _single(features, "sampling_rate", INT64)
     given_id = _id_of(features)
     kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
@@ -264,6 +272,17 @@ def _readable_id(features: Any) -> str | None:
         return _id_of(features)
     except Reject:
         return None
+
+
+def id_in(record: bytes) -> str | None:
+    """The id of an audio record, or of the one in a reject; None where it has none, or cannot be read."""
+    try:
+        features = _parse(record)
+        if _MARK in features:
+            features = _parse_rejected(features)
+    except Reject:
+        return None
+    return _readable_id(features)
 
 
 def kind_and_count(feature: Any) -> tuple[str, int]:
@@ -329,6 +348,9 @@ def _parse_rejected(reject: Any) -> Any:
                 )
                 raise Reject("over_limit", detail) from error
             raise
+        if ROW in features and reason in REASONS:
+            detail = (_single(reject, "detail", BYTES) or b"").decode(errors="replace")
+            raise Reject(reason, detail, _readable_id(features))
         if _MARK not in features:
             return features
         reject = features

@@ -20,6 +20,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "on_long": ("reject", "truncate", "chunk"),
     "audio_format": ("encoded", "pcm_s16le"),
 }
+# Features that may be required of a record.
+REQUIRED = ("text",)
 # What `pad_to_max_length` may be on a command line.
 PADDING = ("auto", "on", "off")
 
@@ -46,6 +48,8 @@ class RecordOptions:
         cut_tolerance_seconds: a file that lacks no more than this of what its header promises is taken, and
             counted as a change, "cut_short"; 0 takes none.
         check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
+        require: "text" turns records without a transcript away, `no_text`; None takes them.
+        min_seconds: a clip that is shorter when decoded is a reject, `too_short`.
 
     Raises:
         ValueError: a value is out of its bounds, or two contradict each other; the message names the field, its
@@ -63,6 +67,8 @@ class RecordOptions:
     max_record_bytes: int = MAX_RECORD_BYTES
     cut_tolerance_seconds: float = 0.0
     check_md5: bool = False
+    require: str | None = None
+    min_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         for field, choices in CHOICES.items():
@@ -87,6 +93,9 @@ class RecordOptions:
                 unit="Hz",
             )
         check_number("cut_tolerance_seconds", self.cut_tolerance_seconds, at_least=0, unit="seconds")
+        if self.require not in (None, *REQUIRED):
+            raise ValueError(f"require must be one of {REQUIRED}, got {self.require!r}")
+        check_number("min_seconds", self.min_seconds, at_least=0, unit="seconds")
 
     def pads(self, front_end: FrontEnd) -> bool:
         """Whether clips of this front end are stored at the frames of its `max_audio_length`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 
@@ -66,6 +67,8 @@ REASONS: dict[str, Reason] = {
     "bad_row": Reason("a row of a manifest or table that cannot be read", "`detail` names it: mend the row"),
 }
 
+_PLACE_OF_DAMAGE = re.compile(r" \((\d+) bytes at offset \d+\)")
+
 
 class Reject(Exception):
     """A record that cannot be converted.
@@ -89,3 +92,14 @@ class Reject(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Reject, (self.reason, self.detail, self.record_id)
+
+
+def with_place(detail: str, size: int, offset: int) -> str:
+    """The detail of a damage, with the bytes of the file that it covers."""
+    return f"{detail} ({size} bytes at offset {offset})"
+
+
+def size_of_damage(detail: str) -> int:
+    """The bytes that `with_place` put into a detail; 0 where it put none there."""
+    places = _PLACE_OF_DAMAGE.findall(detail)
+    return int(places[-1]) if places else 0

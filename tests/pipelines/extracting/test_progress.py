@@ -11,10 +11,11 @@ import pytest
 from melbeam.pipelines import files
 from melbeam.pipelines.extracting.progress import ProgressBar
 from melbeam.pipelines.extracting.progress_file import Progress, ProgressFile
+from melbeam.pipelines.sources.units import Unit
 from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms.folder_layout import SplitFolder
 
-SHARDS = [Shard(i, 3, f"/audio/{i}", 1000) for i in range(3)]
+SHARDS = [Shard(i, 3, Unit(f"/audio/{i}", 1000)) for i in range(3)]
 
 
 class Terminal(io.StringIO):

@@ -9,6 +9,7 @@ import pytest
 
 from melbeam.pipelines import files
 from melbeam.pipelines.files import local
+from melbeam.pipelines.sources.units import Unit
 from melbeam.pipelines.split.commit import Attempt, commit, committed, files_to_take_over, finished_attempt
 from melbeam.pipelines.split.job_file import TakenOver, write_job
 from melbeam.pipelines.split.leftovers import temporaries
@@ -20,7 +21,7 @@ from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.split_schema import FieldCounts
 from melbeam.transforms.statistics import BinStatistics
 
-SHARD = Shard(3, 9, "/audio/in", 1000)
+SHARD = Shard(3, 9, Unit("/audio/in", 1000))
 JOB = "the job's hash"
 
 
@@ -44,7 +45,7 @@ def attempted(folder, name="abc", job=JOB, first=b"one"):
         index=SHARD.index,
         num_shards=SHARD.num_shards,
         input_path=SHARD.path,
-        input_size=SHARD.size,
+        input_size=SHARD.unit.size,
         index_file=write(folder.temporary(SHARD.index, name, "index"), [b"where they lie"]),
         features=write(folder.temporary(SHARD.index, name, "features"), [first, b"two"]),
         rejected=write(folder.temporary(SHARD.index, name, "rejects"), [b"bad"]),
@@ -197,6 +198,11 @@ def test_a_damaged_attempt_is_nothing(folder, attempt, kind):
 def test_a_damaged_shard_is_not_done(folder, attempt, index):
     commit(folder, attempt)
     with open(finals(folder)[index], "r+b") as file:
+        file.write(b"x")
+    assert committed(folder, SHARD, JOB, recheck=True) is None
+    # A local file that was written through before its report has its size, or a disk that lies.
+    assert committed(folder, SHARD, JOB) is not None
+    with open(finals(folder)[index], "ab") as file:
         file.write(b"x")
     assert committed(folder, SHARD, JOB) is None
 

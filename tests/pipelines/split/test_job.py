@@ -3,6 +3,7 @@
 import pytest
 
 from melbeam.pipelines.files import local
+from melbeam.pipelines.sources.units import Unit
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
 from melbeam.pipelines.split.plan import Shard, write_plan
 from melbeam.transforms import FrontEnd
@@ -13,7 +14,7 @@ GEMMA = FrontEnd.load("gemma4")
 
 
 def a_plan(shards):
-    return [Shard(i, shards, f"/in-{i}", 10) for i in range(shards)]
+    return [Shard(i, shards, Unit(f"/in-{i}", 10)) for i in range(shards)]
 
 
 def a_job(output, split="train", front_end=GEMMA, shards=1, fraction=0.01, plan=None, **options):
@@ -94,12 +95,15 @@ def test_an_overwrite_that_was_cut_off_can_be_started_again(tmp_path, monkeypatc
     ("plan", "named"),
     [
         (
-            [Shard(0, 2, "/in-0", 10), Shard(1, 2, "/new", 5)],
+            [Shard(0, 2, Unit("/in-0", 10)), Shard(1, 2, Unit("/new", 5))],
             "only now in the input: /new; not in the input any more: /in-1",
         ),
-        ([Shard(0, 2, "/in-0", 10), Shard(1, 2, "/in-1", 12)], r"of another size: /in-1 \(10 bytes, now 12\)"),
-        ([Shard(0, 2, "/in-0", 10, part=p, num_parts=2) for p in (0, 1)], "not in the input any more: /in-1"),
-        ([Shard(0, 2, "/in-0", 10, limit=3), Shard(1, 2, "/in-1", 10)], "cut into shards otherwise"),
+        (
+            [Shard(0, 2, Unit("/in-0", 10)), Shard(1, 2, Unit("/in-1", 12))],
+            r"of another size: /in-1 \(10 bytes, now 12\)",
+        ),
+        ([Shard(0, 2, Unit("/in-0", 10, p, 2)) for p in (0, 1)], "not in the input any more: /in-1"),
+        ([Shard(0, 2, Unit("/in-0", 10), limit=3), Shard(1, 2, Unit("/in-1", 10))], "cut into shards otherwise"),
     ],
 )
 def test_another_input_is_told_by_its_files(tmp_path, plan, named):

@@ -278,7 +278,10 @@ def test_an_older_folder_is_read_and_what_it_lacks_is_told(caplog):
     assert [element["id"] for element in elements] == [b"a", b"c", b"b"]
     assert [element["text"].tolist() for element in elements] == [[b"one"], [], [b"two"]]  # a list, as it was
     assert [element["input_features"].dtype.name for element in elements] == ["bfloat16"] * 3
-    lacks = "it was written with record version 1: it has no levels, no index and no schema of its splits"
+    lacks = (
+        "it was written with record version 1: it has no levels and no schema of its splits, and an index only "
+        "where `melbeam index` wrote one"
+    )
     assert [record.message for record in caplog.records] == [f"{FOLDER_OF_VERSION_1}: {lacks}"]
 
 

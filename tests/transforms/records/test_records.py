@@ -1,5 +1,6 @@
 """One record: every reject reason, ids, pass-through, chunks, encodings; and the element-wise Beam form."""
 
+import contextlib
 import hashlib
 import io
 import struct
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from melbeam.transforms import AudioConverter, ExtractLogMel, FrontEnd, Reject
+from melbeam.transforms.records.conversion import convert as convert_with
 from melbeam.transforms.records.converter import RecordConverter
 from melbeam.transforms.records.decoding import decode_audio
 from melbeam.transforms.records.example_proto import Example
@@ -33,7 +35,7 @@ WAV = audio_file(NOISE)
 
 
 def convert(record, **options):
-    return RecordConverter(FrontEnd.load("gemma4"), RecordOptions(**options)).convert(record, "here#0")
+    return convert_with(RecordConverter(FrontEnd.load("gemma4"), RecordOptions(**options)), record, "here#0")
 
 
 def examples(conversion):
@@ -87,13 +89,51 @@ def test_reject_reasons(reason, record, options):
 def test_what_the_converter_raises_is_a_reject(monkeypatch):
     converter = RecordConverter(FrontEnd.load("gemma4"), RecordOptions())
 
-    def fails(_):
-        raise RuntimeError("out of something")
+    def fails(clips):
+        if any(len(clip) == 16000 for clip in clips):
+            raise RuntimeError("out of something")
+        return computed(clips)
 
-    monkeypatch.setattr(converter, "_converter", fails)
-    with pytest.raises(Reject, match="RuntimeError: out of something") as reject:
-        converter.convert(to_example({"audio": WAV}), "here#0")
-    assert reject.value.reason == "converter_error"
+    computed = converter._packed
+    monkeypatch.setattr(converter, "_packed", fails)
+    records = [
+        to_example({"audio": audio_file(NOISE[:length]), "id": f"{length}"}) for length in (8000, 16000, 4000)
+    ]
+    first, failed, last = converter.finish([converter.prepare(record, "") for record in records])
+    assert (first.id, last.id) == ("8000", "4000")  # of clips that are computed together, it costs itself alone
+    assert failed.reason == "converter_error"
+    assert (failed.detail, failed.record_id) == ("RuntimeError: out of something", "16000")
+    assert examples(first) != examples(last)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError("no more"), tf.errors.ResourceExhaustedError(None, None, "no more")]
+)
+def test_a_shortage_of_memory_is_no_reject(monkeypatch, error):
+    """It is the machine's: elsewhere, or later, the same record is converted."""
+    converter = RecordConverter(FrontEnd.load("gemma4"), RecordOptions())
+
+    def fails(_):
+        raise error
+
+    monkeypatch.setattr(converter, "_packed", fails)
+    with pytest.raises(MemoryError, match="no memory for 16000 samples: give the workers more"):
+        convert_with(converter, to_example({"audio": WAV}), "here#0")
+
+
+def test_records_together_give_what_each_gives_alone():
+    converter = RecordConverter(FrontEnd.load("gemma4"), RecordOptions(on_long="chunk"))
+    lengths = (16000, 161, 480000, 7, 700000, 320)
+    records = [to_example({"audio": np.resize(NOISE, n).astype("f4"), "sampling_rate": 16000}) for n in lengths]
+    prepared = []
+    for record in records:
+        with contextlib.suppress(Reject):
+            prepared.append(converter.prepare(record, "here#0"))
+    together = converter.finish(prepared)
+    assert [len(conversion.features) for conversion in together] == [1, 1, 1, 2, 1]
+    for conversion, record in zip(together, prepared, strict=True):
+        (alone,) = converter.finish([record])
+        assert conversion == alone
 
 
 def test_a_file_that_lacks_its_end_is_counted():
@@ -220,7 +260,7 @@ def test_beam_transform_gives_features_and_rejects():
 
 def convert_elementwise(record):
     converter = RecordConverter(FrontEnd.load("gemma4"), RecordOptions())
-    return examples(converter.convert(record, ""))
+    return examples(convert_with(converter, record, ""))
 
 
 def _same(got, expected):

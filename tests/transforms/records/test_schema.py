@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from melbeam.transforms import FrontEnd
+from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.converter import RecordConverter
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.examples import kind_and_count, to_example, to_reject
@@ -54,7 +55,7 @@ def written():
         (SHORT_WHISPER, {"pad_to_max_length": False}, clip(0.3)),
         (SHORT_WHISPER, {"pad_to_max_length": False, "dtype": "float16"}, clip(0.5)),
     ):
-        conversion = RecordConverter(front_end, RecordOptions(**options)).convert(record, "here#0")
+        conversion = convert(RecordConverter(front_end, RecordOptions(**options)), record, "here#0")
         for feature_record in conversion.features:
             yield front_end, options, feature_record
 
@@ -109,7 +110,7 @@ def test_a_record_may_not_have_a_reserved_name(name):
     if name == "melbeam_reject":
         return  # then it is a reject, and is read as one
     with pytest.raises(Reject, match=rf"bad_field: features \['{name}'\] have names that melbeam writes itself"):
-        RecordConverter(SHORT, RecordOptions()).convert(record, "")
+        convert(RecordConverter(SHORT, RecordOptions()), record, "")
 
 
 def test_an_empty_list_is_passed_over():
@@ -117,7 +118,7 @@ def test_an_empty_list_is_passed_over():
     example = Example.FromString(clip(0.3, text="hello"))
     example.features.feature["tags"].bytes_list.SetInParent()
     example.features.feature["nothing"].SetInParent()
-    (record,) = RecordConverter(SHORT, RecordOptions()).convert(example.SerializeToString(), "").features
+    (record,) = convert(RecordConverter(SHORT, RecordOptions()), example.SerializeToString(), "").features
     assert set(fields(record.example)) & {"text", "tags", "nothing"} == {"text"}
 
 
@@ -147,7 +148,7 @@ def test_a_field_is_a_scalar_unless_a_record_has_several_values():
 def test_tokens_are_there_where_the_model_has_them(front_end, has_tokens):
     stored = schema(front_end=front_end).fields
     assert ("num_audio_tokens" in stored) == has_tokens
-    record = RecordConverter(FrontEnd.load(front_end), RecordOptions()).convert(clip(0.3), "").features[0]
+    record = convert(RecordConverter(FrontEnd.load(front_end), RecordOptions()), clip(0.3), "").features[0]
     assert ("num_audio_tokens" in fields(record.example)) == has_tokens
 
 

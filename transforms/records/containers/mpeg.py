@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from melbeam.transforms.records.containers import tags
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
 from melbeam.transforms.records.containers.mpeg_frames import (
-    LAYER_1,
     LAYER_NAMES,
     Kind,
     find_chain,
@@ -36,18 +35,6 @@ def is_mpeg(data: bytes, *, behind_tag: bool) -> bool:
     start += tags.size_of_zeros(data, start, len(data))
     end = len(data) if behind_tag else min(len(data), start + (1 << 16))
     return find_chain(data, start, end) >= 0
-
-
-def begins_with_two_frames(data: bytes) -> bool:
-    """Whether MPEG audio of layer II or III begins at the first byte, and its second frame where the first ends.
-
-    Layer I is left out: its first two bytes are FF FF or FF FE, and the former is also -1 as a 16-bit sample.
-    """
-    kind = kind_at(data, 0)
-    if kind is None or kind.layer == LAYER_1:
-        return False
-    size = sizes_at(data, 0, kind).get(data[1] << 8 | data[2], 0)
-    return size > 0 and kind_at(data, size) == kind
 
 
 @dataclass(frozen=True)
@@ -211,9 +198,16 @@ def _check_promise(stream: _Stream, tolerance: Tolerance, name: str) -> bool:
     there = stream.end - stream.info_start
     if info.frames:
         missing = info.frames - stream.frames
-        # Some encoders count the frame that holds the count; where all bytes are there, so are all frames.
-        if missing <= 0 or _bytes_hold(stream):
+        # Some encoders count the frame that holds the count.
+        if missing <= 0 or (missing == 1 and _bytes_hold(stream)):
             return False
+        # All bytes are there: a flipped bit made a frame as long as several, behind which the chain goes on.
+        if _bytes_hold(stream):
+            raise Reject(
+                "bad_audio",
+                f"a damaged {name}: its {info.name} header promises {info.frames} frames in {info.bytes} bytes, "
+                f"{stream.frames} are there",
+            )
         if tolerance.allows(missing * stream.kind.samples_a_frame, stream.kind.rate):
             return True
         raise cut(name, f"its {info.name} header", info.frames, stream.frames, "frames")

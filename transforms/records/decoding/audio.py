@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +20,6 @@ MAX_PEAK = 16.0
 MAX_VALUES_A_SECOND = 384_000
 BLOCK_VALUES = 1 << 16  # decoded at a time, over all channels
 # Where memory runs out over a clip that takes less than this, two minutes at 16 kHz, something else took it.
-_LARGE_CLIP_BYTES = 8 << 20  # 8 MiB
 _RESAMPLING_QUALITY = "HQ"  # soxr's 20-bit quality
 
 
@@ -137,11 +135,6 @@ class MonoStream:
             else soxr.ResampleStream(source_rate, sampling_rate, 1, dtype="float32", quality=_RESAMPLING_QUALITY)
         )
 
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of the samples that have come out so far."""
-        return len(self._mono)
-
     def check_length(self, num_samples: int) -> None:
         """Refuses a clip of so many samples a channel, or of that many so far.
 
@@ -192,28 +185,6 @@ class MonoStream:
         if self._resampler is not None:
             mono = self._resampler.resample_chunk(mono, last=last)
         self._mono += np.ascontiguousarray(mono).data
-
-
-@contextmanager
-def large_clips_blamed(num_bytes: Callable[[], int]) -> Iterator[None]:
-    """Where memory runs out over a large clip, that clip is a reject; over a small one, the error passes.
-
-    Args:
-        num_bytes: gives the bytes that the clip took.
-
-    Raises:
-        Reject: over_limit.
-    """
-    try:
-        yield
-    except MemoryError as error:
-        if num_bytes() < _LARGE_CLIP_BYTES:
-            raise
-        raise Reject(
-            "over_limit",
-            f"memory ran out when {num_bytes()} bytes of it were taken: lower --max_audio_seconds, or give the "
-            "workers more memory",
-        ) from error
 
 
 def check_values(values: np.ndarray, first: int) -> None:

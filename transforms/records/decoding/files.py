@@ -19,7 +19,6 @@ from melbeam.transforms.records.decoding.audio import (
     DecoderError,
     MonoStream,
     Request,
-    large_clips_blamed,
     no_samples,
 )
 from melbeam.transforms.records.decoding.libsndfile import open_with_libsndfile
@@ -102,32 +101,31 @@ def _decode_with_libsndfile(data: bytes, contents: Contents, request: Request) -
     digest = flac_digest(data) if request.check_md5 else None
     stream: MonoStream | None = None
     decoded = promised = 0
-    with large_clips_blamed(lambda: len(data) + (stream.num_bytes if stream else 0)):
-        for part in contents.parts or ():
-            with open_with_libsndfile(part.data) as opened:
-                if stream is None:
-                    stream = request.stream(opened)
-                    stream.check_length(contents.num_samples)
-                start = decoded
-                for block in opened.blocks:
-                    if digest is not None:
-                        digest.update(block)
-                    # What fills a codec's last block behind the audio is left out.
-                    keep = max(0, start + part.num_samples - decoded) if part.num_filled else len(block)
-                    stream.write(block[:keep])
-                    decoded += len(block)
-            promised += part.num_samples + part.num_filled
-            if abs(decoded - promised) > contents.tolerance:
-                remark = f"{contents.remark}; " if contents.remark else ""
-                raise DecoderError(
-                    f"{contents.format}: {remark}its bytes hold {promised} samples a channel, libsndfile decodes "
-                    f"{decoded}"
-                )
-        if digest is not None:
-            digest.check()
-        if stream is None:
-            raise no_samples()
-        return stream.audio(cut_short=contents.cut_tolerated)
+    for part in contents.parts or ():
+        with open_with_libsndfile(part.data) as opened:
+            if stream is None:
+                stream = request.stream(opened)
+                stream.check_length(contents.num_samples)
+            start = decoded
+            for block in opened.blocks:
+                if digest is not None:
+                    digest.update(block)
+                # What fills a codec's last block behind the audio is left out.
+                keep = max(0, start + part.num_samples - decoded) if part.num_filled else len(block)
+                stream.write(block[:keep])
+                decoded += len(block)
+        promised += part.num_samples + part.num_filled
+        if abs(decoded - promised) > contents.tolerance:
+            remark = f"{contents.remark}; " if contents.remark else ""
+            raise DecoderError(
+                f"{contents.format}: {remark}its bytes hold {promised} samples a channel, libsndfile decodes "
+                f"{decoded}"
+            )
+    if digest is not None:
+        digest.check()
+    if stream is None:
+        raise no_samples()
+    return stream.audio(cut_short=contents.cut_tolerated)
 
 
 def _counted_media(contents: Contents) -> Media:

@@ -18,7 +18,6 @@ from melbeam.transforms.records.decoding.audio import (
     DecoderError,
     MonoStream,
     Request,
-    large_clips_blamed,
 )
 from melbeam.transforms.records.decoding.media.stated import Media
 
@@ -83,31 +82,28 @@ def decode(data: bytes, media: Media, request: Request) -> Audio:
     """
     digest = flac_digest(data) if request.check_md5 else None
     stream: MonoStream | None = None
-    with large_clips_blamed(lambda: len(data) + (stream.num_bytes if stream else 0)):
-        with open_with_libav(data, media.demuxer, has_times=media.has_times) as opened:
-            stream = request.stream(opened)
-            rate = opened.sampling_rate
-            promised = None if media.seconds is None else round(media.seconds * rate)
-            if promised is not None:
-                stream.check_length(promised)
-            decoded = 0
-            for block in opened.blocks:
-                if digest is not None:
-                    digest.update(block)
-                keep = max(0, promised - decoded) if media.is_trimmed and promised is not None else len(block)
-                stream.write(as_float32(block[:keep]))
-                decoded += len(block)
-            tolerance = round(media.tolerance * rate)
-            if media.allows_a_frame and not opened.is_lossless:
-                tolerance += opened.longest_frame
-        if promised is not None and abs(decoded - promised) > tolerance:
-            remark = f"{media.remark}; " if media.remark else ""
-            raise DecoderError(
-                f"{media.name}: {remark}it holds {promised} samples a channel, PyAV decodes {decoded}"
-            )
-        if digest is not None:
-            digest.check()
-        return stream.audio(cut_short=media.cut_short)
+    with open_with_libav(data, media.demuxer, has_times=media.has_times) as opened:
+        stream = request.stream(opened)
+        rate = opened.sampling_rate
+        promised = None if media.seconds is None else round(media.seconds * rate)
+        if promised is not None:
+            stream.check_length(promised)
+        decoded = 0
+        for block in opened.blocks:
+            if digest is not None:
+                digest.update(block)
+            keep = max(0, promised - decoded) if media.is_trimmed and promised is not None else len(block)
+            stream.write(as_float32(block[:keep]))
+            decoded += len(block)
+        tolerance = round(media.tolerance * rate)
+        if media.allows_a_frame and not opened.is_lossless:
+            tolerance += opened.longest_frame
+    if promised is not None and abs(decoded - promised) > tolerance:
+        remark = f"{media.remark}; " if media.remark else ""
+        raise DecoderError(f"{media.name}: {remark}it holds {promised} samples a channel, PyAV decodes {decoded}")
+    if digest is not None:
+        digest.check()
+    return stream.audio(cut_short=media.cut_short)
 
 
 @contextmanager

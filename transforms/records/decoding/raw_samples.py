@@ -10,7 +10,6 @@ from melbeam.transforms.records.decoding.audio import (
     Audio,
     MonoStream,
     check_values,
-    large_clips_blamed,
     no_samples,
 )
 from melbeam.transforms.records.decoding.media import frames
@@ -97,14 +96,13 @@ def _from_mono(
     """Samples that are known to be in range; a power of two as scale makes the product exact."""
     stream = MonoStream(source_rate=source_rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
     stream.check_length(len(samples))
-    with large_clips_blamed(lambda: samples.nbytes + stream.num_bytes):
-        if source_rate == sampling_rate:  # in one piece, which is what most corpora hold
-            if not len(samples):
-                raise no_samples()
-            return Audio(_scaled(samples, scale), source_rate, resampled=False, mixed_down=False)
-        for start in range(0, len(samples), BLOCK_VALUES):
-            stream.write(_scaled(samples[start : start + BLOCK_VALUES], scale)[:, np.newaxis])
-        return stream.audio()
+    if source_rate == sampling_rate:  # in one piece, which is what most corpora hold
+        if not len(samples):
+            raise no_samples()
+        return Audio(_scaled(samples, scale), source_rate, resampled=False, mixed_down=False)
+    for start in range(0, len(samples), BLOCK_VALUES):
+        stream.write(_scaled(samples[start : start + BLOCK_VALUES], scale)[:, np.newaxis])
+    return stream.audio()
 
 
 def _scaled(samples: np.ndarray, scale: np.float32 | None) -> np.ndarray:

@@ -99,6 +99,17 @@ def test_fewer_frames_than_promised(frames_lost):
     assert making.reject_of(data, cut_tolerance_seconds=(frames_lost * FRAME - 1) / making.RATE) == detail
 
 
+@pytest.mark.parametrize("more", [1, 2, 3])
+def test_all_bytes_are_there_but_fewer_frames(more):
+    """One less is the way that some encoders count; several less are a frame that a flipped bit made longer."""
+    data = with_count(len(FRAMES) + more)
+    if more == 1:
+        assert inspect(data).num_samples == making.RATE
+    else:
+        detail = making.reject_of(data)
+        assert f"a damaged MP3: its Xing header promises {len(FRAMES) + more} frames in" in detail
+
+
 def test_a_last_frame_that_is_cut():
     detail = making.reject_of(WITHOUT[:-10])
     size = len(FRAMES[-1])

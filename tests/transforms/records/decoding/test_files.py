@@ -247,22 +247,13 @@ def test_values_of_all_channels_are_limited():
     assert "12000 samples in each of 64 channels" in reject.detail
 
 
-def test_a_large_clip_that_memory_does_not_hold_is_over_limit(monkeypatch):
-    """9 MiB of samples come out before an allocation fails; of a short clip, the error is not the clip's fault."""
-    large = encode(np.resize(PCM, 3_000_000), kind="FLAC")
-    read = soundfile.SoundFile.read
-    blocks = []
+def test_a_shortage_of_memory_is_no_reject(monkeypatch):
+    """It is the machine's: on another, or later, the same clip is decoded."""
 
     def runs_out(self, *arguments, **options):
-        blocks.append(read(self, *arguments, **options))
-        if len(blocks) * 65536 >= 2_400_000:
-            raise MemoryError
-        return blocks[-1]
+        raise MemoryError
 
     monkeypatch.setattr(soundfile.SoundFile, "read", runs_out)
-    reject = reject_of(decode_audio, large)
-    assert reject.reason == "over_limit"
-    assert "--max_audio_seconds" in reject.detail
     with pytest.raises(MemoryError):
         decode_audio(FLAC, sampling_rate=RATE)
 

@@ -1,0 +1,62 @@
+"""One unit of a source to one shard of audio TFRecords, with its rejects and its report."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+
+from melbeam.pipelines import files
+from melbeam.pipelines.ingesting.job import IngestJob
+from melbeam.pipelines.sources.units import AudioRecord
+from melbeam.pipelines.split.attempt_files import LazyRecordFile, record_file
+from melbeam.pipelines.split.commit import Attempt
+from melbeam.pipelines.split.plan import Shard
+from melbeam.pipelines.split.reports import FileMark, ShardReport
+from melbeam.transforms.records.examples import to_reject
+from melbeam.transforms.versions import versions
+
+_LOG = logging.getLogger("melbeam")
+
+
+class ShardWriter:
+    """Writes shards of a job."""
+
+    def __init__(self, job: IngestJob) -> None:
+        self._job = job
+        self._hash = job.hash
+
+    def write(self, shard: Shard) -> Attempt:
+        """Makes an attempt at the shard: temporary files and, last, the attempt's report.
+
+        Raises:
+            OSError: the input cannot be read or the output not be written.
+        """
+        attempt, folder, unit = uuid.uuid4().hex[:12], self._job.folder, shard.unit
+        path = {kind: folder.temporary(shard.index, attempt, kind) for kind in ("features", "rejects", "report")}
+        report = ShardReport(
+            job_hash=self._hash,
+            index=shard.index,
+            num_shards=shard.num_shards,
+            input_path=unit.path,
+            input_size=unit.size,
+            features=FileMark(0, 0, 0),
+            rejected=None,
+            first_record=unit.span.number,
+            versions=versions(),
+        )
+        with record_file(path["features"]) as records, LazyRecordFile(path["rejects"]) as rejects:
+            for item in shard.read(self._job.max_record_bytes):
+                if isinstance(item, AudioRecord):
+                    records.write(item.data)
+                    report.count_record()
+                else:
+                    report.damaged_bytes += item.damaged_bytes
+                    rejects.write(to_reject(item.data, item.reject, item.place))
+                    report.count_reject(item.reject.reason, item.reject.record_id or item.place)
+        report.features, report.rejected = records.mark, rejects.mark
+        files.write_json(path["report"], report.to_dict())
+        _LOG.info(
+            f"{shard.name}: {report.records_read} clips read = {report.records_converted} written + "
+            f"{report.num_rejects} rejected"
+        )
+        return Attempt(attempt, report)

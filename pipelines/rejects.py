@@ -1,0 +1,113 @@
+"""melbeam rejects: the rejects of a folder, with why each was turned away and what to do about it."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
+
+if TYPE_CHECKING:
+    from melbeam.pipelines.command_line import Parser
+
+DESCRIPTION = (
+    "Lists the rejects of a folder of features or of audio TFRecords: counts by reason, then each of them."
+)
+COLUMNS = ("id", "reason", "detail", "source", "advice")
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options of rejects."""
+    parser.add_argument("folder", help="what melbeam extract --output, or ingest --output, wrote")
+    parser.add_argument("--split", help="name of a split (default: all of them)")
+    parser.add_argument("--csv", action="store_true", help="as CSV, with a header")
+    parser.add_argument("--json", action="store_true", help="as one JSON list of objects")
+
+
+def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
+    """Prints the rejects; gives the exit status.
+
+    Raises:
+        UsageError: there is no such folder or split, or two forms are asked for.
+    """
+    if arguments.csv and arguments.json:
+        raise UsageError("--csv and --json contradict each other")
+    rejects = read_rejects(arguments.folder, arguments.split)
+    if arguments.json:
+        print("[", end="")
+        for number, reject in enumerate(rejects):
+            print(",\n " if number else "\n ", json.dumps(reject, ensure_ascii=False), sep="", end="")
+        print("\n]")
+    elif arguments.csv:
+        writer = csv.DictWriter(sys.stdout, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rejects)
+    else:
+        _print_for_people(list(rejects), arguments.folder)
+    return EXIT_OK
+
+
+def _print_for_people(rejects: list[dict[str, str]], folder: str) -> None:
+    from melbeam.pipelines import words
+
+    print(f"{folder}: {words.count(len(rejects), 'reject')}")
+    for reason, count in sorted(Counter(reject["reason"] for reject in rejects).items()):
+        print(f"  {count} {reason}")
+    for reject in rejects:
+        print(f"\n{reject['id'] or reject['source']}\n  {reject['reason']}: {reject['detail']}")
+        if reject["id"]:
+            print(f"  source: {reject['source']}")
+        print(f"  advice: {reject['advice']}")
+
+
+def read_rejects(folder: str, split: str | None = None) -> Iterator[dict[str, str]]:
+    """The rejects of a folder's splits, in the order of their shards, with the keys of `COLUMNS`.
+
+    Raises:
+        UsageError: there is no such folder or split.
+    """
+    from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+
+    output = files.folder_path(folder, "FOLDER")
+    found = [SplitFolder.holding(path) for path, _ in files.match(of_all_splits(output, "job.json"))]
+    splits = [one for one in found if split in (None, one.split)]
+    if not splits:
+        named = f"; it has {', '.join(one.split for one in found)}" if found else ""
+        what = f"split {split!r}" if split and found else "split that melbeam made"
+        raise UsageError(f"{folder} has no {what}{named}")
+    return (reject for one in splits for path, _ in files.match(one.rejects_glob) for reject in _of_file(path))
+
+
+def _of_file(path: str) -> Iterator[dict[str, str]]:
+    from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
+    from melbeam.transforms.records.example_proto import Example
+    from melbeam.transforms.records.rejects import REASONS
+    from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
+
+    for item in read_tfrecord_file(path, max_record_bytes=MAX_EXAMPLE_BYTES):
+        if not isinstance(item, Record):
+            print(f"melbeam: {path}, record {item.number}: {item.reason}: {item.detail}", file=sys.stderr)
+            continue
+        features = Example.FromString(item.data).features.feature
+        fields = {name: _text(features, name) for name in COLUMNS[:-1]}
+        reason = REASONS.get(fields["reason"])
+        yield {**fields, "advice": reason.advice.replace("`", "") if reason else ""}
+
+
+def _text(features: Any, name: str) -> str:
+    values = features[name].bytes_list.value if name in features else ()
+    return values[0].decode(errors="replace") if values else ""
+
+
+COMMAND = Command("rejects", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
+
+if __name__ == "__main__":
+    leave_with(main)

@@ -1,0 +1,30 @@
+"""What a corpus is kept in: TFRecords, audio files, manifests, Kaldi, lhotse, Parquet, WebDataset.
+
+Every source names its units of work, which become output shards one for one, and reads one unit as a stream of
+audio records and damages (`units`). The launcher plans, with `plan_units`; a worker reads, with `read_unit`.
+
+    units.py         the protocol, and the plan's line
+    finding.py       which kind an input is
+    tfrecord.py audio_files.py manifests.py kaldi.py lhotse.py parquet.py webdataset.py     one a kind
+    rows.py          clips named by their path; segments.py: of long recordings; kept.py: rows of rejects, again
+    in_pipelines.py  ReadAudio and read_audio, for somebody's own pipeline
+    columns.py       which column is what; values.py: their types; renaming.py: features of other names
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from melbeam.pipelines.sources.in_pipelines import ReadAudio, read_audio
+
+__all__ = ["ReadAudio", "read_audio"]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads Beam or TensorFlow for what needs them, when it is asked for."""
+    if name in __all__:
+        from melbeam.pipelines.sources import in_pipelines
+
+        return getattr(in_pipelines, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,149 @@
+"""Which column of a table is what: `--columns=OURS=THEIRS`, else the spellings that are in use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from melbeam.pipelines.sources.rows import Row, id_of, is_absolute
+from melbeam.transforms.records.examples import Values
+from melbeam.transforms.records.schema import RESERVED, TEXT
+from melbeam.transforms.records.values import as_feature, as_seconds
+
+# Ours, and how others write it: Hugging Face's audiofolder, NeMo, Common Voice, lhotse, and what people write.
+SPELLINGS: Mapping[str, tuple[str, ...]] = {
+    "audio": (
+        *("audio", "audio_filepath", "file_name", "path", "audio_path", "audio_file", "filepath", "file_path"),
+        *("file", "filename", "wav", "wav_path", "wav_filename", "clip", "uri", "url"),
+    ),
+    "id": ("id",),
+    "start": ("start", "offset", "start_time", "begin"),
+    "end": ("end", "end_time", "stop"),
+    "duration": ("duration",),
+    TEXT: (TEXT, "sentence", "transcription", "transcript"),
+    "sampling_rate": ("sampling_rate", "sample_rate"),
+}
+# What says which audio a row is, and is not passed through; a duration is, where it says nothing of a segment.
+_OF_THE_AUDIO = ("audio", "id", "start", "end")
+
+
+def parse_columns(text: str | None) -> dict[str, str]:
+    """`--columns=OURS=THEIRS,...` as a mapping of ours to theirs.
+
+    Raises:
+        ValueError: it is written in another way, or names a column twice.
+    """
+    columns: dict[str, str] = {}
+    for part in (text or "").split(","):
+        if not part.strip():
+            continue
+        ours, equals, theirs = part.partition("=")
+        if not equals or not ours.strip() or not theirs.strip():
+            raise ValueError(f"--columns must be OURS=THEIRS,..., as audio=speech,id=key; got {part!r}")
+        if ours.strip() in columns:
+            raise ValueError(f"--columns names {ours.strip()!r} twice")
+        columns[ours.strip()] = theirs.strip()
+    return columns
+
+
+def find_columns(present: Iterable[str], asked: Mapping[str, str], where: str) -> dict[str, str]:
+    """Ours to theirs for a table with these columns: what was asked for, and the known spellings.
+
+    Args:
+        present: the table's columns.
+        asked: of `--columns`.
+        where: the table, for errors.
+
+    Raises:
+        ValueError: no column names audio, one that was asked for is not there, or one would pass through under a
+            name that melbeam writes itself.
+    """
+    there = list(dict.fromkeys(present))
+    absent = [theirs for theirs in asked.values() if theirs not in there]
+    if absent:
+        raise ValueError(f"{where} has no column {absent[0]!r}, which --columns names; it has {', '.join(there)}")
+    columns = dict(asked)
+    taken = set(asked.values())
+    for ours, spellings in SPELLINGS.items():
+        found = next((name for name in spellings if name in there and name not in taken), None)
+        if ours not in columns and found is not None:
+            columns[ours] = found
+            taken.add(found)
+    if "audio" not in columns:
+        raise ValueError(
+            f"{where} has no column that names audio; it has {', '.join(there)}: name it with "
+            "--columns=audio=COLUMN"
+        )
+    kept = {*columns, *(name for name in there if name not in taken)}
+    reserved = sorted(kept & set(RESERVED))
+    if reserved:
+        raise ValueError(
+            f"{where} has a column {reserved[0]!r}, a name that melbeam writes itself: rename it with "
+            f"--columns=my_{reserved[0]}={reserved[0]}"
+        )
+    return columns
+
+
+def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str, root: str) -> Row:
+    """A table's row as a `Row`.
+
+    Args:
+        values: theirs, by their names.
+        columns: ours to theirs.
+        folder: that relative paths of audio are meant from, with a slash at its end, or "".
+        root: what ids are relative to.
+
+    Raises:
+        ValueError: it names no audio, or its times are none; the message says why.
+    """
+    audio = values.get(columns["audio"])
+    if isinstance(audio, dict):  # as Hugging Face's data sets write it: a path beside bytes
+        audio = audio.get("path")
+    if not isinstance(audio, str) or not audio:
+        raise ValueError(f"{columns['audio']} must be the path of an audio file, got {audio!r}")
+    path = audio if is_absolute(audio) else folder + audio.removeprefix("./")
+    start, end, duration = (
+        as_seconds(values.get(columns[name]), columns[name]) if name in columns else None
+        for name in ("start", "end", "duration")
+    )
+    if start is not None and end is None and duration is not None:
+        end = round(start + duration, 9)
+    elif start is None and end is not None:
+        start = 0.0
+    if start is not None and end is not None and end <= start:
+        raise ValueError(f"the segment ends at {end:g} s, not behind its start at {start:g} s")
+    given = values.get(columns["id"]) if "id" in columns else None
+    has_id = given is not None and given != ""
+    return Row(
+        path,
+        str(given) if has_id else id_of(path, root, start, end),
+        start,
+        end,
+        duration if start is None else None,
+        columns=passed_through(values, columns),
+    )
+
+
+def passed_through(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Values]:
+    """What a row has beside its audio: our names, or theirs where nobody renamed them."""
+    ours_of = {theirs: ours for ours, theirs in columns.items()}
+    kept: dict[str, Values] = {}
+    for theirs, value in values.items():
+        ours = ours_of.get(theirs, theirs)
+        if theirs in ours_of and (ours in _OF_THE_AUDIO or (ours == "duration" and "start" in columns)):
+            continue
+        feature = as_feature(_as_number(value, int) if ours == "sampling_rate" else value)
+        if ours == "duration":
+            feature = _as_number(value, float)
+        if feature is not None:
+            kept[ours] = feature
+    return kept
+
+
+def _as_number(value: Any, kind: type[int] | type[float]) -> Any:
+    """A value that was written as text, as the number that it is; else as it was, for others to refuse."""
+    try:
+        number = float(value)
+        return kind(number) if number == kind(number) else value
+    except (TypeError, ValueError, OverflowError):
+        return None if value == "" else value

@@ -1,0 +1,12 @@
+"""What names of files end with, by what they hold; without any import."""
+
+from __future__ import annotations
+
+ENDINGS = (
+    *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
+    *(".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".nist"),
+)
+# What PyAV takes alone, with the extra `media`.
+MEDIA_ENDINGS = (".m4a", ".mp4", ".m4b", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".3gp", ".mov", ".ac3")
+TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
+TABLE_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")

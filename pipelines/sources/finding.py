@@ -1,0 +1,262 @@
+"""What kind of source an input is: by the names in a folder, the endings of files, and their first bytes.
+
+In a folder: `wav.scp`, then `features.json`, `cuts.jsonl.gz`, `metadata.*`, `*.trans.txt`; where it has none of
+these, Parquet, tar, TFRecord or clips, of which one folder may hold only one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from glob import escape
+from itertools import product
+
+from melbeam.pipelines import files
+from melbeam.pipelines.files.globs import literal_path, literal_prefix
+from melbeam.pipelines.sources import audio_files
+from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS, TABLE_ENDINGS, TAR_ENDINGS
+from melbeam.pipelines.sources.kaldi import WAV_SCP
+from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
+from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.pipelines.sources.units import Found, LeftOut, SourceOptions, printable
+from melbeam.pipelines.sources.webdataset import NEMO_MANIFEST
+from melbeam.pipelines.tfrecord import is_compressed
+from melbeam.pipelines.tfrecord.framing import HEADER, length_of
+from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name
+from melbeam.transforms.records.containers.formats import name_of_beginning
+
+_CUTS = re.compile(r"(.*[._-])?cuts([._-].*)?\.jsonl(\.gz)?")
+_METADATA = re.compile(r"metadata\.(csv|tsv|jsonl)(\.gz)?")
+_BRACES = re.compile(r"\{([^{},]*(?:,[^{},]*)+|(\d+)\.\.(\d+))\}")
+_SHARD = re.compile(r"-?\d+-of-\d+")
+_TEXT_ENDINGS = (
+    ".txt",
+    ".md",
+    ".html",
+    ".pdf",
+    ".yaml",
+    ".yml",
+    ".log",
+    ".py",
+    ".sh",
+    ".xml",
+    ".lab",
+    ".textgrid",
+)
+
+
+def find_inputs(pattern: str) -> list[Found]:
+    """What one --input names: a file, a folder, or a glob, with `{a,b}` and `{00..12}`; several for braces.
+
+    Raises:
+        ValueError: it names no file.
+    """
+    found = [_find(one) for one in _without_braces(pattern)]
+    if not any(one.paths for one in found):
+        raise ValueError(f"--input={pattern} names no file: check the path, and quote the glob")
+    missing = next((one for one in found if not one.paths), None)
+    if missing is not None:
+        raise ValueError(f"--input={pattern}: {missing.pattern} names no file")
+    return found
+
+
+def _find(pattern: str) -> Found:
+    folder = as_folder(pattern)
+    if folder is not None:
+        glob = f"{escape(folder)}**"
+        return Found(pattern, folder, _without_bookkeeping(files.match(glob), folder), files.dangling_links(glob))
+    paths = files.find_input(pattern)
+    root = pattern
+    if [path for path, _ in paths] != [pattern]:
+        root = literal_prefix(pattern)
+        paths = _without_bookkeeping(paths, root)
+    return Found(pattern, root[: root.rfind("/") + 1], paths, files.dangling_links(pattern))
+
+
+def _without_bookkeeping(paths: list[tuple[str, int]], root: str) -> list[tuple[str, int]]:
+    """The files but for what melbeam itself keeps in a folder of TFRecords: a split's rejects, for example."""
+    inside = f"/{BOOKKEEPING}/"
+    return [(path, size) for path, size in paths if inside not in f"/{path.removeprefix(root)}"]
+
+
+def as_folder(pattern: str) -> str | None:
+    """The folder, with its slash, that a pattern names as a whole: by its path, or by a glob of all below it."""
+    for ending in ("/**/*", "/**"):
+        if pattern.endswith(ending) and literal_path(pattern.removesuffix(ending)) is not None:
+            pattern = f"{literal_path(pattern.removesuffix(ending))}/"
+            break
+    else:
+        if files.is_local(pattern) and os.path.isdir(pattern):
+            return pattern.rstrip("/") + "/"
+        # A store has no folders: one is named by its slash.
+        return pattern if pattern.endswith("/") and literal_path(pattern) is not None else None
+    return pattern
+
+
+def _without_braces(pattern: str) -> list[str]:
+    """The globs that a pattern with braces stands for; the pattern itself where there is such a file."""
+    if not _BRACES.search(pattern) or files.find_input(pattern):
+        return [pattern]
+    parts: list[list[str]] = []
+    end = 0
+    for brace in _BRACES.finditer(pattern):
+        parts.append([pattern[end : brace.start()]])
+        end = brace.end()
+        if brace[2] is None:
+            parts.append(brace[1].split(","))
+        else:
+            first, last = int(brace[2]), int(brace[3])
+            parts.append([f"{number:0{len(brace[2])}d}" for number in range(first, last + 1)])
+    return ["".join(choice) for choice in product(*parts, [pattern[end:]])]
+
+
+def find_kind(found: Found, options: SourceOptions) -> tuple[str, Found, LeftOut]:
+    """The kind of a source, its own files, and those that are none of it.
+
+    Raises:
+        ValueError: two kinds of sources lie together, and `--input_format` does not choose.
+    """
+    folder = as_folder(found.pattern)
+    kind, mine = options.input_format, found.paths
+    if kind is None and folder is not None:
+        kind, mine = _kind_of_folder(found, folder)
+    elif kind is not None and kind != AUDIO and (folder is not None or len(found.paths) > 1):
+        mine = [(path, size) for path, size in found.paths if _is_of(kind, path)] or found.paths
+    if kind is None:
+        kind, mine = _kind_of_files(found)
+    left_out = LeftOut()
+    if kind != AUDIO:
+        taken = {path for path, _ in mine}
+        for path, _ in found.paths:
+            if path not in taken and not _is_a_part(kind, path):
+                left_out.add(audio_files.kind_of_other(path) or "audio file", path)
+    for path in found.dangling_links:
+        left_out.add("link that leads to nothing", path)
+    return kind, replace(found, paths=mine), left_out
+
+
+def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
+    """The kind of files that no name of their folder tells.
+
+    Raises:
+        ValueError: they are of several kinds.
+    """
+    by_kind = _by_kind(found.paths)
+    of_records = [kind for kind in (PARQUET, WEBDATASET, TFRECORD, AUDIO) if kind in by_kind]
+    named = of_records or [kind for kind in (KALDI, LHOTSE, MANIFEST) if kind in by_kind]
+    if len(named) > 1:
+        examples = ", ".join(f"{kind} ({printable(by_kind[kind][0][0])})" for kind in named)
+        raise ValueError(
+            f"--input={found.pattern} holds several kinds of sources: {examples}: choose one with --input_format"
+        )
+    if named == [AUDIO]:  # the source itself says what is left out, and finds transcripts
+        return AUDIO, found.paths
+    # Whatever is nothing else has always been taken for TFRecords, and is told record by record.
+    return (named[0], by_kind[named[0]]) if named else (TFRECORD, found.paths)
+
+
+def _is_a_part(kind: str, path: str) -> bool:
+    """Whether a file is a part of the source, though it is not planned: a manifest's clips, TFDS's metadata."""
+    if kind in (MANIFEST, LHOTSE, KALDI):
+        return True
+    return (kind == TFRECORD and path.endswith(".json")) or file_name(path) == NEMO_MANIFEST
+
+
+def _kind_of_folder(found: Found, folder: str) -> tuple[str | None, list[tuple[str, int]]]:
+    """The kind that the names in a folder tell, and its files."""
+    names = {path.removeprefix(folder): (path, size) for path, size in found.paths}
+
+    def matching(is_named: Callable[[str], object]) -> list[tuple[str, int]]:
+        return [named for name, named in names.items() if is_named(name)]
+
+    if WAV_SCP in names:
+        return KALDI, [names[WAV_SCP]]
+    if FEATURES in names:
+        return TFRECORD, [
+            named for name, named in names.items() if ".tfrecord" in file_name(name) and "/" not in name
+        ]
+    if cuts := matching(lambda name: "/" not in name and _CUTS.fullmatch(name)):
+        return LHOTSE, cuts
+    if tables := matching(lambda name: _METADATA.fullmatch(file_name(name))):
+        if all(audio_files.is_ljspeech(path) for path, _ in tables):
+            return AUDIO, found.paths
+        return MANIFEST, tables
+    if NEMO_MANIFEST in names:
+        return WEBDATASET, matching(lambda name: name.lower().endswith(TAR_ENDINGS))
+    if matching(lambda name: name.endswith(audio_files.TRANSCRIPTS)):
+        return AUDIO, found.paths
+    return None, found.paths
+
+
+def _by_kind(paths: Iterable[tuple[str, int]]) -> dict[str | None, list[tuple[str, int]]]:
+    """The files by kind; None for those that are of no source.
+
+    Files whose ending says nothing are told by the first bytes of one of those that are named alike.
+    """
+    by_kind: dict[str | None, list[tuple[str, int]]] = {}
+    unnamed: dict[str, list[tuple[str, int]]] = {}
+    for path, size in paths:
+        kind = _kind_by_name(path)
+        if kind is _UNKNOWN:
+            alike = _SHARD.sub("", file_name(path))
+            unnamed.setdefault(alike.rpartition(".")[2] if "." in alike else alike[:1], []).append((path, size))
+        else:
+            by_kind.setdefault(kind, []).append((path, size))
+    for alike_files in unnamed.values():
+        largest = max(alike_files, key=lambda named: named[1])[0]
+        by_kind.setdefault(_kind_by_bytes(largest), []).extend(alike_files)
+    return {kind: sorted(found) for kind, found in by_kind.items()}
+
+
+_UNKNOWN = "unknown"
+
+
+def _kind_by_name(path: str) -> str | None:
+    """The kind that a name tells; None for what is of no source, `_UNKNOWN` where it tells nothing."""
+    name = file_name(path).lower()
+    if name.startswith(".") or name.endswith(_TEXT_ENDINGS) or name == NEMO_MANIFEST:
+        return None
+    for kind in (PARQUET, WEBDATASET, TFRECORD, KALDI, LHOTSE, AUDIO, MANIFEST):
+        if _is_of(kind, path):
+            return kind
+    return _UNKNOWN
+
+
+def _is_of(kind: str, path: str) -> bool:
+    """Whether a file's name is that of a kind."""
+    name = file_name(path).lower()
+    if kind == TFRECORD:
+        return ".tfrecord" in name
+    if kind == KALDI:
+        return name == WAV_SCP
+    if kind == LHOTSE:
+        return _CUTS.fullmatch(name) is not None
+    endings = {
+        PARQUET: (".parquet",),
+        WEBDATASET: TAR_ENDINGS,
+        AUDIO: (*ENDINGS, *MEDIA_ENDINGS),
+        MANIFEST: (*TABLE_ENDINGS, *(f"{ending}.gz" for ending in TABLE_ENDINGS)),
+    }[kind]
+    return name.endswith(endings)
+
+
+def _kind_by_bytes(path: str) -> str | None:
+    """The kind that a file's first bytes tell; None where they tell nothing."""
+    with files.open_file(path) as file:
+        head = file.read(audio_files.HEAD)
+    if head[:4] == b"PAR1":
+        return PARQUET
+    if head[257:262] == b"ustar":
+        return WEBDATASET
+    if length_of(head[:HEADER]) is not None or is_compressed(path):
+        return TFRECORD
+    return AUDIO if name_of_beginning(head) is not None else None
+
+
+def is_lhotse(path: str) -> bool:
+    """Whether a manifest of JSON lines holds lhotse's cuts, whatever it is called."""
+    with open_text(path) as file:
+        line = next(Lines(file), b"")
+    return line.lstrip()[:1] == b"{" and b'"recording"' in line and b'"supervisions"' in line

@@ -1,0 +1,182 @@
+"""The sources in somebody's own pipeline: a PTransform and a `tf.data` dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import apache_beam as beam
+
+from melbeam.pipelines.sources.columns import parse_columns
+from melbeam.pipelines.sources.planning import find_parts, plan_units, read_unit
+from melbeam.pipelines.sources.units import AudioRecord, SourceOptions, Unit
+from melbeam.transforms.records.examples import kind_and_count, read_audio_example, to_reject
+from melbeam.transforms.records.options import MAX_RECORD_BYTES
+from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_LOOKED_AT = 100  # records whose features are taken for those of all
+
+
+class ReadAudio(beam.PTransform):
+    """`pipeline | ReadAudio("clips/**") | ExtractLogMel()`: any source as serialized audio Examples.
+
+    What cannot be read becomes a reject record in its place, which `ExtractLogMel` passes on to its rejects.
+
+    Args:
+        pattern: what `melbeam extract --input` takes, or several of them.
+        columns: our names to theirs.
+        input_format: the kind of source, where it is not to be found by itself.
+
+    Raises:
+        ValueError: the input cannot be taken; when the pipeline is built.
+    """
+
+    def __init__(
+        self,
+        pattern: str | Sequence[str],
+        *,
+        columns: Mapping[str, str] | str | None = None,
+        input_format: str | None = None,
+    ) -> None:
+        super().__init__()
+        self._units = _units(pattern, columns, input_format)
+
+    def expand(self, pcoll: Any) -> beam.PCollection:
+        """Reads the units, spread over the workers."""
+        lines = [unit.to_json() for unit in self._units]
+        return (
+            pcoll
+            | "Units" >> beam.Create(lines, reshuffle=False)
+            | "Spread" >> beam.Reshuffle()
+            | "Read" >> beam.FlatMap(_read_line)
+        )
+
+
+def _read_line(line: Any) -> Iterator[bytes]:
+    for item in read_unit(Unit.from_json(line)):
+        if isinstance(item, AudioRecord):
+            yield item.data
+        else:
+            yield to_reject(item.data, item.reject, item.place)
+
+
+def _units(
+    pattern: str | Sequence[str], columns: Mapping[str, str] | str | None, input_format: str | None
+) -> list[Unit]:
+    asked = parse_columns(columns) if isinstance(columns, str) else dict(columns or {})
+    patterns = [pattern] if isinstance(pattern, str) else list(pattern)
+    options = SourceOptions(input_format=input_format, columns=asked)
+    units = plan_units(patterns, options).units
+    by_path: dict[str, list[Unit]] = {}
+    for unit in units:
+        by_path.setdefault(unit.path, []).append(unit)
+    return [part for together in by_path.values() for part in find_parts(together)]
+
+
+def read_audio(
+    pattern: str | Sequence[str],
+    *,
+    columns: Mapping[str, str] | str | None = None,
+    input_format: str | None = None,
+    sampling_rate: int = 16_000,
+) -> tf.data.Dataset:
+    """`read_audio("clips/**").map(log_mel_map())`: any source as a `tf.data` dataset.
+
+    Elements are {"audio": float32 `[num_samples]`, mono, "id": string, and what is passed through}: scalars where
+    every record of the first hundred has one value, else lists. Where a record lacks a scalar, it is b"", the
+    smallest int64 or the smallest float32.
+
+    Args:
+        pattern: what `melbeam extract --input` takes, or several of them.
+        columns: our names to theirs.
+        input_format: the kind of source, where it is not to be found by itself.
+        sampling_rate: Hz of the samples.
+
+    Raises:
+        ValueError: the input cannot be taken, or holds nothing.
+        tf.errors.InvalidArgumentError: a record cannot be read or decoded, when it is its turn; the message names
+            it. `melbeam extract` turns such records away and goes on.
+    """
+    import tensorflow as tf
+
+    units = _units(pattern, columns, input_format)
+    specs = _specs(units, sampling_rate)
+
+    def elements() -> Iterator[dict[str, Any]]:
+        for unit in units:
+            for item in read_unit(unit, MAX_RECORD_BYTES):
+                if not isinstance(item, AudioRecord):
+                    raise ValueError(f"{item.place}: {item.reject}")
+                yield _element(item, sampling_rate, specs)
+
+    signature = {
+        "audio": tf.TensorSpec([None], tf.float32),
+        "id": tf.TensorSpec([], tf.string),
+        **{
+            name: tf.TensorSpec([] if is_scalar else [None], _dtypes()[kind])
+            for name, (kind, is_scalar) in specs.items()
+        },
+    }
+    return tf.data.Dataset.from_generator(elements, output_signature=signature)
+
+
+def _dtypes() -> dict[str, Any]:
+    import tensorflow as tf
+
+    return {BYTES: tf.string, INT64: tf.int64, FLOAT: tf.float32}
+
+
+def _specs(units: list[Unit], sampling_rate: int) -> dict[str, tuple[str, bool]]:
+    """Kind of each feature that is passed through, and whether it is one value."""
+    specs: dict[str, tuple[str, bool]] = {}
+    seen = 0
+    for unit in units:
+        for item in read_unit(unit, MAX_RECORD_BYTES):
+            if not isinstance(item, AudioRecord):
+                continue
+            for name, feature in _passthrough(item, sampling_rate).items():
+                kind, count = kind_and_count(feature)
+                before = specs.get(name, (kind, True))
+                specs[name] = (kind, before[1] and count == 1)
+            seen += 1
+            if seen == _LOOKED_AT:
+                return specs
+    if not seen:
+        raise ValueError("the input holds no record that can be read")
+    return specs
+
+
+def _passthrough(item: AudioRecord, sampling_rate: int) -> dict[str, Any]:
+    try:
+        return read_audio_example(item.data, sampling_rate=sampling_rate).passthrough
+    except Reject:
+        return {}
+
+
+def _element(item: AudioRecord, sampling_rate: int, specs: Mapping[str, tuple[str, bool]]) -> dict[str, Any]:
+    import numpy as np
+
+    try:
+        example = read_audio_example(item.data, sampling_rate=sampling_rate)
+    except Reject as reject:
+        raise ValueError(f"{item.place}: {reject}") from reject
+    missing: dict[str, Any] = {
+        BYTES: b"",
+        INT64: np.iinfo(np.int64).min,
+        FLOAT: np.finfo(np.float32).min,
+    }
+    element: dict[str, Any] = {"audio": example.audio.samples, "id": example.id}
+    for name, (kind, is_scalar) in specs.items():
+        feature = example.passthrough.get(name)
+        found, count = kind_and_count(feature) if feature is not None else ("", 0)
+        if count and (found != kind or (is_scalar and count != 1)):
+            raise ValueError(
+                f"{item.place}: feature {name!r} is of another type or number than in the first records"
+            )
+        values = list(getattr(feature, found).value) if count else []
+        element[name] = (values[0] if values else missing[kind]) if is_scalar else values
+    return element

@@ -1,0 +1,221 @@
+"""Kaldi's data folders: `wav.scp`, and where they are there `segments`, `text` and `utt2spk`.
+
+A unit is a range of utterances. The launcher notes where in each of the tables the unit's lines lie, which in
+Kaldi are sorted alike, so that a worker reads no more than that of each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from glob import escape
+from typing import Any
+
+from melbeam.pipelines import files
+from melbeam.pipelines.sources import text_lines
+from melbeam.pipelines.sources.kinds import KALDI
+from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
+from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.pipelines.sources.units import Found, Item, Planned, SourceOptions, Unit, printable, runs
+from melbeam.pipelines.tfrecord import Span
+from melbeam.transforms.folder_layout import parent
+from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.schema import TEXT
+from melbeam.transforms.records.values import as_seconds
+
+WAV_SCP = "wav.scp"
+_SEGMENTS = "segments"
+# Of an utterance: the table, and the column that it becomes.
+_TABLES = {"text": TEXT, "utt2spk": "speaker"}
+_SECONDS = 10.0  # of a recording whose length no table tells
+_BYTES_A_SECOND = 32_000  # of 16-bit samples at 16 kHz
+
+
+def plan(found: Found, options: SourceOptions) -> Planned:
+    """Ranges of the utterances of each folder.
+
+    Raises:
+        ValueError: a recording is the output of a command, which is never run; or a table is not of its format.
+    """
+    text_lines.check_encoding(options.encoding_of_text)
+    folders = sorted({parent(path) if "/" in path else "." for path, _ in found.paths if path.endswith(WAV_SCP)})
+    return Planned([unit for folder in folders for unit in _plan_folder(folder, options)])
+
+
+def _plan_folder(folder: str, options: SourceOptions) -> list[Unit]:
+    encoding = options.encoding_of_text
+    columns = _columns(folder, options)
+    first = _check_recordings(f"{folder}/{WAV_SCP}", encoding)
+    base = folder_of_relative(first, f"{folder}/")
+    has_segments = files.exists(f"{folder}/{_SEGMENTS}")
+    main = _SEGMENTS if has_segments else WAV_SCP
+    utterances: list[str] = []
+    recordings: list[str] = []
+    offsets: list[int] = []
+    weights: list[int] = []
+    end = 0
+    for offset, line_end, name, rest in _lines(f"{folder}/{main}", encoding):
+        end = line_end
+        utterances.append(name)
+        offsets.append(offset)
+        seconds = _SECONDS
+        if has_segments:
+            recording, start, stop = _times(rest)
+            recordings.append(recording)
+            seconds = (stop - start) if start is not None and stop is not None else _SECONDS
+        weights.append(round(seconds * _BYTES_A_SECOND))
+    if not utterances:
+        raise ValueError(f"{printable(folder)}/{main} is empty")
+    offsets.append(end)
+    cut = runs(weights, options)
+    ranges: list[dict[str, list[int]]] = [{} for _ in cut]
+    part_of = {name: part for part, (first, last) in enumerate(cut) for name in utterances[first:last]}
+    for table in _TABLES:
+        if files.exists(f"{folder}/{table}"):
+            _note_ranges(
+                f"{folder}/{table}", encoding, {name: {part} for name, part in part_of.items()}, table, ranges
+            )
+    if has_segments:
+        parts_of: dict[str, set[int]] = {}
+        for utterance, recording in zip(utterances, recordings, strict=True):
+            parts_of.setdefault(recording, set()).add(part_of[utterance])
+        _note_ranges(f"{folder}/{WAV_SCP}", encoding, parts_of, WAV_SCP, ranges)
+    size = sum(size for path, size in files.match(f"{escape(folder)}/{main}"))
+    return [
+        Unit(
+            folder,
+            size,
+            part,
+            len(cut),
+            kind=KALDI,
+            span=Span(offsets[first], offsets[last], first),
+            num_records=last - first,
+            details={"main": main, "ranges": ranges[part], "columns": columns, "encoding": encoding, "base": base},
+        )
+        for part, (first, last) in enumerate(cut)
+    ]
+
+
+def _columns(folder: str, options: SourceOptions) -> dict[str, str]:
+    """Ours to the names of Kaldi's tables."""
+    columns = {ours: table for table, ours in _TABLES.items()}
+    known = (*_TABLES.values(), *_TABLES)
+    for ours, theirs in options.columns.items():
+        table = next((table for table, name in _TABLES.items() if theirs in (table, name)), None)
+        if table is None:
+            raise ValueError(
+                f"--columns names {theirs!r}; a Kaldi folder, {printable(folder)}, has {', '.join(known)}"
+            )
+        columns = {name: value for name, value in columns.items() if value != table} | {ours: table}
+    return columns
+
+
+def _lines(
+    path: str, encoding: str, start: int = 0, end: int | None = None
+) -> Iterator[tuple[int, int, str, str]]:
+    """Where each line begins and ends, its first word and the rest."""
+    with open_text(path) as file:
+        file.seek(start)
+        lines = Lines(file, start, end)
+        while True:
+            offset = lines.offset
+            line = next(lines, None)
+            if line is None:
+                return
+            name, _, rest = text_lines.decode(line, path, encoding).strip().replace("\t", " ").partition(" ")
+            if name:
+                yield offset, lines.offset, name, rest.strip()
+
+
+def _check_recordings(path: str, encoding: str) -> str | None:
+    """The first recording's path.
+
+    Raises:
+        ValueError: one of them is the output of a command.
+    """
+    first = None
+    for _, _, name, location in _lines(path, encoding):
+        if location.endswith("|") or location.startswith("|"):
+            raise ValueError(
+                f"{printable(path)}: recording {name} is the output of a command, which melbeam does not run: "
+                f"{location[:100]!r}: write the files first, and a {WAV_SCP} that names them"
+            )
+        first = first or location
+    return first
+
+
+def _note_ranges(
+    path: str, encoding: str, parts_of: Mapping[str, set[int]], table: str, ranges: list[dict[str, list[int]]]
+) -> None:
+    """Notes for each unit between which bytes of a table its lines lie."""
+    for offset, end, name, _ in _lines(path, encoding):
+        for part in parts_of.get(name, ()):
+            start, stop = ranges[part].get(table, (offset, end))
+            ranges[part][table] = [min(start, offset), max(stop, end)]
+
+
+def _times(rest: str) -> tuple[str, float | None, float | None]:
+    """Recording, start and end of a line of `segments`; no times where they are none."""
+    recording, *times = rest.split()
+    try:
+        start, end = (as_seconds(time, _SEGMENTS) for time in times[:2])
+    except ValueError:
+        return recording, None, None
+    return recording, start, end
+
+
+def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
+    """The utterances, in order."""
+    yield from read_rows(_rows(unit), unit, max_record_bytes)
+
+
+def _rows(unit: Unit) -> Iterator[Row | BadRow]:
+    details, folder = unit.details, unit.path
+    main, ranges, encoding = details["main"], details["ranges"], details["encoding"]
+    path = f"{folder}/{main}"
+    lines = [(name, rest) for _, _, name, rest in _lines(path, encoding, unit.span.start, unit.span.end)]
+    utterances = {name for name, _ in lines}
+    columns = {
+        ours: _table(folder, table, ranges[table], encoding, utterances)
+        for ours, table in details["columns"].items()
+        if table in ranges
+    }
+    wanted = {rest.split()[0] for _, rest in lines if rest} if main == _SEGMENTS else set()
+    locations = _table(folder, WAV_SCP, ranges[WAV_SCP], encoding, wanted) if WAV_SCP in ranges else {}
+    for name, rest in lines:
+        values = {ours: table[name].encode() for ours, table in columns.items() if name in table}
+        try:
+            row = _row(name, rest, locations, values) if main == _SEGMENTS else _whole(name, rest, values)
+            yield row if is_absolute(row.audio) else replace(row, audio=details["base"] + row.audio)
+        except ValueError as error:
+            kept = {"kind": KALDI, "path": folder, "name": name, "rest": rest, "main": main, "detail": str(error)}
+            yield BadRow(f"{error}: {name} {rest}"[:300], keep_row(kept, {**values, "id": name}, {}), name)
+
+
+def _whole(name: str, location: str, values: Mapping[str, bytes]) -> Row:
+    if not location:
+        raise ValueError("it names no file")
+    return Row(location, name, columns=values)
+
+
+def _row(name: str, rest: str, locations: Mapping[str, str], values: Mapping[str, bytes]) -> Row:
+    recording, *times = rest.split() or [""]
+    if recording not in locations:
+        raise ValueError(f"its recording {recording!r} is not in {WAV_SCP}")
+    if len(times) < 2:
+        raise ValueError("a segment has a recording, a start and an end")
+    start, end = (as_seconds(time, _SEGMENTS) for time in times[:2])
+    if start is None or end is None or end <= start:
+        raise ValueError(f"the segment ends at {times[1]} s, not behind its start at {times[0]} s")
+    return Row(locations[recording], name, start, end, columns=values)
+
+
+def _table(folder: str, table: str, span: list[int], encoding: str, wanted: set[str]) -> dict[str, str]:
+    return {name: rest for _, _, name, rest in _lines(f"{folder}/{table}", encoding, *span) if name in wanted}
+
+
+def row_again(row: Mapping[str, Any]) -> Row | BadRow:
+    """A row that could not be read before, and still says nothing that could be read."""
+    return BadRow(
+        f"{row['detail']}: {row['name']} {row['rest']}"[:300], keep_row(row, {"id": row["name"]}, {}), row["name"]
+    )

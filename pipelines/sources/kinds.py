@@ -1,0 +1,17 @@
+"""The kinds of sources, by the names that `--input_format` takes."""
+
+from __future__ import annotations
+
+TFRECORD, AUDIO, MANIFEST, KALDI = "tfrecord", "audio", "manifest", "kaldi"
+LHOTSE, PARQUET, WEBDATASET = "lhotse", "parquet", "webdataset"
+# The modules of this package that read them.
+MODULES = {
+    TFRECORD: "tfrecord",
+    AUDIO: "audio_files",
+    MANIFEST: "manifests",
+    KALDI: "kaldi",
+    LHOTSE: "lhotse",
+    PARQUET: "parquet",
+    WEBDATASET: "webdataset",
+}
+KINDS = tuple(MODULES)

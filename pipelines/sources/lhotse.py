@@ -1,0 +1,190 @@
+"""lhotse's cuts (`cuts.jsonl.gz`): recording, start, duration, and the text of the supervisions.
+
+A cut is read from its own JSON, so lhotse is not needed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from melbeam.pipelines.sources.kinds import LHOTSE
+from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
+from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.pipelines.sources.units import Found, Item, Planned, SourceOptions, Unit, printable, runs
+from melbeam.pipelines.tfrecord import Span
+from melbeam.transforms.folder_layout import parent
+from melbeam.transforms.records.examples import Values
+from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.schema import RESERVED, TEXT
+from melbeam.transforms.records.values import as_feature
+
+_SECONDS = 10.0  # of a cut that does not say how long it is
+_BYTES_A_SECOND = 32_000  # of 16-bit samples at 16 kHz
+_NEAR = 1e-4  # seconds: a cut that ends so near its recording's end is all of it
+
+
+def plan(found: Found, options: SourceOptions) -> Planned:
+    """Ranges of cuts of about `shard_bytes` of audio.
+
+    Raises:
+        ValueError: the file is empty, or its lines are no cuts.
+    """
+    return Planned([unit for path, size in found.paths for unit in _plan_file(path, size, options)])
+
+
+def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
+    starts: list[int] = []
+    weights: list[int] = []
+    columns: set[str] = set()
+    first: str | None = None
+    with open_text(path) as file:
+        lines = Lines(file)
+        while True:
+            offset = lines.offset
+            line = next(lines, None)
+            if line is None:
+                break
+            if not line.strip():
+                continue
+            starts.append(offset)
+            seconds = _SECONDS
+            try:
+                cut = _cut_of(line)
+                seconds = float(cut.get("duration", seconds))
+                columns.update(_columns_of(cut))
+                first = first or cut["recording"]["sources"][0]["source"]
+            except (ValueError, TypeError, KeyError, IndexError) as error:
+                if len(starts) == 1:
+                    raise ValueError(f"{printable(path)} holds no lhotse cuts: {error}") from error
+            weights.append(round(seconds * _BYTES_A_SECOND))
+        end, digest = lines.offset, lines.digest.hexdigest()
+    if not starts:
+        raise ValueError(f"{printable(path)} is empty")
+    absent = [theirs for theirs in options.columns.values() if theirs not in columns]
+    if absent:
+        raise ValueError(f"{printable(path)} has no {absent[0]!r}; its cuts have {', '.join(sorted(columns))}")
+    renamed = {*options.columns} | (columns - {*options.columns.values()})
+    if reserved := sorted(renamed & set(RESERVED)):
+        raise ValueError(
+            f"{printable(path)} has {reserved[0]!r}, a name that melbeam writes itself: rename it with "
+            f"--columns=my_{reserved[0]}={reserved[0]}"
+        )
+    found = runs(weights, options)
+    starts.append(end)
+    folder = f"{parent(path)}/" if "/" in path else ""
+    folder = folder_of_relative(first, folder)
+    details = {"sha256": digest, "columns": dict(options.columns), "folder": folder}
+    return [
+        Unit(
+            path,
+            size,
+            part,
+            len(found),
+            kind=LHOTSE,
+            span=Span(starts[first], starts[last], first),
+            num_records=last - first,
+            details=details,
+        )
+        for part, (first, last) in enumerate(found)
+    ]
+
+
+def _cut_of(line: bytes) -> dict[str, Any]:
+    """A cut's JSON.
+
+    Raises:
+        ValueError: it is no cut with audio of its own.
+    """
+    try:
+        cut = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"no JSON: {error}") from error
+    if not isinstance(cut, dict) or "id" not in cut:
+        raise ValueError("no cut: an object with an id, a recording, a start and a duration")
+    if "recording" not in cut:
+        kind = cut.get("type", "a cut without a recording")
+        raise ValueError(f"{kind}: only cuts of one recording can be read; lhotse's save_audios makes them")
+    return cut
+
+
+def _columns_of(cut: Mapping[str, Any]) -> dict[str, Values]:
+    """What is passed through: the supervisions' fields, joined where there are several, and the cut's own."""
+    columns: dict[str, Any] = {}
+    supervisions = sorted(cut.get("supervisions") or (), key=lambda supervision: supervision.get("start", 0.0))
+    texts = [supervision["text"] for supervision in supervisions if supervision.get("text")]
+    if texts:
+        columns[TEXT] = " ".join(texts)
+    for name in ("speaker", "language", "gender"):
+        values = list(dict.fromkeys(s[name] for s in supervisions if s.get(name) is not None))
+        if values:
+            columns[name] = " ".join(map(str, values))
+    for supervision in supervisions if len(supervisions) == 1 else ():
+        columns |= supervision.get("custom") or {}
+    columns |= cut.get("custom") or {}
+    features = {name: as_feature(value) for name, value in columns.items()}
+    return {name: value for name, value in features.items() if value is not None}
+
+
+def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
+    """The cuts' audio, in order."""
+
+    def rows() -> Iterator[Row | BadRow]:
+        with open_text(unit.path) as file:
+            file.seek(unit.span.start)
+            for line in Lines(file, unit.span.start, unit.span.end):
+                if line.strip():
+                    yield _row(line, unit.details)
+
+    yield from read_rows(rows(), unit, max_record_bytes)
+
+
+def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
+    try:
+        cut = _cut_of(line)
+        recording = cut["recording"]
+        sources = recording["sources"]
+        if len(sources) != 1 or sources[0]["type"] not in ("file", "url"):
+            kinds = ", ".join(source["type"] for source in sources)
+            raise ValueError(f"a recording of {len(sources)} sources ({kinds}); one file is read")
+        if recording.get("transforms"):
+            raise ValueError("a recording with transforms, which lhotse applies as it reads: save the audio first")
+        audio = sources[0]["source"]
+        audio = audio if is_absolute(audio) else details["folder"] + audio
+        start, duration = float(cut.get("start", 0.0)), float(cut["duration"])
+        whole = start < _NEAR and abs(duration - float(recording["duration"])) < _NEAR
+        columns = _columns_of(cut)
+        renamed = {ours: columns[theirs] for ours, theirs in details["columns"].items() if theirs in columns}
+        others = {name: value for name, value in columns.items() if name not in details["columns"].values()}
+        columns = {**others, **renamed}
+        channel = _channel_of(cut, recording)
+        if whole:
+            return Row(audio, str(cut["id"]), seconds=duration, channel=channel, columns=columns)
+        end = round(start + duration, 9)
+        return Row(audio, str(cut["id"]), start, end, channel=channel, columns=columns)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        detail = f"no {error} in the cut" if isinstance(error, KeyError) else str(error)
+        kept = {"kind": LHOTSE, "line": line.decode("latin-1"), "details": dict(details)}
+        return BadRow(f"{detail}: {line[:80]!r}", keep_row(kept, {}, {}))
+
+
+def _channel_of(cut: Mapping[str, Any], recording: Mapping[str, Any]) -> int | None:
+    """The channel that a cut is of a recording with several; None where it is of all.
+
+    Raises:
+        ValueError: it is of some of them.
+    """
+    there = recording.get("channel_ids") or recording["sources"][0].get("channels") or [0]
+    channels = cut.get("channel", there)
+    channels = channels if isinstance(channels, list) else [channels]
+    if len(there) == 1 or sorted(channels) == sorted(there):
+        return None
+    if len(channels) > 1:
+        raise ValueError(f"a cut of the channels {channels} of {there}: cuts of one channel, or of all, are read")
+    return there.index(channels[0])
+
+
+def row_again(row: Mapping[str, Any]) -> Row | BadRow:
+    """A row that could not be read before."""
+    return _row(row["line"].encode("latin-1"), row["details"])

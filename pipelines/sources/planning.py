@@ -1,0 +1,188 @@
+"""From `--input` to units, and from a unit to records: the two functions that jobs call."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from importlib import import_module
+from itertools import islice
+from typing import cast
+
+from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
+
+from melbeam.pipelines.sources import tfrecord
+from melbeam.pipelines.sources.finding import find_inputs, find_kind, is_lhotse
+from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, MODULES, TFRECORD
+from melbeam.pipelines.sources.units import (
+    AudioRecord,
+    Damage,
+    Found,
+    Item,
+    LeftOut,
+    Planned,
+    Source,
+    SourceOptions,
+    Unit,
+    printable,
+)
+from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.examples import check_raw_audio, colliding_names
+from melbeam.transforms.records.options import MAX_RECORD_BYTES
+from melbeam.transforms.records.rejects import Reject
+
+_SEQUENCE_FIELD = 2  # feature_lists, of a SequenceExample; an Example has none
+_OF_MANY = re.compile(r"^(?P<name>.*)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?P<ending>\.[\w.]+)?$")
+_NAMED_MISSING = 3  # of the missing shards
+
+
+def source_of(kind: str) -> Source:
+    """The module of a kind; those that need a library of their own are imported only then."""
+    return cast(Source, import_module(f"melbeam.pipelines.sources.{MODULES[kind]}"))
+
+
+def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
+    """The units of all that is named, and the files that are left out.
+
+    The order is that of the files' full paths, whatever that of the patterns; a file that two of them name is read
+    once.
+
+    Raises:
+        ValueError: a pattern names no file, or what it names cannot be taken; the message says what to do.
+        OSError: the input cannot be read.
+    """
+    by_kind: dict[str, list[Found]] = {}
+    left_out = LeftOut()
+    for pattern in patterns:
+        for found in find_inputs(pattern):
+            kind, mine, others = find_kind(found, options)
+            if (
+                kind == MANIFEST
+                and options.input_format is None
+                and all(is_lhotse(path) for path, _ in mine.paths)
+            ):
+                kind = LHOTSE
+            left_out.add_all(others)
+            by_kind.setdefault(kind, []).append(mine)
+    if len(by_kind) > 1:
+        named = ", ".join(f"{kind} ({found[0].pattern})" for kind, found in by_kind.items())
+        raise ValueError(f"--input names several kinds of sources, {named}: give each a job of its own")
+    units: list[Unit] = []
+    for kind, inputs in by_kind.items():
+        planned = source_of(kind).plan(_merged(inputs), options)
+        units += planned.units
+        left_out.add_all(planned.left_out)
+    return Planned(units, left_out)
+
+
+def _merged(inputs: list[Found]) -> Found:
+    paths = sorted({path: size for found in inputs for path, size in found.paths}.items())
+    root = inputs[0].root
+    for found in inputs[1:]:
+        while not found.root.startswith(root):
+            root = root[: root.rstrip("/").rfind("/") + 1]
+    return Found(inputs[0].pattern, root, paths)
+
+
+def find_parts(units: list[Unit], max_record_bytes: int = MAX_RECORD_BYTES) -> list[Unit]:
+    """The units of one file, with the records that each has, where the plan does not say so already.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    return tfrecord.find_parts(units, max_record_bytes) if units[0].kind == TFRECORD else units
+
+
+def read_unit(unit: Unit, max_record_bytes: int = MAX_RECORD_BYTES) -> Iterator[Item]:
+    """Everything in a unit, in order.
+
+    Raises:
+        OSError: what cannot be read is no single record of it.
+    """
+    return source_of(unit.kind).read(unit, max_record_bytes)
+
+
+def count_records(unit: Unit, limit: int) -> int:
+    """How many records a unit has, up to a limit."""
+    if unit.num_records is not None:
+        return min(unit.num_records, limit)
+    return sum(1 for _ in islice(read_unit(unit), limit))
+
+
+def check_first_record(
+    units: Iterable[Unit], *, must_be_tfrecord: bool = False, raw_samples: bool = False
+) -> None:
+    """Looks at one record before any work: what would make every record a reject is refused at the start.
+
+    Args:
+        units: of the input.
+        must_be_tfrecord: whether a file that begins with nothing that is known is refused, too, and not taken for
+            a TFRecord whose beginning is damaged.
+        raw_samples: whether records are said to hold samples, not files.
+
+    Raises:
+        ValueError: it holds a file where it is said to hold samples, has features that melbeam writes itself, or
+            is no Example but a SequenceExample.
+    """
+    for unit in units:
+        if unit.size == 0:
+            continue
+        first = next(read_unit(unit), None)
+        if must_be_tfrecord and isinstance(first, Damage) and first.reject.reason == "bad_framing":
+            raise ValueError(
+                f"{printable(unit.path)} is nothing that melbeam reads, by its name and its first bytes: name "
+                "audio files, a manifest, or another source; --input_format says which"
+            )
+        if not isinstance(first, AudioRecord):
+            return
+        if unit.kind == TFRECORD and _is_sequence_example(first.data):
+            raise ValueError(
+                f"{printable(unit.path)} holds tf.train.SequenceExamples, which melbeam does not read: write each "
+                "clip as a tf.train.Example with its samples in one list"
+            )
+        names = colliding_names(first.data)
+        if names:
+            raise ValueError(
+                f"the first record of {printable(unit.path)} has features {', '.join(names)}, names that melbeam "
+                f"writes itself: rename them (--columns=my_{names[0]}={names[0]}), or is this --input the output "
+                "of an earlier extract?"
+            )
+        if raw_samples:
+            try:
+                check_raw_audio(first.data)
+            except Reject as reject:
+                raise ValueError(f"the first record of {printable(unit.path)}: {reject.detail}") from reject
+        return
+
+
+def _is_sequence_example(record: bytes) -> bool:
+    try:
+        unknown = UnknownFieldSet(Example.FromString(record))
+    except DecodeError:
+        return False
+    return any(field.field_number == _SEQUENCE_FIELD for field in unknown)
+
+
+def check_shards_are_complete(units: Iterable[Unit]) -> None:
+    """Refuses a set of NAME-00000-of-00016 files of which some are missing.
+
+    Raises:
+        ValueError: with the first of those that are missing.
+    """
+    found: dict[tuple[str, str, str], set[int]] = {}
+    for unit in units:
+        if named := _OF_MANY.match(unit.path):
+            sets = found.setdefault((named["name"], named["count"], named["ending"] or ""), set())
+            sets.add(int(named["index"]))
+    for (name, count, ending), indices in found.items():
+        missing = [index for index in range(int(count)) if index not in indices]
+        if missing:
+            first = ", ".join(
+                f"{name}-{index:0{len(count)}d}-of-{count}{ending}" for index in missing[:_NAMED_MISSING]
+            )
+            more = f" and {len(missing) - _NAMED_MISSING} more" if len(missing) > _NAMED_MISSING else ""
+            raise ValueError(
+                f"--input: of a set of {int(count)} files {len(missing)} are missing: {first}{more}. "
+                "Was what writes them interrupted? Start it again, correct the glob, or pass "
+                "--allow_missing_shards to extract what is there"
+            )

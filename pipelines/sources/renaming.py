@@ -1,0 +1,108 @@
+"""Records whose features have other names, or whose audio has a shape that no record says, as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from melbeam.pipelines.sources.segments import wav_bytes
+from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.examples import kind_and_count
+from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+
+_INT16 = np.iinfo(np.int16)
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """What becomes of a record's features.
+
+    Attributes:
+        columns: our name to theirs.
+        num_channels: of lists of samples, which are stored interleaved.
+        sampling_rate: Hz of samples, where no record says it.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
+    num_channels: int = 1
+    sampling_rate: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The renaming as a unit's details hold it; nothing where there is nothing to do."""
+        return {} if self == Renaming() else asdict(self)
+
+    @classmethod
+    def from_json(cls, details: Mapping[str, Any]) -> Renaming:
+        """Inverse of `to_json`."""
+        return cls(**details)
+
+    def apply(self, record: bytes) -> bytes:
+        """The record as ours.
+
+        Raises:
+            Reject: it is no Example, or its audio does not have the shape that it should have.
+        """
+        try:
+            features = Example.FromString(record).features.feature
+        except DecodeError as error:
+            raise Reject("not_an_example", f"{len(record)} bytes that are no tf.train.Example") from error
+        missing = self.columns.get("audio")
+        if missing is not None and missing not in features:
+            raise Reject(
+                "no_audio", f"no {missing!r}, which --columns or features.json names, in {sorted(features)}"
+            )
+        renamed = Example()
+        target = renamed.features.feature
+        taken = set(self.columns.values())
+        for name, feature in features.items():
+            # What has the name that another is given gives way to it.
+            if name not in taken and name not in self.columns:
+                target[name].CopyFrom(feature)
+        for ours, theirs in self.columns.items():
+            if theirs in features:
+                target[ours].CopyFrom(features[theirs])
+        self._shape_audio(target)
+        return renamed.SerializeToString(deterministic=True)
+
+    def _shape_audio(self, features: Any) -> None:
+        """Gives lists of samples their channels, and samples their rate.
+
+        Raises:
+            Reject: bad_field, where the list is not a whole number of frames.
+        """
+        kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
+        if kind not in (INT64, FLOAT):
+            if kind == BYTES and self.sampling_rate is not None and "sampling_rate" not in features:
+                # A file has its own rate in its header; TFDS's says what it would be resampled to.
+                return
+            return
+        if self.sampling_rate is not None and "sampling_rate" not in features:
+            features["sampling_rate"].int64_list.value.append(self.sampling_rate)
+        if self.num_channels == 1 or not count:
+            return
+        if count % self.num_channels:
+            raise Reject(
+                "bad_field", f"{count} samples are no whole number of frames of {self.num_channels} channels"
+            )
+        rate = kind_and_count(features["sampling_rate"]) if "sampling_rate" in features else ("", 0)
+        if rate != (INT64, 1):
+            raise Reject("bad_field", "samples of several channels need one sampling_rate")
+        samples = _samples(getattr(features["audio"], kind).value, kind).reshape(-1, self.num_channels)
+        data = wav_bytes(samples, features["sampling_rate"].int64_list.value[0])
+        features["audio"].Clear()
+        features["audio"].bytes_list.value.append(data)
+
+
+def _samples(values: Any, kind: str) -> np.ndarray:
+    if kind == FLOAT:
+        return np.asarray(values, np.float32)
+    samples = np.asarray(values, np.int64)
+    if samples.min() < _INT16.min or samples.max() > _INT16.max:
+        found = f"{samples.min()} to {samples.max()}"
+        raise Reject("bad_audio", f"integer samples must be 16-bit, {_INT16.min} to {_INT16.max}, got {found}")
+    return samples.astype(np.int16)

@@ -1,0 +1,229 @@
+"""Clips that a source names by their path, whole files or segments of them: rows in, audio records out.
+
+Manifests, Kaldi's and lhotse's folders and folders of audio files all come to rows. A row whose audio is not
+there is a damage that keeps the row, so that `melbeam retry-rejects` reads it again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from glob import escape
+from typing import Any
+
+from melbeam.pipelines import files
+from melbeam.pipelines.sources.segments import Recordings
+from melbeam.pipelines.sources.units import AudioRecord, Damage, Item, Unit, printable
+from melbeam.transforms.folder_layout import file_name
+from melbeam.transforms.records.examples import Values, to_example
+from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.rows import keep_row
+
+_FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
+_BLOCK = 8 << 20  # 8 MiB
+_FETCHED_BYTES = 64 << 20  # 64 MiB ahead of what is converted; more only where one file is larger
+# What is wrong with one file, of a file system that is there.
+_OF_ONE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A clip and what is known of it.
+
+    Attributes:
+        audio: path of the file that it lies in.
+        id: of the clip.
+        start: of the clip in the file, in seconds; None for a whole file.
+        end: of the clip in the file, in seconds; None for the file's end.
+        seconds: that the clip is said to last; None where nothing is said.
+        channel: of the file, counted from 0, that the clip is; None for all of them.
+        columns: name to value of what is passed through.
+        features: name to `Feature` message of more of that.
+    """
+
+    audio: str
+    id: str
+    start: float | None = None
+    end: float | None = None
+    seconds: float | None = None
+    channel: int | None = None
+    columns: Mapping[str, Values] = field(default_factory=dict)
+    features: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_segment(self) -> bool:
+        """Whether it is a part of its file."""
+        return self.start is not None or self.end is not None or self.channel is not None
+
+    def kept(self, kind: str) -> bytes:
+        """The row as a reject keeps it."""
+        names = ("audio", "id", "start", "end", "seconds", "channel")
+        row = {"kind": kind, **{name: getattr(self, name) for name in names}}
+        return keep_row(row, {**self.columns, "id": self.id}, self.features)
+
+    @classmethod
+    def of_kept(cls, row: Mapping[str, Any], features: Mapping[str, Any]) -> Row:
+        """Inverse of `kept`."""
+        fields = {name: value for name, value in row.items() if name != "kind"}
+        return cls(**fields, features={name: value for name, value in features.items() if name != "id"})
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that says nothing that could be read.
+
+    Attributes:
+        detail: what is wrong with it, for a person.
+        kept: the row as a reject keeps it.
+        id: of the clip, where it is known.
+    """
+
+    detail: str
+    kept: bytes
+    id: str | None = None
+
+
+def read_rows(rows: Iterable[Row | BadRow], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
+    """The records that rows name, in order; `unit` gives them their numbers and places.
+
+    Whole files of a store are fetched several at once.
+    """
+    recordings = Recordings(max_record_bytes)
+    try:
+        for number, (row, fetched) in enumerate(_fetched(rows, max_record_bytes), unit.span.number):
+            place = unit.place(number)
+            if isinstance(row, BadRow):
+                yield Damage(number, place, Reject("bad_row", row.detail, row.id), row.kept)
+                continue
+            try:
+                yield AudioRecord(number, place, _record(row, fetched, recordings), row.seconds)
+            except Reject as reject:
+                reject.record_id = row.id
+                yield Damage(number, place, reject, row.kept(unit.kind))
+    finally:
+        recordings.close()
+
+
+def _record(row: Row, fetched: bytes | Reject | None, recordings: Recordings) -> bytes:
+    if isinstance(fetched, Reject):
+        raise fetched
+    audio = fetched
+    if audio is None:
+        try:
+            audio = recordings.segment(row.audio, row.start or 0.0, row.end, row.channel)
+        except _OF_ONE_FILE as error:
+            raise _not_found(row.audio, error) from error
+    fields = {name: value for name, value in row.columns.items() if name not in ("audio", "id")}
+    return to_example({**fields, "id": row.id}, row.features, ("audio", memoryview(audio)))
+
+
+def _fetched(
+    rows: Iterable[Row | BadRow], max_record_bytes: int
+) -> Iterator[tuple[Row | BadRow, bytes | Reject | None]]:
+    """Rows with their files' bytes; None for those of which nothing is read, or only a segment."""
+    waiting: deque[tuple[Row | BadRow, Future[bytes | Reject] | None]] = deque()
+    ahead = 0  # bytes
+    with ThreadPoolExecutor(_FETCHES, thread_name_prefix="melbeam-fetch") as pool:
+        for row in rows:
+            if isinstance(row, BadRow) or row.is_segment or files.is_local(row.audio):
+                if not waiting:
+                    yield row, _fetch_local(row, max_record_bytes)
+                    continue
+                waiting.append((row, None))
+            else:
+                waiting.append((row, pool.submit(_fetch, row.audio, max_record_bytes)))
+            while len(waiting) >= _FETCHES or (waiting and ahead > _FETCHED_BYTES):
+                yield _next(waiting, max_record_bytes)
+            ahead = sum(_num_bytes(future) for _, future in waiting)
+        while waiting:
+            yield _next(waiting, max_record_bytes)
+
+
+def _next(
+    waiting: deque[tuple[Row | BadRow, Future[bytes | Reject] | None]], max_record_bytes: int
+) -> tuple[Row | BadRow, bytes | Reject | None]:
+    row, future = waiting.popleft()
+    return row, _fetch_local(row, max_record_bytes) if future is None else future.result()
+
+
+def _num_bytes(future: Future[bytes | Reject] | None) -> int:
+    if future is None or not future.done() or future.exception() is not None:
+        return 0
+    fetched = future.result()
+    return len(fetched) if isinstance(fetched, bytes) else 0
+
+
+def _fetch_local(row: Row | BadRow, max_record_bytes: int) -> bytes | Reject | None:
+    return None if isinstance(row, BadRow) or row.is_segment else _fetch(row.audio, max_record_bytes)
+
+
+def _fetch(path: str, max_record_bytes: int) -> bytes | Reject:
+    """The whole file, or why one file cannot be read; what lies with its file system is raised."""
+    try:
+        with files.open_file(path) as file:
+            if files.is_local(path):
+                size = os.fstat(file.fileno()).st_size
+                data = file.read() if size <= max_record_bytes else b""
+            else:
+                data, size = _read_up_to(file, max_record_bytes)
+    except _OF_ONE_FILE as error:
+        return _not_found(path, error)
+    except OSError as error:
+        if files.is_local(path):  # a bad sector, a link that leads in a circle
+            return _not_found(path, error)
+        raise
+    if size > max_record_bytes:
+        size = max(size, dict(files.match(escape(path))).get(path, 0))
+        return Reject("over_limit", f"{printable(path)} has {size} bytes, above {max_record_bytes}")
+    return data
+
+
+def _read_up_to(file: Any, max_bytes: int) -> tuple[bytes, int]:
+    """A file's bytes and how many they are; of a larger file one more than asked for, at least."""
+    parts, size = [], 0
+    while size <= max_bytes and (part := file.read(_BLOCK)):
+        parts.append(part)
+        size += len(part)
+    return b"".join(parts), size
+
+
+def _not_found(path: str, error: OSError) -> Reject:
+    if isinstance(error, FileNotFoundError):
+        detail = f"{printable(path)} is not there"
+    else:
+        detail = f"{printable(path)} cannot be read: {error.strerror or error}"
+    return Reject("not_found", f"{detail}; once it is, `melbeam retry-rejects` takes it")
+
+
+def folder_of_relative(first: str | None, folder: str) -> str:
+    """What the relative paths of Kaldi and lhotse are meant from, with a slash at its end, or "".
+
+    Both are written relative to where their recipe ran. That is here, if the first file is there; else the folder
+    of the table itself, which a corpus that was moved as a whole has kept.
+
+    Args:
+        first: path of the first recording; None where there is none.
+        folder: of the table, with a slash at its end, or "".
+    """
+    return "" if first is None or is_absolute(first) or files.exists(first) else folder
+
+
+def is_absolute(path: str) -> bool:
+    """Whether a path says where it is, from wherever it is read."""
+    return path.startswith("/") or "://" in path
+
+
+def id_of(path: str, root: str, start: float | None = None, end: float | None = None) -> str:
+    """The id of a clip that has no other: its file's path below a root, with `@start-end` for a segment."""
+    name = printable(path.removeprefix(root) if root else path) or file_name(path)
+    if start is None and end is None:
+        return name
+    return f"{name}@{_in_words(start or 0.0)}-{'' if end is None else _in_words(end)}"
+
+
+def _in_words(seconds: float) -> str:
+    """Seconds to the microsecond, without zeros at the end."""
+    return f"{seconds:.6f}".rstrip("0").rstrip(".")

@@ -1,0 +1,201 @@
+"""Segments of long recordings, as WAV bytes of the same samples.
+
+WAV and FLAC are read at the segment alone, by seeking. Any other format is decoded once, for as long as segments
+of the same file follow one another, and sliced. Both give the samples that decoding the whole file gives there.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import Any
+
+import numpy as np
+import soundfile
+
+from melbeam.pipelines import files
+from melbeam.pipelines.sources.units import printable
+from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.rejects import Reject
+
+# What is promised beyond a recording's end by rounding alone.
+_END_TOLERANCE = 0.1  # seconds
+_SEEKABLE = ("WAV", "WAVEX", "RF64", "FLAC")
+_SIXTEEN_BITS = ("PCM_16", "PCM_S8", "PCM_U8")
+_PCM, _IEEE_FLOAT = 1, 3  # format tags of WAV
+_WAV_HEADER = struct.Struct("<4sI4s 4sIHHIIHH 4sI")
+_CHECKED_FRAMES = 1024  # of the end of a FLAC, which a cut one has not
+
+
+class Recordings:
+    """The files that segments lie in; the last one stays open.
+
+    Args:
+        max_bytes: of a file that is decoded whole; one that is read by seeking may be of any size.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._path: str | None = None
+        self._recording: _Seekable | _Decoded | Reject | None = None
+
+    def segment(self, path: str, start: float, end: float | None, channel: int | None = None) -> bytes:
+        """A segment of a file, `[start, end)` in seconds, as a WAV of the file's rate; of one channel, or of all.
+
+        Raises:
+            Reject: bad_audio, bad_row or another of decoding.
+            OSError: the file is not there, or cannot be read.
+        """
+        if path != self._path:
+            self.close()
+            self._recording, self._path = self._open(path), path
+        recording = self._recording
+        if recording is None or isinstance(recording, Reject):
+            raise recording or RuntimeError("no recording is open")
+        rate, num_frames = recording.rate, recording.num_frames
+        first = round(start * rate)
+        last = num_frames if end is None else round(end * rate)
+        if first >= last or first >= num_frames or last - num_frames > _END_TOLERANCE * rate:
+            raise Reject(
+                "bad_row",
+                f"the segment from {start:g} s to {'the end' if end is None else f'{end:g} s'} does not lie in "
+                f"{printable(path)}, which lasts {num_frames / rate:.3f} s",
+            )
+        return recording.read(first, min(last, num_frames), channel)
+
+    def close(self) -> None:
+        """Closes the file that is open."""
+        if isinstance(self._recording, _Seekable):
+            self._recording.close()
+        self._recording = self._path = None
+
+    def _open(self, path: str) -> _Seekable | _Decoded | Reject:
+        file = files.open_file(path)
+        try:
+            opened = soundfile.SoundFile(file)
+        except soundfile.SoundFileError:
+            opened = None
+        try:
+            if opened is not None and opened.format in _SEEKABLE:
+                return _Seekable(path, file, opened)
+            rate = None if opened is None else opened.samplerate
+            file.seek(0)
+            data = file.read(self._max_bytes + 1)
+            if len(data) > self._max_bytes:
+                raise Reject("over_limit", f"{printable(path)} has more than {self._max_bytes} bytes")
+            return _Decoded(data, rate)
+        except Reject as reject:  # of every segment of the file
+            file.close()
+            return reject
+
+
+class _Seekable:
+    """A WAV or a FLAC, read where it is asked for."""
+
+    def __init__(self, path: str, file: Any, opened: soundfile.SoundFile) -> None:
+        self._path, self._file, self._opened = path, file, opened
+        self.rate, self.num_frames = opened.samplerate, opened.frames
+        self._dtype = "int16" if opened.subtype in _SIXTEEN_BITS else "float32"
+        self._check_is_whole()
+
+    def _check_is_whole(self) -> None:
+        """Reads the file's end, once for all its segments.
+
+        Raises:
+            Reject: it was cut.
+        """
+        if self._opened.format == "FLAC":
+            start = max(0, self.num_frames - _CHECKED_FRAMES)
+            try:
+                self.read(start, self.num_frames)
+            except Reject as reject:
+                raise Reject(
+                    "bad_audio", f"{printable(self._path)} is cut or damaged: {reject.detail}"
+                ) from reject
+            return
+        promised = _promised_wav_bytes(self._file)
+        if promised is not None:
+            offset, size = promised
+            there = self._file.seek(0, 2) - offset
+            if size > there:
+                raise Reject(
+                    "bad_audio",
+                    f"a cut WAV: the header of {printable(self._path)} promises {size} bytes, {there} are there",
+                )
+
+    def read(self, first: int, last: int, channel: int | None = None) -> bytes:
+        try:
+            self._opened.seek(first)
+            samples = self._opened.read(last - first, dtype=self._dtype, always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            why = getattr(error, "error_string", None) or type(error).__name__
+            raise Reject("bad_audio", f"the segment cannot be decoded: {why}") from error
+        if len(samples) < last - first:
+            raise Reject("bad_audio", f"of the segment's {last - first} samples {len(samples)} can be decoded")
+        return wav_bytes(_of_channel(samples, channel), self.rate)
+
+    def close(self) -> None:
+        self._opened.close()
+        self._file.close()
+
+
+class _Decoded:
+    """Another format, decoded whole; channels are averaged, as they are of a whole clip."""
+
+    def __init__(self, data: bytes, rate: int | None) -> None:
+        audio = decode_audio(data, sampling_rate=rate or 16_000)
+        self.rate, self.num_frames = rate or 16_000, len(audio.samples)
+        self._samples = audio.samples[:, np.newaxis]
+        self._data = data if audio.mixed_down else b""  # of several channels, while one may be asked for
+        self._channels: np.ndarray | None = None
+
+    def read(self, first: int, last: int, channel: int | None = None) -> bytes:
+        if channel is None or not self._data:
+            return wav_bytes(_of_channel(self._samples, channel)[first:last], self.rate)
+        if self._channels is None:
+            try:
+                self._channels, _ = soundfile.read(io.BytesIO(self._data), dtype="float32", always_2d=True)
+            except (soundfile.SoundFileError, RuntimeError) as error:
+                raise Reject("bad_audio", "the channels of this format cannot be told apart: use FLAC") from error
+        return wav_bytes(_of_channel(self._channels, channel)[first:last], self.rate)
+
+
+def _of_channel(samples: np.ndarray, channel: int | None) -> np.ndarray:
+    """`[num_frames, num_channels]` to one channel of it, or to all.
+
+    Raises:
+        Reject: bad_row, there is no such channel.
+    """
+    if channel is None:
+        return samples
+    if not 0 <= channel < samples.shape[1]:
+        raise Reject("bad_row", f"channel {channel} is asked for, and the file has {samples.shape[1]}")
+    return samples[:, channel : channel + 1]
+
+
+def _promised_wav_bytes(file: Any) -> tuple[int, int] | None:
+    """Where a WAV's samples begin, and how many bytes its header promises; None where it promises nothing."""
+    file.seek(0)
+    head = file.read(12)
+    if head[:4] != b"RIFF":
+        return None
+    position = 12
+    while len(chunk := file.read(8)) == 8:
+        name, size = struct.unpack("<4sI", chunk)
+        position += 8
+        if name == b"data":
+            return (position, size) if size < 0x7FFF0000 else None  # more is what a writer to a pipe leaves
+        position += size + size % 2
+        file.seek(position)
+    return None
+
+
+def wav_bytes(samples: np.ndarray, rate: int) -> bytes:
+    """`[num_frames, num_channels]`, int16 or float32, as a WAV; equal samples are equal bytes."""
+    samples = np.ascontiguousarray(samples)
+    width = samples.dtype.itemsize
+    tag = _PCM if samples.dtype == np.int16 else _IEEE_FLOAT
+    channels = samples.shape[1]
+    fmt = (b"fmt ", 16, tag, channels, rate, rate * channels * width, channels * width, 8 * width)
+    header = _WAV_HEADER.pack(b"RIFF", 36 + samples.nbytes, b"WAVE", *fmt, b"data", samples.nbytes)
+    return header + samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes()

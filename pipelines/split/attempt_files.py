@@ -1,0 +1,73 @@
+"""The files that an attempt at a shard writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from melbeam.pipelines import files
+from melbeam.pipelines.split.reports import FileMark
+from melbeam.pipelines.tfrecord import TFRecordWriter
+
+
+class RecordFile:
+    """A TFRecord file being written; `mark` is known when it is closed."""
+
+    def __init__(self, path: str) -> None:
+        self._file = files.create_file(path)
+        self._writer = TFRecordWriter(self._file)
+
+    def write(self, record: bytes) -> None:
+        """Writes one record."""
+        self._writer.write(record)
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+    @property
+    def num_bytes(self) -> int:
+        """Written so far."""
+        return self._writer.num_bytes
+
+    @property
+    def mark(self) -> FileMark:
+        """What the file holds."""
+        writer = self._writer
+        return FileMark(writer.num_records, writer.num_bytes, writer.crc32c)
+
+
+@contextmanager
+def record_file(path: str) -> Iterator[RecordFile]:
+    """A `RecordFile` that is closed at the end of the block."""
+    file = RecordFile(path)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+class LazyRecordFile:
+    """A `RecordFile` that is there only once something was written to it."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._file: RecordFile | None = None
+
+    def __enter__(self) -> LazyRecordFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, record: bytes) -> None:
+        """Writes one record."""
+        if self._file is None:
+            self._file = RecordFile(self._path)
+        self._file.write(record)
+
+    @property
+    def mark(self) -> FileMark | None:
+        """What the file holds; None where there is none."""
+        return None if self._file is None else self._file.mark

@@ -1,0 +1,345 @@
+"""The shards of a split: every byte is read, and all that a report says is counted again from the records.
+
+Each input record must have become features or a reject, once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from itertools import groupby, islice
+from operator import attrgetter
+
+import msgspec
+import numpy as np
+
+from melbeam.pipelines import files
+from melbeam.pipelines.sources.units import printable
+from melbeam.pipelines.split.leftovers import temporaries
+from melbeam.pipelines.split.plan import Shard
+from melbeam.pipelines.split.reports import ShardReport
+from melbeam.pipelines.split.tally import Tally
+from melbeam.pipelines.verifying.differences import differences
+from melbeam.pipelines.verifying.feature_records import Feature, read_feature
+from melbeam.pipelines.verifying.findings import Findings
+from melbeam.pipelines.verifying.ids import ShardIds, hash_of_id
+from melbeam.pipelines.verifying.marked_files import is_whole, read_whole
+from melbeam.pipelines.verifying.reject_records import read_reject
+from melbeam.pipelines.verifying.splits import UNREADABLE, Split
+from melbeam.transforms.folder_layout import file_name
+from melbeam.transforms.records.conversion import Conversion
+from melbeam.transforms.records.index import decode_index
+from melbeam.transforms.records.split_schema import NAMED_IDS, SplitSchema
+from melbeam.transforms.statistics import BinStatistics
+
+_NAMED_MISSING = 5  # records that are neither features nor rejects
+_OF_CHUNKS = ("chunk_index", "start_sample")
+_RECORDS_COME_TO = "the records come to"
+
+
+def check_shards(split: Split, findings: Findings) -> None:
+    """Checks all shards of a split, and adds their reports to its summary and their ids to its ids."""
+    _check_strays(split, findings)
+    next_record: int | None = 0  # of the file that the shard at hand is a part of
+    for shard in split.shards:
+        report = _read_report(split, shard, findings)
+        # Parts of TFRecords are found by reading; other sources say in the plan where each begins.
+        unit = shard.unit
+        next_record = unit.span.number if unit.part == 0 or unit.num_records is not None else next_record
+        if report is None:
+            split.has_all_reports = False
+            next_record = None
+            continue
+        if next_record not in (None, report.first_record):
+            begins = f"{shard.name} begins with record {report.first_record}, the one before ends at {next_record}"
+            findings.fault(split.folder.report(shard.index), f"{begins}: extract again, with --overwrite")
+        split.summary.add_shard(report)
+        _ShardCheck(split, shard, report, findings).run()
+        next_record = report.first_record + report.records_read
+
+
+def _check_strays(split: Split, findings: Findings) -> None:
+    """Looks for files that belong to no shard of the plan, and for what attempts have left."""
+    folder, shards = split.folder, split.shards
+    for glob, expected, what in (
+        (
+            folder.shards_glob,
+            {folder.shard(shard.index, shard.num_shards) for shard in shards},
+            "no shard of this split's plan: readers that glob will take it; remove it",
+        ),
+        (
+            folder.rejects_glob,
+            {folder.rejects(shard.index) for shard in shards},
+            "rejects of no shard of the plan; remove it",
+        ),
+        (
+            folder.index_glob,
+            {folder.index(shard.index) for shard in shards},
+            "an index of no shard of the plan; remove it",
+        ),
+        (
+            folder.reports_glob,
+            {folder.report(shard.index) for shard in shards},
+            "a report of no shard of the plan; remove it",
+        ),
+    ):
+        for path, _ in files.match(glob):
+            if path not in expected:
+                findings.fault(path, what)
+    for path in temporaries(folder):
+        findings.warn(path, "left by an attempt that did not end; `melbeam clean` removes it")
+
+
+def _read_report(split: Split, shard: Shard, findings: Findings) -> ShardReport | None:
+    path = split.folder.report(shard.index)
+    try:
+        report = ShardReport.from_dict(files.read_json(path))
+        bins = len(report.statistics.sums)
+        if bins not in (0, split.front_end.num_mels):
+            raise ValueError(f"sums of {bins} bins")
+    except UNREADABLE as error:
+        findings.fault(path, f"no report of {shard.name} can be read ({error}): extract again, it is done anew")
+        return None
+    said = (report.job_hash, report.index, report.num_shards, report.input_path, report.input_size)
+    if said != (split.job_hash, shard.index, shard.num_shards, shard.path, shard.unit.size):
+        findings.fault(path, f"it is not the report of {shard.name} in this job: extract again")
+        return None
+    if report.record_version != split.record_version:
+        findings.fault(
+            path, f"record_version {report.record_version} is not that of job.json, {split.record_version}"
+        )
+    elif report.record_version >= 2 and "melbeam" not in report.versions:
+        findings.fault(path, f"it names no version of melbeam among {report.versions}: extract again")
+    if report.records_read != report.records_converted + sum(report.rejects.values()):
+        findings.fault(
+            path,
+            f"{report.records_read} records read are not {report.records_converted} converted + "
+            f"{sum(report.rejects.values())} rejected",
+        )
+    return report
+
+
+class _ShardCheck:
+    """One shard, its rejects and its index, counted again as the job counts them."""
+
+    def __init__(self, split: Split, shard: Shard, report: ShardReport, findings: Findings) -> None:
+        self._split, self._shard, self._report, self._findings = split, shard, report, findings
+        self._path = split.folder.shard(shard.index, shard.num_shards)
+        self._report_path = split.folder.report(shard.index)
+        self._tally = Tally()
+        self._places: list[tuple[int, int, int]] = []  # offset, size and frames of each feature record
+        self._became: dict[int, str] = {}  # number of an input record, to "feature" or "reject"
+        # Of the names in the report that cannot be counted again: those that no clip has.
+        self._unknown_names = {name for change in report.changes for name in report.named_ids.get(change, ())}
+
+    def run(self) -> None:
+        """Checks everything, and leaves the ids of the records with the split."""
+        report, rejects_path = self._report, self._split.folder.rejects(self._shard.index)
+        features_are_read = rejects_are_read = False
+        if is_whole(self._path, report.features, self._findings):
+            features_are_read = self._count_features()
+            self._check_index()
+        if report.rejected is None:
+            if files.exists(rejects_path):
+                self._findings.fault(rejects_path, f"the report of {self._shard.name} knows of no rejects")
+            rejects_are_read = True
+        elif is_whole(rejects_path, report.rejected, self._findings):
+            rejects_are_read = self._count_rejects(rejects_path)
+        if features_are_read:
+            self._compare_features()
+        if rejects_are_read:
+            self._compare_rejects(rejects_path)
+        if features_are_read and rejects_are_read:
+            self._look_for_missing_records()
+
+    def _count_features(self) -> bool:
+        """Counts the records of the shard; False where one of them is a fault."""
+        records, clips = [], []
+        for _, features in groupby(self._features(), attrgetter("source")):
+            conversion = Conversion("", [], 0, [], BinStatistics())
+            for feature in features:
+                conversion.id = feature.clip_id
+                # Chunks of a clip can stand in for its length; where it was cut, nothing can.
+                conversion.num_samples += feature.num_samples
+                conversion.statistics.add(feature.statistics)
+                conversion.features.append(replace(feature.record, example=b""))
+                records.append(hash_of_id(feature.record.id))
+                is_chunk = feature.chunk is not None
+                conversion.changes = ["chunked"] * is_chunk + ["truncated"] * feature.is_truncated
+            clips.append(hash_of_id(conversion.id))
+            self._unknown_names.discard(conversion.id)
+            self._tally.count_conversion(conversion, self._shard.index)
+        ids = np.array(records, np.uint64)
+        is_chunked = len(clips) != len(records)
+        self._split.ids.append(ShardIds(self._path, ids, np.array(clips, np.uint64) if is_chunked else ids))
+        return len(records) == len(self._places)
+
+    def _features(self) -> Iterator[Feature]:
+        """Yields the feature records that have no fault, and notes where each record lies."""
+        previous = ("", -1)  # source and chunk
+        for record in read_whole(self._path, self._findings):
+            try:
+                feature = read_feature(record.data, self._split)
+            except ValueError as error:
+                self._places.append((record.offset, len(record.data), -1))
+                self._findings.fault(self._path, str(error), record.number)
+                continue
+            self._places.append((record.offset, len(record.data), feature.record.num_frames))
+            is_next_chunk = bool(feature.chunk) and previous == (feature.source, (feature.chunk or 0) - 1)
+            if feature.chunk and not is_next_chunk:
+                self._findings.fault(
+                    self._path,
+                    f"id {feature.record.id!r} has chunk_index {feature.chunk}, but the chunk before it is not "
+                    "the record before it",
+                    record.number,
+                )
+            self._note_source(feature.source, "feature", self._path, record.number, is_next_chunk)
+            previous = (feature.source, -1 if feature.chunk is None else feature.chunk)
+            yield feature
+
+    def _count_rejects(self, path: str) -> bool:
+        """Counts the records of the rejects; False where one of them is a fault."""
+        all_are_read = True
+        for record in read_whole(path, self._findings):
+            try:
+                rejected = read_reject(record.data, self._split.record_version)
+            except ValueError as error:
+                self._findings.fault(path, str(error), record.number)
+                all_are_read = False
+                continue
+            self._tally.count_reject(rejected.reason, rejected.name)
+            self._tally.damaged_bytes += rejected.damaged_bytes
+            self._note_source(rejected.source, "reject", path, record.number, False)
+        return all_are_read
+
+    def _note_source(self, source: str, kind: str, path: str, record: int, is_next_chunk: bool) -> None:
+        """Sees to it that each input record becomes features, or a reject, once."""
+        shard = self._shard
+        input_path, _, number = source.rpartition("#")
+        if input_path != printable(shard.path) or not number.isdigit():
+            self._findings.fault(path, f"source {source!r} is no record of {shard.path}", record)
+            return
+        before = self._became.get(int(number))
+        if before is not None and not is_next_chunk:
+            again = f"record {number} of {shard.path} is here again, as a {kind}; before as a {before}"
+            self._findings.fault(path, again, record)
+        self._became[int(number)] = kind
+
+    def _check_index(self) -> None:
+        """Holds each row of the index against the record that it stands for."""
+        path, mark = self._split.folder.index(self._shard.index), self._report.index_file
+        if mark is None and self._split.record_version >= 2:
+            self._findings.fault(self._report_path, f"it knows of no index of {self._shard.name}: extract again")
+            return
+        if mark is None and not files.exists(path):
+            return  # written before there were any
+        if mark is not None and not is_whole(path, mark, self._findings, of_records=False):
+            return
+        try:
+            index = decode_index(files.read_bytes(path))
+        except ValueError as error:
+            self._findings.fault(path, str(error))
+            return
+        if mark is not None and mark.num_records != len(index):
+            self._findings.fault(path, f"it has {len(index)} rows, the report says {mark.num_records}")
+        if len(index) != len(self._places):
+            self._findings.fault(path, f"it has {len(index)} rows, {self._path} {len(self._places)} records")
+            return
+        for number, (row, (offset, size, frames)) in enumerate(zip(index, self._places, strict=True)):
+            for name, value in (("offset", offset), ("size", size), ("num_frames", frames)):
+                if value >= 0 and row[name] != value:  # the frames of a record with a fault are not known
+                    wrong = f"its {name} is {row[name]}, that of the record in {file_name(self._path)} {value}"
+                    self._findings.fault(path, wrong, number)
+
+    def _compare_features(self) -> None:
+        report, tally = self._report, self._tally
+        changes, said_changes = tally.changes, report.changes
+        self._compare("features", tally.num_features, report.num_features)
+        self._compare("records of the file", tally.num_features, report.features.num_records)
+        self._compare("records converted", tally.records_converted, report.records_converted)
+        self._compare("records that were chunked", changes.get("chunked", 0), said_changes.get("chunked", 0))
+        if self._split.record_version >= 2:  # else no record says so
+            truncated = changes.get("truncated", 0), said_changes.get("truncated", 0)
+            self._compare("records that were truncated", *truncated)
+        if said_changes.get("trimmed", 0) > said_changes.get("chunked", 0):
+            self._findings.fault(self._report_path, f"more clips are trimmed than chunked: {said_changes}")
+        # What was cut off is told under `changes`, and then the report may know of more samples.
+        is_cut = any(said_changes.get(what) for what in ("truncated", "trimmed"))
+        if not (is_cut and tally.num_samples < report.num_samples):
+            self._compare("samples", tally.num_samples, report.num_samples)
+        if self._statistics(tally) != self._statistics(report):
+            self._findings.fault(self._path, "the sums of the features are not those of the report")
+        if self._split.record_version >= 2:
+            for name in ("fields", "distributions"):
+                said, found = (
+                    msgspec.to_builtins(getattr(counts, name), str_keys=True) for counts in (report, tally)
+                )
+                self._compare_json(said, found, name)
+        else:
+            said, found = (asdict(self._schema_of_version_1(counts)) for counts in (report, tally))
+            self._compare_json(said["fields"], found["fields"], "passthrough")
+            self._compare_json(sorted(said["mixed"]), sorted(found["mixed"]), "passthrough")
+        for what in sorted(report.named_ids.keys() - report.rejects.keys() - said_changes.keys()):
+            self._findings.fault(self._report_path, f"named_ids has {what!r}, which is no reject and no change")
+        for name in sorted(self._unknown_names):
+            self._findings.fault(self._report_path, f"named_ids has {name!r}, which is no clip of {self._path}")
+        self._compare_names(report.changes, [what for what in changes if what in said_changes])
+
+    def _compare_rejects(self, path: str) -> None:
+        report, tally = self._report, self._tally
+        num_records = report.rejected.num_records if report.rejected else 0
+        self._compare("records of its rejects", sum(tally.rejects.values()), num_records, path)
+        self._compare("rejects by reason", dict(sorted(tally.rejects.items())), report.rejects, path)
+        self._compare("damaged bytes", tally.damaged_bytes, report.damaged_bytes, path)
+        self._compare_names(report.rejects, list(report.rejects))
+
+    def _compare(self, what: str, found: object, said: object, path: str | None = None) -> None:
+        if found != said:
+            self._findings.fault(
+                path or self._path,
+                f"the {what} are not those of the report: {found} are there, the report says {said}",
+            )
+
+    def _compare_json(self, said: object, found: object, place: str) -> None:
+        for difference in differences(said, found, _RECORDS_COME_TO, place):
+            self._findings.fault(self._report_path, f"{difference}: extract again, with --overwrite")
+
+    def _compare_names(self, counts: dict[str, int], counted_again: list[str]) -> None:
+        """Holds the ids that the report names against the counts, and where it can against the records."""
+        said = self._report.named_ids
+        for what, count in counts.items():
+            names = said.get(what, [])
+            if len(names) != min(count, NAMED_IDS):
+                self._findings.fault(
+                    self._report_path,
+                    f"named_ids has {len(names)} of {count} {what}, of which it names {NAMED_IDS}",
+                )
+            elif what in counted_again:
+                self._compare_json(names, self._tally.named_ids.get(what, []), f"named_ids.{what}")
+
+    def _statistics(self, tally: Tally) -> BinStatistics:
+        """The sums, without what was not kept before record version 2."""
+        if self._split.record_version >= 2:
+            return tally.statistics
+        return replace(tally.statistics, minima=[], maxima=[])
+
+    def _schema_of_version_1(self, tally: Tally) -> SplitSchema:
+        """The schema, which is what is left of counts that were other ones then."""
+        fields = {}
+        for name, counts in tally.fields.items():
+            kinds = {kind: count for kind, count in counts.kinds.items() if kind}
+            if len(kinds) == len(counts.kinds) or len(kinds) > 1:
+                # How many records are chunks was not counted.
+                kinds = dict.fromkeys(kinds, 0) if name in _OF_CHUNKS else kinds
+                fields[name] = replace(counts, kinds=kinds)
+        return SplitSchema.of_counts(self._split.front_end, 1, self._tally.num_features, fields)
+
+    def _look_for_missing_records(self) -> None:
+        report = self._report
+        expected = range(report.first_record, report.first_record + report.records_read)
+        missing = report.records_read - sum(number in expected for number in self._became)
+        if missing and sum(self._tally.rejects.values()) == sum(report.rejects.values()):
+            named = ", ".join(map(str, islice((n for n in expected if n not in self._became), _NAMED_MISSING)))
+            self._findings.fault(
+                self._path, f"{missing} records of {self._shard.path} are neither features nor rejects: {named}"
+            )

@@ -1,0 +1,107 @@
+"""A split as its bookkeeping describes it: front end, options and plan, held against each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from melbeam.pipelines import files
+from melbeam.pipelines.split.job import identity_hash
+from melbeam.pipelines.split.lock import is_alive, read_lock
+from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
+from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.pipelines.verifying.findings import Findings
+from melbeam.pipelines.verifying.ids import ShardIds
+from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.schema import RECORD_VERSION
+
+# What reading a small file raises where its content is not what melbeam writes.
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+
+
+@dataclass
+class Split:
+    """A split of the folder.
+
+    Attributes:
+        folder: its paths.
+        front_end: of its features.
+        options: how its records were read and written.
+        record_version: `RECORD_VERSION` as it was written with.
+        job_hash: of the job that made it.
+        shards: its plan.
+        summary: the sum of the reports that could be read.
+        has_all_reports: whether they all could.
+        ids: of the records of each shard that was read.
+    """
+
+    folder: SplitFolder
+    front_end: FrontEnd
+    options: RecordOptions
+    record_version: int
+    job_hash: str
+    shards: list[Shard]
+    summary: SplitSummary = field(default_factory=SplitSummary)
+    has_all_reports: bool = True
+    ids: list[ShardIds] = field(default_factory=list)
+
+
+def is_unfinished(folder: SplitFolder, findings: Findings) -> bool:
+    """Notes a split whose job has not ended, as one fault: what it lacks is not wrong, only not there yet."""
+    if files.exists(folder.summary) or not (files.exists(folder.job) and files.exists(folder.plan)):
+        return False
+    try:
+        num_shards = sum(1 for _ in read_plan(folder.plan))
+    except UNREADABLE:
+        return False
+    num_done = len(files.match(folder.reports_glob))
+    what = (
+        _who_is_at_work(folder) or "its job was interrupted: the same melbeam extract command goes on from there"
+    )
+    findings.fault(folder.bookkeeping, f"it is not finished, {num_done} of {num_shards} shards are done; {what}")
+    return True
+
+
+def _who_is_at_work(folder: SplitFolder) -> str | None:
+    holder = read_lock(folder.lock)
+    if not holder or not is_alive(holder):
+        return None
+    return f"process {holder['pid']} on {holder['host']} is at work on it: verify it when that has ended"
+
+
+def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
+    """The split, of which each part of the bookkeeping agrees with the others; None where it cannot be read."""
+    try:
+        job = files.read_json(folder.job)
+        identity, front_end = dict(job["identity"]), FrontEnd.from_dict(job["front_end"])
+        options = RecordOptions(**{f.name: identity[f.name] for f in fields(RecordOptions) if f.name in identity})
+        shards = list(read_plan(folder.plan))
+        job_hash, version = job["hash"], identity["record_version"]
+    except UNREADABLE as error:
+        findings.fault(folder.bookkeeping, f"job.json or plan.jsonl cannot be read ({error}): extract again")
+        return None
+    if not isinstance(version, int) or not 1 <= version <= RECORD_VERSION:
+        newer = f"record_version is {version!r}, this melbeam knows 1 to {RECORD_VERSION}"
+        findings.fault(folder.job, f"{newer}: verify the folder with the melbeam that wrote it, or a later one")
+        return None
+    if job_hash != identity_hash(identity):
+        findings.fault(folder.job, "its hash is not that of what it says: it was edited; extract again")
+    expected = {
+        "fingerprint": front_end.fingerprint,
+        "max_audio_length": front_end.max_audio_length,
+        "frames_per_token": front_end.frames_per_token,
+        "max_audio_tokens": front_end.max_audio_tokens,
+    }
+    for name, value in expected.items():
+        if identity.get(name) != value:
+            findings.fault(folder.job, f"{name} {identity.get(name)!r} is not its front end's, {value!r}")
+    if identity.get("num_shards") != len(shards):
+        findings.fault(folder.plan, f"{len(shards)} shards, job.json says {identity.get('num_shards')}")
+    if identity.get("input") != plan_hash(shards):
+        findings.fault(
+            folder.plan, "it is not the plan that job.json was written for: it was edited; extract again"
+        )
+    if at_work := _who_is_at_work(folder):
+        findings.warn(folder.bookkeeping, at_work)
+    return Split(folder, front_end, options, version, job_hash, shards)

@@ -1,0 +1,96 @@
+"""`melbeam rejects`: why records were turned away, for people and for programs."""
+
+import contextlib
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from melbeam.pipelines import extract, rejects
+from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms import audio_example
+
+KEYS = ["id", "reason", "detail", "source", "advice"]
+
+
+def run(job, *arguments):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        status = job.main([str(argument) for argument in arguments])
+    return status, said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Of seven records two are features: one without text, one that is short, one that is no Example."""
+    folder = tmp_path_factory.mktemp("rejects")
+    second = np.random.default_rng(0).integers(-9000, 9000, 16000).astype(np.int16)
+    records = [
+        audio_example(second, id="a", sampling_rate=16000, text="said"),
+        audio_example(second, id="no text", sampling_rate=16000),
+        audio_example(second, id="blank", sampling_rate=16000, text=" "),
+        audio_example(second[:8000], id="short", sampling_rate=16000, text="said"),
+        b"\xff\xff",
+        audio_example(second, id='é, "quoted"', text="said"),
+        audio_example(second, id="b", sampling_rate=16000, text="said"),
+    ]
+    with open(folder / "in.tfrecord", "wb") as file:
+        writer = TFRecordWriter(file)
+        for record in records:
+            writer.write(record)
+    options = ["--require=text", "--min_seconds=0.75", "--max_reject_fraction=1", "--runner=FnApiRunner"]
+    assert run(extract, f"--input={folder}/in.tfrecord", f"--output={folder}/out", *options)[0] == 0
+    return folder
+
+
+def test_as_json(folder):
+    status, said = run(rejects, f"{folder}/out", "--json")
+    found = json.loads(said)
+    assert status == 0
+    assert [list(reject) for reject in found] == [KEYS] * 5
+    assert [(reject["id"], reject["reason"]) for reject in found] == [
+        ("no text", "no_text"),
+        ("blank", "no_text"),
+        ("short", "too_short"),
+        ("", "not_an_example"),
+        ('é, "quoted"', "bad_field"),
+    ]
+    assert [reject["source"] for reject in found] == [f"{folder}/in.tfrecord#{number}" for number in range(1, 6)]
+    assert "0.500 s, below --min_seconds=0.75" in found[2]["detail"]
+    assert all(reject["advice"] for reject in found)
+
+
+def test_as_csv(folder):
+    status, said = run(rejects, f"{folder}/out", "--csv", "--split=train")
+    assert status == 0
+    assert list(csv.DictReader(io.StringIO(said))) == json.loads(run(rejects, f"{folder}/out", "--json")[1])
+
+
+def test_for_people(folder):
+    status, said = run(rejects, f"{folder}/out")
+    assert status == 0
+    assert said.startswith(
+        f"{folder}/out: 5 rejects\n  1 bad_field\n  2 no_text\n  1 not_an_example\n  1 too_short\n"
+    )
+    assert f"\nshort\n  too_short: 0.500 s, below --min_seconds=0.75\n  source: {folder}/in.tfrecord#3\n" in said
+
+
+def test_none_is_an_empty_list(folder, tmp_path):
+    assert run(extract, f"--input={folder}/in.tfrecord", f"--output={tmp_path}/out", "--limit=1")[0] == 0
+    assert run(rejects, f"{tmp_path}/out", "--json") == (0, "[\n]\n")
+    assert run(rejects, f"{tmp_path}/out") == (0, f"{tmp_path}/out: 0 rejects\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["{}/nowhere"], "nowhere has no split that melbeam made"),
+        (["{}/out", "--split=test"], "has no split 'test'; it has train"),
+        (["{}/out", "--csv", "--json"], "--csv and --json contradict each other"),
+    ],
+)
+def test_a_wrong_call_is_refused(folder, arguments, told, capsys):
+    status = rejects.main([argument.format(folder) for argument in arguments])
+    assert (status, told in capsys.readouterr().err) == (2, True)

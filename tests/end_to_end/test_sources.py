@@ -1,0 +1,147 @@
+"""`melbeam extract` on every kind of source: one command each, the counts, and a text beside its features."""
+
+import contextlib
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from melbeam.pipelines import extract, ingest, retry_rejects, verify
+from melbeam.transforms import read_features
+
+FIXTURES = Path(__file__).parents[1] / "data/sources"
+TEXTS = {"morning": b"good morning", "river": b"the river", "weather": b"the weather"}
+OPTIONS = ["--runner=FnApiRunner"]  # in this process, one shard at a time: nothing here is about speed
+
+
+def run(job, *arguments):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            status = job.main([str(argument) for argument in arguments])
+        except SystemExit as refused:  # argparse's
+            status = refused.code
+    return status, said.getvalue()
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    """The fixtures, with the clips as a manifest, Kaldi's folder and LibriSpeech's too, in the working folder."""
+    shutil.copytree(FIXTURES, tmp_path / "corpus")
+    monkeypatch.chdir(tmp_path / "corpus")
+    paths = {name: next(Path("clips").glob(f"{name}.*")) for name in TEXTS}
+    rows = [{"audio": str(path), "text": TEXTS[name].decode()} for name, path in paths.items()]
+    Path("manifest.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    Path("kaldi").mkdir()
+    Path("kaldi/wav.scp").write_text("".join(f"{name} {path}\n" for name, path in paths.items()))
+    Path("kaldi/text").write_text("".join(f"{name} {text.decode()}\n" for name, text in TEXTS.items()))
+    Path("libri").mkdir()
+    for path in paths.values():
+        shutil.copy(path, "libri")
+    Path("libri/1-2.trans.txt").write_text(Path("kaldi/text").read_text())
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """The features of the three clips, by text, as they come of the files themselves."""
+    folder = tmp_path_factory.mktemp("expected")
+    clips = [f"--input={path}" for name in TEXTS for path in (FIXTURES / "clips").glob(f"{name}.*")]
+    assert run(extract, *clips, f"--output={folder}", *OPTIONS)[0] == 0
+    found = {clip["id"].numpy().decode(): clip["input_features"].numpy() for clip in read_features(folder)}
+    return {TEXTS[Path(name).stem]: features for name, features in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "ids"),
+    [
+        ("manifest.jsonl", [], ["clips/morning.wav", "clips/river.flac", "clips/weather.mp3"]),
+        ("kaldi/", [], ["morning", "river", "weather"]),
+        ("libri/**", [], ["morning", "river", "weather"]),
+        ("webdataset-{0000..0001}.tar", ["--columns=text=txt"], ["said/morning", "said/river", "said/weather"]),
+        ("datasets.parquet", ["--shard_bytes=9000"], None),
+        ("nemo", [], ["morning", "river"]),
+    ],
+)
+def test_every_source_gives_the_same_features(corpus, expected, source, options, ids):
+    status, said = run(extract, f"--input={source}", "--output=out", *options, *OPTIONS)
+    assert status == 0, said
+    clips = list(read_features("out"))
+    count = len(ids) if ids else 3
+    assert f"{count} records read = {count} converted + 0 rejected" in said
+    for clip in clips:
+        np.testing.assert_array_equal(clip["input_features"], expected[clip["text"].numpy()])
+    assert ids is None or [clip["id"].numpy().decode() for clip in clips] == ids
+    assert run(verify, "out")[0] == 0
+
+
+def test_through_ingest_they_are_the_same(corpus, expected):
+    for split, source in (("one", "manifest.jsonl"), ("two", "cuts.jsonl.gz"), ("three", "tfds")):
+        status, said = run(ingest, f"--input={source}", "--output=audio", f"--split={split}", *OPTIONS)
+        assert status == 0, said
+    status, said = run(extract, "--input=audio/one-*", "--output=out", *OPTIONS)
+    assert status == 0, said
+    for clip in read_features("out"):
+        np.testing.assert_array_equal(clip["input_features"], expected[clip["text"].numpy()])
+    # A folder is all its shards, and nothing of what ingest itself keeps there.
+    status, said = run(extract, "--input=audio", "--output=all", *OPTIONS)
+    assert (status, "11 records read = 11 converted + 0 rejected" in said) == (0, True), said
+
+
+def test_rows_that_were_not_there_are_read_by_retry_rejects(corpus, expected):
+    shutil.move("clips/river.flac", "elsewhere.flac")
+    options = ["--max_reject_fraction=0.5", *OPTIONS]
+    status, said = run(extract, "--input=manifest.jsonl", "--output=out", *options)
+    assert (status, "rejected: 1 not_found: clips/river.flac" in said) == (0, True), said
+    assert run(verify, "out")[0] == 0
+    shutil.move("elsewhere.flac", "clips/river.flac")
+    status, said = run(retry_rejects, "out", *OPTIONS)
+    assert (status, "1 record read = 1 converted + 0 rejected" in said) == (0, True), said
+    (clip,) = read_features("out", split="train_retried")
+    assert (clip["id"], clip["text"]) == (b"clips/river.flac", b"the river")
+    np.testing.assert_array_equal(clip["input_features"], expected[b"the river"])
+
+
+def test_a_duration_that_differs_is_counted(corpus):
+    rows = [{"audio_filepath": "clips/morning.wav", "duration": seconds} for seconds in (0.5, 0.45, 0.7)]
+    Path("nemo.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    status, said = run(extract, "--input=nemo.json", "--output=out", *OPTIONS)
+    assert (status, "changed: 1 duration_differs: clips/morning.wav" in said) == (0, True), said
+
+
+def test_stereo_of_tfds_lasts_as_long_as_it_does(corpus):
+    status, said = run(extract, "--input=tfds/*.tfrecord*", "--output=out", *OPTIONS)
+    assert (status, "changed: 1 mixed_down" in said) == (0, True), said
+    (clip,) = read_features("out")
+    assert (int(clip["num_samples"]), clip["text"]) == (4000, b"both")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--input=[dw]*.*"], "choose one with --input_format"),
+        (["--input=manifest.jsonl", "--columns=text"], "--columns must be OURS=THEIRS"),
+        (["--input=manifest.jsonl", "--columns=text=words"], "has no column 'words'"),
+        (["--input=manifest.jsonl", "--input=datasets.parquet"], "several kinds of sources"),
+        (["--input=webdataset-{0000..0002}.tar"], "webdataset-0002.tar names no file"),
+        (["--input=manifest.jsonl", "--input_format=csv"], "invalid choice"),
+    ],
+)
+def test_a_wrong_call_is_refused(corpus, arguments, told):
+    status, said = run(extract, *arguments, "--output=out", *OPTIONS)
+    assert (status, told in said) == (2, True), said
+    assert not Path("out").exists()
+
+
+def test_a_sequence_example_is_refused_by_name(tmp_path):
+    import tensorflow as tf
+
+    sequence = tf.train.SequenceExample()
+    sequence.feature_lists.feature_list["audio"].feature.add().float_list.value.append(0.5)
+    with tf.io.TFRecordWriter(f"{tmp_path}/s.tfrecord") as writer:
+        writer.write(sequence.SerializeToString())
+    status, said = run(extract, f"--input={tmp_path}/s.tfrecord", f"--output={tmp_path}/out")
+    assert (status, "tf.train.SequenceExamples, which melbeam does not read" in said) == (2, True), said

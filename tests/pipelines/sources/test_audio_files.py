@@ -1,0 +1,169 @@
+"""Folders of audio files: which files are clips, their ids, their texts, and how they become units."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from melbeam.pipelines.sources.units import SourceOptions, runs
+
+
+@pytest.fixture
+def clips(tmp_path, monkeypatch, tone):
+    monkeypatch.chdir(tmp_path)
+    for name in ("clips/a.wav", "clips/deep er/b.flac", "clips/deep er/c.OGG"):
+        tone(name, format="OGG" if name.endswith("OGG") else None)
+    return tmp_path
+
+
+@pytest.mark.parametrize("pattern", ["clips", "clips/", "clips/**", "clips/**/*", "./clips/**"])
+def test_a_folder_is_read_at_all_levels(clips, read, pattern):
+    found = read(pattern)
+    assert [clip.id for clip in found.clips] == ["a.wav", "deep er/b.flac", "deep er/c.OGG"]
+    assert found.clips[0].audio == Path("clips/a.wav").read_bytes()
+
+
+def test_ids_are_those_below_the_first_wildcard_or_the_root(clips, read):
+    assert [clip.id for clip in read("clips/deep er/*.flac").clips] == ["b.flac"]
+    assert [clip.id for clip in read("clips/*/*.flac").clips] == ["deep er/b.flac"]
+    assert [clip.id for clip in read("clips/a.wav").clips] == ["a.wav"]
+    assert [clip.id for clip in read("clips/deep er/*.flac", root="clips/").clips] == ["deep er/b.flac"]
+
+
+def test_a_clip_keeps_its_id_whatever_others_there_are(clips, read):
+    before = read("clips/**").clips[1]
+    shutil.rmtree("clips/deep er")
+    os.makedirs("clips/deep er")
+    Path("clips/deep er/b.flac").write_bytes(before.audio)
+    os.remove("clips/a.wav")
+    assert [clip.id for clip in read("clips/**").clips] == [before.id]
+
+
+def test_every_file_is_a_clip_or_is_named(clips, read, tone):
+    for name in ("x.aiff", "x.au", "x.caf", "x.w64"):
+        tone(f"clips/{name}")
+    for name in ("notes.txt", "more.txt", "README", ".hidden.wav", "._a.wav", "talk.m4a", "t.webm"):
+        Path(f"clips/{name}").write_bytes(b"")
+    os.symlink("nowhere", "clips/gone.wav")
+    found = read("clips/**")
+    assert sorted(clip.id for clip in found.clips) == sorted(
+        ["a.wav", "deep er/b.flac", "deep er/c.OGG", "talk.m4a", "t.webm", "x.aiff", "x.au", "x.caf", "x.w64"]
+    )
+    assert found.told == [
+        "2 clips that only the extra melbeam[media] decodes: clips/t.webm, clips/talk.m4a",
+        "left out: 2 .txt files: clips/more.txt, clips/notes.txt",
+        "left out: 1 file of macOS (._ name): clips/._a.wav",
+        "left out: 1 file without an ending: clips/README",
+        "left out: 1 hidden file: clips/.hidden.wav",
+        "left out: 1 link that leads to nothing: clips/gone.wav",
+    ]
+
+
+def test_sphere_is_a_clip(clips, read, tone):
+    tone("clips/s.sph", format="NIST")
+    assert "s.sph" in [clip.id for clip in read("clips/**").clips]
+
+
+def test_a_name_that_is_no_utf8_is_percent_encoded(clips, read):
+    shutil.copy(b"clips/a.wav", b"clips/caf\xe9.wav")
+    found = read("clips/**")
+    assert [clip.id for clip in found.clips][:2] == ["a.wav", "caf%E9.wav"]
+    assert found.clips[1].audio == found.clips[0].audio
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_one_file_that_may_not_be_read_is_a_reject(clips, read):
+    os.chmod("clips/a.wav", 0)
+    assert [damage.reject.reason for damage in read("clips/**").damages] == ["not_found"]
+
+
+def test_one_file_that_is_gone_since_the_plan_is_a_reject(clips, read):
+    from melbeam.pipelines.sources.planning import plan_units, read_unit
+
+    (unit,) = plan_units(["clips/**"], SourceOptions()).units
+    os.remove("clips/deep er/b.flac")
+    reasons = [getattr(getattr(item, "reject", None), "reason", None) for item in read_unit(unit)]
+    assert reasons == [None, "not_found", None]
+
+
+def test_a_file_above_the_limit_is_not_read(clips, read):
+    with open("clips/huge.wav", "wb") as file:
+        file.truncate(3 << 30)  # a sparse file of 3 GiB: reading it would take that much memory
+    (damage,) = read("clips/**", max_record_bytes=(1 << 31) - 1).damages
+    assert (damage.reject.reason, f"{3 << 30} bytes" in damage.reject.detail) == ("over_limit", True)
+
+
+def test_no_clip_at_all_is_refused(tmp_path, read):
+    (tmp_path / "notes.txt").write_text("x")
+    with pytest.raises(ValueError, match=r"none of the 1 files is audio by its name \(left out: 1 \.txt file"):
+        read(tmp_path, input_format="audio")
+
+
+@pytest.fixture
+def librispeech(tmp_path, monkeypatch, tone):
+    monkeypatch.chdir(tmp_path)
+    for chapter, texts in (("84/121", ["ONE TWO", "THREE"]), ("85/7", ["FOUR  FIVE"])):
+        name = chapter.replace("/", "-")
+        for number in range(len(texts)):
+            tone(f"libri/{chapter}/{name}-{number:04d}.flac")
+        lines = [f"{name}-{number:04d} {text}\n" for number, text in enumerate(texts)]
+        Path(f"libri/{chapter}/{name}.trans.txt").write_text("".join(lines))
+    Path("libri/README.TXT").write_text("x")
+    return {"84-121-0000": b"ONE TWO", "84-121-0001": b"THREE", "85-7-0000": b"FOUR  FIVE"}
+
+
+@pytest.mark.parametrize("pattern", ["libri", "libri/**/*.flac", "libri/**", "libri/*/*/*.flac"])
+def test_librispeechs_layout(librispeech, read, pattern):
+    for options in ({}, {"shard_bytes": 1}):
+        found = read(pattern, **options)
+        assert {clip.id: clip.fields["text"] for clip in found.clips} == librispeech
+    assert [unit.num_records for unit in found.units] == [1, 1, 1]
+
+
+def test_a_transcript_says_nothing_of_another_folders_clips(librispeech, read):
+    shutil.copy("libri/84/121/84-121-0000.flac", "libri/85/7/84-121-0000.flac")
+    found = {clip.id: clip.fields for clip in read("libri").clips}
+    assert found["85/7/84-121-0000.flac"] == {}
+
+
+@pytest.mark.parametrize("pattern", ["lj", "lj/**", "lj/wavs/*.wav"])
+def test_ljspeechs_layout(tmp_path, monkeypatch, read, tone, pattern):
+    monkeypatch.chdir(tmp_path)
+    tone("lj/wavs/LJ001-0001.wav")
+    tone("lj/wavs/LJ001-0002.wav")
+    Path("lj/metadata.csv").write_text('LJ001-0001|In 1950, "he"|in nineteen fifty, "he"\n')
+    found = read(pattern, columns={"spoken": "normalized_text"})
+    assert found.clips[0].id == "LJ001-0001"
+    assert found.clips[0].fields == {"text": b'In 1950, "he"', "spoken": b'in nineteen fifty, "he"'}
+    assert (found.clips[1].id.endswith("LJ001-0002.wav"), found.clips[1].fields) == (True, {})
+
+
+@pytest.mark.parametrize(
+    ("sizes", "options", "expected"),
+    [
+        ([], {}, []),
+        ([5, 5, 5], {"shard_bytes": None}, [(0, 3)]),
+        ([5, 5, 5], {"shard_bytes": 5}, [(0, 1), (1, 2), (2, 3)]),
+        ([5, 5, 5, 5], {"shard_bytes": 10}, [(0, 2), (2, 4)]),
+        ([0, 0, 0], {"shard_bytes": 10}, [(0, 3)]),
+        ([100, 1, 1], {"shard_bytes": 34}, [(0, 1), (1, 3)]),
+        ([1] * 8, {"num_shards": 3}, [(0, 3), (3, 6), (6, 8)]),
+        ([1] * 2, {"num_shards": 3}, [(0, 1), (1, 2)]),
+    ],
+)
+def test_runs(sizes, options, expected):
+    assert runs(sizes, SourceOptions(**options)) == expected
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_runs_are_the_whole_in_order_and_none_is_empty(seed):
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    sizes = (random.pareto(1.0, random.integers(1, 200)) * 1000).astype(int).tolist()
+    found = runs(sizes, SourceOptions(shard_bytes=5000))
+    assert [first for first, _ in found] == [0, *(last for _, last in found[:-1])]
+    assert found[-1][1] == len(sizes)
+    assert all(first < last for first, last in found)
+    assert all(sum(sizes[first:last]) <= 5000 or last - first == 1 for first, last in found)

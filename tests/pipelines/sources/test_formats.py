@@ -1,0 +1,100 @@
+"""Each format as its own library writes it (scripts/make_source_fixtures.py): the same clips, with their texts."""
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from melbeam.transforms.records.decoding import decode_audio
+
+TEXTS = {"morning": b"good morning", "river": b"the river", "weather": b"the weather"}
+
+
+def by_id(clips):
+    assert len({clip.id for clip in clips}) == len(clips)
+    return {clip.id: clip for clip in clips}
+
+
+def test_webdataset(fixtures, read):
+    found = read("webdataset-{0000..0001}.tar")
+    clips = by_id(found.clips)
+    assert (list(clips), found.damages) == (["said/morning", "said/river", "said/weather"], [])
+    for name, text in TEXTS.items():
+        clip = clips[f"said/{name}"]
+        assert (clip.audio, clip.fields["txt"]) == (fixtures[name], text)
+        assert clip.fields["cls"] == (name == "weather")
+        assert json.loads(clip.fields["json"]) == {"speaker": f"s{int(name == 'weather')}", "takes": 2}
+    assert [clip.place for clip in found.clips] == [
+        "webdataset-0000.tar#0",
+        "webdataset-0000.tar#1",
+        "webdataset-0001.tar#0",
+    ]
+
+
+def test_webdataset_under_our_names(fixtures, read):
+    found = read("webdataset-*.tar", columns={"text": "txt", "speaker": "json.speaker"})
+    assert [clip.fields["text"] for clip in found.clips] == list(TEXTS.values())
+    assert [clip.fields["speaker"] for clip in found.clips] == [b"s0", b"s0", b"s1"]
+
+
+def test_webdataset_compressed(fixtures, read):
+    Path("w.tar.gz").write_bytes(gzip.compress(Path("webdataset-0000.tar").read_bytes()))
+    assert read("w.tar.gz").clips[1].audio == fixtures["river"]
+
+
+def test_nemos_tarred_set(fixtures, read):
+    found = read("nemo/")
+    assert [(clip.id, clip.fields["text"], clip.seconds) for clip in found.clips] == [
+        ("morning", b"good morning", 0.5),
+        ("river", b"the river", 0.5),
+    ]
+    assert found.told == []
+
+
+def test_lhotse(fixtures, read):
+    clips = by_id(read("cuts.jsonl.gz").clips)
+    for name, text in TEXTS.items():
+        whole = clips[name]
+        assert (whole.audio, whole.fields) == (fixtures[name], {"text": text, "speaker": b"s1"})
+        # The cut begins at a whole sample of its recording and lasts a quarter of a second.
+        rate = soundfile.info(f"clips/{name}.{_ending(name)}").samplerate
+        part, samples = (
+            decode_audio(clip.audio, sampling_rate=rate).samples for clip in (clips[f"{name}-part"], whole)
+        )
+        assert abs(len(part) - rate / 4) <= 1
+        first = round(0.125 * rate)
+        assert (part == samples[first : first + len(part)]).all()
+    assert list(clips)[-1].startswith("two_channels")
+    one, both = list(clips.values())[-1].samples, soundfile.read("clips/two_channels.wav")[0]
+    assert (one[:, 0] == both[:, 1]).all()
+
+
+def _ending(name):
+    return {"morning": "wav", "river": "flac", "weather": "mp3"}[name]
+
+
+def test_lhotse_in_units_of_any_size(fixtures, read):
+    assert read("cuts.jsonl.gz", shard_bytes=1).clips == read("cuts.jsonl.gz").clips
+    assert len(read("cuts.jsonl.gz", shard_bytes=1).units) == 7
+
+
+def test_parquet_of_hugging_faces_datasets(fixtures, read):
+    found = read("datasets.parquet")
+    assert [clip.audio for clip in found.clips] == [fixtures[name] for name in TEXTS]
+    assert [clip.fields for clip in found.clips] == [
+        {"text": text, "takes": takes} for takes, text in enumerate(TEXTS.values(), 1)
+    ]
+    assert {clip.id for clip in found.clips} == {None}  # extract gives them their SHA-256
+    parts = read("datasets.parquet", shard_bytes=5000)
+    assert (len(parts.units), parts.clips) == (3, found.clips)
+
+
+@pytest.mark.parametrize("pattern", ["tfds/", "tfds/*.tfrecord*"])
+def test_tfds_stereo_is_not_read_as_mono_of_twice_the_length(fixtures, read, pattern):
+    (clip,) = read(pattern).clips
+    assert clip.fields == {"text": b"both", "who/age": 7, "sampling_rate": 16000}
+    written, rate = soundfile.read("clips/two_channels.wav")
+    assert (clip.samples.shape, rate) == ((4000, 2), 16000)
+    assert (clip.samples == written).all()

@@ -1,0 +1,81 @@
+"""Kaldi's data folders."""
+
+from pathlib import Path
+
+import pytest
+import soundfile
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, tone):
+    monkeypatch.chdir(tmp_path)
+    tone("wav/one.wav", 2.0)
+    tone("wav/two.flac", 2.0)
+    Path("data").mkdir()
+    Path("data/wav.scp").write_text("rec1 wav/one.wav\nrec2 wav/two.flac\n")
+    Path("data/text").write_text("rec1 first  words\nrec2 others\n")
+    Path("data/utt2spk").write_text("rec1 anna\nrec2 bert\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("pattern", ["data", "data/", "data/wav.scp"])
+@pytest.mark.parametrize("shard_bytes", [1, 1 << 28])
+def test_whole_recordings(folder, read, pattern, shard_bytes):
+    found = read(pattern, shard_bytes=shard_bytes)
+    assert [(clip.id, clip.fields) for clip in found.clips] == [
+        ("rec1", {"text": b"first  words", "speaker": b"anna"}),
+        ("rec2", {"text": b"others", "speaker": b"bert"}),
+    ]
+    assert found.clips[1].audio == Path("wav/two.flac").read_bytes()
+
+
+def segments(text):
+    Path("data/segments").write_text(text)
+    names = [line.split()[0] for line in text.splitlines()]
+    # As Kaldi itself never writes them: the tables' own order must not matter.
+    Path("data/text").write_text("".join(f"{name} said by {name}\n" for name in reversed(names)))
+    Path("data/utt2spk").write_text("".join(f"{name} s-{name}\n" for name in names[::2]))
+
+
+@pytest.mark.parametrize("shard_bytes", [1, 40_000, 1 << 28])
+def test_segments(folder, read, shard_bytes):
+    segments("u1 rec1 0 0.5\nu2 rec2 0.25 0.75\nu3 rec1 1.5 2\nu4 rec2 1.0 1.25\n")
+    found = read("data", shard_bytes=shard_bytes)
+    assert [clip.id for clip in found.clips] == ["u1", "u2", "u3", "u4"]
+    assert [clip.fields["text"] for clip in found.clips] == [b"said by u%d" % k for k in (1, 2, 3, 4)]
+    assert [clip.fields.get("speaker") for clip in found.clips] == [b"s-u1", None, b"s-u3", None]
+    for clip, (name, first, last) in zip(
+        found.clips,
+        [("one.wav", 0, 8000), ("two.flac", 4000, 12000), ("one.wav", 24000, 32000), ("two.flac", 16000, 20000)],
+        strict=True,
+    ):
+        assert (clip.samples[:, 0] == soundfile.read(f"wav/{name}")[0][first:last]).all()
+
+
+def test_what_is_wrong_with_a_segment_is_its_reject(folder, read):
+    segments("u1 rec1 0 0.5\nu2 rec9 0 1\nu3 rec1 x 1\nu4 rec1 1 1\nu5 rec1 1 9\nu6 rec1\n")
+    found = read("data")
+    assert [clip.id for clip in found.clips] == ["u1"]
+    assert [(damage.place, damage.reject.reason) for damage in found.damages] == [
+        (f"data#{number}", "bad_row") for number in range(1, 6)
+    ]
+
+
+def test_a_command_is_refused_and_never_run(folder, read):
+    Path("data/wav.scp").write_text("rec1 touch ran; cat wav/one.wav |\n")
+    with pytest.raises(ValueError, match="recording rec1 is the output of a command, which melbeam does not run"):
+        read("data")
+    assert not Path("ran").exists()
+
+
+def test_a_corpus_that_was_moved_as_a_whole(folder, read, tmp_path, monkeypatch):
+    Path("data/wav").mkdir()
+    Path("wav/one.wav").rename("data/wav/one.wav")
+    Path("wav/two.flac").rename("data/wav/two.flac")
+    assert len(read("data").clips) == 2
+
+
+def test_columns(folder, read):
+    assert read("data", columns={"who": "utt2spk"}).clips[0].fields == {"text": b"first  words", "who": b"anna"}
+    with pytest.raises(ValueError, match="--columns names 'age'; a Kaldi folder, data, has text, speaker"):
+        read("data", columns={"who": "age"})

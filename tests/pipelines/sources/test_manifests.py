@@ -1,0 +1,244 @@
+"""Manifests: their spellings, their rows, and what is wrong with them."""
+
+import gzip
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from melbeam.pipelines.sources.planning import read_unit
+from melbeam.pipelines.sources.units import Unit
+from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.examples import to_reject
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch, tone):
+    monkeypatch.chdir(tmp_path)
+    return {name: tone(name) for name in ("a.wav", "sub/b.flac", "clips/c.mp3")}
+
+
+def write(name, text, encoding="utf-8"):
+    data = text.encode(encoding)
+    Path(name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+
+
+def lines(*rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("m.jsonl", lines({"audio": "a.wav", "text": "x", "n": 1}, {"audio": "sub/b.flac", "text": "y", "n": 2})),
+        ("m.json", lines({"audio_filepath": "a.wav", "text": "x"}, {"audio_filepath": "sub/b.flac", "text": "y"})),
+        ("m.csv", "file_name,transcription\na.wav,x\nsub/b.flac,y\n"),
+        ("m.csv.gz", "file_name,text\na.wav,x\nsub/b.flac,y\n"),
+        ("m.tsv", "path\tsentence\na.wav\tx\nsub/b.flac\ty\n"),
+        ("crlf.csv", "\ufeffaudio,text\r\na.wav,x\r\n\r\nsub/b.flac,y\r\n"),
+        ("semicolon.csv", "audio;text\na.wav;x\nsub/b.flac;y"),
+    ],
+)
+def test_known_spellings_are_found(corpus, read, name, text):
+    write(name, text)
+    found = read(name)
+    assert [(clip.id, clip.fields["text"]) for clip in found.clips] == [("a.wav", b"x"), ("sub/b.flac", b"y")]
+    assert [clip.audio for clip in found.clips] == [Path("a.wav").read_bytes(), Path("sub/b.flac").read_bytes()]
+    assert found.damages == []
+    assert read(name, shard_bytes=1).clips == found.clips
+
+
+def test_columns_keep_their_type_and_take_other_names(corpus, read):
+    row = {
+        "audio": "a.wav",
+        "n": 3,
+        "x": 0.5,
+        "yes": True,
+        "tags": ["p", "q"],
+        "none": None,
+        "more": {"k": [1, "é"]},
+    }
+    write("m.jsonl", lines({**row, "big": 2**70, "half": "\ud800"}))
+    (clip,) = read("m.jsonl", columns={"count": "n"}).clips
+    assert clip.fields == {
+        "count": 3,
+        "x": 0.5,
+        "yes": 1,
+        "tags": [b"p", b"q"],
+        "more": '{"k": [1, "é"]}'.encode(),
+        "big": str(2**70).encode(),
+        "half": b"?",
+    }
+
+
+def test_common_voice_lies_below_clips_and_its_quotes_are_literal(corpus, read):
+    write("train.tsv", 'client_id\tpath\tsentence\nabc\tc.mp3\t"Well\nabd\tc.mp3\tno\n')
+    found = read("train.tsv")
+    assert [(clip.fields["text"], clip.fields["client_id"]) for clip in found.clips] == [
+        (b'"Well', b"abc"),
+        (b"no", b"abd"),
+    ]
+    assert found.clips[0].id == "clips/c.mp3"
+
+
+def test_quoted_line_feeds_are_inside_their_row(corpus, read):
+    write("m.csv", 'audio,text\r\na.wav,"one\r\ntwo, ""three"""\r\nsub/b.flac,four\r\n')
+    for options in ({}, {"shard_bytes": 1}):
+        assert [clip.fields["text"] for clip in read("m.csv", **options).clips] == [
+            b'one\r\ntwo, "three"',
+            b"four",
+        ]
+
+
+@pytest.mark.parametrize("name", ["a.wav", "sub/b.flac", "clips/c.mp3"])
+def test_segments_are_the_samples_of_the_whole(corpus, read, name):
+    write("m.jsonl", lines(*({"audio": name, "offset": k / 10, "duration": 0.1} for k in (3, 0, 1))))
+    found = read("m.jsonl")
+    rate = soundfile.info(name).samplerate
+    whole = decode_audio(Path(name).read_bytes(), sampling_rate=rate).samples
+    assert [clip.id for clip in found.clips] == [f"{name}@0.3-0.4", f"{name}@0-0.1", f"{name}@0.1-0.2"]
+    for clip, first in zip(found.clips, (4800, 0, 1600), strict=True):
+        assert soundfile.info(io.BytesIO(clip.audio)).samplerate == rate
+        samples = decode_audio(clip.audio, sampling_rate=rate).samples
+        assert (samples == whole[first : first + 1600]).all()
+
+
+def test_segments_of_several_channels_keep_them(tmp_path, read, tone):
+    written = tone("two.wav", channels=2)
+    write(f"{tmp_path}/m.jsonl", lines({"audio": "two.wav", "start": 0.25, "end": 0.375}))
+    (clip,) = read(tmp_path / "m.jsonl").clips
+    assert (soundfile.read(io.BytesIO(clip.audio), dtype="int16")[0] == written[4000:6000]).all()
+
+
+def test_a_float_wavs_segments_are_exact(tmp_path, read):
+    samples = np.random.default_rng(0).standard_normal(8000).astype(np.float32) / 7
+    soundfile.write(tmp_path / "f.wav", samples, 8000, subtype="FLOAT")
+    write(f"{tmp_path}/m.jsonl", lines({"audio": "f.wav", "start": 0.5}))
+    (clip,) = read(tmp_path / "m.jsonl").clips
+    assert (soundfile.read(io.BytesIO(clip.audio), dtype="float32")[0] == samples[4000:]).all()
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac"])
+def test_segments_of_a_cut_file_are_all_rejects(tmp_path, read, tone, ending):
+    tone(f"x.{ending}", 2.0)
+    path = tmp_path / f"x.{ending}"
+    path.write_bytes(path.read_bytes()[:-9000])
+    write(f"{tmp_path}/m.jsonl", lines(*({"audio": path.name, "start": s, "end": s + 0.1} for s in (0, 0.5))))
+    found = read(tmp_path / "m.jsonl")
+    assert (len(found.clips), [damage.reject.reason for damage in found.damages]) == (0, ["bad_audio"] * 2)
+
+
+def test_what_is_wrong_with_a_row_is_its_reject(corpus, read):
+    rows = [
+        {"audio": "a.wav"},
+        {"audio": "gone.wav", "text": "kept"},
+        {"text": "no audio"},
+        {"audio": "a.wav", "start": "soon"},
+        {"audio": "a.wav", "start": 2.0, "end": 1.0},
+        {"audio": "a.wav", "start": 0.0, "end": 9.0},
+        {"audio": "sub"},
+    ]
+    write("m.jsonl", lines(*rows) + "{torn\n[1]\n")
+    found = read("m.jsonl")
+    assert [clip.place for clip in found.clips] == ["m.jsonl#0"]
+    assert [(damage.place[-1], damage.reject.reason) for damage in found.damages] == [
+        ("1", "not_found"),
+        ("2", "bad_row"),
+        ("3", "bad_row"),
+        ("4", "bad_row"),
+        ("5", "bad_row"),
+        ("6", "not_found"),
+        ("7", "bad_row"),
+        ("8", "bad_row"),
+    ]
+    assert found.damages[0].reject.record_id == "gone.wav"
+
+
+def test_rejects_are_read_again_once_their_audio_is_there(corpus, read, tone, tmp_path):
+    write(
+        "m.jsonl", lines({"audio": "gone.wav", "text": "kept", "n": 3}, {"audio": "a.wav", "start": 0, "end": 9})
+    )
+    rejects = tmp_path / "rejects.tfrecord"
+    with open(rejects, "wb") as file:
+        writer = TFRecordWriter(file)
+        for damage in read("m.jsonl").damages:
+            writer.write(to_reject(damage.data, damage.reject, damage.place))
+    before = read(rejects)
+    assert [damage.reject.reason for damage in before.damages] == ["not_found", "bad_row"]
+    tone("gone.wav")
+    again = read(rejects)
+    assert [(clip.id, clip.fields) for clip in again.clips] == [("gone.wav", {"text": b"kept", "n": 3})]
+    assert again.clips[0].audio == Path("gone.wav").read_bytes()
+    assert [damage.reject.record_id for damage in again.damages] == ["a.wav@0-9"]
+
+
+def test_a_file_above_the_limit_is_a_reject_with_its_size(corpus, read):
+    write("m.jsonl", lines({"audio": "a.wav"}))
+    (damage,) = read("m.jsonl", max_record_bytes=1000).damages
+    assert damage.reject.reason == "over_limit"
+    assert f"{Path('a.wav').stat().st_size} bytes" in damage.reject.detail
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        ("a,b\n1,2\n", {}, "no column that names audio; it has a, b"),
+        ("audio,text\n", {"columns": {"who": "speaker"}}, "no column 'speaker', which --columns names"),
+        ("audio,source\na.wav,x\n", {}, "rename it with --columns=my_source=source"),
+        ("", {}, "is empty"),
+        ('[{"audio": "a.wav"}]', {}, "is one JSON list"),
+        ('audio,text\na.wav,"never\nclosed,1\n', {}, "a quote in row 1 is never closed"),
+        ("audio,text\na.wav,x\n", {"encoding_of_text": "klingon"}, "no encoding that Python knows"),
+        ("audio,text\na.wav,x\n", {"encoding_of_text": "utf-16"}, "convert the file to UTF-8 first"),
+    ],
+)
+def test_what_makes_every_row_a_reject_is_refused(corpus, read, text, options, told):
+    write("m.csv", text)
+    with pytest.raises(ValueError, match=told.replace("(", r"\(")):
+        read("m.csv", **options)
+
+
+def test_another_encoding_is_refused_by_name_and_read_when_it_is_told(corpus, read):
+    write("m.csv", "audio,text\na.wav,café\n", "latin-1")
+    with pytest.raises(ValueError, match=r"m\.csv is not utf-8.*--encoding_of_text"):
+        read("m.csv")
+    assert read("m.csv", encoding_of_text="latin-1").clips[0].fields == {"text": "café".encode()}
+    write("wide.csv", "audio,text\na.wav,x\n", "utf-16")
+    with pytest.raises(ValueError, match="is UTF-16: convert it"):
+        read("wide.csv")
+
+
+def test_a_duration_is_compared_and_does_not_cut(corpus, read):
+    write("m.jsonl", lines({"audio_filepath": "a.wav", "duration": 0.3}))
+    (clip,) = read("m.jsonl").clips
+    assert (len(clip.samples), clip.seconds, clip.fields["duration"]) == (8000, 0.3, pytest.approx(0.3))
+
+
+def test_the_plan_is_that_of_the_manifest_alone(corpus, read):
+    write("m.jsonl", lines(*({"audio": "a.wav", "duration": 1.0, "k": k} for k in range(10))))
+    units = read("m.jsonl", shard_bytes=64_000).units
+    assert [unit.num_records for unit in units] == [2] * 5
+    Path("a.wav").unlink()
+    assert read("m.jsonl", shard_bytes=64_000).units == units
+    write("m.jsonl", lines(*({"audio": "a.wav", "duration": 1.0, "k": 9 - k} for k in range(10))))
+    assert read("m.jsonl", shard_bytes=64_000).units != units  # of the same size
+
+
+def test_ids_are_relative_to_the_root(corpus, read, tmp_path):
+    write("m.jsonl", lines({"audio": f"{tmp_path}/sub/b.flac"}, {"audio": "/elsewhere/x.wav"}))
+    assert read("m.jsonl", root=f"{tmp_path}/").clips[0].id == "sub/b.flac"
+    assert read("m.jsonl", root=f"{tmp_path}/").damages[0].reject.record_id == "/elsewhere/x.wav"
+
+
+def test_a_unit_reads_its_own_rows_whatever_lies_before(corpus):
+    write("m.jsonl", lines(*({"audio": "a.wav", "id": str(k)} for k in range(5))))
+    from melbeam.pipelines.sources.planning import plan_units
+    from melbeam.pipelines.sources.units import SourceOptions
+
+    last = plan_units(["m.jsonl"], SourceOptions(shard_bytes=1)).units[-1]
+    (item,) = read_unit(Unit.from_json(json.loads(json.dumps(last.to_json()))))
+    assert item.place == "m.jsonl#4"

@@ -1,0 +1,86 @@
+"""The sources in somebody's own pipeline: in front of ExtractLogMel, and in front of log_mel_map."""
+
+import json
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pytest
+import tensorflow as tf
+from apache_beam.testing.util import assert_that, equal_to
+
+from melbeam.pipelines.sources import ReadAudio, read_audio
+from melbeam.transforms import ExtractLogMel, log_mel_map
+from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.example_proto import Example
+
+
+def value(record, name):
+    return Example.FromString(record).features.feature[name].bytes_list.value[0].decode()
+
+
+@pytest.fixture
+def manifest(fixtures):
+    rows = [
+        {"audio": "clips/morning.wav", "text": "good morning", "n": 1, "tags": ["a"]},
+        {"audio": "clips/gone.wav", "text": "no"},
+        {"audio": "clips/weather.mp3", "text": "the weather", "tags": ["b", "c"]},
+    ]
+    Path("m.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return fixtures
+
+
+def test_read_audio_in_front_of_extract_log_mel(manifest):
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        made = pipeline | ReadAudio("m.jsonl") | ExtractLogMel()
+        texts = made.features | "texts" >> beam.Map(value, "text")
+        reasons = made.rejects | "reasons" >> beam.Map(
+            lambda record: (value(record, "id"), value(record, "reason"))
+        )
+        assert_that(texts, equal_to(["good morning", "the weather"]), "texts are there")
+        assert_that(reasons, equal_to([("clips/gone.wav", "not_found")]), "reasons are there")
+
+
+def test_a_large_file_is_read_once_in_parts(fixtures):
+    with beam.Pipeline(runner="FnApiRunner") as pipeline:
+        records = pipeline | ReadAudio("webdataset-{0000..0001}.tar", columns="text=txt")
+        texts = records | beam.Map(value, "text")
+        assert_that(texts, equal_to(["good morning", "the river", "the weather"]))
+
+
+def test_what_is_wrong_is_refused_when_the_pipeline_is_built(fixtures):
+    with pytest.raises(ValueError, match="names no file"):
+        ReadAudio("nothing/**")
+    with pytest.raises(ValueError, match="--input_format must be one of"):
+        ReadAudio("clips/**", input_format="wav")
+
+
+def test_read_audio_as_tf_data_in_front_of_log_mel_map(fixtures):
+    dataset = read_audio("datasets.parquet")
+    found = list(dataset.as_numpy_iterator())
+    assert [clip["text"] for clip in found] == [b"good morning", b"the river", b"the weather"]
+    assert [clip["takes"] for clip in found] == [1, 2, 3]
+    whole = decode_audio(fixtures["weather"], sampling_rate=16000).samples
+    np.testing.assert_array_equal(found[2]["audio"], whole)
+    features = list(dataset.map(log_mel_map()))
+    assert [int(clip["num_frames"]) for clip in features] == [49, 49, 49]
+    assert features[0]["text"] == b"good morning"
+
+
+def test_a_dataset_has_lists_where_some_record_has_one_and_defaults_where_some_lack_a_value(fixtures):
+    rows = [
+        {"audio": "clips/morning.wav", "n": 1, "tags": ["a"]},
+        {"audio": "clips/river.flac", "tags": ["b", "c"]},
+    ]
+    Path("m.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    first, second = read_audio("m.jsonl")
+    assert (first["n"].numpy(), second["n"].numpy()) == (1, np.iinfo(np.int64).min)
+    assert (first["tags"].numpy().tolist(), second["tags"].numpy().tolist()) == ([b"a"], [b"b", b"c"])
+    assert first["id"] == b"clips/morning.wav"
+
+
+def test_a_record_that_cannot_be_read_is_an_error_that_names_it(manifest):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match=r"m\.jsonl#1: not_found: clips/gone\.wav is not there"
+    ):
+        list(read_audio("m.jsonl"))

@@ -1,0 +1,144 @@
+"""verify --against, with our own converter in a reference's place: what is read, and what is found."""
+
+import io
+
+import numpy as np
+import pytest
+import soundfile
+
+from melbeam.pipelines import files
+from melbeam.pipelines.verifying import comparison
+from melbeam.transforms import AudioConverter
+from melbeam.transforms.records.examples import to_example
+
+NUM_PARTS = 8
+
+
+@pytest.fixture(autouse=True)
+def our_converter_as_reference(monkeypatch):
+    def reference(package, front_end):
+        converter = AudioConverter(front_end, pad_to_max_length=front_end.takes_full_length)
+
+        def compute(samples):
+            rows = np.asarray(converter(samples))
+            return rows, np.arange(len(rows))
+
+        return compute
+
+    monkeypatch.setattr(comparison, "reference", reference)
+
+
+def faults(said):
+    return [line for line in said.splitlines() if line.startswith("FAULT: ")]
+
+
+@pytest.mark.parametrize("fixture", ["folder", "full_length_folder"])
+def test_features_of_this_audio_have_no_faults(request, fixture):
+    """Cut, chunked, resampled, padded and compact ones."""
+    folder = request.getfixturevalue(fixture)
+    status, said = folder.verify("--against=keras-hub", "--sample=5")
+    assert (status, faults(said)) == (0, []), said
+    assert said.count(" records against keras-hub: at most ") == len(list((folder.path / "_melbeam").iterdir()))
+
+
+def test_silence_of_another_value_is_found(full_length_folder):
+    """All rows behind the clip alike, as a mask's zeros would be: nothing in the record contradicts them."""
+
+    def zeros(fields):
+        values = fields["input_features"].bytes_list.value
+        rows = np.frombuffer(values[0], "<f4").reshape(-1, 80).copy()
+        rows[10:] = 0
+        values[0] = rows.tobytes()
+
+    full_length_folder.edit_record("padded-00000-of-00001.tfrecord", 0, zeros)
+    finished = full_length_folder.verify()
+    assert finished[0] == 0, finished[1]
+    status, said = full_length_folder.verify("--against=keras-hub")
+    assert (status, "id 'padded-0' is " in said, "these are not its features" in said) == (1, True, True), said
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        ({"seconds": 0.1, "loudness": 0.05}, "id 'clip' has rms_dbfs "),
+        ({"seconds": 0.2, "loudness": 0.1}, "id 'clip' has 1600 samples from 0, its clip has 3200"),
+    ],
+)
+def test_other_audio_in_the_source_is_found(helpers, tmp_path, other, named):
+    """Of the same size, so that only what is decoded shows it: another level, or another length."""
+
+    def source(seconds, loudness, size):
+        clip = {"audio": helpers.wav(1, seconds, loudness=loudness), "id": "clip"}
+        missing = size - len(to_example({**clip, "filler": b""}))
+        return to_example({**clip, "filler": bytes(missing)})
+
+    helpers.write(tmp_path / "train-0", [source(0.1, 0.1, 9000)])
+    size = (tmp_path / "train-0").stat().st_size
+    helpers.extracted(tmp_path, "train")
+    folder = helpers.Folder(tmp_path / "features")
+    assert folder.verify("--against=keras-hub")[0] == 0
+    helpers.write(tmp_path / "train-0", [source(**other, size=9000)])
+    assert (tmp_path / "train-0").stat().st_size == size
+    status, said = folder.verify("--against=keras-hub")
+    assert (status, len(faults(said)), named in faults(said)[0]) == (1, 1, True), said
+
+
+def make_parts(helpers, tmp_path, num_clips, seconds):
+    clips = [to_example({"audio": helpers.wav(i, seconds), "id": f"clip-{i}"}) for i in range(num_clips)]
+    helpers.write(tmp_path / "train-0", clips)
+    size = (tmp_path / "train-0").stat().st_size
+    helpers.extracted(tmp_path, "train", f"--max_shard_bytes={-(-size // NUM_PARTS)}")
+    return helpers.Folder(tmp_path / "features"), size
+
+
+class CountingFile(io.BufferedReader):
+    """Counts the bytes that are read of one file."""
+
+    num_bytes = 0
+
+    def read(self, size=-1):
+        data = super().read(size)
+        CountingFile.num_bytes += len(data)
+        return data
+
+
+def test_the_parts_of_a_large_file_are_read_once(helpers, tmp_path, monkeypatch):
+    folder, size = make_parts(helpers, tmp_path, num_clips=64, seconds=6.0)
+    assert len(list(folder.path.glob("train-*"))) == NUM_PARTS
+    really_open = files.open_file
+
+    def open_file(path):
+        return CountingFile(io.FileIO(path)) if path.endswith("/train-0") else really_open(path)
+
+    monkeypatch.setattr(files, "open_file", open_file)
+    CountingFile.num_bytes = 0
+    status, said = folder.verify("--against=keras-hub")
+    assert (status, faults(said)) == (0, []), said
+    # Each part once, a block too many at its end; and the headers of all records, to find where the parts begin.
+    # From the beginning for each part it would be 4.5 times the file.
+    assert size <= CountingFile.num_bytes < 2.5 * size
+
+
+def test_a_source_that_is_no_longer_the_same_is_refused(helpers, tmp_path):
+    folder, _ = make_parts(helpers, tmp_path, num_clips=8, seconds=0.2)
+    helpers.write(tmp_path / "train-0", [])
+    status, said = folder.verify("--against=keras-hub")
+    assert (status, "the source of train, has 0 bytes, not " in said, "put it back" in said) == (2, True, True), (
+        said
+    )
+
+
+def test_a_flac_whose_samples_are_not_those_of_its_md5_is_a_fault(helpers, tmp_path):
+    """Extracted without asking for it; FLAC's own checksums of frames hold."""
+    file = io.BytesIO()
+    soundfile.write(file, 0.1 * np.random.default_rng(1).standard_normal(16000), 16000, format="FLAC")
+    data = bytearray(file.getvalue())
+    data[8 + 18] ^= 1  # the first byte of the MD5, which ends STREAMINFO
+    helpers.write(tmp_path / "train-0", [to_example({"audio": bytes(data), "id": "flac"})])
+    helpers.extracted(tmp_path, "train")
+    folder = helpers.Folder(tmp_path / "features")
+    assert folder.verify()[0] == 0
+    status, said = folder.verify("--against=keras-hub")
+    assert (status, len(faults(said))) == (1, 1), said
+    assert "id 'flac': " in faults(said)[0]
+    assert "MD5" in faults(said)[0]

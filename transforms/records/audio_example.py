@@ -1,0 +1,67 @@
+"""An audio record in one line, from what a program has at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from melbeam.transforms.records.examples import Values, to_example
+from melbeam.transforms.records.schema import RESERVED
+from melbeam.transforms.records.values import as_feature
+
+# Integers of these are 16-bit samples, whatever holds them; of others the full scale is their type's own.
+_SIXTEEN_BITS = (np.int16, np.int64)
+
+
+def audio_example(
+    audio: Any, *, id: str | bytes | None = None, sampling_rate: int | None = None, **others: Any
+) -> bytes:
+    """A serialized tf.train.Example that `melbeam extract` and `ExtractLogMel` take.
+
+    Args:
+        audio: the bytes of a file (WAV, FLAC, MP3, ...), or samples `[num_samples]` of one channel: an array or a
+            list. Floating point is in [-1, 1); int16, int64 and Python's integers are 16-bit samples; int8, uint8
+            and int32 arrays have their own full scale.
+        id: of the record; without one it is the SHA-256 of the audio.
+        sampling_rate: Hz; needed for samples, unless the job names it.
+        **others: what is passed through to the features, a transcript as `text` for example: text, bytes, numbers,
+            lists of one of them; anything else becomes JSON.
+
+    Raises:
+        TypeError: `audio` is neither bytes nor samples.
+        ValueError: it is not of one channel, or a name is one that melbeam writes itself.
+        Reject: over_limit, a record of 2 GiB or more, which nothing could parse.
+    """
+    reserved = sorted(set(others) & set(RESERVED))
+    if reserved:
+        raise ValueError(f"{reserved[0]!r} is a name that melbeam writes itself: choose another")
+    fields: dict[str, Values] = {}
+    for name, value in {**others, "id": id, "sampling_rate": sampling_rate}.items():
+        feature = as_feature(value)
+        if feature is not None:
+            fields[name] = feature
+    if isinstance(audio, bytes | bytearray | memoryview):
+        return to_example(fields, None, ("audio", memoryview(audio).cast("B")))
+    return to_example({**fields, "audio": _samples(audio)})
+
+
+def _samples(audio: Any) -> np.ndarray:
+    """int64 or float32 `[num_samples]`."""
+    if isinstance(audio, str) or audio is None:
+        raise TypeError(f"audio must be the bytes of a file or samples, got {type(audio).__name__}")
+    samples = np.asarray(audio)
+    if samples.ndim != 1:
+        raise ValueError(
+            f"audio must be [num_samples], of one channel, got shape {samples.shape}: mix it down, or give the "
+            "bytes of a WAV or FLAC file"
+        )
+    if np.issubdtype(samples.dtype, np.floating) or not len(samples):
+        return samples.astype(np.float32)
+    if not np.issubdtype(samples.dtype, np.integer):
+        raise TypeError(f"audio must be the bytes of a file or samples, got an array of {samples.dtype}")
+    if samples.dtype in _SIXTEEN_BITS:
+        return samples.astype(np.int64)
+    info = np.iinfo(samples.dtype)
+    middle = (info.max + 1) // 2 if info.min == 0 else 0  # unsigned samples are silent there
+    return ((samples.astype(np.float64) - middle) / 2.0 ** (info.bits - 1)).astype(np.float32)

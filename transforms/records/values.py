@@ -1,0 +1,68 @@
+"""Values of other formats' columns as features of a tf.train.Example, with their type."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+
+from melbeam.transforms.records.examples import Values
+
+_INT64 = range(-(2**63), 2**63)
+
+
+def as_feature(value: Any) -> Values | None:
+    """A column's value as `to_example` takes it; None where there is none.
+
+    Text, bytes, integers and floats keep their type, and so do lists of one of them; true and false become 1 and
+    0; anything else becomes text: JSON, where it is a mapping or a nested or mixed list.
+    """
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return _list(list(value))
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> Values | None:
+    if value is None or isinstance(value, bytes | float):
+        return value
+    if isinstance(value, str):
+        return value.encode(errors="replace")  # JSON may hold half a surrogate pair, which no UTF-8 can
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int):
+        return value if value in _INT64 else str(value).encode()
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=str).encode(errors="replace")
+    return str(value).encode(errors="replace")
+
+
+def _list(values: list[Any]) -> Values | None:
+    if not values:
+        return None
+    if all(isinstance(value, int | float) for value in values):
+        whole = all(isinstance(value, int) and value in _INT64 for value in values)
+        return [int(value) for value in values] if whole else [float(value) for value in values]
+    if all(isinstance(value, str) for value in values) or all(isinstance(value, bytes) for value in values):
+        return [_scalar(value) for value in values]
+    return _scalar(values)
+
+
+def as_seconds(value: Any, name: str) -> float | None:
+    """A column of seconds; None where it is empty.
+
+    Raises:
+        ValueError: it is no number, or negative.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{name} must be seconds, 0 or more, got {value!r}")
+    return seconds
