@@ -18,6 +18,7 @@ _HOMES = {
     "LogMelDoFn": "beam",
     "audio_example": "records.audio_example",
     "log_mel_map": "tf_data",
+    "model_inputs": "reading.model_inputs",
     "FeatureSource": "reading.source",
     "read_features": "reading.dataset",
     "spec_augment": "reading.augmentation",

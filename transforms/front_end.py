@@ -347,6 +347,25 @@ class FrontEnd:
         folder = resources.files("melbeam.configs") / "front_ends"
         return tuple(sorted(f.name[: -len(".yaml")] for f in folder.iterdir() if f.name.endswith(".yaml")))
 
+    def normalized_by(self, folder: str | Path, split: str = "train") -> FrontEnd:
+        """A copy that subtracts the mean of each bin, and divides by its standard deviation, as a split has them.
+
+        The two are of the features as this front end computes them. A bin that never changes is divided by 1, and
+        a warning names it. The fingerprint is another one, and readers refuse a mixture.
+
+        Args:
+            folder: of features that were extracted with this front end, or the statistics.json in it.
+            split: whose statistics are taken.
+
+        Raises:
+            ValueError: there are no such statistics, they are those of another front end, or this one normalises
+                already.
+            OSError: a store refused, or its client is not installed.
+        """
+        from melbeam.transforms.normalization import normalized  # which imports this module
+
+        return normalized(self, str(folder), split)
+
     def replace(self, **changes: Any) -> FrontEnd:
         """A copy with some fields changed, validated again.
 
