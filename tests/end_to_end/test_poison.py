@@ -7,7 +7,6 @@ clips that say so in a chunk of their own.
 import io
 import json
 import os
-import struct
 import subprocess
 import sys
 
@@ -34,7 +33,10 @@ import soundfile
 init = soundfile.SoundFile.__init__
 
 def poisoned(self, file, *arguments, **options):
-    data = file.getvalue() if hasattr(file, "getvalue") else b""
+    data = b""
+    if hasattr(file, "read"):
+        data = file.read()
+        file.seek(0)
     if b"POISON: abort" in data:
         os.abort()
     if b"POISON: sleep" in data:
@@ -73,13 +75,11 @@ for shard in shards:
 def clip(name, poison=None):
     noise = 0.1 * np.random.default_rng(len(name)).standard_normal(RATE // 2)
     file = io.BytesIO()
-    soundfile.write(file, noise, RATE, format="WAV", subtype="FLOAT")
+    soundfile.write(file, noise, RATE, format="WAV", subtype="PCM_24")  # 16 bits are read without libsndfile
     data = file.getvalue()
     if poison:
         text = f"POISON: {poison} ".encode()
-        text += b" " * (len(text) % 2)
-        data += b"junk" + struct.pack("<I", len(text)) + text
-        data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+        data = data[: -len(text)] + text  # its last samples
     return to_example({"audio": data, "id": name})
 
 
