@@ -1,4 +1,4 @@
-"""melbeam demo: the whole chain on the spoken clips that come with the package and one that is damaged, offline."""
+"""melbeam demo: the whole chain, offline, on spoken clips that come with the package and one that is damaged."""
 
 from __future__ import annotations
 
