@@ -31,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--normalize_by",
         metavar="FILE[#SPLIT]",
-        help="normalise by the per-bin mean and deviation in a statistics.json, or in the folder that holds it; of "
+        help="normalise by the per-bin mean and deviation in a statistics.json, or in the folder with it; of "
         "split train unless named. They are of the same --front_end, extracted before",
     )
     add_split_arguments(parser)

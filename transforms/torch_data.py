@@ -50,7 +50,7 @@ class Collate:
         """A batch.
 
         Returns:
-            "input_features" `[batch, frames, mels]`: where the model takes a mask, with zeros behind each clip, and
+            "input_features" `[batch, frames, mels]`: where the model takes a mask, zeros behind each clip, and
             with "input_features_mask", bool `[batch, frames]`, True where frames are valid; else at the full
             length. Numbers are tensors `[batch]`; `bytes` and arrays of values are lists. bfloat16 becomes
             PyTorch's.
