@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REFUSED, leave_with
 
-_JOBS = {
+JOBS = {
     "demo": "the whole chain on a small spoken corpus, offline",
     "ingest": "a corpus to audio TFRecords",
     "extract": "a corpus, or audio TFRecords, to feature TFRecords",
@@ -23,12 +24,17 @@ _JOBS = {
 }
 
 
+def command_of(job: str) -> Command:
+    """The job of that name, with its parser; what it runs is imported when it runs."""
+    return import_module(f"melbeam.pipelines.{job.replace('-', '_')}").COMMAND
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the job that the first word names; gives its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
     word = argv[0] if argv else ""
-    if word in _JOBS:
-        return import_module(f"melbeam.pipelines.{word.replace('-', '_')}").main(argv[1:])
+    if word in JOBS:
+        return command_of(word).main(argv[1:])
     if word == "--version":
         from melbeam.transforms import __version__
 
@@ -38,14 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(_usage())
         return EXIT_OK
     if word:
-        near = difflib.get_close_matches(word, _JOBS, n=1)
+        near = difflib.get_close_matches(word, JOBS, n=1)
         print(f"melbeam: no job {word!r}" + (f": did you mean {near[0]}?" if near else ""), file=sys.stderr)
     print(_usage(), file=sys.stderr)
     return EXIT_REFUSED
 
 
 def _usage() -> str:
-    jobs = "\n".join(f"  melbeam {name:15}{text}" for name, text in _JOBS.items())
+    jobs = "\n".join(f"  melbeam {name:15}{text}" for name, text in JOBS.items())
     return f"usage: melbeam JOB [options]\n\n{jobs}\n\nmelbeam JOB --help tells its options; melbeam --version."
 
 

@@ -1,4 +1,4 @@
-"""melbeam demo: the whole chain, offline, on spoken clips that come with the package and one that is damaged."""
+"""melbeam demo: the whole chain, offline, on the package's spoken clips and one that is cut."""
 
 from __future__ import annotations
 

@@ -85,7 +85,8 @@ def add_split_arguments(parser: Parser) -> None:
     )
     add_shard_bytes(
         parser,
-        "of input that become a shard, about; a smaller file is a shard of its own, as is a compressed one",
+        "of input that become a shard, about: a larger TFRecord file becomes several, unless it is compressed or "
+        "--limit is given; small clips and rows are put together",
     )
     parser.add_argument(
         "--max_convert_seconds",

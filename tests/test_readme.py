@@ -1,28 +1,34 @@
-"""The README's Python runs, and gives what its comments say."""
+"""The README and the pages behind it: what they show runs, and their tables are made of the code."""
 
 import ast
+import contextlib
+import io
 import re
 import runpy
+import shlex
 from pathlib import Path
+
+import pytest
+
+from melbeam.pipelines import cli
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONVERTER = (ROOT / "docs" / "converter.md").read_text(encoding="utf-8")
 SHOWN = re.compile(r"^(?P<code>[^#=]+?|\w+ = [^#]+?)  # (?P<shown>\([\d, ]+\)|\d+)(:.*|)$")
+# What depends on the machine that runs: times, and the speed made of them.
+TIMES = re.compile(r"of audio in .*: [\d,.]+ times real time")
 
 
-def blocks(section):
-    text = README.split(f"\n{section}\n", 1)[1]
-    text = re.split(r"\n##+ ", text, maxsplit=1)[0]
-    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+def blocks(text, language="python"):
+    """The text's blocks of code of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
-def test_the_converters_example(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names = {}
-    (first,), (serving,) = blocks("## The converter"), blocks("### Serving, long audio, streams")
-    exec(first, names)
+def check_shown(code, names):
+    """Holds each value that a comment of the code shows against what its line gave; the number of them."""
     checked = 0
-    for line in first.splitlines():
+    for line in code.splitlines():
         match = SHOWN.match(line)
         if match is None:
             continue
@@ -30,23 +36,72 @@ def test_the_converters_example(tmp_path, monkeypatch):
         found = names[name] if name else eval(value, names)
         assert getattr(found, "shape", found) == ast.literal_eval(match["shown"]), line
         checked += 1
-    assert checked >= 4
+    return checked
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder in which `make demo` ran."""
+    folder = tmp_path_factory.mktemp("readme")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
+        patch.chdir(folder)
+        assert cli.main(["demo"]) == 0
+    return folder
+
+
+def test_its_length():
+    assert len(README.splitlines()) <= 150
+
+
+def test_its_first_screen_is_what_the_commands_print(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    (session,) = blocks(README, "console")
+    steps = re.split(r"^\$ melbeam ", session, flags=re.MULTILINE)[1:]
+    assert len(steps) == 2
+    for step, status in zip(steps, (3, 0), strict=True):
+        command, _, shown = step.partition("\n")
+        assert cli.main(shlex.split(command)) == status
+        printed = capsys.readouterr().out
+        assert TIMES.sub("", shown) == TIMES.sub("", printed)
+
+
+def test_its_python_runs(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    converter, tf_data, in_beam = blocks(README)
+    names = {}
+    exec(converter, names)
+    assert check_shown(converter, names) == 2
+
+    exec(tf_data, names)
+    (clip,) = names["clips"]
+    assert clip["input_features"].shape == (clip["num_frames"], 128)
+    assert sum(len(batch["id"]) for batch in names["batches"]) == 8
+
+    exec(in_beam, names)
+    assert {path.name.partition("-")[0] for path in Path("mine").iterdir()} == {"features", "rejects"}
+
+
+def test_the_converters_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, presets, serving = blocks(CONVERTER)[:3]
+    names = {}
+    exec(first, names)
+    assert check_shown(first, names) == 3
+    exec(presets.splitlines()[0], names)  # the others need the network
     exec(serving, names)
     assert (tmp_path / "saved_model/saved_model.pb").exists()
     assert (tmp_path / "converter.tflite").exists()
     assert names["features"].shape == (99, 128)
 
 
-def test_every_option_of_extract_is_in_the_table():
-    from melbeam.pipelines import extract
-
-    options = {f"--{name}" for name in extract.COMMAND.parser.options} - {"--help"}
-    table = README.split("| option of `extract` |")[1].split("\n\n")[0]
-    assert set(re.findall(r"^\| `(--\w+)`", table, re.MULTILINE)) == options
+@pytest.mark.parametrize("page", ["records.md", "cli.md"])
+def test_the_tables_are_made_of_the_code(page):
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    assert runpy.run_path(str(ROOT / "scripts" / "reference_docs.py"))["filled"](page, text) == text
 
 
-def test_the_tables_of_records_are_made_of_the_schema():
-    script = runpy.run_path(str(ROOT / "scripts" / "reference_docs.py"))
-    page = (ROOT / "docs" / "records.md").read_text(encoding="utf-8")
-    assert script["filled"](page) == page
-    assert all(f"`{reason}`" in page for reason in script["REASONS"])
+@pytest.mark.parametrize("page", sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), (page.name, target)

@@ -232,7 +232,7 @@ class TestTheSameCommandGoesOn:
         assert extracted(source, tmp_path / "out", "--max_reject_fraction=1")[0] == 0
         monkeypatch.setattr(verifying_folder, "verify_folder", raises(RuntimeError("so")))
         monkeypatch.setattr("melbeam.pipelines.split.leftovers.delete_temporaries", raises(RuntimeError("so")))
-        monkeypatch.setattr(demo, "_write_clips", raises(RuntimeError("so")))
+        monkeypatch.setattr(demo, "_write_corpus", raises(RuntimeError("so")))
         for job, arguments in ((verify, [tmp_path / "out"]), (clean, [tmp_path / "out"])):
             status, _, err = run(job, *arguments)
             assert (status, GOES_ON in err) == (1, False), err

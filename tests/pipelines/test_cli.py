@@ -13,7 +13,7 @@ def test_the_help_names_every_job(capsys):
     for word in ("--help", "-h", "help"):
         assert cli.main([word]) == 0
         said = capsys.readouterr().out
-        assert all(f"melbeam {job} " in said for job in cli._JOBS)
+        assert all(f"melbeam {job} " in said for job in cli.JOBS)
 
 
 def test_the_version(capsys):
@@ -36,7 +36,7 @@ def test_no_job_is_a_wrong_call(capsys, argv, said):
     assert captured.out == ""
 
 
-@pytest.mark.parametrize("job", cli._JOBS)
+@pytest.mark.parametrize("job", cli.JOBS)
 def test_every_job_has_its_help(capsys, job):
     with pytest.raises(SystemExit) as left:
         cli.main([job, "--help"])
@@ -47,7 +47,7 @@ def test_every_job_has_its_help(capsys, job):
     assert "(default: None)" not in said
 
 
-@pytest.mark.parametrize("job", cli._JOBS)
+@pytest.mark.parametrize("job", cli.JOBS)
 def test_every_job_refuses_a_mistyped_option_in_one_line(capsys, job):
     required = {"extract": ["--input=x", "--output=y"], "ingest": ["--input=x", "--output=y"], "demo": []}
     assert cli.main([job, *required.get(job, ["x"]), "--dry_rum"]) == 2

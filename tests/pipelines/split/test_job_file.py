@@ -3,6 +3,7 @@
 import pytest
 
 from melbeam.pipelines import files
+from melbeam.pipelines.sources.units import Unit
 from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
 from melbeam.pipelines.split.job_file import (
@@ -18,7 +19,7 @@ from melbeam.transforms import FrontEnd
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
 
-PLAN = [Shard(0, 1, "/in", 10)]
+PLAN = [Shard(0, 1, Unit("/in", 10))]
 GEMMA = FrontEnd.load("gemma4")
 TORN = [b"", b"\0" * 100, b'{"hash": "12', b"[]", b"{}", b'{"hash": "12"}', b"\xff"]
 
