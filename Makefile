@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow clean
+.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-examples clean
 .NOTPARALLEL:
 
 help:
@@ -19,6 +19,8 @@ help:
 	@echo "make test-cloud  input and output on gs:// and s3://, against the stores' emulators"
 	@echo "make rehearse-dataflow  a Dataflow job, from its submission to its features, without the cloud"
 	@echo "make test-flink  the same job on Apache Flink; needs Java 17 and Maven"
+	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets"
+	@echo "make test-examples  each example, run to its end"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
 
 $(BIN)/python:
@@ -80,5 +82,14 @@ rehearse-dataflow: .venv-cloud/.installed
 test-flink: .venv/.installed-run
 	$(BIN)/python -m pytest tests/engines -m flink -q
 
+# What reads arrays wants an environment of its own: PyTorch alone is some gigabytes.
+test-frameworks: | $(BIN)/python
+	$(PYTHON) -m venv .venv-frameworks
+	.venv-frameworks/bin/python -m pip install -q --disable-pip-version-check -e '.[frameworks]'
+	.venv-frameworks/bin/python -m pytest tests/frameworks -q
+
+test-examples: .venv/.installed-run
+	$(BIN)/python -m pytest tests/examples -q
+
 clean:
-	rm -rf .venv .venv-parity .venv-cloud melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-parity .venv-cloud .venv-frameworks melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -28,6 +28,12 @@ def add_arguments(parser: Parser) -> None:
     """The options of extract."""
     add_source_arguments(parser)
     parser.add_argument("--output", required=True, help="folder of the features, features/1.0.0 for example")
+    parser.add_argument(
+        "--normalize_by",
+        metavar="FILE[#SPLIT]",
+        help="normalise by the per-bin mean and deviation in a statistics.json, or in the folder with it; of "
+        "split train unless named. They are of the same --front_end, extracted before",
+    )
     add_split_arguments(parser)
 
 

@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         "columns": None,
         "root": None,
         "encoding_of_text": "utf-8",
+        "normalize_by": None,  # the split's own front end is normalised, where the split was
     }
     return extract.run(argparse.Namespace(**{**made_with, **given, **what_and_where}), beam_arguments)
 

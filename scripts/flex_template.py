@@ -40,6 +40,7 @@ PATTERNS = {
     "max_convert_seconds": _NUMBER,
     "max_reject_fraction": r"^(0(\.[0-9]+)?|1(\.0+)?)$",
     "limit": _WHOLE,
+    "normalize_by": r"^[^ ]+$",
     "sdk_container_image": r"^[^ ]+$",
 }
 

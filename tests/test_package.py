@@ -17,7 +17,10 @@ import melbeam.transforms
 
 ROOT = Path(__file__).parents[1]
 # Modules of an extra, by what it brings: importing one without it says which extra to install.
-OF_EXTRAS = {"melbeam.transforms.keras_layers": ("keras_hub", "keras")}
+OF_EXTRAS = {
+    "melbeam.transforms.keras_layers": ("keras_hub", "keras"),
+    "melbeam.transforms.torch_data": ("torch", "torch"),
+}
 MODULES = sorted(
     found.name
     for package in (melbeam.transforms, melbeam.pipelines)

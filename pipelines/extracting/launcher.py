@@ -79,6 +79,9 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     if arguments.limit is not None:
         check_integer("--limit", arguments.limit, at_least=1)
     front_end = find_front_end(arguments.front_end)
+    if arguments.normalize_by is not None:
+        statistics, _, split = arguments.normalize_by.partition("#")
+        front_end = front_end.normalized_by(statistics, split or "train")
     record_options = RecordOptions(
         **{field.name: getattr(arguments, field.name) for field in dataclass_fields(RecordOptions)}
     )

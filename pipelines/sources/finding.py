@@ -23,9 +23,9 @@ from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import Found, LeftOut, SourceOptions, printable
 from melbeam.pipelines.sources.webdataset import NEMO_MANIFEST
 from melbeam.pipelines.tfrecord import is_compressed
-from melbeam.pipelines.tfrecord.framing import HEADER, length_of
 from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name
 from melbeam.transforms.records.containers.formats import name_of_beginning
+from melbeam.transforms.records.tfrecord_frame import HEADER, length_of
 
 _CUTS = re.compile(r"(.*[._-])?cuts([._-].*)?\.jsonl(\.gz)?")
 _METADATA = re.compile(r"metadata\.(csv|tsv|jsonl)(\.gz)?")

@@ -15,14 +15,16 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from melbeam.pipelines import demo_clips, files
+from melbeam.pipelines import demo_clips, files, index
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
+from melbeam.transforms import FeatureSource
 from melbeam.transforms.folder_layout import SplitFolder
 
 pytestmark = pytest.mark.cloud
 
 BUCKET = "melbeam-test"
+FOLDER_OF_VERSION_1 = Path(__file__).parents[1] / "data" / "folder_of_version_1"
 SOURCE_FOLDER = "audio"
 JOB_SECONDS = 240
 TRANSIENT = (503, 429, "drop")
@@ -540,3 +542,46 @@ def test_s3_options_of_beam(store, stored_source, to_store, expected_of_stored, 
     ]
     to_store(*extracting(stored_source, store.url(key), *options), **dict.fromkeys(environment, ""))
     assert store.files(key) == expected_of_stored
+
+
+def test_features_by_number_on_a_store(store, to_store, request, tmp_path):
+    """A folder without an index, which gets one on the store; read without TensorFlow, in processes too."""
+    local = tmp_path / "f"
+    shutil.copytree(FOLDER_OF_VERSION_1, local)
+    assert index.main([str(local)]) == 0
+    key = f"{request.node.originalname}/[1] f"
+    store.put_folder(FOLDER_OF_VERSION_1, key)
+    with pytest.raises(ValueError, match=r"00000.npy is missing: `melbeam index"):
+        FeatureSource(store.url(key))
+    to_store("index", store.url(key))
+    script = f"""
+import multiprocessing, sys
+import numpy as np
+from melbeam.transforms import FeatureSource
+
+def check(found, expected):
+    for ours, theirs in zip(found, expected, strict=True):
+        assert set(ours) == set(theirs)
+        for name in theirs:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+
+if __name__ == "__main__":
+    source, local = (FeatureSource(folder, "train+train_retried") for folder in {(store.url(key), str(local))!r})
+    expected = list(local)
+    assert source.num_frames.tolist() == local.num_frames.tolist()
+    check(source, expected)  # so that there is a client before the fork
+    for start in ("fork", "spawn"):
+        with multiprocessing.get_context(start).Pool(2) as pool:
+            check(pool.map(source.__getitem__, range(len(source))), expected)
+    print(sorted({{name.split(".")[0] for name in sys.modules}} & {{"tensorflow", "apache_beam"}}))
+"""
+    path = tmp_path / "read.py"
+    path.write_text(script)
+    ran = subprocess.run([sys.executable, path], capture_output=True, text=True, timeout=JOB_SECONDS, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "[]\n"), ran.stderr
+    source = FeatureSource(store.url(key))
+    store.delete(f"{key}/train-00000-of-00002.tfrecord")
+    with pytest.raises(FileNotFoundError, match=r"train-00000-of-00002.tfrecord: the store has no such object"):
+        source[0]
+    with pytest.raises(ValueError, match=r"front_end.json is missing"):
+        FeatureSource(store.url("nothing"))

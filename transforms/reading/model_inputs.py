@@ -84,7 +84,7 @@ def model_inputs(
 
     Args:
         batch: of `read_features(batch_size=...)`, of its `as_numpy_iterator()`, or of
-            `melbeam.transforms.torch_data.collate`: "input_features" `[batch, frames, mels]`, "num_frames" and,
+            `melbeam.transforms.torch_data.Collate`: "input_features" `[batch, frames, mels]`, "num_frames" and,
             with a tokenizer, "num_audio_tokens" `[batch]`.
         model: "keras_hub/gemma4", "keras_hub/gemma3n", "keras_hub/whisper", "transformers/gemma4",
             "transformers/gemma3n", "transformers/whisper".
@@ -145,7 +145,7 @@ def _audio_side(batch: Mapping[str, Any], kind: _Model, package: str) -> dict[st
     if kind.has_clip_axis:
         features = features[:, None]
     inputs = {kind.features: features}
-    if kind.mask is not None:
+    if kind.mask is not None and valid is not None:
         mask = ~valid if kind.mask_is_of_padding else valid
         if kind.mask_dtype == "int32":
             mask = _to_int32(mask)

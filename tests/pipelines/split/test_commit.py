@@ -157,7 +157,7 @@ def test_another_jobs_work_is_not_taken(folder, attempt):
 @pytest.mark.parametrize("done", [False, True])
 def test_a_late_attempt_of_another_job_changes_nothing(folder, done):
     """Of a job on a runner elsewhere, say, that went on when its launcher had given up."""
-    write_job(folder, {"hash": "the new job's hash", "identity": {}, "front_end": {}})
+    write_job(folder, {"hash": "the new job's hash", "identity": {}})
     if done:
         commit(folder, attempted(folder, "new", job="the new job's hash"))
     late = attempted(folder, "late", first=b"uno")

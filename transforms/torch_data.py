@@ -1,0 +1,149 @@
+"""Stored features for PyTorch's DataLoader: `melbeam[torch]`.
+
+`FeatureSource` is a map-style data set as it is. Here is how its clips become batches, and which go together::
+
+    source = FeatureSource("features/1.0.0", front_end="gemma4")
+    sampler = BucketBatchSampler(source.num_frames, most_frames=48_000, shuffle=True, seed=1)
+    collate = Collate(source.front_end)
+    loader = DataLoader(source, batch_sampler=sampler, collate_fn=collate, num_workers=2)
+    for epoch in range(3):
+        sampler.set_epoch(epoch)
+        for batch in loader: ...
+
+Workers may be made by fork or by spawn: no TensorFlow is there, which does not survive a fork.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from melbeam.transforms.bounds import check_integer
+from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.reading.buckets import bucket_ends, num_batches
+
+try:
+    import torch
+    from torch.utils.data import Sampler
+except ImportError as error:
+    raise ImportError("melbeam.transforms.torch_data needs PyTorch: pip install 'melbeam[torch]'") from error
+
+__all__ = ["BucketBatchSampler", "Collate"]
+
+_TENSOR, _MASK = "input_features", "input_features_mask"
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Makes a batch of clips of `FeatureSource`, as `read_features` does.
+
+    Args:
+        front_end: of the features, the source's: it says whether the model takes a mask or the full length.
+    """
+
+    front_end: FrontEnd
+
+    def __call__(self, clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """A batch.
+
+        Returns:
+            "input_features" `[batch, frames, mels]`: where the model takes a mask, zeros behind each clip, and
+            with "input_features_mask", bool `[batch, frames]`, True where frames are valid; else at the full
+            length. Numbers are tensors `[batch]`; `bytes` and arrays of values are lists. bfloat16 becomes
+            PyTorch's.
+
+        Raises:
+            ValueError: there are no clips, or they have other fields than one another.
+        """
+        if not clips:
+            raise ValueError("a batch needs a clip at least")
+        names = set(clips[0])
+        if any(set(clip) != names for clip in clips):
+            raise ValueError("the clips of a batch have other fields than one another")
+        batch: dict[str, Any] = {}
+        for name in clips[0]:
+            values = [clip[name] for clip in clips]
+            is_number = isinstance(values[0], np.number)
+            batch[name] = torch.from_numpy(np.array(values)) if is_number else values
+        if _TENSOR in batch:
+            batch |= self._features(batch[_TENSOR], batch.get("num_frames"))
+        return batch
+
+    def _features(self, features: list[np.ndarray], num_frames: torch.Tensor | None) -> dict[str, torch.Tensor]:
+        if self.front_end.takes_full_length:
+            return {_TENSOR: _to_torch(np.stack(features))}
+        frames = [len(clip) for clip in features] if num_frames is None else num_frames.tolist()
+        rows = max(map(len, features))
+        padded = np.zeros((len(features), rows, features[0].shape[1]), features[0].dtype)
+        for row, clip, count in zip(padded, features, frames, strict=True):
+            row[:count] = clip[:count]
+        mask = torch.arange(rows)[None] < torch.tensor(frames)[:, None]
+        return {_TENSOR: _to_torch(padded), _MASK: mask}
+
+
+class BucketBatchSampler(Sampler[list[int]]):
+    """Batches of clips of about the same length, of at most so many padded frames each, for a DataLoader.
+
+    Args:
+        num_frames: of each clip, `FeatureSource.num_frames`.
+        most_frames: of a batch, padding counted.
+        shuffle: which clips are batched together, and the order of the batches; another one in every epoch.
+        seed: of the shuffling; the same on all ranks.
+        rank: of this process, among `num_ranks` that share the batches. Each has as many: the first batches are
+            repeated where they do not divide evenly, as PyTorch's DistributedSampler repeats clips.
+        num_ranks: processes in all.
+
+    Raises:
+        ValueError: an argument is out of its bounds, or a clip has more frames than a batch may have.
+    """
+
+    def __init__(
+        self,
+        num_frames: np.ndarray,
+        most_frames: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        rank: int = 0,
+        num_ranks: int = 1,
+    ) -> None:
+        check_integer("most_frames", most_frames, at_least=1)
+        check_integer("num_ranks", num_ranks, at_least=1)
+        check_integer("rank", rank, at_least=0, at_most=num_ranks - 1)
+        check_integer("seed", seed, at_least=0)
+        frames = np.asarray(num_frames)
+        if len(frames) and frames.max() > most_frames:
+            raise ValueError(f"a clip has {frames.max()} frames, more than most_frames={most_frames}: raise it")
+        ends = np.array(bucket_ends(most_frames))
+        self._buckets = np.searchsorted(ends, frames)
+        self._sizes = most_frames // ends
+        self._shuffle, self._seed, self._epoch = shuffle, seed, 0
+        self._rank, self._num_ranks = rank, num_ranks
+        self._num_batches = num_batches(frames, most_frames, drop_remainder=False)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Says which epoch comes, on every rank the same, so that its order is another one."""
+        self._epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self._num_batches // self._num_ranks)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        random = np.random.default_rng([self._seed, self._epoch])
+        clips = random.permutation(len(self._buckets)) if self._shuffle else np.arange(len(self._buckets))
+        batches: list[list[int]] = []
+        for bucket in np.unique(self._buckets):
+            here, size = clips[self._buckets[clips] == bucket], int(self._sizes[bucket])
+            batches += [here[first : first + size].tolist() for first in range(0, len(here), size)]
+        order = random.permutation(len(batches)) if self._shuffle else np.arange(len(batches))
+        for number in range(len(self)):
+            yield batches[order[(number * self._num_ranks + self._rank) % len(batches)]]
+
+
+def _to_torch(array: np.ndarray) -> torch.Tensor:
+    if array.dtype.name == "bfloat16":  # which PyTorch does not take from NumPy
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array)
