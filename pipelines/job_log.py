@@ -69,8 +69,10 @@ class JobLog:
         self.quiet.discard(_BEAM)
 
     def keep(self) -> str:
-        """Keeps the file, in its home where it has one; gives its path."""
+        """Keeps the file, in its home where it has one; says where the whole error is."""
         self.failed = True
+        if self.path == os.devnull:
+            return "--verbose shows it, for no temporary file could be made"
         if self.home is not None:
             with suppress(OSError):  # the disk may be full, which may be why the job failed
                 self.path = shutil.move(self.path, self.home)
@@ -90,6 +92,13 @@ class _ForPeople(logging.Formatter):
             return f"{record.levelname} {record.name}: {super().format(record)}"
         warning = "warning: " if record.levelno == logging.WARNING else ""
         return f"melbeam: {warning}{super().format(record)}"
+
+
+class _FileHandler(logging.StreamHandler[TextIO]):
+    """Writes log lines to the file; where its disk is full, what the screen shows has to do."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Does without the line."""
 
 
 class _ScreenHandler(logging.StreamHandler[TextIO]):
@@ -114,14 +123,14 @@ def job_log(*, verbose: bool = False) -> Iterator[JobLog]:
         yield _active[-1]
         return
     with ExitStack() as undo:
-        descriptor, path = tempfile.mkstemp(prefix="melbeam-", suffix=".log")
+        descriptor, path = _open_file()
         undo.callback(os.close, descriptor)
         screen = _STDERR if verbose else _redirect(descriptor, undo)
         log = JobLog(path, screen)
         _active.append(log)
         undo.callback(_active.remove, log)
-        in_file = logging.StreamHandler(os.fdopen(os.dup(descriptor), "a", encoding="utf-8", buffering=1))
-        undo.callback(in_file.stream.close)
+        in_file = _FileHandler(os.fdopen(os.dup(descriptor), "a", encoding="utf-8", buffering=1))
+        undo.callback(_close, in_file.stream)
         in_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         on_screen = _ScreenHandler()
         on_screen.setFormatter(_ForPeople("%(message)s"))
@@ -145,8 +154,21 @@ def job_log(*, verbose: bool = False) -> Iterator[JobLog]:
         try:
             yield log
         finally:
-            if not log.failed:
+            if not log.failed and log.path != os.devnull:
                 os.remove(log.path)
+
+
+def _open_file() -> tuple[int, str]:
+    """The log file, its descriptor and path; the null device where no temporary file can be made."""
+    try:
+        return tempfile.mkstemp(prefix="melbeam-", suffix=".log")
+    except OSError:
+        return os.open(os.devnull, os.O_RDWR), os.devnull
+
+
+def _close(stream: TextIO) -> None:
+    with suppress(OSError):  # a full disk, on which what was not yet written has no place
+        stream.close()
 
 
 def current_log() -> JobLog | None:

@@ -49,6 +49,7 @@ VALUES = {
     "max_convert_seconds": (["600", "20.5"], ["-1", "x"]),
     "max_reject_fraction": (["0", "0.01", "1", "1.0"], ["1.5", "-0.1", ".", "1%"]),
     "limit": (["1", "1000"], ["0", "all"]),
+    "normalize_by": (["gs://bucket/features/1.0.0", "features/1.0.0"], ["", "a b"]),
     "sdk_container_image": (["europe-docker.example/project/melbeam:1"], ["", "a b"]),
 }
 

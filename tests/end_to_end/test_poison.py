@@ -6,7 +6,6 @@ clips that say so in a chunk of their own.
 
 import json
 import os
-import struct
 import subprocess
 import sys
 
@@ -33,7 +32,10 @@ import soundfile
 init = soundfile.SoundFile.__init__
 
 def poisoned(self, file, *arguments, **options):
-    data = file.getvalue() if hasattr(file, "getvalue") else b""
+    data = b""
+    if hasattr(file, "read"):
+        data = file.read()
+        file.seek(0)
     if b"POISON: abort" in data:
         os.abort()
     if b"POISON: sleep" in data:
@@ -70,12 +72,10 @@ for shard in shards:
 
 
 def clip(name, poison=None):
-    data = wav(len(name), 0.5, subtype="FLOAT")
+    data = wav(len(name), 0.5, subtype="PCM_24")  # 16 bits are read without libsndfile
     if poison:
         text = f"POISON: {poison} ".encode()
-        text += b" " * (len(text) % 2)
-        data += b"junk" + struct.pack("<I", len(text)) + text
-        data = data[:4] + struct.pack("<I", len(data) - 8) + data[8:]
+        data = data[: -len(text)] + text  # its last samples
     return to_example({"audio": data, "id": name})
 
 

@@ -52,6 +52,7 @@ def test_every_mode_gives_the_metrics(check_metrics, mode):
     check_metrics("--runner=FnApiRunner", f"--direct_running_mode={mode}", "--direct_num_workers=2")
 
 
+@pytest.mark.slow
 def test_a_line_a_shard_and_none_a_record(source, default):
     said = (source / "default.log").read_text().splitlines()
     lines = [line for line in said if "melbeam" in line and "shard " in line]

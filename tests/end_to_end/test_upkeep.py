@@ -238,6 +238,7 @@ class TestLock:
             raise ZeroDivisionError
         assert not list(tmp_path.iterdir())
 
+    @pytest.mark.slow
     def test_of_many_that_find_a_dead_lock_one_takes_it(self, tmp_path):
         path = tmp_path / "_melbeam/train/lock.json"
         path.parent.mkdir(parents=True)

@@ -208,3 +208,26 @@ def test_verbose_shows_everything():
     for said in ("E0000 a library's own line", "a warning of TensorFlow's", "Traceback (most recent call last)"):
         assert said in done.stderr
     named_log(done.stderr)
+
+
+def test_a_log_that_has_no_room_changes_nothing(tmp_path):
+    program = PROGRAM.format(end="raise RuntimeError('x' * 100000)")
+    command = ["prlimit", "--fsize=1024", sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "melbeam: the job failed: xxx" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Logging error" not in done.stderr
+    Path(re.search(r"\(the whole error: (.+)\)", done.stderr)[1]).unlink()
+
+
+def test_a_machine_without_a_temporary_folder_runs_jobs_too(monkeypatch, capsys):
+    def no_room(**_):
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.mkstemp", no_room)
+    assert status_of(lambda: 0) == 0
+    assert status_of(failing(RuntimeError("so"))) == 1
+    assert capsys.readouterr().err == (
+        "melbeam: the job failed: so (the whole error: --verbose shows it, for no temporary file could be made)\n"
+    )

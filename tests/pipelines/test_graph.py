@@ -74,6 +74,7 @@ def report(index, num_shards):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_a_bundle", [1, 100])
 def test_reports_are_combined_in_memory_that_a_few_numbers_a_shard_take(of_a_bundle):
     num_shards, combine = 10_000, SummariseReports()

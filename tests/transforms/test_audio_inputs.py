@@ -278,7 +278,12 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
     @pytest.mark.parametrize(
-        "after", ["converter(clip)", "AudioConverter('whisper')(clip)", "converter.stream().push(clip)"]
+        "after",
+        [
+            "converter(clip)",
+            pytest.param("AudioConverter('whisper')(clip)", marks=pytest.mark.slow),
+            pytest.param("converter.stream().push(clip)", marks=pytest.mark.slow),
+        ],
     )
     def test_after_a_call_is_told_at_the_childs_first(self, after):
         code = self.CODE.format(before="converter(clip)", after=after)
@@ -288,6 +293,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         assert ran.returncode == 7, ran.stderr
         assert 'multiprocessing.get_context("spawn")' in ran.stdout
 
+    @pytest.mark.slow
     def test_before_the_first_call_works(self):
         code = self.CODE.format(before="", after="assert converter(clip).shape == (12, 128)")
         ran = subprocess.run(

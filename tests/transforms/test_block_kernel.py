@@ -14,6 +14,8 @@ from melbeam.transforms.block_kernel import frame_kernel, xla_transforms
 from melbeam.transforms.log_mel import log_mel_spectrogram
 
 FRONT_ENDS = FrontEnd.shipped()
+# One in the quick tests; the others compile their programs in the slow ones.
+ONE_QUICKLY = [pytest.param(name, marks=[] if name == "gemma4" else pytest.mark.slow) for name in FRONT_ENDS]
 PRECISIONS = ["float64", "float32"]
 # The plain graph and XLA's transform round otherwise; in float32, quiet bins beside loud ones show it.
 NEAR = {"float64": 1e-5, "float32": 5e-3}
@@ -32,7 +34,7 @@ def needs_blocks(precision):
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)
-@pytest.mark.parametrize("name", FRONT_ENDS)
+@pytest.mark.parametrize("name", ONE_QUICKLY)
 def test_bits_do_not_depend_on_the_place(audio, name, precision):
     """Of a frame in a block, in a call, and in a program, nor on what lies beside it."""
     needs_blocks(precision)
@@ -51,7 +53,7 @@ def test_bits_do_not_depend_on_the_place(audio, name, precision):
 
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("name", FRONT_ENDS)
+@pytest.mark.parametrize("name", ONE_QUICKLY)
 def test_every_path_gives_the_same_bits(assert_same, audio, name, padded, precision):
     converter = AudioConverter(name, pad_to_max_length=padded, precision=precision)
     in_graph = tf.function(converter, input_signature=[tf.TensorSpec([None])])
@@ -135,6 +137,7 @@ def test_a_transform_that_is_not_compiled_is_found_out():
     assert not xla_transforms("bfloat16")
 
 
+@pytest.mark.slow
 def test_a_graph_that_was_begun_before_tensorflow_ran():
     """As in tf.Transform, whose graph is of TensorFlow 1: the trial of the compiler must not end up in it."""
     script = """
@@ -152,6 +155,7 @@ np.testing.assert_allclose(found, converter(clip), rtol=0, atol=1e-5)
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
+@pytest.mark.slow
 def test_few_programs_serve_all_lengths(tmp_path):
     """One trial of the compiler, and two programs for each of eager calls and graphs, however many the lengths."""
     needs_blocks("float64")
@@ -178,6 +182,7 @@ print(graph.experimental_get_tracing_count())
     assert 3 <= len(programs) <= 5
 
 
+@pytest.mark.slow
 def test_importing_and_making_a_converter_compile_nothing(tmp_path):
     script = "from melbeam.transforms import AudioConverter; AudioConverter('gemma4')"
     environment = {"XLA_FLAGS": f"--xla_dump_to={tmp_path}", "PATH": ""}

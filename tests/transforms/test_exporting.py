@@ -57,6 +57,7 @@ def test_tflite_has_built_in_operations_only_and_takes_any_length(tmp_path, clip
         np.testing.assert_allclose(found, expected, rtol=0, atol=limit)
 
 
+@pytest.mark.slow
 def test_a_saved_model_needs_no_melbeam(tmp_path, clips):
     converter = AudioConverter("gemma4", pad_to_max_length=False)
     converter.export(tmp_path / "model")

@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
@@ -65,6 +66,7 @@ def noise(seed, length):
     return (0.1 * np.random.default_rng(seed).standard_normal(length)).astype("float32")
 
 
+@pytest.mark.slow
 @FEW
 @given(front_end=front_ends(), data=st.data())
 def test_batch_prefix_and_finiteness(assert_same, front_end, data):
@@ -129,6 +131,7 @@ def test_any_front_end_is_what_its_definition_says(front_end, data):
     np.testing.assert_allclose(plain, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 @FEW
 @given(
     front_end=front_ends(with_maximum=False), scale=st.sampled_from([1e-3, 0.25, 3.0, 1e4]), seed=st.integers(0, 9)
@@ -148,6 +151,7 @@ def test_mel_values_grow_with_the_signal_and_silence_gives_the_floor(front_end, 
     np.testing.assert_allclose(silence, np.broadcast_to(expected, silence.shape), rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
 @FEW
 @given(
     front_end=front_ends(),

@@ -77,6 +77,7 @@ def test_what_a_stream_refuses(converters, noise):
         stream.finish()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STREAMABLE)
 def test_a_long_clip_in_pieces_equals_the_one_shot_result(assert_same, converters, noise, name):
     converter = converters[name, None]

@@ -65,6 +65,7 @@ def test_records_that_are_finished_together_are_named_together():
     assert "melbeam: in#7 to in#9 has not been converted within 0.5 s" in done.stderr
 
 
+@pytest.mark.slow
 def test_many_records_may_take_longer_together_and_no_thread_stays():
     before = threading.active_count()
     with WatchedConverter(Converter(), 0.4) as first, WatchedConverter(Converter(), 0.4) as second:

@@ -197,6 +197,7 @@ def log_normal_lengths(count, seed=1):
     return (100 * seconds[(seconds >= 1) & (seconds <= 30)][:count]).astype(int)
 
 
+@pytest.mark.slow
 def test_buckets_fill_batches_with_little_padding(of_lengths):
     lengths = log_normal_lengths(10_000)
     assert len(lengths) == 10_000
