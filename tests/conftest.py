@@ -20,13 +20,22 @@ def pytest_addoption(parser):
     parser.addoption("--fuzz_seconds", type=float, default=120, help="of tests/fuzz, in all; the default is 120")
 
 
-@pytest.fixture(scope="session")
-def oracle():
-    """The module tests/oracle.py."""
-    spec = importlib.util.spec_from_file_location("oracle", Path(__file__).parent / "oracle.py")
+def load(name):
+    """This imports the module of that name that lies beside this file."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+# Tests import it by name, and pytest's importlib mode does not put its folder on the path.
+sys.modules["helpers"] = load("helpers")
+
+
+@pytest.fixture(scope="session")
+def oracle():
+    """The module tests/oracle.py."""
+    return load("oracle")
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Jobs killed anywhere, full disks, folders and inputs that change: nothing half said, nothing lost."""
 
 import contextlib
-import io
 import itertools
 import multiprocessing
 import os
@@ -12,17 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 
+from helpers import clip, tree, write
 from melbeam.pipelines import extract
-from melbeam.pipelines.tfrecord import TFRecordWriter
-from melbeam.transforms.records.examples import to_example
 
 pytestmark = pytest.mark.slow
 
-RATE = 16000
 NUM_SHARDS, NUM_RECORDS = 12, 6
 SEED = 2026
 KILLS = {"in_memory": 9, "multi_threading": 9, "multi_processing": 4}
@@ -36,29 +31,14 @@ MODES = {
 }
 
 
-def clip(name, seconds=0.5, seed=0):
-    file = io.BytesIO()
-    noise = 0.1 * np.random.default_rng(seed).standard_normal(round(RATE * seconds))
-    soundfile.write(file, noise, RATE, format="WAV", subtype="PCM_16")
-    return to_example({"audio": file.getvalue(), "id": name})
-
-
 def write_input(folder, *shards):
-    folder.mkdir()
     for index, records in enumerate(shards):
-        with open(folder / f"part-{index:02d}", "wb") as file:
-            writer = TFRecordWriter(file)
-            for record in records:
-                writer.write(record)
+        write(folder / f"part-{index:02d}", records)
     return f"{folder}/part-*"
 
 
-def tree(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def run(source, output, *arguments, python=(sys.executable,), program=("-m", "melbeam.pipelines.extract")):
-    """Exit status and words of a job."""
+def run_program(source, output, *arguments, python=(sys.executable,), program=("-m", "melbeam.pipelines.extract")):
+    """This runs a job in a process of its own, and gives its exit status, and its stdout and stderr."""
     arguments = [f"--input={source}", f"--output={output}", "--max_reject_fraction=1", *arguments]
     done = subprocess.run(
         [*python, *program, *arguments], capture_output=True, text=True, timeout=200, check=False
@@ -101,7 +81,7 @@ def source(tmp_path_factory):
 def undisturbed(source, tmp_path_factory):
     """The files of a job that nothing disturbs."""
     folder = tmp_path_factory.mktemp("undisturbed") / "features"
-    status, said = run(source, folder, *MODES["in_memory"])
+    status, said = run_program(source, folder, *MODES["in_memory"])
     assert status == 0, said
     return tree(folder)
 
@@ -221,11 +201,11 @@ class TestDisksAndInputs:
     def test_a_full_disk(self, source, undisturbed, tmp_path, size):
         """No file may grow above a size, or with the small one not even the plan fits."""
         limit = ["prlimit", f"--fsize={size}", sys.executable]
-        status, said = run(source, tmp_path / "features", python=limit)
+        status, said = run_program(source, tmp_path / "features", python=limit)
         assert status == 1, said
         self.check_told(said, "File too large")
         check_finals(tmp_path / "features", undisturbed)
-        status, said = run(source, tmp_path / "features")
+        status, said = run_program(source, tmp_path / "features")
         assert (status, "never ended" in said) == (0, False), said
         assert tree(tmp_path / "features") == undisturbed
 
@@ -240,12 +220,12 @@ class TestDisksAndInputs:
         if mounted.returncode:
             pytest.skip("cannot mount a tmpfs")
         try:
-            status, said = run(source, disk / "features")
+            status, said = run_program(source, disk / "features")
             assert status == 1, said
             self.check_told(said, "No space left on device")
             check_finals(disk / "features", undisturbed)
             subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
-            status, said = run(source, disk / "features")
+            status, said = run_program(source, disk / "features")
             assert status == 0, said
             assert tree(disk / "features") == undisturbed
         finally:
@@ -253,18 +233,18 @@ class TestDisksAndInputs:
 
     def test_an_output_where_a_file_stands_or_that_is_read_only(self, source, tmp_path):
         (tmp_path / "file").write_text("")
-        status, said = run(source, tmp_path / "file" / "features")
+        status, said = run_program(source, tmp_path / "file" / "features")
         assert (status, f"{tmp_path / 'file'} is a file" in said) == (2, True), said
         (tmp_path / "features").mkdir()
         (tmp_path / "features/_melbeam").write_text("")
-        status, said = run(source, tmp_path / "features")
+        status, said = run_program(source, tmp_path / "features")
         assert (status, f"{tmp_path / 'features/_melbeam'} is a file" in said) == (2, True), said
 
     def test_an_input_that_vanishes_or_changes_between_two_runs(self, tmp_path):
         shards = [[clip("a")], [clip("b")]]
         source = write_input(tmp_path / "in", *shards)
         folder = tmp_path / "features"
-        assert run(source, folder)[0] == 0
+        assert run_program(source, folder)[0] == 0
         whole = tree(folder)
         data = (tmp_path / "in/part-01").read_bytes()
         for change, status, words in [
@@ -272,7 +252,7 @@ class TestDisksAndInputs:
             (lambda path: path.unlink(), 2, f"not in the input any more: {tmp_path}/in/part-01"),
         ]:
             change(tmp_path / "in/part-01")
-            found, said = run(source, folder)
+            found, said = run_program(source, folder)
             assert (found, words in said) == (status, True), said
             assert tree(folder) == whole
 
@@ -287,11 +267,10 @@ class TestDisksAndInputs:
             f"    done = begin_split(*a); os.remove({str(tmp_path / 'in/part-01')!r}); return done\n"
             "launcher.begin_split = plan_and_delete; sys.exit(extract.main())"
         )
-        status, said = run(source, folder, python=[sys.executable], program=["-c", program])
+        status, said = run_program(source, folder, python=[sys.executable], program=["-c", program])
         assert status == 1, said
         self.check_told(said, "part-01")
-        with open(tmp_path / "in/part-01", "wb") as file:
-            TFRecordWriter(file).write(clip("b"))
-        assert run(source, folder)[0] == 0
-        assert run(source, tmp_path / "undisturbed")[0] == 0
+        write(tmp_path / "in/part-01", [clip("b")])
+        assert run_program(source, folder)[0] == 0
+        assert run_program(source, tmp_path / "undisturbed")[0] == 0
         assert tree(folder) == tree(tmp_path / "undisturbed")

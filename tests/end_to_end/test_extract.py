@@ -1,6 +1,5 @@
 """Whole `extract` jobs: what is in the folder afterwards, exit statuses, refusals, resuming."""
 
-import contextlib
 import gzip
 import io
 import json
@@ -9,14 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from typing import NamedTuple
 
 import numpy as np
 import pytest
-import soundfile
 import tensorflow as tf
 import yaml
 
+from helpers import encode, run, tree
 from melbeam.pipelines import extract, verify
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.sources.units import SourceOptions
@@ -37,14 +35,8 @@ def tone(seconds, seed):
     return np.round((noise + 0.2 * np.sin(np.arange(len(noise)) * (seed + 1) / 10)) * 2**15).astype(np.int16)
 
 
-def wav(samples):
-    file = io.BytesIO()
-    soundfile.write(file, samples, RATE, format="WAV")
-    return file.getvalue()
-
-
 def clip(name, seconds=0.5, seed=0, **features):
-    return to_example({"audio": wav(tone(seconds, seed)), "id": name, **features})
+    return to_example({"audio": encode(tone(seconds, seed)), "id": name, **features})
 
 
 def tfrecord(records):
@@ -64,27 +56,8 @@ def write_shards(folder, *shards):
     return f"{folder}/part-*"
 
 
-class Job(NamedTuple):
-    status: int
-    text: str
-
-
-def run(*arguments):
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        try:
-            status = extract.main([str(argument) for argument in arguments])
-        except SystemExit as left:
-            status = left.code
-    return Job(status, said.getvalue())
-
-
 def job(source, output, *arguments):
-    return run(f"--input={source}", f"--output={output}", *arguments)
-
-
-def tree(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return run(extract, f"--input={source}", f"--output={output}", *arguments)
 
 
 def inodes(folder, pattern):
@@ -122,13 +95,13 @@ def statistics(folder, split="train"):
 
 SAMPLES = {"a": tone(1.0, 1), "b": tone(0.3, 2), "c": tone(2.5, 3)}
 GOOD = {
-    name: to_example({"audio": wav(samples), "id": name, "language": "en"}) for name, samples in SAMPLES.items()
+    name: to_example({"audio": encode(samples), "id": name, "language": "en"}) for name, samples in SAMPLES.items()
 }
 BAD = {
     "not_an_example": b"\xff\xff garbage",
     "no_audio": to_example({"text": "no sound"}),
     "bad_audio": to_example({"audio": b"RIFF, but no more", "id": "broken"}),
-    "empty_audio": to_example({"audio": wav(tone(0, 0)), "id": "silent"}),
+    "empty_audio": to_example({"audio": encode(tone(0, 0)), "id": "silent"}),
 }
 SHARDS = [
     [GOOD["a"], BAD["not_an_example"], GOOD["b"]],
@@ -333,7 +306,7 @@ class TestConfig:
     def test_the_command_line_wins(self, config, tmp_path):
         source = write_shards(tmp_path / "audio", [clip("a")])
         values = {"input": source, "output": str(tmp_path / "features"), "split": "dev", "dtype": "bfloat16"}
-        ended = run(config(**values, direct_num_workers=1), "--split=test", "--dtype=float16")
+        ended = run(extract, config(**values, direct_num_workers=1), "--split=test", "--dtype=float16")
         assert ended.status == 0, ended.text
         assert [p.name for p in (tmp_path / "features/_melbeam").iterdir()] == ["test"]
         identity = json.loads((tmp_path / "features/_melbeam/test/job.json").read_text())["identity"]

@@ -1,30 +1,16 @@
 """Whole `ingest` jobs: a folder of audio files to TFRecords that `extract` reads."""
 
-import contextlib
-import io
 import json
 import shutil
 from importlib import resources
-from typing import NamedTuple
 
 import pytest
 import tensorflow as tf
 
+from helpers import run, tree
 from melbeam.pipelines import extract, ingest
 from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import read_features
-
-
-class Job(NamedTuple):
-    status: int
-    text: str
-
-
-def run(job, *arguments):
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        status = job.main([str(argument) for argument in arguments])
-    return Job(status, said.getvalue())
 
 
 def records(folder, pattern="train-*"):
@@ -77,29 +63,25 @@ def test_nothing_else_is_left_in_the_folder(ingested):
     assert kept == ["00000.json", "00001.json", "00002.json", "job.json", "plan.jsonl", "summary.json"]
 
 
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def test_another_job_is_refused(ingested, clips):
     folder = ingested[1]
-    before = contents(folder)
+    before = tree(folder)
     again = run(ingest, f"--input={clips[0]}/**", f"--output={folder}", "--num_shards=2")
     assert (again.status, "pass --overwrite to replace the split" in again.text) == (2, True)
-    assert contents(folder) == before
+    assert tree(folder) == before
 
 
 def test_the_same_job_goes_on_where_it_ended(ingested, clips):
     folder = ingested[1]
-    before = contents(folder)
+    before = tree(folder)
     command = [f"--input={clips[0]}/**", f"--output={folder}", "--num_shards=3"]
     again = run(ingest, *command)
     assert (again.status, "all were done by an earlier start" in again.text) == (0, True)
-    assert contents(folder) == before
+    assert tree(folder) == before
     (folder / "train-00001-of-00003.tfrecord").unlink()
     again = run(ingest, *command)
     assert (again.status, "8 clips in 3 shards" in again.text) == (0, True)
-    assert contents(folder) == before
+    assert tree(folder) == before
 
 
 def test_what_a_killed_start_leaves_is_no_whole_corpus(ingested, tmp_path):

@@ -1,7 +1,5 @@
 """Ctrl-C here, and where the job runs elsewhere: nothing looks like a crash, and nobody's work is written over."""
 
-import contextlib
-import io
 import json
 import os
 import signal
@@ -10,42 +8,22 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 
+from helpers import run, tree, wav, write
 from melbeam.pipelines import extract
 from melbeam.pipelines.extracting.attempts import stopped_by_interruption
-from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms.records.examples import to_example
-
-RATE = 16000
 
 
 def write_input(folder, num_shards, num_records, seconds):
-    folder.mkdir()
-    file = io.BytesIO()
-    noise = 0.1 * np.random.default_rng(0).standard_normal(round(RATE * seconds))
-    soundfile.write(file, noise, RATE, format="WAV", subtype="PCM_16")
+    audio = wav(seconds=seconds)
     for shard in range(num_shards):
-        with open(folder / f"part-{shard}", "wb") as output:
-            writer = TFRecordWriter(output)
-            for number in range(num_records):
-                writer.write(to_example({"audio": file.getvalue(), "id": f"{shard}-{number}"}))
+        records = [to_example({"audio": audio, "id": f"{shard}-{number}"}) for number in range(num_records)]
+        write(folder / f"part-{shard}", records)
     return f"{folder}/part-*"
-
-
-def tree(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-def run(*arguments):
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        status = extract.main([str(argument) for argument in arguments])
-    return status, said.getvalue()
 
 
 class Elsewhere(PipelineResult):
@@ -112,7 +90,7 @@ class TestOnARunnerElsewhere:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(Elsewhere, "wait_until_finish", cut_off)
-        status, said = run(f"--input={source}", f"--output={folder}", elsewhere)
+        status, said = run(extract, f"--input={source}", f"--output={folder}", elsewhere)
         assert (status, "the job is being cancelled" in said) == (1, True), said
         assert ElsewhereRunner.runs[0].state == PipelineState.CANCELLED
         assert not (folder / "_melbeam/train/lock.json").exists()
@@ -122,14 +100,14 @@ class TestOnARunnerElsewhere:
         folder, undisturbed = tmp_path / "features", tmp_path / "undisturbed"
         ElsewhereRunner.can_cancel = False
         command = (f"--input={source}", f"--output={folder}")
-        status, said = run(*command, elsewhere)
+        status, said = run(extract, *command, elsewhere)
         lock = folder / "_melbeam/train/lock.json"
         assert (status, f"its lock stays, {lock}" in said, "does not answer" in said) == (1, True, True), said
-        refused = run(*command)
+        refused = run(extract, *command)
         assert (refused[0], f"if it has ended, remove {lock}" in refused[1]) == (2, True), refused
         ElsewhereRunner.runs[0].go_on()
         assert not lock.exists()
-        assert run(f"--input={source}", f"--output={undisturbed}")[0] == 0
+        assert run(extract, f"--input={source}", f"--output={undisturbed}")[0] == 0
         assert tree(folder) == tree(undisturbed)
 
     def test_one_that_goes_on_late_changes_nothing_of_another_job(self, source, tmp_path, elsewhere):
@@ -137,9 +115,9 @@ class TestOnARunnerElsewhere:
         folder = tmp_path / "features"
         ElsewhereRunner.can_cancel = False
         command = (f"--input={source}", f"--output={folder}")
-        assert run(*command, elsewhere)[0] == 1
+        assert run(extract, *command, elsewhere)[0] == 1
         (folder / "_melbeam/train/lock.json").unlink()
-        assert run(*command, "--dtype=float16", "--overwrite")[0] == 0
+        assert run(extract, *command, "--dtype=float16", "--overwrite")[0] == 0
         before = tree(folder)
         with pytest.raises(RuntimeError, match="split 'train' is another job's by now"):
             ElsewhereRunner.runs[0].go_on()
@@ -150,7 +128,7 @@ class TestOnARunnerElsewhere:
             raise ConnectionError("lost")
 
         monkeypatch.setattr(Elsewhere, "wait_until_finish", lost)
-        status, said = run(f"--input={source}", f"--output={tmp_path / 'features'}", elsewhere)
+        status, said = run(extract, f"--input={source}", f"--output={tmp_path / 'features'}", elsewhere)
         assert (status, "the job failed: lost" in said) == (1, True), said
         assert ElsewhereRunner.runs[0].state == PipelineState.CANCELLED
 

@@ -12,36 +12,25 @@ import time
 
 import numpy as np
 import pytest
-import soundfile
 
+from helpers import encode, write
 from melbeam.pipelines import clean, demo, extract, ingest, retry_rejects, verify
 from melbeam.pipelines.extracting import launcher as extract_launcher
 from melbeam.pipelines.ingesting import launcher as ingest_launcher
 from melbeam.pipelines.sources.finding import find_inputs, find_kind
 from melbeam.pipelines.sources.units import SourceOptions
-from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.pipelines.verifying import folder as verifying_folder
 from melbeam.transforms.records.examples import to_example
 
 RATE = 16000
 
 
-def audio(kind="WAV", seconds=0.5, **settings):
-    file = io.BytesIO()
-    samples = 0.1 * np.random.default_rng(0).standard_normal(round(RATE * seconds))
-    soundfile.write(file, samples, RATE, format=kind, **settings)
-    return file.getvalue()
+def audio(kind="WAV", seconds=0.5):
+    return encode(0.1 * np.random.default_rng(0).standard_normal(round(RATE * seconds)), kind=kind)
 
 
-def write(path, records):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file:
-        writer = TFRecordWriter(file)
-        for record in records:
-            writer.write(record)
-
-
-def run(job, *arguments):
+def run_apart(job, *arguments):
+    """This gives a job's exit status, its stdout and its stderr."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
@@ -61,14 +50,14 @@ def source(tmp_path):
 
 
 def extracted(source, output, *arguments):
-    return run(extract, f"--input={source}/*", f"--output={output}", *arguments)
+    return run_apart(extract, f"--input={source}/*", f"--output={output}", *arguments)
 
 
 class TestInput:
     @pytest.mark.parametrize("kind", ["WAV", "RF64", "FLAC", "OGG", "MP3", "AIFF", "AU", "CAF", "NIST"])
     def test_an_audio_file_is_known_by_its_first_bytes(self, tmp_path, kind):
         (tmp_path / "clip").write_bytes(audio(kind))
-        status, out, _ = run(extract, f"--input={tmp_path}/clip", f"--output={tmp_path}/out", "--dry_run")
+        status, out, _ = run_apart(extract, f"--input={tmp_path}/clip", f"--output={tmp_path}/out", "--dry_run")
         assert (status, find_kind(find_inputs(f"{tmp_path}/clip")[0], SourceOptions())[0]) == (0, "audio")
         assert f"{tmp_path}/clip -> " in out
 
@@ -98,7 +87,7 @@ class TestInput:
 
     def test_an_input_without_records_is_a_warning(self, tmp_path):
         write(tmp_path / "in/a.tfrecord", [])
-        status, out, err = run(extract, f"--input={tmp_path}/in/*", f"--output={tmp_path}/out")
+        status, out, err = run_apart(extract, f"--input={tmp_path}/in/*", f"--output={tmp_path}/out")
         assert status == 0
         assert "0 records read" in out
         assert "melbeam: warning: the input has no records: split 'train' of " in err
@@ -215,7 +204,7 @@ class TestTheSameCommandGoesOn:
     def test_retry_rejects_as_extract(self, source, tmp_path, monkeypatch):
         assert extracted(source, tmp_path / "out", "--max_reject_fraction=1")[0] == 0
         monkeypatch.setattr(extract_launcher, "run_pipeline", raises(RuntimeError("so")))
-        status, _, err = run(retry_rejects, tmp_path / "out")
+        status, _, err = run_apart(retry_rejects, tmp_path / "out")
         assert (status, GOES_ON in err) == (1, True), err
 
     @pytest.mark.parametrize("error", [RuntimeError("so"), KeyboardInterrupt()])
@@ -224,9 +213,9 @@ class TestTheSameCommandGoesOn:
         command = [f"--input={tmp_path}/a.wav", f"--output={tmp_path}/out"]
         with monkeypatch.context() as patch:
             patch.setattr(ingest_launcher, "run_pipeline", raises(error))
-            status, _, err = run(ingest, *command)
+            status, _, err = run_apart(ingest, *command)
             assert (status, GOES_ON in err) == (1, True), err
-        assert run(ingest, *command)[0] == 0
+        assert run_apart(ingest, *command)[0] == 0
 
     def test_neither_verify_nor_clean_nor_demo(self, source, tmp_path, monkeypatch):
         assert extracted(source, tmp_path / "out", "--max_reject_fraction=1")[0] == 0
@@ -234,9 +223,9 @@ class TestTheSameCommandGoesOn:
         monkeypatch.setattr("melbeam.pipelines.split.leftovers.delete_temporaries", raises(RuntimeError("so")))
         monkeypatch.setattr(demo, "_write_corpus", raises(RuntimeError("so")))
         for job, arguments in ((verify, [tmp_path / "out"]), (clean, [tmp_path / "out"])):
-            status, _, err = run(job, *arguments)
+            status, _, err = run_apart(job, *arguments)
             assert (status, GOES_ON in err) == (1, False), err
-        status, _, err = run(demo, f"--output={tmp_path}/demo")
+        status, _, err = run_apart(demo, f"--output={tmp_path}/demo")
         assert (status, GOES_ON in err) == (1, False), err
 
 
@@ -257,7 +246,7 @@ def test_a_missing_permission_is_a_wrong_call(source, tmp_path, job):
     (tmp_path / "closed").mkdir(mode=0o500)
     (tmp_path / "a.wav").write_bytes(audio())
     given = source / "*" if job is extract else tmp_path / "a.wav"
-    status, _, err = run(job, f"--input={given}", f"--output={tmp_path}/closed/out")
+    status, _, err = run_apart(job, f"--input={given}", f"--output={tmp_path}/closed/out")
     assert (status, f"{tmp_path}/closed" in err) == (2, True), err
 
 
@@ -267,7 +256,7 @@ def test_a_file_where_the_output_should_be_is_a_wrong_call(source, tmp_path, job
     (tmp_path / "a.wav").write_bytes(audio())
     given = source / "*" if job is extract else tmp_path / "a.wav"
     for output in (tmp_path / "file", tmp_path / "file/below"):
-        status, _, err = run(job, f"--input={given}", f"--output={output}")
+        status, _, err = run_apart(job, f"--input={given}", f"--output={output}")
         assert (status, f"{tmp_path}/file" in err) == (2, True), err
     assert (tmp_path / "file").read_bytes() == b"mine"
 

@@ -4,7 +4,6 @@ The product has no hook for this: a `sitecustomize` on the processes' PYTHONPATH
 clips that say so in a chunk of their own.
 """
 
-import io
 import json
 import os
 import subprocess
@@ -12,10 +11,10 @@ import sys
 
 import numpy as np
 import pytest
-import soundfile
 
+from helpers import wav, write
 from melbeam.pipelines.extracting.isolation import IsolatedConverter, ProcessLost
-from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
+from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.converter import RecordConverter
@@ -73,10 +72,7 @@ for shard in shards:
 
 
 def clip(name, poison=None):
-    noise = 0.1 * np.random.default_rng(len(name)).standard_normal(RATE // 2)
-    file = io.BytesIO()
-    soundfile.write(file, noise, RATE, format="WAV", subtype="PCM_24")  # 16 bits are read without libsndfile
-    data = file.getvalue()
+    data = wav(len(name), 0.5, subtype="PCM_24")  # 16 bits are read without libsndfile
     if poison:
         text = f"POISON: {poison} ".encode()
         data = data[: -len(text)] + text  # its last samples
@@ -92,12 +88,8 @@ def poisoned(tmp_path_factory):
 
 
 def write_input(folder, *shards):
-    folder.mkdir()
     for index, records in enumerate(shards):
-        with open(folder / f"part-{index}", "wb") as file:
-            writer = TFRecordWriter(file)
-            for record in records:
-                writer.write(record)
+        write(folder / f"part-{index}", records)
     return f"{folder}/part-*"
 
 

@@ -8,14 +8,15 @@ import json
 import numpy as np
 import pytest
 
+from helpers import write
 from melbeam.pipelines import extract, rejects
-from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import audio_example
 
 KEYS = ["id", "reason", "detail", "source", "advice"]
 
 
-def run(job, *arguments):
+def printed(job, *arguments):
+    """This gives a job's exit status, and its stdout alone."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         status = job.main([str(argument) for argument in arguments])
@@ -36,17 +37,14 @@ def folder(tmp_path_factory):
         audio_example(second, id='é, "quoted"', text="said"),
         audio_example(second, id="b", sampling_rate=16000, text="said"),
     ]
-    with open(folder / "in.tfrecord", "wb") as file:
-        writer = TFRecordWriter(file)
-        for record in records:
-            writer.write(record)
+    write(folder / "in.tfrecord", records)
     options = ["--require=text", "--min_seconds=0.75", "--max_reject_fraction=1", "--runner=FnApiRunner"]
-    assert run(extract, f"--input={folder}/in.tfrecord", f"--output={folder}/out", *options)[0] == 0
+    assert printed(extract, f"--input={folder}/in.tfrecord", f"--output={folder}/out", *options)[0] == 0
     return folder
 
 
 def test_as_json(folder):
-    status, said = run(rejects, f"{folder}/out", "--json")
+    status, said = printed(rejects, f"{folder}/out", "--json")
     found = json.loads(said)
     assert status == 0
     assert [list(reject) for reject in found] == [KEYS] * 5
@@ -63,13 +61,13 @@ def test_as_json(folder):
 
 
 def test_as_csv(folder):
-    status, said = run(rejects, f"{folder}/out", "--csv", "--split=train")
+    status, said = printed(rejects, f"{folder}/out", "--csv", "--split=train")
     assert status == 0
-    assert list(csv.DictReader(io.StringIO(said))) == json.loads(run(rejects, f"{folder}/out", "--json")[1])
+    assert list(csv.DictReader(io.StringIO(said))) == json.loads(printed(rejects, f"{folder}/out", "--json")[1])
 
 
 def test_for_people(folder):
-    status, said = run(rejects, f"{folder}/out")
+    status, said = printed(rejects, f"{folder}/out")
     assert status == 0
     assert said.startswith(
         f"{folder}/out: 5 rejects\n  1 bad_field\n  2 no_text\n  1 not_an_example\n  1 too_short\n"
@@ -78,9 +76,9 @@ def test_for_people(folder):
 
 
 def test_none_is_an_empty_list(folder, tmp_path):
-    assert run(extract, f"--input={folder}/in.tfrecord", f"--output={tmp_path}/out", "--limit=1")[0] == 0
-    assert run(rejects, f"{tmp_path}/out", "--json") == (0, "[\n]\n")
-    assert run(rejects, f"{tmp_path}/out") == (0, f"{tmp_path}/out: 0 rejects\n")
+    assert printed(extract, f"--input={folder}/in.tfrecord", f"--output={tmp_path}/out", "--limit=1")[0] == 0
+    assert printed(rejects, f"{tmp_path}/out", "--json") == (0, "[\n]\n")
+    assert printed(rejects, f"{tmp_path}/out") == (0, f"{tmp_path}/out: 0 rejects\n")
 
 
 @pytest.mark.parametrize(

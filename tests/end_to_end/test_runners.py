@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from melbeam.pipelines.tfrecord import TFRecordWriter
+from helpers import tree, write
 from melbeam.transforms.records.examples import to_example
 
 MODES = ["in_memory", "multi_threading", "multi_processing"]
@@ -17,17 +17,10 @@ def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runners")
     random = np.random.default_rng(0)
     for shard in range(4):
-        with open(folder / f"audio-{shard}", "wb") as file:
-            writer = TFRecordWriter(file)
-            for i in range(5):
-                samples = (3000 * random.standard_normal(4000 + 1000 * i)).astype("int64")
-                writer.write(to_example({"audio": samples, "sampling_rate": 16000, "id": f"{shard}-{i}"}))
-            writer.write(b"\xff\xff")
+        clips = [(3000 * random.standard_normal(4000 + 1000 * i)).astype("int64") for i in range(5)]
+        records = [{"audio": clip, "sampling_rate": 16000, "id": f"{shard}-{i}"} for i, clip in enumerate(clips)]
+        write(folder / f"audio-{shard}", [*map(to_example, records), b"\xff\xff"])
     return folder
-
-
-def tree(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
 @pytest.fixture(scope="module")

@@ -1,32 +1,16 @@
 """What a record or a config says makes no file outside the output folder, and runs no code."""
 
-import io
-
-import numpy as np
 import pytest
-import soundfile
 import yaml
 
+from helpers import wav, write
 from melbeam.pipelines import extract, ingest
-from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
+from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.records.examples import Example, to_example
 
+WAV = wav(seconds=0.25)
 NAMES = ["../../evil", "/tmp/melbeam-evil", "..", "a/../../b", "~/evil", "x\x00y", "con\n../", "$(touch evil)"]
-
-
-def wav():
-    file = io.BytesIO()
-    soundfile.write(file, 0.1 * np.random.default_rng(0).standard_normal(4000), 16000, format="WAV")
-    return file.getvalue()
-
-
-def write(path, records):
-    path.parent.mkdir(parents=True)
-    with open(path, "wb") as file:
-        writer = TFRecordWriter(file)
-        for record in records:
-            writer.write(record)
 
 
 def files(folder):
@@ -34,7 +18,7 @@ def files(folder):
 
 
 def test_ids_sources_and_passed_through_features_are_only_content(tmp_path):
-    good = [to_example({"audio": wav(), "id": name, name: name}) for name in NAMES]
+    good = [to_example({"audio": WAV, "id": name, name: name}) for name in NAMES]
     bad = [to_example({"audio": b"no audio", "id": name}) for name in NAMES]
     write(tmp_path / "deep/deeper/in/..audio", [*good, *bad])
     before = files(tmp_path)
@@ -45,9 +29,7 @@ def test_ids_sources_and_passed_through_features_are_only_content(tmp_path):
     assert status == 0
     assert {name for name in files(tmp_path) - before if not name.startswith("deep/deeper/features")} == set()
     plain = tmp_path / "plain"
-    write(
-        tmp_path / "plain-in/audio", [to_example({"audio": wav(), "id": "a"}), to_example({"audio": b"no audio"})]
-    )
+    write(tmp_path / "plain-in/audio", [to_example({"audio": WAV, "id": "a"}), to_example({"audio": b"no audio"})])
     extract.main([f"--input={tmp_path}/plain-in/*", f"--output={plain}", "--max_reject_fraction=1"])
     assert files(output) == files(plain)
     (shard,) = output.glob("train-*")
@@ -58,7 +40,7 @@ def test_ids_sources_and_passed_through_features_are_only_content(tmp_path):
 @pytest.mark.parametrize("job", [extract, ingest])
 @pytest.mark.parametrize("split", ["../evil", "/tmp/evil", "a/b", "..", "", "a.b", "a\x00b"])
 def test_a_split_is_no_path(tmp_path, job, split, capsys):
-    write(tmp_path / "in/audio.wav", [to_example({"audio": wav()})])
+    write(tmp_path / "in/audio.wav", [to_example({"audio": WAV})])
     config = tmp_path / "job.yaml"
     config.write_text(yaml.safe_dump({"input": f"{tmp_path}/in/*", "output": f"{tmp_path}/out", "split": split}))
     before = files(tmp_path)

@@ -1,7 +1,5 @@
 """`melbeam extract` on every kind of source: one command each, the counts, and a text beside its features."""
 
-import contextlib
-import io
 import json
 import shutil
 from pathlib import Path
@@ -9,22 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import run
 from melbeam.pipelines import extract, ingest, retry_rejects, verify
 from melbeam.transforms import read_features
 
 FIXTURES = Path(__file__).parents[1] / "data/sources"
 TEXTS = {"morning": b"good morning", "river": b"the river", "weather": b"the weather"}
 OPTIONS = ["--runner=FnApiRunner"]  # in this process, one shard at a time: nothing here is about speed
-
-
-def run(job, *arguments):
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        try:
-            status = job.main([str(argument) for argument in arguments])
-        except SystemExit as refused:  # argparse's
-            status = refused.code
-    return status, said.getvalue()
 
 
 @pytest.fixture

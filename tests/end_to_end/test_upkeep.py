@@ -1,7 +1,5 @@
 """Around a folder: one job at a time, retry-rejects, clean."""
 
-import contextlib
-import io
 import json
 import os
 import socket
@@ -9,44 +7,19 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
-import soundfile
 
+from helpers import clip, run, tree, write
 from melbeam.pipelines import clean, extract, retry_rejects, verify
 from melbeam.pipelines.split import lock, process_identity
 from melbeam.pipelines.split.lock import Locked, SplitLock, release_left_lock
-from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import read_features
 from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.records.examples import to_example
-
-RATE = 16000
-
-
-def clip(name, seconds):
-    file = io.BytesIO()
-    noise = 0.1 * np.random.default_rng(0).standard_normal(round(RATE * seconds))
-    soundfile.write(file, noise, RATE, format="WAV", subtype="PCM_16")
-    return to_example({"audio": file.getvalue(), "id": name})
-
-
-def run(job, *arguments):
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        try:
-            status = job.main([str(argument) for argument in arguments])
-        except SystemExit as left:
-            status = left.code
-    return status, said.getvalue()
 
 
 @pytest.fixture
 def source(tmp_path):
-    with open(tmp_path / "in", "wb") as file:
-        writer = TFRecordWriter(file)
-        for record in (clip("short", 1), clip("long", 31), b"\xff\xff", clip("other", 2)):
-            writer.write(record)
+    write(tmp_path / "in", [clip("short", 1), clip("long", 31), b"\xff\xff", clip("other", 2)])
     return tmp_path / "in"
 
 
@@ -56,10 +29,6 @@ def folder(source, tmp_path):
     status = run(extract, f"--input={source}", f"--output={output}", "--dtype=float16", "--max_reject_fraction=1")
     assert status[0] == 0, status
     return output
-
-
-def tree(folder, pattern):
-    return {path.name: path.read_bytes() for path in folder.rglob(pattern) if path.is_file()}
 
 
 class TestRetryRejects:
@@ -124,18 +93,18 @@ class TestRetryRejects:
 
 class TestClean:
     def test_it_removes_what_attempts_left(self, folder):
-        before = tree(folder, "*")
+        before = tree(folder)
         left = folder / "_melbeam/train/tmp/00000"
         left.mkdir(parents=True)
         (left / "abc.features").write_bytes(bytes(1 << 20))
         (left / "abc.progress").write_bytes(b"1")
         status, said = run(clean, folder)
         assert (status, said) == (0, "split train: 2 temporary files removed, 1.0 MiB\n")
-        assert tree(folder, "*") == before
+        assert tree(folder) == before
 
     def test_it_keeps_what_the_next_start_takes_over(self, source, folder):
         """A shard that ended and was not committed, as Ctrl-C leaves it; and not one that did not end."""
-        undisturbed = tree(folder, "*")
+        undisturbed = tree(folder)
         paths = SplitFolder(str(folder), "train")
         left = folder / "_melbeam/train/tmp/00000"
         left.mkdir(parents=True)
@@ -153,7 +122,7 @@ class TestClean:
         )
         assert again[0] == 0, again
         assert os.stat(paths.shard(0, 1)).st_ino == inode, "it was done again"
-        assert tree(folder, "*") == undisturbed
+        assert tree(folder) == undisturbed
 
     def test_it_leaves_a_split_alone_of_which_it_cannot_tell(self, folder):
         left = folder / "_melbeam/train/tmp/00000/abc.report"

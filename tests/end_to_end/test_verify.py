@@ -1,7 +1,5 @@
 """melbeam verify finds planted faults, each, and nothing where there is none."""
 
-import contextlib
-import io
 import json
 import os
 import shutil
@@ -11,36 +9,13 @@ import sys
 
 import numpy as np
 import pytest
-import soundfile
 
+from helpers import run, wav, write
 from melbeam.pipelines import extract, verify
 from melbeam.pipelines.split.lock import SplitLock
-from melbeam.pipelines.tfrecord import Record, TFRecordWriter, read_tfrecord_file
+from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.examples import Example, to_example
-
-RATE = 16000
-
-
-def wav(seed, seconds=0.3):
-    file = io.BytesIO()
-    noise = 0.1 * np.random.default_rng(seed).standard_normal(round(RATE * seconds))
-    soundfile.write(file, noise, RATE, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
-def write(path, records):
-    with open(path, "wb") as file:
-        writer = TFRecordWriter(file)
-        for record in records:
-            writer.write(record)
-
-
-def run(*arguments):
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        status = verify.main([str(argument) for argument in arguments])
-    return status, said.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +23,16 @@ def made(tmp_path_factory):
     """Two splits: train in two shards, with rejects; test, chunked."""
     folder = tmp_path_factory.mktemp("verify")
     for shard in range(2):
-        clips = [to_example({"audio": wav(10 * shard + i), "id": f"clip-{shard}-{i}"}) for i in range(4)]
+        clips = [to_example({"audio": wav(10 * shard + i, 0.3), "id": f"clip-{shard}-{i}"}) for i in range(4)]
         write(folder / f"train-{shard}", [*clips, b"\xff\xff", to_example({"id": "no audio"})])
-    write(folder / "test-0", [to_example({"audio": wav(50, 31.0), "id": "long"}), to_example({"audio": wav(51)})])
+    write(
+        folder / "test-0",
+        [to_example({"audio": wav(50, 31.0), "id": "long"}), to_example({"audio": wav(51, 0.3)})],
+    )
     jobs = [("train", "--max_reject_fraction=1"), ("test", "--on_long=chunk")]
     for split, option in jobs:
         arguments = [f"--input={folder}/{split}-*", f"--output={folder}/features", f"--split={split}", option]
-        with contextlib.redirect_stdout(io.StringIO()):
-            assert extract.main(arguments) == 0
+        assert run(extract, *arguments).status == 0
     return folder / "features"
 
 
@@ -81,17 +58,13 @@ def edit_record(path, index, change):
 
 
 def write_with_report(path, records):
-    with open(path, "wb") as file:
-        writer = TFRecordWriter(file)
-        for record in records:
-            writer.write(record)
-        mark = {"num_records": writer.num_records, "size": writer.num_bytes, "crc32c": writer.crc32c}
+    mark = write(path, records)
     split, number = path.name.split("-")[:2]
     edit(path.parent / f"_melbeam/{split}/reports/{number}.json", lambda report: report.update(features=mark))
 
 
 def test_a_whole_folder_has_no_faults(folder):
-    status, said = run(folder)
+    status, said = run(verify, folder)
     assert (status, said.splitlines()[-1]) == (0, "no faults, 0 warnings")
     assert "split train: 12 records read = 8 converted + 4 rejected; 8 features in 2 shards" in said
     assert "split test: 2 records read = 2 converted + 0 rejected; 3 features in 1 shard\n" in said
@@ -101,7 +74,7 @@ def test_an_interrupted_split_is_told_in_one_line_and_the_others_are_checked(fol
     for path in ("_melbeam/train/summary.json", "_melbeam/train/reports/00001.json"):
         (folder / path).unlink()
     (folder / "train-00001-of-00002.tfrecord").unlink()
-    status, said = run(folder)
+    status, said = run(verify, folder)
     lines = said.splitlines()
     assert status == 1
     assert lines[0].startswith(
@@ -115,7 +88,7 @@ def test_an_interrupted_split_is_told_in_one_line_and_the_others_are_checked(fol
 def test_a_split_at_work_is_told_so(folder):
     (folder / "_melbeam/test/summary.json").unlink()
     with SplitLock(SplitFolder(str(folder), "test")):
-        status, said = run(folder)
+        status, said = run(verify, folder)
     assert status == 1
     assert f"process {os.getpid()} on {socket.gethostname()} is at work on it" in said.splitlines()[0]
 
@@ -131,7 +104,7 @@ def test_a_split_at_work_is_told_so(folder):
 )
 def test_a_folder_beside_the_right_one_is_a_wrong_call(folder, place, said):
     path = str(folder.parent) if place == ".." else f"{folder}/{place}"
-    assert run(path) == (2, "melbeam: " + said.format(path, path, folder=folder))
+    assert run(verify, path) == (2, "melbeam: " + said.format(path, path, folder=folder))
 
 
 def swap_shards(folder):
@@ -301,55 +274,52 @@ FAULTS = {
 def test_it_finds(folder, name):
     plant, named = FAULTS[name]
     plant(folder)
-    status, said = run(folder)
+    status, said = run(verify, folder)
     assert status == 1, said
     assert any(line.startswith("FAULT: ") and named in line for line in said.splitlines()), said
 
 
 def test_it_finds_parts_of_a_file_that_do_not_meet(tmp_path):
-    write(tmp_path / "in", [to_example({"audio": wav(i), "id": f"clip-{i}"}) for i in range(8)])
+    write(tmp_path / "in", [to_example({"audio": wav(i, 0.3), "id": f"clip-{i}"}) for i in range(8)])
     folder = tmp_path / "features"
     arguments = [f"--input={tmp_path}/in", f"--output={folder}", "--max_shard_bytes=20000"]
     assert extract.main(arguments) == 0
-    assert run(folder)[0] == 0
+    assert run(verify, folder)[0] == 0
     edit(folder / "_melbeam/train/reports/00002.json", lambda report: report.update(first_record=3))
-    status, said = run(folder)
+    status, said = run(verify, folder)
     assert status == 1
     assert "begins with record 3, the one before ends at 4" in said
 
 
 def test_it_finds_a_split_of_another_front_end(folder, tmp_path):
     """Right in itself, and copied to where it does not belong."""
-    write(tmp_path / "in", [to_example({"audio": wav(60)})])
+    write(tmp_path / "in", [to_example({"audio": wav(60, 0.3)})])
     other = tmp_path / "other"
     arguments = [f"--input={tmp_path}/in", f"--output={other}", "--split=dev", "--front_end=whisper"]
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert extract.main(arguments) == 0
+    assert run(extract, *arguments).status == 0
     shutil.copytree(other / "_melbeam/dev", folder / "_melbeam/dev")
     shutil.copy(other / "dev-00000-of-00001.tfrecord", folder)
-    status, said = run(folder)
+    status, said = run(verify, folder)
     assert (status, "is not that of split 'dev'" in said) == (1, True), said
 
 
 def test_many_faults_of_one_file_are_a_few_lines(tmp_path):
-    write(tmp_path / "in", [to_example({"audio": wav(1), "id": "one"})] * 60)
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert extract.main([f"--input={tmp_path}/in", f"--output={tmp_path}/features"]) == 0
+    write(tmp_path / "in", [to_example({"audio": wav(1, 0.3), "id": "one"})] * 60)
+    assert run(extract, f"--input={tmp_path}/in", f"--output={tmp_path}/features").status == 0
     shard = tmp_path / "features/train-00000-of-00001.tfrecord"
     for index in range(50):
         edit_record(shard, index, set_bytes("front_end", b"0" * 16))
-    status, said = run(tmp_path / "features")
+    status, said = run(verify, tmp_path / "features")
     assert (status, f"FAULT: {shard}: " in said, len(said.splitlines()) < 40) == (1, True, True), said
     assert " more faults" in said
 
 
 def test_an_id_of_a_split_and_of_its_retried_rejects_is_a_duplicate(tmp_path):
-    write(tmp_path / "in", [to_example({"audio": wav(1), "id": "one"})])
+    write(tmp_path / "in", [to_example({"audio": wav(1, 0.3), "id": "one"})])
     for split in ("train", "train_retried", "other"):
         arguments = [f"--input={tmp_path}/in", f"--output={tmp_path}/features", f"--split={split}"]
-        with contextlib.redirect_stdout(io.StringIO()):
-            assert extract.main(arguments) == 0
-    status, said = run(tmp_path / "features")
+        assert run(extract, *arguments).status == 0
+    status, said = run(verify, tmp_path / "features")
     faults = [line for line in said.splitlines() if line.startswith("FAULT: ")]
     assert (status, len(faults), "train+train_retried: id 'one' is given more" in faults[0]) == (1, 1, True), said
 
@@ -365,10 +335,9 @@ def test_it_needs_no_tensorflow(folder):
 
 
 def test_the_same_audio_twice_is_a_warning(tmp_path):
-    write(tmp_path / "in", [to_example({"audio": wav(1)}), to_example({"audio": wav(1)})])
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert extract.main([f"--input={tmp_path}/in", f"--output={tmp_path}/features"]) == 0
-    status, said = run(tmp_path / "features")
+    write(tmp_path / "in", [to_example({"audio": wav(1, 0.3)}), to_example({"audio": wav(1, 0.3)})])
+    assert run(extract, f"--input={tmp_path}/in", f"--output={tmp_path}/features").status == 0
+    status, said = run(verify, tmp_path / "features")
     assert (status, said.splitlines()[-1]) == (0, "no faults, 1 warning")
     assert "warning: train: the same audio, " in said
 
@@ -377,19 +346,19 @@ def test_what_an_attempt_left_is_a_warning(folder):
     left = folder / "_melbeam/train/tmp/00000/abc.features"
     left.parent.mkdir(parents=True)
     left.write_bytes(b"")
-    assert "warning: " in run(folder)[1]
-    assert run(folder)[0] == 0
+    assert "warning: " in run(verify, folder)[1]
+    assert run(verify, folder)[0] == 0
 
 
 def test_wrong_calls(folder, tmp_path):
-    assert run(tmp_path / "nowhere")[0] == 2
-    assert run(folder, "--sample=0")[0] == 2
+    assert run(verify, tmp_path / "nowhere")[0] == 2
+    assert run(verify, folder, "--sample=0")[0] == 2
 
 
 @pytest.mark.parametrize("package", ["transformers", "keras-hub"])
 def test_against_a_reference(folder, package):
     pytest.importorskip(package.replace("-", "_"), reason=f"{package} is there in `make parity` only")
-    status, said = run(folder, f"--against={package}", "--sample=5")
+    status, said = run(verify, folder, f"--against={package}", "--sample=5")
     assert status == 0, said
     assert f"train: 5 records against {package}: at most" in said
 
@@ -398,8 +367,8 @@ def test_against_a_reference(folder, package):
         value[0] = np.roll(np.frombuffer(value[0], "<f4").reshape(-1, 128), 1, axis=0).tobytes()
 
     edit_record(folder / SHARD, 1, roll)  # the frames in another order: every sum is as it was
-    assert run(folder)[0] == 0
-    status, said = run(folder, f"--against={package}")
+    assert run(verify, folder)[0] == 0
+    status, said = run(verify, folder, f"--against={package}")
     assert (status, "id 'clip-0-1' is " in said, "these are not its features" in said) == (1, True, True), said
 
 
@@ -408,5 +377,5 @@ def test_a_reference_that_is_not_there_is_named(folder):
 
     if importlib.util.find_spec("transformers"):
         pytest.skip("it is there")
-    status, said = run(folder, "--against=transformers")
+    status, said = run(verify, folder, "--against=transformers")
     assert (status, "pip install transformers" in said) == (2, True)

@@ -1,6 +1,5 @@
 """An input, its features as the local default writes them, and a worker pool, for the tests of each engine."""
 
-import io
 import os
 import shutil
 import signal
@@ -14,9 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-import soundfile
 
-from melbeam.pipelines.tfrecord import TFRecordWriter
+from helpers import encode, tree, write
 from melbeam.transforms.records.examples import to_example
 
 RATE = 16000
@@ -38,9 +36,7 @@ def pytest_collection_modifyitems(config, items):
 def _clip(shard, number):
     rng = np.random.default_rng([shard, number])
     samples = (0.1 * rng.standard_normal(RATE * (2 + number)) * 2**15).astype(np.int16)
-    file = io.BytesIO()
-    soundfile.write(file, samples, RATE, format="FLAC")
-    return to_example({"audio": file.getvalue(), "id": f"{shard}-{number}", "language": "en"})
+    return to_example({"audio": encode(samples, kind="FLAC"), "id": f"{shard}-{number}", "language": "en"})
 
 
 @pytest.fixture(scope="session")
@@ -48,12 +44,10 @@ def source(tmp_path_factory):
     """The glob of some shards, an empty one and rejects among them."""
     folder = tmp_path_factory.mktemp("audio")
     for shard in range(NUM_SHARDS):
-        with open(folder / f"part-{shard}.tfrecord", "wb") as file:
-            writer = TFRecordWriter(file)
-            for number in range(CLIPS_A_SHARD if shard != 2 else 0):
-                writer.write(_clip(shard, number))
-            if shard % 3 == 1:
-                writer.write(b"\xff no Example")
+        records = [_clip(shard, number) for number in range(CLIPS_A_SHARD if shard != 2 else 0)]
+        if shard % 3 == 1:
+            records.append(b"\xff no Example")
+        write(folder / f"part-{shard}.tfrecord", records)
     return f"{folder}/part-*"
 
 
@@ -105,10 +99,7 @@ def extract():
 def files_of():
     """All of a folder's files; nothing in them may depend on the engine."""
 
-    def read(folder):
-        return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-    return read
+    return tree
 
 
 @pytest.fixture(scope="session")

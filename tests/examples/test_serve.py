@@ -1,38 +1,27 @@
 """examples/serve.py: WAV bytes in, the features that a job stores out. `make test-examples` runs this."""
 
-import io
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import tensorflow as tf
 
+from helpers import encode, write
 from melbeam.pipelines import extract
-from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import read_features
 from melbeam.transforms.records.examples import to_example
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def wav(samples, rate=16000):
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("front_end", ["gemma4", "whisper"])
 def test_it_serves_what_was_stored(tmp_path, front_end):
     random = np.random.default_rng(2)
-    files = [wav((3000 * random.standard_normal(n)).astype(np.int16)) for n in (16000, 7000, 24001)]
-    with open(tmp_path / "audio", "wb") as file:
-        writer = TFRecordWriter(file)
-        for content in files:
-            writer.write(to_example({"audio": content}))
+    files = [encode((3000 * random.standard_normal(n)).astype(np.int16)) for n in (16000, 7000, 24001)]
+    write(tmp_path / "audio", [to_example({"audio": content}) for content in files])
     command = [f"--input={tmp_path}/audio", f"--output={tmp_path}/f", f"--front_end={front_end}"]
     assert extract.main(command) == 0
     command = [EXAMPLES / "serve.py", f"--front_end={front_end}", f"--output={tmp_path}/served/1"]
@@ -46,6 +35,6 @@ def test_it_serves_what_was_stored(tmp_path, front_end):
     with pytest.raises(
         tf.errors.InvalidArgumentError, match="a WAV must have the rate of the front end, 16000 Hz"
     ):
-        serve(wav=tf.constant([wav(np.zeros(8000, np.int16), 8000)]))
+        serve(wav=tf.constant([encode(np.zeros(8000, np.int16), 8000)]))
     with pytest.raises(tf.errors.InvalidArgumentError, match="a WAV must have one channel"):
-        serve(wav=tf.constant([wav(np.zeros((8000, 2), np.int16))]))
+        serve(wav=tf.constant([encode(np.zeros((8000, 2), np.int16))]))

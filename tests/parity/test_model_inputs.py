@@ -11,8 +11,8 @@ import pytest
 import soundfile
 import tensorflow as tf
 
+from helpers import write
 from melbeam.pipelines import extract
-from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import AudioConverter, FeatureSource, model_inputs, read_features
 from melbeam.transforms.records.examples import to_example
 
@@ -55,11 +55,9 @@ def stored(tmp_path_factory, clips):
     def batch(front_end, way):
         if (front_end, way) not in made:
             folder = tmp_path_factory.mktemp("stored")
-            with open(folder / "audio", "wb") as file:
-                writer = TFRecordWriter(file)
-                for number, clip in enumerate(clips):
-                    record = {"audio": clip, "sampling_rate": RATE, "id": str(number), "text": "the quick fox"}
-                    writer.write(to_example(record))
+            others = {"sampling_rate": RATE, "text": "the quick fox"}
+            records = [{"audio": clip, "id": str(number), **others} for number, clip in enumerate(clips)]
+            write(folder / "audio", map(to_example, records))
             command = [f"--input={folder}/audio", f"--output={folder}/f", f"--front_end={front_end}"]
             assert extract.main([*command, *STORED[way]]) == 0
             made[front_end, way] = folder / "f"

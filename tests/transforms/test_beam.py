@@ -1,17 +1,16 @@
 """`ExtractLogMel` in somebody's own pipeline."""
 
-import io
 import pickle
 
 import apache_beam as beam
 import numpy as np
 import pytest
-import soundfile
 import tensorflow as tf
 from apache_beam.internal import pickler
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.testing.util import assert_that, equal_to
 
+from helpers import encode
 from melbeam.transforms import AudioConverter, ExtractLogMel, FrontEnd, LogMelDoFn
 from melbeam.transforms.records.examples import to_example
 
@@ -19,9 +18,7 @@ NOISE = (0.1 * np.random.default_rng(5).standard_normal(16000 * 31)).astype("flo
 
 
 def record(name, samples):
-    file = io.BytesIO()
-    soundfile.write(file, samples, 16000, format="WAV", subtype="FLOAT")
-    return to_example({"audio": file.getvalue(), "id": name})
+    return to_example({"audio": encode(samples, subtype="FLOAT"), "id": name})
 
 
 GOOD = {"a": NOISE[:16000], "b": NOISE[:4000]}

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from helpers import write
 from melbeam.pipelines import extract, verify
-from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import AudioConverter, FeatureSource, FrontEnd
 from melbeam.transforms.records.examples import to_example
 
@@ -17,11 +17,9 @@ NEVER_CHANGES = "mel bin 0 never changes, and is divided by 1"
 def audio(tmp_path_factory):
     path = tmp_path_factory.mktemp("audio") / "audio"
     random = np.random.default_rng(8)
-    with open(path, "wb") as file:
-        writer = TFRecordWriter(file)
-        for number in range(3):
-            clip = (1000 * (number + 1) * random.standard_normal(16000)).astype(np.int16)
-            writer.write(to_example({"audio": clip, "sampling_rate": 16000, "id": f"{number}"}))
+    clips = [(1000 * (number + 1) * random.standard_normal(16000)).astype(np.int16) for number in range(3)]
+    records = [{"audio": clip, "sampling_rate": 16000, "id": f"{number}"} for number, clip in enumerate(clips)]
+    write(path, map(to_example, records))
     return path
 
 

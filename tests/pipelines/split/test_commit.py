@@ -3,10 +3,10 @@
 import json
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
+from helpers import tree, write
 from melbeam.pipelines import files
 from melbeam.pipelines.files import local
 from melbeam.pipelines.sources.units import Unit
@@ -15,7 +15,6 @@ from melbeam.pipelines.split.job_file import TakenOver, write_job
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
-from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms.distributions import Distribution, Extreme
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.split_schema import FieldCounts
@@ -29,15 +28,6 @@ class CutOff(BaseException):
     """The machine is gone: nothing catches this."""
 
 
-def write(path, records):
-    files.ensure_folder(path)
-    with open(path, "wb") as file:
-        writer = TFRecordWriter(file)
-        for record in records:
-            writer.write(record)
-    return FileMark(writer.num_records, writer.num_bytes, writer.crc32c)
-
-
 def attempted(folder, name="abc", job=JOB, first=b"one"):
     """Writes an attempt's files as the extractor leaves them."""
     report = ShardReport(
@@ -46,9 +36,9 @@ def attempted(folder, name="abc", job=JOB, first=b"one"):
         num_shards=SHARD.num_shards,
         input_path=SHARD.path,
         input_size=SHARD.unit.size,
-        index_file=write(folder.temporary(SHARD.index, name, "index"), [b"where they lie"]),
-        features=write(folder.temporary(SHARD.index, name, "features"), [first, b"two"]),
-        rejected=write(folder.temporary(SHARD.index, name, "rejects"), [b"bad"]),
+        index_file=FileMark(**write(folder.temporary(SHARD.index, name, "index"), [b"where they lie"])),
+        features=FileMark(**write(folder.temporary(SHARD.index, name, "features"), [first, b"two"])),
+        rejected=FileMark(**write(folder.temporary(SHARD.index, name, "rejects"), [b"bad"])),
         records_read=3,
         records_converted=2,
         num_features=2,
@@ -83,7 +73,7 @@ def test_a_report_comes_back_from_json(attempt):
 
 def test_a_mark_confirms_these_bytes_only(tmp_path):
     path = str(tmp_path / "a")
-    mark = write(path, [b"one", b"two"])
+    mark = FileMark(**write(path, [b"one", b"two"]))
     assert mark.confirms(path)
     assert not replace(mark, size=mark.size + 1).confirms(path)
     assert not replace(mark, crc32c=mark.crc32c ^ 1).confirms(path)
@@ -161,10 +151,10 @@ def test_a_late_attempt_of_another_job_changes_nothing(folder, done):
     if done:
         commit(folder, attempted(folder, "new", job="the new job's hash"))
     late = attempted(folder, "late", first=b"uno")
-    before = tree(folder)
+    before = tree(folder.output)
     with pytest.raises(TakenOver, match=r"split 'train' is another job's by now \(the new job's"):
         commit(folder, late)
-    assert tree(folder) == before
+    assert tree(folder.output) == before
     mine = attempted(folder, "new", job="the new job's hash")
     assert commit(folder, mine) == mine.report
     assert committed(folder, SHARD, "the new job's hash").report == mine.report
@@ -225,10 +215,10 @@ def test_of_two_attempts_the_committed_one_sweeps_the_other_away(folder):
 def test_a_late_attempt_of_other_bytes_changes_nothing(folder):
     """Of a worker of another type of CPU, say, that was taken for dead."""
     first = commit(folder, attempted(folder))
-    before = tree(folder)
+    before = tree(folder.output)
     late = attempted(folder, "late", first=b"uno")
     assert commit(folder, late) == first
-    assert tree(folder) == before
+    assert tree(folder.output) == before
     assert committed(folder, SHARD, JOB).report == first
     assert temporaries(folder) == []
 
@@ -239,8 +229,3 @@ def test_a_late_attempt_mends_a_shard_that_was_damaged(folder):
     late = attempted(folder, "late")
     assert commit(folder, late) == late.report
     assert committed(folder, SHARD, JOB).report == late.report
-
-
-def tree(folder):
-    root = Path(folder.output)
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from helpers import tree
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.units import Unit
 from melbeam.pipelines.split.ending import finish_split
@@ -30,10 +31,6 @@ def a_job(output, split="train", **options):
 
 def claim(job, *, overwrite=False):
     claim_folder(job, PLAN, overwrite=overwrite)
-
-
-def tree(folder):
-    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 @pytest.mark.parametrize("content", TORN)

@@ -1,41 +1,21 @@
 """Folders of features of every kind, made once, and copies of them to plant faults in."""
 
-import contextlib
-import io
 import json
 import shutil
 import struct
 from types import SimpleNamespace
 
 import google_crc32c
-import numpy as np
 import pytest
-import soundfile
 
+from helpers import run, wav, write
 from melbeam.pipelines import extract, verify
-from melbeam.pipelines.tfrecord import Record, TFRecordWriter, read_tfrecord_file
+from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.folder_layout import ShardName, SplitFolder
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.examples import to_example
 from melbeam.transforms.records.index import encode_index
-
-RATE = 16000
-
-
-def wav(seed, seconds=0.1, rate=RATE, loudness=0.1):
-    file = io.BytesIO()
-    noise = loudness * np.random.default_rng(seed).standard_normal(round(rate * seconds))
-    soundfile.write(file, noise, rate, format="WAV", subtype="PCM_16")
-    return file.getvalue()
-
-
-def quietly(function, *arguments):
-    """The status that a command gives, and all that it prints."""
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        status = function([str(argument) for argument in arguments])
-    return status, said.getvalue()
 
 
 class Folder:
@@ -45,7 +25,7 @@ class Folder:
         self.path = path
 
     def verify(self, *options):
-        return quietly(verify.main, self.path, *options)
+        return run(verify, self.path, *options)
 
     def file(self, name):
         return self.path / name
@@ -97,14 +77,6 @@ class Folder:
         self.edit_report(shard, lambda report: report.update(rejected=mark))
 
 
-def write(path, records):
-    with open(path, "wb") as file:
-        writer = TFRecordWriter(file)
-        for record in records:
-            writer.write(record)
-        return {"num_records": writer.num_records, "size": writer.num_bytes, "crc32c": writer.crc32c}
-
-
 def changed(record, change):
     example = Example.FromString(record)
     change(example.features.feature)
@@ -117,8 +89,8 @@ def num_frames(record):
 
 
 def extracted(folder, split, *options):
-    status, said = quietly(
-        extract.main,
+    status, said = run(
+        extract,
         f"--input={folder}/{split}-*",
         f"--output={folder}/features",
         f"--split={split}",
@@ -184,6 +156,6 @@ def full_length_folder(made_without_a_mask, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def helpers():
+def folders():
     """The functions of this module, for tests that make folders of their own."""
-    return SimpleNamespace(wav=wav, write=write, extracted=extracted, quietly=quietly, Folder=Folder)
+    return SimpleNamespace(extracted=extracted, Folder=Folder)

@@ -4,8 +4,8 @@ import io
 
 import numpy as np
 import pytest
-import soundfile
 
+from helpers import encode, wav, write
 from melbeam.pipelines import files
 from melbeam.pipelines.verifying import comparison
 from melbeam.transforms import AudioConverter
@@ -64,31 +64,31 @@ def test_silence_of_another_value_is_found(full_length_folder):
         ({"seconds": 0.2, "loudness": 0.1}, "id 'clip' has 1600 samples from 0, its clip has 3200"),
     ],
 )
-def test_other_audio_in_the_source_is_found(helpers, tmp_path, other, named):
+def test_other_audio_in_the_source_is_found(folders, tmp_path, other, named):
     """Of the same size, so that only what is decoded shows it: another level, or another length."""
 
     def source(seconds, loudness, size):
-        clip = {"audio": helpers.wav(1, seconds, loudness=loudness), "id": "clip"}
+        clip = {"audio": wav(1, seconds, loudness=loudness), "id": "clip"}
         missing = size - len(to_example({**clip, "filler": b""}))
         return to_example({**clip, "filler": bytes(missing)})
 
-    helpers.write(tmp_path / "train-0", [source(0.1, 0.1, 9000)])
+    write(tmp_path / "train-0", [source(0.1, 0.1, 9000)])
     size = (tmp_path / "train-0").stat().st_size
-    helpers.extracted(tmp_path, "train")
-    folder = helpers.Folder(tmp_path / "features")
+    folders.extracted(tmp_path, "train")
+    folder = folders.Folder(tmp_path / "features")
     assert folder.verify("--against=keras-hub")[0] == 0
-    helpers.write(tmp_path / "train-0", [source(**other, size=9000)])
+    write(tmp_path / "train-0", [source(**other, size=9000)])
     assert (tmp_path / "train-0").stat().st_size == size
     status, said = folder.verify("--against=keras-hub")
     assert (status, len(faults(said)), named in faults(said)[0]) == (1, 1, True), said
 
 
-def make_parts(helpers, tmp_path, num_clips, seconds):
-    clips = [to_example({"audio": helpers.wav(i, seconds), "id": f"clip-{i}"}) for i in range(num_clips)]
-    helpers.write(tmp_path / "train-0", clips)
+def make_parts(folders, tmp_path, num_clips, seconds):
+    clips = [to_example({"audio": wav(i, seconds), "id": f"clip-{i}"}) for i in range(num_clips)]
+    write(tmp_path / "train-0", clips)
     size = (tmp_path / "train-0").stat().st_size
-    helpers.extracted(tmp_path, "train", f"--max_shard_bytes={-(-size // NUM_PARTS)}")
-    return helpers.Folder(tmp_path / "features"), size
+    folders.extracted(tmp_path, "train", f"--max_shard_bytes={-(-size // NUM_PARTS)}")
+    return folders.Folder(tmp_path / "features"), size
 
 
 class CountingFile(io.BufferedReader):
@@ -102,8 +102,8 @@ class CountingFile(io.BufferedReader):
         return data
 
 
-def test_the_parts_of_a_large_file_are_read_once(helpers, tmp_path, monkeypatch):
-    folder, size = make_parts(helpers, tmp_path, num_clips=64, seconds=6.0)
+def test_the_parts_of_a_large_file_are_read_once(folders, tmp_path, monkeypatch):
+    folder, size = make_parts(folders, tmp_path, num_clips=64, seconds=6.0)
     assert len(list(folder.path.glob("train-*"))) == NUM_PARTS
     really_open = files.open_file
 
@@ -119,24 +119,22 @@ def test_the_parts_of_a_large_file_are_read_once(helpers, tmp_path, monkeypatch)
     assert size <= CountingFile.num_bytes < 2.5 * size
 
 
-def test_a_source_that_is_no_longer_the_same_is_refused(helpers, tmp_path):
-    folder, _ = make_parts(helpers, tmp_path, num_clips=8, seconds=0.2)
-    helpers.write(tmp_path / "train-0", [])
+def test_a_source_that_is_no_longer_the_same_is_refused(folders, tmp_path):
+    folder, _ = make_parts(folders, tmp_path, num_clips=8, seconds=0.2)
+    write(tmp_path / "train-0", [])
     status, said = folder.verify("--against=keras-hub")
     assert (status, "the source of train, has 0 bytes, not " in said, "put it back" in said) == (2, True, True), (
         said
     )
 
 
-def test_a_flac_whose_samples_are_not_those_of_its_md5_is_a_fault(helpers, tmp_path):
+def test_a_flac_whose_samples_are_not_those_of_its_md5_is_a_fault(folders, tmp_path):
     """Extracted without asking for it; FLAC's own checksums of frames hold."""
-    file = io.BytesIO()
-    soundfile.write(file, 0.1 * np.random.default_rng(1).standard_normal(16000), 16000, format="FLAC")
-    data = bytearray(file.getvalue())
+    data = bytearray(encode(0.1 * np.random.default_rng(1).standard_normal(16000), kind="FLAC"))
     data[8 + 18] ^= 1  # the first byte of the MD5, which ends STREAMINFO
-    helpers.write(tmp_path / "train-0", [to_example({"audio": bytes(data), "id": "flac"})])
-    helpers.extracted(tmp_path, "train")
-    folder = helpers.Folder(tmp_path / "features")
+    write(tmp_path / "train-0", [to_example({"audio": bytes(data), "id": "flac"})])
+    folders.extracted(tmp_path, "train")
+    folder = folders.Folder(tmp_path / "features")
     assert folder.verify()[0] == 0
     status, said = folder.verify("--against=keras-hub")
     assert (status, len(faults(said))) == (1, 1), said

@@ -2,6 +2,7 @@
 
 import pytest
 
+from helpers import wav, write
 from melbeam.pipelines.split.metadata import read_summaries
 from melbeam.pipelines.split.mixed_fields import mixed_field_lines
 from melbeam.pipelines.verifying.findings import Findings
@@ -15,20 +16,20 @@ def warnings(said):
 
 
 @pytest.fixture
-def extract_clips(tmp_path, helpers):
+def extract_clips(tmp_path, folders):
     """Extracts clips into a split of one folder, and gives it."""
 
     def extract(split, clips, *options):
-        helpers.write(tmp_path / f"{split}-0", [to_example(clip) for clip in clips])
-        helpers.extracted(tmp_path, split, *options)
-        return helpers.Folder(tmp_path / "features")
+        write(tmp_path / f"{split}-0", [to_example(clip) for clip in clips])
+        folders.extracted(tmp_path, split, *options)
+        return folders.Folder(tmp_path / "features")
 
     return extract
 
 
 class TestAFieldOfMixedType:
-    def test_within_a_split(self, extract_clips, helpers):
-        clips = [{"audio": helpers.wav(i), "id": f"clip-{i}", "text": "a"} for i in range(8)]
+    def test_within_a_split(self, extract_clips):
+        clips = [{"audio": wav(i), "id": f"clip-{i}", "text": "a"} for i in range(8)]
         clips[3]["text"], clips[4]["text"] = 3, 4
         folder = extract_clips("train", clips)
         status, said = folder.verify()
@@ -38,15 +39,15 @@ class TestAFieldOfMixedType:
             "clip-2, clip-5, clip-6) and int64 in 2 records (id clip-3, clip-4); no reader gets it"
         ) in said
 
-    def test_between_splits(self, extract_clips, helpers):
-        extract_clips("train", [{"audio": helpers.wav(1), "id": "a", "speaker": 1}])
-        folder = extract_clips("test", [{"audio": helpers.wav(2), "id": "b", "speaker": "ada"}])
+    def test_between_splits(self, extract_clips):
+        extract_clips("train", [{"audio": wav(1), "id": "a", "speaker": 1}])
+        folder = extract_clips("test", [{"audio": wav(2), "id": "b", "speaker": "ada"}])
         status, said = folder.verify()
         assert (status, len(warnings(said))) == (0, 1), said
         assert "split test has bytes in 1 record (id b); split train has int64 in 1 record (id a)" in said
 
-    def test_the_lines_are_extracts_too(self, extract_clips, helpers):
-        clips = [{"audio": helpers.wav(i), "text": text} for i, text in enumerate(["a", 1])]
+    def test_the_lines_are_extracts_too(self, extract_clips):
+        clips = [{"audio": wav(i), "text": text} for i, text in enumerate(["a", 1])]
         folder = extract_clips("train", clips)
         lines = mixed_field_lines(read_summaries(str(folder.path)), FrontEnd.load("gemma4"))
         assert list(lines) == ["text"]
@@ -57,9 +58,9 @@ class TestAFieldOfMixedType:
 
 
 class TestIdsInTwoSplits:
-    def test_given_ids(self, extract_clips, helpers):
-        extract_clips("train", [{"audio": helpers.wav(i), "id": f"clip-{i}"} for i in range(8)])
-        folder = extract_clips("test", [{"audio": helpers.wav(9 + i), "id": f"clip-{i}"} for i in range(1, 8)])
+    def test_given_ids(self, extract_clips):
+        extract_clips("train", [{"audio": wav(i), "id": f"clip-{i}"} for i in range(8)])
+        folder = extract_clips("test", [{"audio": wav(9 + i), "id": f"clip-{i}"} for i in range(1, 8)])
         status, said = folder.verify()
         (warning,) = warnings(said)
         assert (status, "test and train: 7 given ids in both: for example clip-" in warning) == (
@@ -70,9 +71,9 @@ class TestIdsInTwoSplits:
             warning.count("test-00000-of-00001.tfrecord#") == warning.count("train-00000-of-00001.tfrecord#") == 5
         )
 
-    def test_the_same_audio(self, extract_clips, helpers):
-        extract_clips("train", [{"audio": helpers.wav(i)} for i in range(3)])
-        folder = extract_clips("test", [{"audio": helpers.wav(i)} for i in range(2)])
+    def test_the_same_audio(self, extract_clips):
+        extract_clips("train", [{"audio": wav(i)} for i in range(3)])
+        folder = extract_clips("test", [{"audio": wav(i)} for i in range(2)])
         status, said = folder.verify()
         (warning,) = warnings(said)
         assert (status, "test and train: 2 default ids (hashes of the same audio) in both: " in warning) == (
@@ -80,8 +81,8 @@ class TestIdsInTwoSplits:
             True,
         ), said
 
-    def test_a_clip_and_its_chunks(self, extract_clips, helpers):
-        clip = {"audio": helpers.wav(1, 31.0), "id": "long"}
+    def test_a_clip_and_its_chunks(self, extract_clips):
+        clip = {"audio": wav(1, 31.0), "id": "long"}
         extract_clips("train", [clip], "--on_long=chunk")
         folder = extract_clips("test", [clip], "--on_long=truncate")
         (warning,) = warnings(folder.verify()[1])
@@ -92,8 +93,8 @@ class TestIdsInTwoSplits:
         check_ids({name: [] for name in ("a", "b", "c")}, findings)
         assert (findings.count("warnings"), findings.count("faults")) == (0, 0)
 
-    def test_a_split_and_its_retried_rejects_are_one(self, extract_clips, helpers):
-        clip = {"audio": helpers.wav(1), "id": "one"}
+    def test_a_split_and_its_retried_rejects_are_one(self, extract_clips):
+        clip = {"audio": wav(1), "id": "one"}
         for split in ("train", "train_retried", "other"):
             folder = extract_clips(split, [clip])
         status, said = folder.verify()

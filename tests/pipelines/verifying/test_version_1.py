@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import run, wav, write
 from melbeam.pipelines import index
 from melbeam.transforms import read_features
 from melbeam.transforms.records.examples import to_example
@@ -21,15 +22,15 @@ LONE_SHARD = "train-00000-of-00001.tfrecord"
 
 
 @pytest.fixture
-def old(tmp_path, helpers):
+def old(tmp_path, folders):
     """A copy of the folder whose model takes a mask."""
-    return helpers.Folder(shutil.copytree(DATA / "folder_of_version_1", tmp_path / "features"))
+    return folders.Folder(shutil.copytree(DATA / "folder_of_version_1", tmp_path / "features"))
 
 
 @pytest.fixture
-def old_full_length(tmp_path, helpers):
+def old_full_length(tmp_path, folders):
     """A copy of the one whose model takes the full length, which it has not."""
-    return helpers.Folder(shutil.copytree(DATA / "folder_of_version_1_full_length", tmp_path / "features"))
+    return folders.Folder(shutil.copytree(DATA / "folder_of_version_1_full_length", tmp_path / "features"))
 
 
 def lines(said, kind):
@@ -42,9 +43,9 @@ def front_end_of(folder):
     return path
 
 
-def add_split(folder, tmp_path, helpers, *options):
-    helpers.write(tmp_path / "new-0", [to_example({"audio": helpers.wav(1), "id": "new", "text": "three"})])
-    helpers.extracted(tmp_path, "new", f"--front_end={front_end_of(folder)}", "--dtype=bfloat16", *options)
+def add_split(folder, tmp_path, folders, *options):
+    write(tmp_path / "new-0", [to_example({"audio": wav(1), "id": "new", "text": "three"})])
+    folders.extracted(tmp_path, "new", f"--front_end={front_end_of(folder)}", "--dtype=bfloat16", *options)
 
 
 def test_it_has_no_fault_and_says_what_it_lacks(old):
@@ -54,8 +55,8 @@ def test_it_has_no_fault_and_says_what_it_lacks(old):
     assert "split train: 5 records read = 3 converted + 2 rejected; 3 features in 2 shards" in said
 
 
-def test_nor_has_it_when_a_new_split_has_joined_it(old, tmp_path, helpers):
-    add_split(old, tmp_path, helpers)
+def test_nor_has_it_when_a_new_split_has_joined_it(old, tmp_path, folders):
+    add_split(old, tmp_path, folders)
     status, said = old.verify()
     assert (status, lines(said, "FAULT")) == (0, []), said
     assert lines(said, "warning") == [f"warning: {old.path}, splits train, train_retried: {LACKS}"]
@@ -64,9 +65,9 @@ def test_nor_has_it_when_a_new_split_has_joined_it(old, tmp_path, helpers):
     assert ids == [b"a", b"c", b"b", b"long#0", b"long#1", b"long#2", b"new"]
 
 
-def test_an_index_that_was_written_later_is_held_against_the_records(old, helpers):
+def test_an_index_that_was_written_later_is_held_against_the_records(old):
     """No report knows of it, so nothing else would tell that it is another's."""
-    assert helpers.quietly(index.main, old.path)[0] == 0
+    assert run(index, old.path)[0] == 0
     assert old.verify()[0] == 0
     first, second = (old.file(f"_melbeam/train/index/0000{shard}.npy") for shard in (0, 1))
     first.write_bytes(second.read_bytes())
@@ -82,8 +83,8 @@ def test_what_no_reader_can_restore_is_told(old_full_length):
     assert "split train: it holds clips without what lies behind them, and the model takes the full length" in said
 
 
-def test_nor_has_that_one_when_a_new_split_has_joined_it(old_full_length, tmp_path, helpers):
-    add_split(old_full_length, tmp_path, helpers)
+def test_nor_has_that_one_when_a_new_split_has_joined_it(old_full_length, tmp_path, folders):
+    add_split(old_full_length, tmp_path, folders)
     status, said = old_full_length.verify()
     assert (status, lines(said, "FAULT")) == (0, []), said
     (clip,) = read_features(old_full_length.path, "new", front_end_of(old_full_length)).as_numpy_iterator()
@@ -92,10 +93,10 @@ def test_nor_has_that_one_when_a_new_split_has_joined_it(old_full_length, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("joined", [False, True])
-def test_tfds_reads_it(old, tmp_path, helpers, joined):
+def test_tfds_reads_it(old, tmp_path, folders, joined):
     tfds = pytest.importorskip("tensorflow_datasets", reason="`make check` installs it")
     if joined:
-        add_split(old, tmp_path, helpers)
+        add_split(old, tmp_path, folders)
     builder = tfds.builder_from_directory(str(old.path))
     ids = {
         split: [clip["id"] for clip in tfds.as_numpy(builder.as_dataset(split=split))]

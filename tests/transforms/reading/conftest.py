@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from helpers import write
 from melbeam.pipelines import extract
-from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.records.examples import to_example
 
@@ -19,13 +19,10 @@ def clip_of(number, num_samples):
 def write_audio():
     """Writes a shard of audio records, given as dicts without their sampling rate."""
 
-    def write(path, records):
-        with open(path, "wb") as file:
-            writer = TFRecordWriter(file)
-            for record in records:
-                writer.write(to_example({"sampling_rate": 16000, **record}))
+    def write_all(path, records):
+        write(path, [to_example({"sampling_rate": 16000, **record}) for record in records])
 
-    return write
+    return write_all
 
 
 @pytest.fixture(scope="session")

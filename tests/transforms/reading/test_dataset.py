@@ -6,11 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import tensorflow as tf
 
+from helpers import encode, write
 from melbeam.pipelines import extract, retry_rejects
-from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import AudioConverter, FrontEnd, read_features
 from melbeam.transforms.records.examples import to_example
 
@@ -23,13 +22,6 @@ def clips():
     return [(3000 * random.standard_normal(n)).astype("int16") for n in (16000, 8000, 12345, 4000, 9999)]
 
 
-def audio_shard(path, records):
-    with open(path, "wb") as file:
-        writer = TFRecordWriter(file)
-        for record in records:
-            writer.write(record)
-
-
 def record_of(clip, **others):
     return to_example({"audio": clip, "sampling_rate": 16000, **others})
 
@@ -39,12 +31,8 @@ def written(tmp_path_factory, clips):
     """A folder of the clips' features, in two shards."""
     folder = tmp_path_factory.mktemp("tf_data")
     for shard, indices in enumerate(((0, 1, 2), (3, 4))):
-        with open(folder / f"audio-{shard}", "wb") as file:
-            writer = TFRecordWriter(file)
-            for i in indices:
-                wav = folder / "clip.wav"
-                soundfile.write(wav, clips[i], 16000)
-                writer.write(to_example({"audio": wav.read_bytes(), "id": f"clip-{i}", "speaker": f"s{i}"}))
+        records = [{"audio": encode(clips[i]), "id": f"clip-{i}", "speaker": f"s{i}"} for i in indices]
+        write(folder / f"audio-{shard}", [to_example(record) for record in records])
     status = extract.main([f"--input={folder}/audio-*", f"--output={folder}/features"])
     assert status == 0
     return folder / "features"
@@ -97,7 +85,7 @@ def test_reading_paths_that_tensorflow_does_not_have():
 
 def test_files_read_ahead_keep_their_order(tmp_path, clips):
     for shard in range(7):
-        audio_shard(
+        write(
             tmp_path / f"audio-{shard}", [record_of(clips[3], id=f"{shard}-{i}") for i in range(3 * (shard % 3))]
         )
     assert extract.main([f"--input={tmp_path}/audio-*", f"--output={tmp_path}/f"]) == 0
@@ -141,7 +129,7 @@ def with_lacking(tmp_path_factory, clips):
         record_of(clips[3], id="bare"),
         record_of(clips[0], id="long", text="a long one", tags=["c"]),
     ]
-    audio_shard(folder / "audio", records)
+    write(folder / "audio", records)
     assert (
         extract.main([f"--input={folder}/audio", f"--output={folder}/f", f"--front_end={folder}/short.yaml"]) == 3
     )
@@ -187,7 +175,7 @@ def test_tfds_gives_the_same(with_lacking):
 
 def test_a_mixed_type_is_told_and_the_rest_is_read(tmp_path, clips):
     records = [record_of(clips[3], id=f"r{i}", text=i if i == 2 else "word", speaker=i) for i in range(4)]
-    audio_shard(tmp_path / "audio", records)
+    write(tmp_path / "audio", records)
     assert extract.main([f"--input={tmp_path}/audio", f"--output={tmp_path}/f"]) == 0
     kinds = r"3 bytes_list \(id r0, r1, r3\), 1 int64_list \(id r2\)"
     told = rf"'text' has not one type in all records: {kinds}\. .*features="
@@ -200,7 +188,7 @@ def test_a_mixed_type_is_told_and_the_rest_is_read(tmp_path, clips):
 
 def test_a_type_that_differs_between_splits_is_read_split_by_split(tmp_path, clips):
     for split, text in (("train", "word"), ("test", 7)):
-        audio_shard(tmp_path / split, [record_of(clips[3], id="a", text=text)])
+        write(tmp_path / split, [record_of(clips[3], id="a", text=text)])
         assert extract.main([f"--input={tmp_path}/{split}", f"--output={tmp_path}/f", f"--split={split}"]) == 0
     assert next(iter(read_features(tmp_path / "f", split="train")))["text"].numpy() == b"word"
     assert next(iter(read_features(tmp_path / "f", split="test")))["text"].numpy() == 7
@@ -217,7 +205,7 @@ def test_whispers_clips_have_their_full_length_and_its_silence(tmp_path, clips, 
     loud = np.resize(clips[0] * 5, 479_900)  # whose last frames reach to the end of the 30 s
     quiet = (clips[1] // 50).astype(np.int16)
     records = [record_of(clip, id=str(i)) for i, clip in enumerate((clips[0], loud, quiet))]
-    audio_shard(tmp_path / "audio", records)
+    write(tmp_path / "audio", records)
     options = ["--front_end=whisper", f"--encoding={encoding}", f"--pad_to_max_length={padded}"]
     assert extract.main([f"--input={tmp_path}/audio", f"--output={tmp_path}/f", *options]) == 0
     expected = [AudioConverter("whisper")(clip).numpy() for clip in (clips[0], loud, quiet)]
@@ -232,7 +220,7 @@ def test_whispers_clips_have_their_full_length_and_its_silence(tmp_path, clips, 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_full_length_is_restored_in_smaller_dtypes(tmp_path, clips, dtype):
-    audio_shard(tmp_path / "audio", [record_of(clips[2])])
+    write(tmp_path / "audio", [record_of(clips[2])])
     options = ["--front_end=whisper_large_v3", f"--dtype={dtype}"]
     for padded in ("on", "off"):
         command = [f"--input={tmp_path}/audio", f"--output={tmp_path}/{padded}", f"--pad_to_max_length={padded}"]
@@ -245,7 +233,7 @@ def test_the_full_length_is_restored_in_smaller_dtypes(tmp_path, clips, dtype):
 
 
 def test_a_masked_models_padded_clips_are_zeroed_in_batches_only(tmp_path, clips):
-    audio_shard(tmp_path / "audio", [record_of(clips[0], id="a"), record_of(clips[3], id="b")])
+    write(tmp_path / "audio", [record_of(clips[0], id="a"), record_of(clips[3], id="b")])
     command = [f"--input={tmp_path}/audio", f"--output={tmp_path}/f", "--pad_to_max_length"]
     assert extract.main(command) == 0
     first = next(iter(read_features(tmp_path / "f")))
@@ -257,7 +245,7 @@ def test_a_masked_models_padded_clips_are_zeroed_in_batches_only(tmp_path, clips
 
 def test_clips_that_nothing_restores_are_refused(tmp_path, clips):
     """As they were stored before there was a tail: the rows behind a clip still hear its end."""
-    audio_shard(tmp_path / "audio", [record_of(clips[0])])
+    write(tmp_path / "audio", [record_of(clips[0])])
     command = [f"--input={tmp_path}/audio", f"--output={tmp_path}/f", "--front_end=whisper"]
     assert extract.main([*command, "--pad_to_max_length=off"]) == 0
     for name in ("features.json", "_melbeam/train/schema.json"):
@@ -288,7 +276,7 @@ def test_an_older_folder_is_read_and_what_it_lacks_is_told(caplog):
 def test_a_new_split_joins_an_older_folder(tmp_path, clips):
     folder = tmp_path / "f"
     shutil.copytree(FOLDER_OF_VERSION_1, folder)
-    audio_shard(tmp_path / "audio", [record_of(clips[3], id="new", text="three")])
+    write(tmp_path / "audio", [record_of(clips[3], id="new", text="three")])
     command = [f"--input={tmp_path}/audio", f"--output={folder}", "--split=more", "--dtype=bfloat16"]
     assert extract.main(command) == 0
     elements = list(read_features(folder, split="train+train_retried+more").as_numpy_iterator())

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from helpers import write
 from melbeam.pipelines import extract, index
-from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
+from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import FeatureSource, read_features
 from melbeam.transforms.reading import storage
 from melbeam.transforms.records.example_proto import Example
@@ -74,14 +75,11 @@ def test_features_that_are_compressed(several_shards, tmp_path):
     folder = tmp_path / "f"
     shutil.copytree(several_shards, folder)
     for path in folder.glob("*.tfrecord"):
-        records = [item.data for item in read_tfrecord_file(str(path))]
-        with open(path, "wb") as file:
-            writer = TFRecordWriter(file)
-            for record in records:
-                example = Example.FromString(record)
-                values = example.features.feature["input_features"].bytes_list.value
-                values[0] = zlib.compress(values[0])
-                writer.write(example.SerializeToString())
+        examples = [Example.FromString(item.data) for item in read_tfrecord_file(str(path))]
+        for example in examples:
+            values = example.features.feature["input_features"].bytes_list.value
+            values[0] = zlib.compress(values[0])
+        write(path, [example.SerializeToString() for example in examples])
     described = json.loads((folder / "features.json").read_text())
     described["featuresDict"]["features"]["input_features"]["tensor"]["encoding"] = "zlib"
     (folder / "features.json").write_text(json.dumps(described))
@@ -208,8 +206,7 @@ def test_clips_that_nothing_restores_are_refused(tmp_path, write_audio):
     path = next((tmp_path / "f").glob("train-*"))
     example = Example.FromString(next(iter(read_tfrecord_file(str(path)))).data)
     del example.features.feature["input_features_tail"]
-    with open(path, "wb") as file:
-        TFRecordWriter(file).write(example.SerializeToString())
+    write(path, [example.SerializeToString()])
     assert index.main([f"{tmp_path}/f", "--overwrite"]) == 0
     with pytest.raises(ValueError, match="holds clips without what lies behind them"):
         FeatureSource(tmp_path / "f")[0]

@@ -1,25 +1,18 @@
 """An audio record in one line, and what becomes of its audio."""
 
-import io
-
 import numpy as np
 import pytest
-import soundfile
 
+from helpers import encode
 from melbeam.transforms import audio_example
 from melbeam.transforms.records.examples import read_audio_example
 
 SAMPLES = np.array([0, 1, -1, 32767, -32768, 12345] * 50, np.int16)
+WAV = encode(SAMPLES)
 
 
 def read(record, rate=16000):
     return read_audio_example(record, sampling_rate=rate)
-
-
-def wav():
-    file = io.BytesIO()
-    soundfile.write(file, SAMPLES, 16000, format="WAV")
-    return file.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -31,9 +24,9 @@ def wav():
         SAMPLES.astype(np.float64) / 32768,
         (SAMPLES / np.float32(32768)).tolist(),
         SAMPLES.astype(np.int32) << 16,
-        wav(),
-        bytearray(wav()),
-        memoryview(wav()),
+        WAV,
+        bytearray(WAV),
+        memoryview(WAV),
     ],
 )
 def test_all_kinds_of_audio_are_the_same_samples(audio):
@@ -50,7 +43,7 @@ def test_eight_bits():
 
 
 def test_others_keep_their_type():
-    example = read(audio_example(wav(), text="é", take=3, gain=0.5, tags=["a", "b"], none=None, ok=True))
+    example = read(audio_example(WAV, text="é", take=3, gain=0.5, tags=["a", "b"], none=None, ok=True))
     found = {name: list(getattr(f, f.WhichOneof("kind")).value) for name, f in example.passthrough.items()}
     assert found == {"text": ["é".encode()], "take": [3], "gain": [0.5], "tags": [b"a", b"b"], "ok": [1]}
     assert example.given_id is None

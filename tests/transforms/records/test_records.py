@@ -2,19 +2,18 @@
 
 import contextlib
 import hashlib
-import io
 import struct
 
 import apache_beam as beam
 import numpy as np
 import pytest
-import soundfile
 import tensorflow as tf
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import encode
 from melbeam.transforms import AudioConverter, ExtractLogMel, FrontEnd, Reject
 from melbeam.transforms.records.conversion import convert as convert_with
 from melbeam.transforms.records.converter import RecordConverter
@@ -23,15 +22,8 @@ from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.examples import to_example, to_reject
 from melbeam.transforms.records.options import RecordOptions
 
-
-def audio_file(samples, rate=16000, kind="WAV", subtype=None):
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind, subtype=subtype)
-    return file.getvalue()
-
-
 NOISE = (0.1 * np.random.default_rng(5).standard_normal(16000)).astype("float32")
-WAV = audio_file(NOISE)
+WAV = encode(NOISE)
 
 
 def convert(record, **options):
@@ -63,10 +55,10 @@ def with_value(data, offset, kind, value):
         ("bad_audio", to_example({"audio": with_value(WAV, 24, "<I", 999)}), {}),
         ("bad_audio", to_example({"audio": [40000, 1], "sampling_rate": 16000}), {}),
         ("bad_audio", to_example({"audio": b"odd"}), {"audio_format": "pcm_s16le", "pcm_sampling_rate": 16000}),
-        ("empty_audio", to_example({"audio": audio_file(NOISE[:0])}), {}),
-        ("too_short", to_example({"audio": audio_file(NOISE[:160])}), {}),
-        ("too_long", to_example({"audio": audio_file(np.resize(NOISE, 480001))}), {}),
-        ("not_finite", to_example({"audio": audio_file(np.full(500, np.nan), subtype="FLOAT")}), {}),
+        ("empty_audio", to_example({"audio": encode(NOISE[:0])}), {}),
+        ("too_short", to_example({"audio": encode(NOISE[:160])}), {}),
+        ("too_long", to_example({"audio": encode(np.resize(NOISE, 480001))}), {}),
+        ("not_finite", to_example({"audio": encode(np.full(500, np.nan), subtype="FLOAT")}), {}),
         ("rate_mismatch", to_example({"audio": WAV, "sampling_rate": 8000}), {}),
         ("bad_field", to_example({"audio": WAV, "sampling_rate": [1, 2]}), {}),
         ("bad_field", to_example({"audio": WAV, "num_frames": 7}), {}),
@@ -75,7 +67,7 @@ def with_value(data, offset, kind, value):
         ("over_limit", to_example({"audio": WAV}), {"max_audio_seconds": 0.5}),
         ("over_limit", to_example({"audio": WAV}), {"max_record_bytes": 1000}),
         ("out_of_range", to_example({"audio": [3e38, -3e38] * 500, "sampling_rate": 16000}), {}),
-        ("out_of_range", to_example({"audio": audio_file(np.full(500, 1000.0), subtype="FLOAT")}), {}),
+        ("out_of_range", to_example({"audio": encode(np.full(500, 1000.0), subtype="FLOAT")}), {}),
         ("bad_audio", to_example({"audio": WAV}), {"audio_format": "pcm_s16le", "pcm_sampling_rate": 16000}),
     ],
 )
@@ -96,9 +88,7 @@ def test_what_the_converter_raises_is_a_reject(monkeypatch):
 
     computed = converter._packed
     monkeypatch.setattr(converter, "_packed", fails)
-    records = [
-        to_example({"audio": audio_file(NOISE[:length]), "id": f"{length}"}) for length in (8000, 16000, 4000)
-    ]
+    records = [to_example({"audio": encode(NOISE[:length]), "id": f"{length}"}) for length in (8000, 16000, 4000)]
     first, failed, last = converter.finish([converter.prepare(record, "") for record in records])
     assert (first.id, last.id) == ("8000", "4000")  # of clips that are computed together, it costs itself alone
     assert failed.reason == "converter_error"
@@ -148,7 +138,7 @@ def test_a_file_that_lacks_its_end_is_counted():
 )
 def test_formats_decode_and_resample(kind, subtype):
     stereo = np.stack([NOISE, NOISE], axis=1)
-    audio = decode_audio(audio_file(stereo, 32000, kind, subtype), sampling_rate=16000)
+    audio = decode_audio(encode(stereo, 32000, kind, subtype), sampling_rate=16000)
     assert (audio.source_rate, audio.resampled, audio.mixed_down) == (32000, True, True)
     assert audio.samples.dtype == np.float32
     assert abs(len(audio.samples) - 8000) <= 1200  # MP3 pads to its frames of 1152
@@ -157,13 +147,13 @@ def test_formats_decode_and_resample(kind, subtype):
 def test_sixteen_bits_are_exact():
     samples = np.arange(-16384, 16384, dtype=np.int16)
     expected = samples / 32768
-    np.testing.assert_array_equal(decode_audio(audio_file(samples), sampling_rate=16000).samples, expected)
+    np.testing.assert_array_equal(decode_audio(encode(samples), sampling_rate=16000).samples, expected)
 
 
 @settings(deadline=None, max_examples=150)
 @given(st.integers(0, 400), st.binary(min_size=1, max_size=8), st.sampled_from(["WAV", "FLAC", "OGG"]))
 def test_a_damaged_file_is_a_reject_or_finite(position, change, kind):
-    data = bytearray(audio_file(NOISE[:2000], kind=kind))
+    data = bytearray(encode(NOISE[:2000], kind=kind))
     data[position : position + len(change)] = change
     try:
         audio = decode_audio(bytes(data), sampling_rate=16000, max_seconds=60)
@@ -210,14 +200,14 @@ def test_a_mended_reject_is_read_as_it_is():
 
 def test_lists_and_raw_samples_equal_the_file():
     whole = np.round(NOISE * 32768).astype("<i2")
-    expected = convert(to_example({"audio": audio_file(whole), "id": "a"})).features
+    expected = convert(to_example({"audio": encode(whole), "id": "a"})).features
     assert convert(to_example({"audio": whole, "id": "a", "sampling_rate": 16000})).features == expected
     raw = to_example({"audio": whole.tobytes(), "id": "a"})
     assert convert(raw, audio_format="pcm_s16le", pcm_sampling_rate=16000).features == expected
 
 
 def test_long_clips():
-    record = to_example({"audio": audio_file(np.resize(NOISE, 960100)), "id": "long"})
+    record = to_example({"audio": encode(np.resize(NOISE, 960100)), "id": "long"})
     truncated = convert(record, on_long="truncate")
     assert [parsed(e)["num_samples"].int64_list.value[0] for e in examples(truncated)] == [480000]
     chunked = convert(record, on_long="chunk")

@@ -1,14 +1,13 @@
 """Every written record keeps to the schema, and a split's schema is what its records hold."""
 
-import io
 import json
 from itertools import permutations
 
 import msgspec
 import numpy as np
 import pytest
-import soundfile
 
+from helpers import encode
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.converter import RecordConverter
@@ -34,9 +33,7 @@ SHORT_WHISPER = FrontEnd.load("whisper").replace(name="short", max_audio_length=
 
 
 def clip(seconds, **others):
-    file = io.BytesIO()
-    soundfile.write(file, NOISE[: int(seconds * 16000)], 16000, format="WAV")
-    return to_example({"audio": file.getvalue(), **others})
+    return to_example({"audio": encode(NOISE[: int(seconds * 16000)]), **others})
 
 
 def fields(record):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from helpers import encode
 from melbeam.transforms.records.containers import inspect
 from melbeam.transforms.records.containers.checksums import ogg_crc, reversed_bits
 from melbeam.transforms.records.rejects import Reject
@@ -19,12 +20,6 @@ RATE = 16000
 def noise(seconds, rate=RATE, channels=1, seed=5):
     samples = 0.1 * np.random.default_rng(seed).standard_normal((int(seconds * rate), channels))
     return samples.astype(np.float32)
-
-
-def encode(samples, rate=RATE, kind="WAV", subtype=None, **options):
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind, subtype=subtype, **options)
-    return file.getvalue()
 
 
 def other_encoders():

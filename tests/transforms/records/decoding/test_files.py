@@ -1,6 +1,5 @@
 """Whole files: formats, reject reasons, cut and damaged files, headers of pipes, mixing, limits."""
 
-import io
 import struct
 import tracemalloc
 from importlib import resources
@@ -11,6 +10,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helpers import encode
 from melbeam.transforms.records.decoding import decode_audio, files
 from melbeam.transforms.records.rejects import Reject
 
@@ -18,12 +18,6 @@ RATE = 16000
 LOSSLESS = [("WAV", "PCM_16"), ("WAV", "FLOAT"), ("FLAC", "PCM_16")]
 FORMATS = [*LOSSLESS, ("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")]
 MAGICS = [b"", b"RIFF\x40\0\0\0WAVE", b"fLaC", b"OggS", b"ID3", b"\xff\xfb"]
-
-
-def encode(samples, rate=RATE, kind="WAV", subtype=None, endian=None):
-    file = io.BytesIO()
-    soundfile.write(file, samples, rate, format=kind, subtype=subtype, endian=endian)
-    return file.getvalue()
 
 
 def tone(seconds=1.0, rate=RATE, frequency=440.0):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import helpers
 from melbeam.transforms.records.decoding import decode_audio, files, libav
 from melbeam.transforms.records.decoding.audio import DecodedBlocks
 from melbeam.transforms.records.rejects import Reject
@@ -199,12 +200,6 @@ def test_a_format_that_refers_to_other_files_is_refused(tmp_path):
         assert reject.value.reason == "bad_audio"
 
 
-def encoded(samples, kind, subtype=None):
-    file = io.BytesIO()
-    soundfile.write(file, samples, RATE, format=kind, subtype=subtype)
-    return file.getvalue()
-
-
 def stops_early(monkeypatch):
     """libsndfile that gives a block less than there is."""
     opened = files.open_with_libsndfile
@@ -228,7 +223,7 @@ def stops_early(monkeypatch):
 
 @pytest.mark.parametrize(("kind", "subtype"), [("MP3", None), ("OGG", "VORBIS"), ("OGG", "OPUS")])
 def test_the_second_decoder_is_asked_where_the_first_stops_early(kind, subtype, monkeypatch):
-    data = encoded(tone(RATE), kind, subtype)
+    data = helpers.encode(tone(RATE), RATE, kind, subtype)
     whole = decode_audio(data, sampling_rate=RATE).samples
     stops_early(monkeypatch)
     second = decode_audio(data, sampling_rate=RATE).samples
@@ -243,7 +238,7 @@ def test_the_second_decoder_is_asked_where_the_first_stops_early(kind, subtype, 
 
 @pytest.mark.parametrize("kind", ["FLAC", "AIFF"])
 def test_the_second_decoder_is_not_asked_of_what_the_first_checks(kind, monkeypatch):
-    data = encoded(tone(RATE), kind)
+    data = helpers.encode(tone(RATE), RATE, kind)
     stops_early(monkeypatch)
     monkeypatch.setattr(files, "decode_apart", lambda *_: pytest.fail("asked"))
     with pytest.raises(Reject, match="hold 48000 samples a channel, libsndfile decodes 10000"):
@@ -285,7 +280,7 @@ def test_flac_of_other_widths(bits, container, tmp_path):
 def test_flac_of_24_bits_goes_to_libsndfile(monkeypatch):
     monkeypatch.setattr(files, "decode_apart", lambda *_: pytest.fail("asked"))
     values = np.rint(tone(RATE).astype(np.float64) * 2**23).astype(np.int32)
-    audio = decode_audio(encoded(values << 8, "FLAC", "PCM_24"), sampling_rate=RATE, check_md5=True)
+    audio = decode_audio(helpers.encode(values << 8, RATE, "FLAC", "PCM_24"), sampling_rate=RATE, check_md5=True)
     np.testing.assert_array_equal(audio.samples, (values / 2**23).astype(np.float32))
 
 

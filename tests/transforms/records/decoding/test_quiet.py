@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from helpers import encode
 from melbeam.transforms.records.decoding import decode_audio
 from melbeam.transforms.records.decoding.quiet import quietly
 from melbeam.transforms.records.rejects import Reject
@@ -82,12 +83,11 @@ def test_many_threads_at_once():
 
 def test_mpg123_says_nothing(capfd):
     """libsndfile's MP3 decoder prints a line for many a damaged frame."""
-    file = io.BytesIO()
-    soundfile.write(file, 0.1 * np.random.default_rng(7).standard_normal(48000), 16000, format="MP3")
+    clip = encode(0.1 * np.random.default_rng(7).standard_normal(48000), kind="MP3")
     rng = np.random.default_rng(1)
     printed = 0
     for _ in range(60):
-        data = bytearray(file.getvalue())
+        data = bytearray(clip)
         for position in rng.integers(300, len(data), 20):
             data[position] ^= 255
         with soundfile.SoundFile(io.BytesIO(data)) as damaged:  # as it is without us

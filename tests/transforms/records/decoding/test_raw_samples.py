@@ -1,25 +1,18 @@
 """Samples without a header: scaling, limits, and files that are none."""
 
-import io
 import struct
 
 import numpy as np
 import pytest
-import soundfile
 import soxr
 
+from helpers import encode
 from melbeam.transforms.records.decoding import check_is_no_file, decode_pcm_s16le, from_samples
 from melbeam.transforms.records.rejects import Reject
 
 RATE = 16000
 NOISE = (0.1 * np.random.default_rng(7).standard_normal(RATE)).astype(np.float32)
 PCM = np.round(NOISE * 32767).astype("<i2").tobytes()
-
-
-def encode(kind, subtype=None):
-    file = io.BytesIO()
-    soundfile.write(file, NOISE, RATE, format=kind, subtype=subtype)
-    return file.getvalue()
 
 
 def test_every_16_bit_value_is_exact():
@@ -82,16 +75,16 @@ def adts_frame(size=200):
 
 
 FILES = {
-    "WAV": encode("WAV"),
-    "FLAC": encode("FLAC"),
-    "Ogg": encode("OGG", "OPUS"),
-    "MP3": encode("MP3"),
-    "ID3 tag": b"ID3\3\0\0\0\0\1\0" + bytes(128) + encode("MP3"),
-    "AIFF": encode("AIFF"),
-    "AU": encode("AU"),
-    "CAF": encode("CAF"),
-    "WAV in W64": encode("W64"),
-    "SPHERE": encode("NIST"),
+    "WAV": encode(NOISE, RATE, "WAV"),
+    "FLAC": encode(NOISE, RATE, "FLAC"),
+    "Ogg": encode(NOISE, RATE, "OGG", "OPUS"),
+    "MP3": encode(NOISE, RATE, "MP3"),
+    "ID3 tag": b"ID3\3\0\0\0\0\1\0" + bytes(128) + encode(NOISE, RATE, "MP3"),
+    "AIFF": encode(NOISE, RATE, "AIFF"),
+    "AU": encode(NOISE, RATE, "AU"),
+    "CAF": encode(NOISE, RATE, "CAF"),
+    "WAV in W64": encode(NOISE, RATE, "W64"),
+    "SPHERE": encode(NOISE, RATE, "NIST"),
     "M4A or MP4": struct.pack(">I4s4s", 20, b"ftyp", b"M4A ") + bytes(80),
     "WebM or Matroska": b"\x1a\x45\xdf\xa3" + bytes(80),
     "AAC": adts_frame() * 3,
@@ -116,7 +109,7 @@ def test_a_file_of_mpeg_layer_2_is_no_raw_samples():
 
 
 def test_one_header_alone_may_be_samples():
-    mp3 = encode("MP3")
+    mp3 = encode(NOISE, RATE, "MP3")
     check_is_no_file(mp3[:200])
     check_is_no_file(mp3[:4] + bytes(5000))
 

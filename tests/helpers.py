@@ -1,0 +1,74 @@
+"""What many tests do: they make audio and TFRecords, run a job in this process, and read a folder."""
+
+import contextlib
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from melbeam.transforms.records.examples import to_example
+
+RATE = 16000
+
+
+class Job(NamedTuple):
+    """A job that has ended."""
+
+    status: int
+    text: str
+
+
+def encode(samples, rate=RATE, kind="WAV", subtype=None, **options):
+    """This gives the bytes of an audio file.
+
+    The samples are `[num_samples]` or `[num_samples, num_channels]`, integers or floats between -1 and 1, at
+    `rate` Hz; a WAV is of 16 bits unless another subtype is named. The options are soundfile's.
+    """
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=kind, subtype=subtype, **options)
+    return file.getvalue()
+
+
+def wav(seed=0, seconds=0.1, rate=RATE, loudness=0.1, **options):
+    """This gives the bytes of a WAV of noise at `rate` Hz; its RMS is `loudness` of full scale."""
+    noise = loudness * np.random.default_rng(seed).standard_normal(round(rate * seconds))
+    return encode(noise, rate, **options)
+
+
+def clip(name, seconds=0.5, seed=0):
+    """This gives a serialized tf.train.Example: noise at 16 kHz in `audio`, and the name in `id`."""
+    return to_example({"audio": wav(seed, seconds), "id": name})
+
+
+def write(path, records):
+    """This writes a TFRecord file, and makes its folder where there is none.
+
+    It gives what a shard's report says of the file: `num_records`, `size` in bytes, and `crc32c` of all its bytes.
+    """
+    # Importing this takes Beam, which is slow, and conftest.py imports this module before any test.
+    from melbeam.pipelines.tfrecord import TFRecordWriter
+
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        writer = TFRecordWriter(file)
+        for record in records:
+            writer.write(record)
+    return {"num_records": writer.num_records, "size": writer.num_bytes, "crc32c": writer.crc32c}
+
+
+def run(job, *arguments):
+    """This runs a job's `main` in this process; the text is its stdout and its stderr as they came."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            status = job.main([str(argument) for argument in arguments])
+        except SystemExit as left:
+            status = left.code
+    return Job(status, said.getvalue())
+
+
+def tree(folder, pattern="*"):
+    """This gives the bytes of every file at any depth whose name fits the pattern, by path in the folder."""
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob(pattern)) if p.is_file()}
