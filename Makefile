@@ -41,7 +41,7 @@ demo: .venv/.installed-run
 	$(BIN)/melbeam demo
 
 test: .venv/.installed-run
-	$(BIN)/python -m pytest -m "not slow" -q
+	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile
 
 # mypy does not see through an editable install, so it is shown the package by links.
 check: .venv/.installed-check

@@ -15,3 +15,5 @@ MODULES = {
     WEBDATASET: "webdataset",
 }
 KINDS = tuple(MODULES)
+# Those that come in files of many records, which become shards as they are, or by `shard_bytes`.
+CUT_AT_FILES = (TFRECORD, PARQUET, WEBDATASET)

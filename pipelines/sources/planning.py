@@ -13,7 +13,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 
 from melbeam.pipelines.sources import tfrecord
 from melbeam.pipelines.sources.finding import find_inputs, find_kind, is_lhotse
-from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, MODULES, TFRECORD
+from melbeam.pipelines.sources.kinds import CUT_AT_FILES, LHOTSE, MANIFEST, MODULES, TFRECORD
 from melbeam.pipelines.sources.units import (
     AudioRecord,
     Damage,
@@ -69,6 +69,11 @@ def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
         raise ValueError(f"--input names several kinds of sources, {named}: give each a job of its own")
     units: list[Unit] = []
     for kind, inputs in by_kind.items():
+        if options.num_shards is not None and kind in CUT_AT_FILES:
+            raise ValueError(
+                f"--num_shards={options.num_shards}: {kind} input ({inputs[0].pattern}) is cut at its files, or "
+                "by --shard_bytes: leave --num_shards out"
+            )
         planned = source_of(kind).plan(_merged(inputs), options)
         units += planned.units
         left_out.add_all(planned.left_out)

@@ -4,13 +4,14 @@ import json
 import shutil
 from importlib import resources
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import run, tree
+from helpers import run, tree, write
 from melbeam.pipelines import extract, ingest
 from melbeam.pipelines.tfrecord import read_tfrecord_file
-from melbeam.transforms import read_features
+from melbeam.transforms import audio_example, read_features
 
 
 def records(folder, pattern="train-*"):
@@ -150,6 +151,15 @@ def test_the_dry_run_shows_the_plan_and_writes_nothing(clips, tmp_path):
         f"{clips[0]}/{name} -> {tmp_path}/a/train-0000{index}-of-00003.tfrecord"
         for name, index in zip(sorted(clips[1]), expected, strict=True)
     ]
+
+
+def test_num_shards_is_refused_where_files_decide(tmp_path):
+    write(tmp_path / "in-0", [audio_example(np.zeros(1600, np.int16), sampling_rate=16000)])
+    ended = run(ingest, f"--input={tmp_path}/in-0", f"--output={tmp_path}/out", "--num_shards=2")
+    assert ended.status == 2
+    assert "--num_shards=2: tfrecord input" in ended.text
+    assert "leave --num_shards out" in ended.text
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_limit_takes_the_first_clips(clips, tmp_path):
