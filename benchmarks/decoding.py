@@ -1,4 +1,4 @@
-"""What counting a file's samples costs beside its decode, by format: python benchmarks/decoding.py
+"""Measures what counting a file's samples costs beside its decode, by format: python benchmarks/decoding.py
 
 Each round decodes every clip alone, then counts it, both in processor time; the table has the medians
 over the rounds. `--seconds` is the length of a clip, `--rounds` the number of rounds.
@@ -16,7 +16,7 @@ import soundfile
 
 from melbeam.transforms.records.containers import flac_digest, inspect
 
-# What a clip is made with: libsndfile's format and subtype, Hz, channels.
+# Each entry says how a clip is made: libsndfile's format and subtype, Hz, channels.
 CLIPS = [
     ("WAV", "PCM_16", 16000, 1),
     ("WAV", "IMA_ADPCM", 16000, 1),
@@ -52,7 +52,7 @@ def encode(samples: np.ndarray, rate: int, kind: str, subtype: str) -> bytes:
 
 
 def decode(data: bytes) -> None:
-    """As melbeam reads it, in blocks."""
+    """Decodes a file as melbeam reads it, in blocks."""
     with soundfile.SoundFile(io.BytesIO(data)) as file:
         while len(file.read(1 << 16, dtype="float32", always_2d=True)):
             pass

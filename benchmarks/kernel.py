@@ -46,7 +46,7 @@ from kernel_contenders import (
 from machine import describe
 
 HERE = Path(__file__).parent
-# What the libraries read when they are loaded.
+# The libraries read these variables when they are loaded.
 ONE_THREAD = {
     **dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"], "1"),
     "CUDA_VISIBLE_DEVICES": "",

@@ -1,4 +1,4 @@
-"""What benchmarks/kernel.py compares: ways to the features of the front end `gemma4`, and the bound.
+"""Holds what benchmarks/kernel.py compares: ways to the features of the front end `gemma4`, and the bound.
 
 Each is checked against the float64 oracle of the tests before it is measured. Only NumPy is imported at the top:
 each way runs in a process that has what it needs, and no more.
@@ -18,7 +18,7 @@ import numpy as np
 
 RATE = 16000  # Hz
 SINGLE = (0.2, 1.0, 3.0, 10.0, 30.0)  # seconds of one clip
-# Of the oracle's features, on speech and noise: what a float64 path may err, and float32 ones of any kind.
+# On speech and noise, a float64 path may differ from the oracle's features by the first, any other by the second.
 EXACT, FLOAT32 = 1e-5, 2e-3
 
 Work = Callable[[], Any]
@@ -69,7 +69,7 @@ def one_thread() -> None:
 
 
 def serve_transformers() -> tuple[dict[str, Work], float]:
-    """Its extractor, one clip a call, not padded."""
+    """Prepares transformers' extractor, for one clip a call, not padded."""
     from transformers import Gemma4AudioFeatureExtractor
 
     extractor, clips = Gemma4AudioFeatureExtractor(), clips_of_calls()

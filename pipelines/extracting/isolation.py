@@ -14,11 +14,12 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
 from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
+from melbeam.transforms import fresh_interpreter
+from melbeam.transforms.fresh_interpreter import ending_in_words
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.conversion import Conversion, convert
 from melbeam.transforms.records.examples import id_in
@@ -83,14 +84,14 @@ class IsolatedConverter:
             if not in_time:
                 what = f"it hung the converter: not converted within {self._max_seconds:g} s"
                 return Reject("converter_error", what, id_in(record))
-        return Reject("converter_error", f"it killed the converter: {_in_words(status)}", id_in(record))
+        return Reject("converter_error", f"it killed the converter: {ending_in_words(status)}", id_in(record))
 
     def _start(self) -> _OtherSide:
         self._other_side = _OtherSide()
         job = (self._front_end, self._options, self._max_seconds)
         answer, in_time = self._other_side.ask(job, _START_SECONDS)
         if answer != _READY:
-            why = _in_words(self._end()) if in_time else f"nothing came of it in {_START_SECONDS:g} s"
+            why = ending_in_words(self._end()) if in_time else f"nothing came of it in {_START_SECONDS:g} s"
             raise ProcessLost(f"the process that converts records in isolation does not start: {why}")
         return self._other_side
 
@@ -113,16 +114,9 @@ class _OtherSide:
     """The process that converts, and this side's end of the connection to it."""
 
     def __init__(self) -> None:
-        self._connection, theirs = Pipe()
-        # The path as it is here, as multiprocessing does it; "" would be another folder's modules.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({theirs.fileno()})"
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", code],
-                stdin=subprocess.DEVNULL,
-                stdout=_STDERR,
-                pass_fds=[theirs.fileno()],
-            )
+        self._process, self._connection = fresh_interpreter.start(
+            __name__, stdin=subprocess.DEVNULL, stdout=_STDERR
+        )
 
     def ask(self, question: Any, seconds: float) -> tuple[Any, bool]:
         """The answer, or None where the process died; and whether it was left to answer, or was killed."""
@@ -174,8 +168,3 @@ def serve(handle: int) -> None:
                 answer = error
             faulthandler.cancel_dump_traceback_later()
             connection.send(answer)
-
-
-def _in_words(status: int) -> str:
-    """Why a process ended."""
-    return f"exit status {status}" if status >= 0 else signal.Signals(-status).name

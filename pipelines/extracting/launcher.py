@@ -12,19 +12,25 @@ import apache_beam as beam
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
-from melbeam.pipelines.command_line import check_split, list_of
+from melbeam.pipelines.command_line import check_split
 from melbeam.pipelines.exit_status import EXIT_OK, UsageError
-from melbeam.pipelines.extracting.attempts import stopped_by_interruption
 from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
+from melbeam.pipelines.launching import (
+    at_work,
+    counts_in_words,
+    find_shards,
+    judge,
+    read_summary,
+    run_to_its_end,
+    show_plan,
+    some_of,
+)
 from melbeam.pipelines.process import prepare_process
 from melbeam.pipelines.sources.arguments import source_options
-from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
-from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
-from melbeam.pipelines.split.launching import begin_split, judge, show_plan
-from melbeam.pipelines.split.lock import Locked, SplitLock
-from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards
+from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder
@@ -49,20 +55,10 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         show_plan(job.folder, shards)
         return EXIT_OK
     start = time.monotonic()
-    try:
-        with (
-            SplitLock(job.folder) as lock,
-            Launched(job, lock, choice) as launched,
-            stopped_by_interruption(),
-        ):
-            claim_folder(job, shards, overwrite=arguments.overwrite)
-            num_done = begin_split(job, shards)
-            if not run_pipeline(job, shards, choice, launched):
-                return EXIT_OK
-    except (FolderRefused, Locked, *files.REFUSALS) as error:
-        raise UsageError(str(error)) from error
-    files.delete([job.folder.failure_log])  # of an earlier start
-    summary = SplitSummary.from_dict(files.read_json(job.folder.summary))
+    with at_work(job, shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
+        if not run_pipeline(job, shards, choice, launched):
+            return EXIT_OK
+    summary = read_summary(job)
     print(in_words(job, summary, num_done, time.monotonic() - start))
     return judge(job, summary)
 
@@ -92,15 +88,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
     Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
     source = source_options(arguments, shard_bytes=None if arguments.limit else arguments.shard_bytes)
-    shards, left_out = plan_shards(list_of(arguments.input), source)
-    if not arguments.allow_missing_shards:
-        check_shards_are_complete(shard.unit for shard in shards)
-    raw_samples = record_options.audio_format == "pcm_s16le"
-    check_first_record((shard.unit for shard in shards), raw_samples=raw_samples)
-    for line in left_out.in_words():
-        print(f"melbeam: {line}", file=sys.stderr)
-    if arguments.limit is not None:
-        shards = limit_records(shards, arguments.limit)
+    shards = find_shards(arguments, source, raw_samples=record_options.audio_format == "pcm_s16le")
     return Job.of(folder, front_end, record_options, shards, **bounds), shards
 
 
@@ -120,12 +108,7 @@ def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice, launched: 
     with ProgressBar(job.folder, shards, job.front_end.sampling_rate) if watched else nullcontext():
         pipeline = beam.Pipeline(options=choice.options)
         pipeline | ExtractDataset(job)
-        result = pipeline.run()
-        if choice.detached is not None:
-            print(f"melbeam: {choice.detached}", file=sys.stderr)
-            return False
-        launched.wait(result)
-    return True
+        return run_to_its_end(pipeline, choice, launched)
 
 
 def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> str:
@@ -141,7 +124,7 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
     took = f"{words.duration(seconds)} of audio in {words.duration(elapsed)}"
     speed = seconds / elapsed
     if num_done:
-        all_of_them = "all" if num_done == job.num_shards else f"{num_done} of {job.num_shards}"
+        all_of_them = some_of(num_done, job.num_shards)
         how = "read again" if job.recheck else "taken by size and report, --recheck reads"
         took = f"{words.duration(seconds)} of audio; {all_of_them} were done by an earlier start ({how})"
     elif speed >= 1:  # less says only how long a start takes
@@ -152,9 +135,4 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
         f"  {words.count(summary.num_features, 'feature record')} in "
         f"{words.count(len(summary.shard_features), 'shard')}, {words.size(summary.num_bytes)}; {took}",
     ]
-    for title, counts in (("rejected", summary.rejects), ("changed", summary.changes)):
-        for what, count in sorted(counts.items()):
-            lines.append(f"  {title}: {count} {what}: {words.named(summary.named_ids[what], count)}")
-    if summary.damaged_bytes:
-        lines.append(f"  damaged: {summary.damaged_bytes} bytes that belong to no record")
-    return "\n".join(lines)
+    return "\n".join(lines + counts_in_words(summary))

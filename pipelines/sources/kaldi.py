@@ -16,8 +16,18 @@ from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.kinds import KALDI
 from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, open_text
-from melbeam.pipelines.sources.units import Found, Item, Planned, SourceOptions, Unit, printable, runs
-from melbeam.pipelines.tfrecord import Span
+from melbeam.pipelines.sources.units import (
+    BYTES_A_SECOND,
+    SECONDS_OF_A_RECORD,
+    Found,
+    Item,
+    Planned,
+    SourceOptions,
+    Unit,
+    printable,
+    runs,
+    units_of_lines,
+)
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import TEXT
@@ -27,8 +37,6 @@ WAV_SCP = "wav.scp"
 _SEGMENTS = "segments"
 # Of an utterance: the table, and the column that it becomes.
 _TABLES = {"text": TEXT, "utt2spk": "speaker"}
-_SECONDS = 10.0  # of a recording whose length no table tells
-_BYTES_A_SECOND = 32_000  # of 16-bit samples at 16 kHz
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
@@ -58,12 +66,12 @@ def _plan_folder(folder: str, options: SourceOptions) -> list[Unit]:
         end = line_end
         utterances.append(name)
         offsets.append(offset)
-        seconds = _SECONDS
+        seconds = SECONDS_OF_A_RECORD
         if has_segments:
             recording, start, stop = _times(rest)
             recordings.append(recording)
-            seconds = (stop - start) if start is not None and stop is not None else _SECONDS
-        weights.append(round(seconds * _BYTES_A_SECOND))
+            seconds = (stop - start) if start is not None and stop is not None else SECONDS_OF_A_RECORD
+        weights.append(round(seconds * BYTES_A_SECOND))
     if not utterances:
         raise ValueError(f"{printable(folder)}/{main} is empty")
     offsets.append(end)
@@ -81,19 +89,11 @@ def _plan_folder(folder: str, options: SourceOptions) -> list[Unit]:
             parts_of.setdefault(recording, set()).add(part_of[utterance])
         _note_ranges(f"{folder}/{WAV_SCP}", encoding, parts_of, WAV_SCP, ranges)
     size = sum(size for path, size in files.match(f"{escape(folder)}/{main}"))
-    return [
-        Unit(
-            folder,
-            size,
-            part,
-            len(cut),
-            kind=KALDI,
-            span=Span(offsets[first], offsets[last], first),
-            num_records=last - first,
-            details={"main": main, "ranges": ranges[part], "columns": columns, "encoding": encoding, "base": base},
-        )
-        for part, (first, last) in enumerate(cut)
+    details = [
+        {"main": main, "ranges": of_part, "columns": columns, "encoding": encoding, "base": base}
+        for of_part in ranges
     ]
+    return units_of_lines(folder, size, KALDI, cut, offsets, details)
 
 
 def _columns(folder: str, options: SourceOptions) -> dict[str, str]:

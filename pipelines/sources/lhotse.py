@@ -12,16 +12,24 @@ from typing import Any
 from melbeam.pipelines.sources.kinds import LHOTSE
 from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, open_text
-from melbeam.pipelines.sources.units import Found, Item, Planned, SourceOptions, Unit, printable, runs
-from melbeam.pipelines.tfrecord import Span
+from melbeam.pipelines.sources.units import (
+    BYTES_A_SECOND,
+    SECONDS_OF_A_RECORD,
+    Found,
+    Item,
+    Planned,
+    SourceOptions,
+    Unit,
+    printable,
+    runs,
+    units_of_lines,
+)
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.values import as_feature
 
-_SECONDS = 10.0  # of a cut that does not say how long it is
-_BYTES_A_SECOND = 32_000  # of 16-bit samples at 16 kHz
 _NEAR = 1e-4  # seconds: a cut that ends so near its recording's end is all of it
 
 
@@ -49,7 +57,7 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
             if not line.strip():
                 continue
             starts.append(offset)
-            seconds = _SECONDS
+            seconds = SECONDS_OF_A_RECORD
             try:
                 cut = _cut_of(line)
                 seconds = float(cut.get("duration", seconds))
@@ -58,7 +66,7 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 if len(starts) == 1:
                     raise ValueError(f"{printable(path)} holds no lhotse cuts: {error}") from error
-            weights.append(round(seconds * _BYTES_A_SECOND))
+            weights.append(round(seconds * BYTES_A_SECOND))
         end, digest = lines.offset, lines.digest.hexdigest()
     if not starts:
         raise ValueError(f"{printable(path)} is empty")
@@ -76,19 +84,7 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
     folder = f"{parent(path)}/" if "/" in path else ""
     folder = folder_of_relative(first, folder)
     details = {"sha256": digest, "columns": dict(options.columns), "folder": folder}
-    return [
-        Unit(
-            path,
-            size,
-            part,
-            len(found),
-            kind=LHOTSE,
-            span=Span(starts[first], starts[last], first),
-            num_records=last - first,
-            details=details,
-        )
-        for part, (first, last) in enumerate(found)
-    ]
+    return units_of_lines(path, size, LHOTSE, found, starts, [details] * len(found))
 
 
 def _cut_of(line: bytes) -> dict[str, Any]:

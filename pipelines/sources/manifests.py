@@ -1,7 +1,7 @@
 """Manifests: tables of clips as JSON lines, CSV or TSV, also compressed; a unit is a range of rows.
 
 How many rows a unit has depends on the manifest alone, so that the same manifest is the same plan, whatever
-becomes of the audio: on the seconds that its rows name, else on `_SECONDS_OF_A_ROW`.
+becomes of the audio: on the seconds that its rows name, else on `SECONDS_OF_A_RECORD`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,21 @@ from melbeam.pipelines.sources.columns import find_columns, row_of
 from melbeam.pipelines.sources.kinds import MANIFEST
 from melbeam.pipelines.sources.rows import BadRow, Row, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text
-from melbeam.pipelines.sources.units import Found, Item, Planned, SourceOptions, Unit, printable, runs
-from melbeam.pipelines.tfrecord import Span
+from melbeam.pipelines.sources.units import (
+    BYTES_A_SECOND,
+    SECONDS_OF_A_RECORD,
+    Found,
+    Item,
+    Planned,
+    SourceOptions,
+    Unit,
+    printable,
+    runs,
+    units_of_lines,
+)
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.rows import keep_row
 
-_SECONDS_OF_A_ROW = 10.0
-_BYTES_A_SECOND = 32_000  # of 16-bit samples at 16 kHz
 _LOOKED_AT = 100  # rows of JSON lines whose names are taken for the manifest's
 _DELIMITERS = (",", "\t", ";", "|")
 csv.field_size_limit(1 << 30)  # a transcript may be long
@@ -151,13 +159,13 @@ class Table:
             return BadRow(f"{error}: {line[:80]!r}", keep_row(kept, {}, {}))
 
     def seconds(self, line: bytes) -> float:
-        """Of the row's audio, as far as the row says; else `_SECONDS_OF_A_ROW`."""
+        """Of the row's audio, as far as the row says; else `SECONDS_OF_A_RECORD`."""
         row = self.row(line)
         if isinstance(row, BadRow):
-            return _SECONDS_OF_A_ROW
+            return SECONDS_OF_A_RECORD
         if row.start is not None and row.end is not None:
             return row.end - row.start
-        return row.seconds or _SECONDS_OF_A_ROW
+        return row.seconds or SECONDS_OF_A_RECORD
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
@@ -181,26 +189,14 @@ def _plan_table(path: str, size: int, options: SourceOptions) -> list[Unit]:
         last = b""
         for offset, line in format.rows(lines, path):
             starts.append(offset)
-            weights.append(round(table.seconds(line) * _BYTES_A_SECOND))
+            weights.append(round(table.seconds(line) * BYTES_A_SECOND))
             last = line
         _check_last_quote(path, format, last, len(starts))
         end, digest = lines.offset, lines.digest.hexdigest()
     table = Table(path, format, table.columns, table.folder, table.root, digest)
     found = runs(weights, options)
     starts.append(end)
-    return [
-        Unit(
-            path,
-            size,
-            part,
-            len(found),
-            kind=MANIFEST,
-            span=Span(starts[first], starts[last], first),
-            num_records=last - first,
-            details=table.to_json(),
-        )
-        for part, (first, last) in enumerate(found)
-    ]
+    return units_of_lines(path, size, MANIFEST, found, starts, [table.to_json()] * len(found))
 
 
 def _skip_to(lines: Lines, offset: int) -> None:

@@ -35,7 +35,6 @@ from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
 
-MAGIC = b"PAR1"
 _ROWS_AT_ONCE = 16
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError)
 

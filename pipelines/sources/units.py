@@ -6,7 +6,7 @@ A unit is planned by the launcher, kept as one JSON line, and read by a worker t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +16,9 @@ from melbeam.pipelines.sources.kinds import AUDIO, KINDS, TFRECORD
 from melbeam.pipelines.tfrecord import WHOLE, Span
 from melbeam.transforms.records.rejects import Reject
 
+# What a record of a table counts for where shards are cut, since its audio is not looked at.
+BYTES_A_SECOND = 32_000  # of 16-bit samples at 16 kHz
+SECONDS_OF_A_RECORD = 10.0  # where the table does not tell
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
@@ -281,3 +284,36 @@ def runs(sizes: Iterable[int], options: SourceOptions) -> list[tuple[int, int]]:
                 in_run = 0
             in_run += size
     return list(zip(starts, [*starts[1:], len(items)], strict=True)) if items else []
+
+
+def units_of_lines(
+    path: str,
+    size: int,
+    kind: str,
+    cut: Sequence[tuple[int, int]],
+    offsets: Sequence[int],
+    details: Sequence[Mapping[str, Any]],
+) -> list[Unit]:
+    """The units of a table that has one record a line.
+
+    Args:
+        path: the file or folder that the records' names begin with.
+        size: bytes of the table.
+        kind: of its source.
+        cut: first line and end of each unit, as `runs` gives them.
+        offsets: byte of each line, and of the end of the last.
+        details: of each unit.
+    """
+    return [
+        Unit(
+            path,
+            size,
+            part,
+            len(cut),
+            kind=kind,
+            span=Span(offsets[first], offsets[last], first),
+            num_records=last - first,
+            details=details[part],
+        )
+        for part, (first, last) in enumerate(cut)
+    ]

@@ -42,7 +42,6 @@ _KEY = re.compile(r"((?:.*/|)[^./]+)[.]([^/]*)")  # webdataset's own rule
 _SHARD = re.compile(r"(\d+)$")
 _GZIP = b"\x1f\x8b"
 _BLOCK = 512  # bytes, of tar
-_SMALL = 16 << 20  # 16 MiB: more than any member beside the audio
 
 
 @dataclass

@@ -113,14 +113,21 @@ def _known_fields(features: Any, split: Split) -> dict[str, Any]:
             continue
         if known.name not in features:
             raise ValueError(f"it has no {known.name}")
-        kind, count = kind_and_count(features[known.name])
-        if (kind, count) != (known.kind, 1):
-            raise ValueError(
-                f"{known.name} must be one value in a {known.kind}, got {count} in {kind or 'no list'}"
-            )
-        value = getattr(features[known.name], kind).value[0]
-        fields[known.name] = value.decode() if kind == BYTES and known.name != _TAIL else value
+        fields[known.name] = one_value(features, known, raw=known.name == _TAIL)
     return fields
+
+
+def one_value(features: Any, known: Field, *, raw: bool) -> Any:
+    """The value of a record's field, bytes as text unless they are wanted raw.
+
+    Raises:
+        ValueError: it is missing, or of another type, or has more values than one.
+    """
+    kind, count = kind_and_count(features[known.name]) if known.name in features else ("", 0)
+    if (kind, count) != (known.kind, 1):
+        raise ValueError(f"{known.name} must be one value in a {known.kind}, got {count} in {kind or 'no list'}")
+    value = getattr(features[known.name], kind).value[0]
+    return value.decode() if kind == BYTES and not raw else value
 
 
 def _stored_tensor(features: Any, split: Split) -> Any:

@@ -7,10 +7,11 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from melbeam.pipelines.verifying.feature_records import one_value
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import id_in, kind_and_count
+from melbeam.transforms.records.examples import id_in
 from melbeam.transforms.records.rejects import REASONS, size_of_damage
-from melbeam.transforms.records.schema import BYTES, REJECT_RECORD
+from melbeam.transforms.records.schema import REJECT_RECORD
 
 # Whose bytes are not the record's own, or not all of them: an id in them need not be the record's.
 _DAMAGES = ("bad_checksum", "bad_framing", "over_limit")
@@ -64,15 +65,7 @@ def read_reject(record: bytes, record_version: int) -> RejectedRecord:
 def _fields(features: Any, record_version: int) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for known in REJECT_RECORD:
-        if known.since > record_version:
+        if known.since > record_version or (known.when and known.name not in features):
             continue
-        kind, count = kind_and_count(features[known.name]) if known.name in features else ("", 0)
-        if known.name not in features and known.when:
-            continue
-        if (kind, count) != (known.kind, 1):
-            raise ValueError(
-                f"{known.name} must be one value in a {known.kind}, got {count} in {kind or 'no list'}"
-            )
-        value = getattr(features[known.name], kind).value[0]
-        fields[known.name] = value.decode() if kind == BYTES and known.name != "record" else value
+        fields[known.name] = one_value(features, known, raw=known.name == "record")
     return fields

@@ -262,7 +262,7 @@ class TestDisksAndInputs:
         folder = tmp_path / "features"
         program = (
             "import os, sys; from melbeam.pipelines import extract\n"
-            "from melbeam.pipelines.extracting import launcher; begin_split = launcher.begin_split\n"
+            "from melbeam.pipelines import launching as launcher; begin_split = launcher.begin_split\n"
             "def plan_and_delete(*a):\n"
             f"    done = begin_split(*a); os.remove({str(tmp_path / 'in/part-01')!r}); return done\n"
             "launcher.begin_split = plan_and_delete; sys.exit(extract.main())"

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from helpers import encode, write
-from melbeam.pipelines import clean, demo, extract, ingest, retry_rejects, verify
+from melbeam.pipelines import clean, demo, extract, ingest, launching, retry_rejects, verify
 from melbeam.pipelines.extracting import launcher as extract_launcher
 from melbeam.pipelines.ingesting import launcher as ingest_launcher
 from melbeam.pipelines.sources.finding import find_inputs, find_kind
@@ -192,7 +192,7 @@ class TestTheSameCommandGoesOn:
     @pytest.mark.parametrize("error", [RuntimeError("so"), KeyboardInterrupt()])
     def test_extract_once_it_has_its_folder(self, source, tmp_path, monkeypatch, error):
         with monkeypatch.context() as patch:
-            patch.setattr(extract_launcher, "plan_shards", raises(error))
+            patch.setattr(launching, "plan_shards", raises(error))
             status, _, err = extracted(source, tmp_path / "out")
             assert (status, GOES_ON in err) == (1, False), err
         with monkeypatch.context() as patch:

@@ -18,12 +18,13 @@ import threading
 from contextlib import suppress
 from dataclasses import asdict, replace
 from fractions import Fraction
-from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 
+from melbeam.transforms import fresh_interpreter
+from melbeam.transforms.fresh_interpreter import ending_in_words
 from melbeam.transforms.records.decoding.audio import Audio, DecoderError, Request
 from melbeam.transforms.records.decoding.media.stated import Media
 from melbeam.transforms.records.rejects import Reject
@@ -65,7 +66,7 @@ def decode_apart(data: bytes, media: Media, request: Request) -> Audio:
             raise
         _give_back(process)
         return audio
-    why = f"exit status {status}" if status >= 0 else signal.Signals(-status).name
+    why = ending_in_words(status)
     raise Reject("converter_error", f"{media.name}: it ended the process that decodes with PyAV: {why}")
 
 
@@ -73,17 +74,12 @@ class _Process:
     """The process that decodes, and this side's end of the connection to it."""
 
     def __init__(self) -> None:
-        self._connection, theirs = Pipe()
-        # The path as it is here, as multiprocessing does it; "" would be another folder's modules.
-        code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve({theirs.fileno()})"
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", code],
-                stdin=subprocess.PIPE,  # which closes when this process is gone, however that comes about
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-            )
+        self._process, self._connection = fresh_interpreter.start(
+            __name__,
+            stdin=subprocess.PIPE,  # which closes when this process is gone, however that comes about
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
 
     def decode(self, data: bytes, media: Media, request: Request) -> Audio:
         """What `libav.decode` gives or raises there.

@@ -1,0 +1,150 @@
+"""What the launchers of all jobs on a split do alike: an input to shards, a run under the lock, last words."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import apache_beam as beam
+
+from melbeam.pipelines import files, words
+from melbeam.pipelines.beam_options import RunnerChoice
+from melbeam.pipelines.command_line import list_of
+from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS, UsageError
+from melbeam.pipelines.extracting.attempts import stopped_by_interruption
+from melbeam.pipelines.extracting.launched import Launched
+from melbeam.pipelines.job_log import current_log
+from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
+from melbeam.pipelines.sources.units import SourceOptions, printable
+from melbeam.pipelines.split.job import FolderRefused, SplitJob, claim_folder
+from melbeam.pipelines.split.lock import Locked, SplitLock
+from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
+from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.folder_layout import SplitFolder
+
+
+def find_shards(
+    arguments: argparse.Namespace,
+    source: SourceOptions,
+    *,
+    must_be_tfrecord: bool = False,
+    raw_samples: bool = False,
+) -> list[Shard]:
+    """The plan of what `--input` names, cut to `--limit`; what is left out is said on standard error.
+
+    Args:
+        arguments: the job's, of which `input`, `allow_missing_shards` and `limit` count.
+        source: how the input is read.
+        must_be_tfrecord: as `check_first_record` has it.
+        raw_samples: as `check_first_record` has it.
+
+    Raises:
+        ValueError: the input is none, or cannot be taken; the message says why.
+        OSError: the input cannot be read.
+    """
+    shards, left_out = plan_shards(list_of(arguments.input), source)
+    if not arguments.allow_missing_shards:
+        check_shards_are_complete(shard.unit for shard in shards)
+    units = (shard.unit for shard in shards)
+    check_first_record(units, must_be_tfrecord=must_be_tfrecord, raw_samples=raw_samples)
+    for line in left_out.in_words():
+        print(f"melbeam: {line}", file=sys.stderr)
+    return shards if arguments.limit is None else limit_records(shards, arguments.limit)
+
+
+@contextmanager
+def at_work(
+    job: SplitJob, shards: list[Shard], choice: RunnerChoice, *, overwrite: bool
+) -> Iterator[tuple[Launched, int]]:
+    """Holds the split for the job while the `with` block runs it.
+
+    Yields:
+        The run, to be waited for, and the number of shards that an earlier start finished.
+
+    Raises:
+        UsageError: the folder is another job's, or cannot be used.
+    """
+    try:
+        # The attempts of this process have ended when the marks of those that a run elsewhere began are removed.
+        with SplitLock(job.folder) as lock, Launched(job, lock, choice) as launched, stopped_by_interruption():
+            claim_folder(job, shards, overwrite=overwrite)
+            yield launched, begin_split(job, shards)
+    except (FolderRefused, Locked, *files.REFUSALS) as error:
+        raise UsageError(str(error)) from error
+
+
+def begin_split(job: SplitJob, shards: Sequence[Shard]) -> int:
+    """Writes the plan of a split that is this job's; gives the number of shards that an earlier start finished.
+
+    From here on the same command finds what was done, and a failure's log file has its place.
+    """
+    write_plan(job.folder.plan, shards)
+    log = current_log()
+    if log is not None:
+        log.goes_on = True
+        log.home = job.folder.failure_log if files.is_local(job.folder.output) else None
+    return len(files.match(job.folder.reports_glob))
+
+
+def show_plan(folder: SplitFolder, shards: list[Shard]) -> None:
+    """Prints what would become what."""
+    for shard in shards:
+        unit = shard.unit
+        for path in unit.files:
+            print(f"{printable(path)} -> {folder.shard(shard.index, shard.num_shards)}")
+        if unit.files:
+            continue
+        print(f"{unit.source} ({unit.num_bytes} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
+
+
+def run_to_its_end(pipeline: beam.Pipeline, choice: RunnerChoice, launched: Launched) -> bool:
+    """Runs the pipeline; whether it has ended, and was not only handed over."""
+    result = pipeline.run()
+    if choice.detached is not None:
+        print(f"melbeam: {choice.detached}", file=sys.stderr)
+        return False
+    launched.wait(result)
+    return True
+
+
+def read_summary(job: SplitJob) -> SplitSummary:
+    """The summary of a split whose job ended well; the log of a start that failed before goes."""
+    files.delete([job.folder.failure_log])
+    return SplitSummary.from_dict(files.read_json(job.folder.summary))
+
+
+def some_of(num_done: int, num_shards: int) -> str:
+    """How many of a split's shards an earlier start had finished, for a person."""
+    return "all" if num_done == num_shards else f"{num_done} of {num_shards}"
+
+
+def counts_in_words(summary: SplitSummary) -> list[str]:
+    """What became of records that are not as they were, a line each, with some of their ids."""
+    lines = [
+        f"  {title}: {count} {what}: {words.named(summary.named_ids[what], count)}"
+        for title, counts in (("rejected", summary.rejects), ("changed", summary.changes))
+        for what, count in sorted(counts.items())
+    ]
+    if summary.damaged_bytes:
+        lines.append(f"  damaged: {summary.damaged_bytes} bytes that belong to no record")
+    return lines
+
+
+def judge(job: SplitJob, summary: SplitSummary) -> int:
+    """Says on standard error what a person should look into; gives the exit status."""
+    if summary.records_read == 0:
+        print(
+            f"melbeam: warning: the input has no records: split {job.folder.split!r} of {job.folder.output} is "
+            "empty. Did what wrote the input end?",
+            file=sys.stderr,
+        )
+    if summary.reject_fraction > job.max_reject_fraction:
+        print(
+            f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
+            f"{job.max_reject_fraction:g}: look into {job.folder.rejects_folder}",
+            file=sys.stderr,
+        )
+        return EXIT_REJECTS
+    return EXIT_OK
