@@ -51,7 +51,7 @@ check: .venv/.installed-check
 	@for p in configs pipelines transforms; do ln -sfn ../../../$$p .venv/typed/melbeam/$$p; done
 	MYPYPATH=.venv/typed $(BIN)/mypy -p melbeam.transforms -p melbeam.pipelines
 	$(BIN)/python scripts/audit.py
-	$(BIN)/python -m pytest -m slow -q
+	$(BIN)/python -m pytest -m slow -q -n 2 --dist loadfile
 
 # The references want an environment of their own: they bring hundreds of packages.
 parity: | $(BIN)/python

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
 import operator
 from collections.abc import Mapping
 from importlib import resources
@@ -18,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from melbeam.transforms.front_end_values import finite, per_bin, positive_integer
 from melbeam.transforms.plain_yaml import load_yaml
 
 # Raised whenever the mathematics behind the same numbers changes.
@@ -125,12 +125,12 @@ class FrontEnd:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"name must be a non-empty string, got {self.name!r}")
         for field in _INTEGERS:
-            self._set(field, _positive_integer(field, getattr(self, field)))
+            self._set(field, positive_integer(field, getattr(self, field)))
         for field in _OPTIONAL_INTEGERS:
             if getattr(self, field) is not None:
-                self._set(field, _positive_integer(field, getattr(self, field)))
+                self._set(field, positive_integer(field, getattr(self, field)))
         for field in _FLOATS:
-            self._set(field, _finite(field, getattr(self, field)))
+            self._set(field, finite(field, getattr(self, field)))
         for field in _BOOLEANS:
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(f"{field} must be true or false, got {getattr(self, field)!r}")
@@ -141,7 +141,7 @@ class FrontEnd:
                 raise ValueError(f"{field} must be one of {choices}, got {getattr(self, field)!r}")
         for field in _PER_BIN:
             if getattr(self, field) is not None:
-                self._set(field, _per_bin(field, getattr(self, field), self.num_mels))
+                self._set(field, per_bin(field, getattr(self, field), self.num_mels))
 
         if self.frame_length > self.fft_length:
             raise ValueError(
@@ -192,7 +192,7 @@ class FrontEnd:
         if self.per_bin_stddev is not None and min(self.per_bin_stddev) <= 0:
             raise ValueError(f"per_bin_stddev must be above 0 in every bin, got {min(self.per_bin_stddev)}")
         if self.max_audio_length is not None:
-            self._set("max_audio_length", _finite("max_audio_length", self.max_audio_length))
+            self._set("max_audio_length", finite("max_audio_length", self.max_audio_length))
             shortest = (self.fft_length + 1 + self.hop_length) / self.sampling_rate
             if self.max_audio_length < shortest:
                 raise ValueError(
@@ -376,31 +376,3 @@ class FrontEnd:
         if "name" in changes or changed == self or self.name.endswith(_CHANGED):
             return changed
         return FrontEnd.from_dict({**changed.to_dict(), "name": self.name + _CHANGED})
-
-
-def _positive_integer(field: str, value: Any) -> int:
-    number = math.nan if isinstance(value, str) else _finite(field, value)
-    if math.isnan(number) or number != int(number) or number < 1:
-        raise ValueError(f"{field} must be a whole number of at least 1, got {value!r}")
-    return int(number)
-
-
-def _finite(field: str, value: Any) -> float:
-    # A string is taken since YAML 1.1 reads 1e-5, without a point, as one.
-    try:
-        number = math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{field} must be a finite number, got {value!r}")
-    return number + 0.0  # -0.0, which is written otherwise, becomes 0.0
-
-
-def _per_bin(field: str, values: Any, num_mels: int) -> tuple[float, ...]:
-    try:
-        numbers = tuple(_finite(f"{field}[{i}]", value) for i, value in enumerate(values))
-    except TypeError as error:
-        raise ValueError(f"{field} must be a list of {num_mels} numbers, got {values!r}") from error
-    if len(numbers) != num_mels:
-        raise ValueError(f"{field} must have num_mels = {num_mels} values, got {len(numbers)}")
-    return numbers

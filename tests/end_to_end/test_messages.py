@@ -229,14 +229,20 @@ class TestTheSameCommandGoesOn:
         assert (status, GOES_ON in err) == (1, False), err
 
 
-def test_the_log_of_a_failed_job_lies_in_its_bookkeeping_until_it_ends_well(source, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("job", "launcher"), [(extract, extract_launcher), (ingest, ingest_launcher)])
+def test_the_log_of_a_failed_job_lies_in_its_bookkeeping_until_it_ends_well(
+    source, tmp_path, monkeypatch, job, launcher
+):
+    (tmp_path / "a.wav").write_bytes(audio())
+    given = source / "*" if job is extract else tmp_path / "a.wav"
+    command = [f"--input={given}", f"--output={tmp_path}/out", "--max_reject_fraction=1"]
     log = tmp_path / "out/_melbeam/train/failed.log"
     with monkeypatch.context() as patch:
-        patch.setattr(extract_launcher, "run_pipeline", raises(KeyError("speaker")))
-        err = extracted(source, tmp_path / "out")[2]
+        patch.setattr(launcher, "run_pipeline", raises(KeyError("speaker")))
+        err = run_apart(job, *command)[2]
         assert f"melbeam: the job failed: KeyError: 'speaker' (the whole error: {log})" in err
     assert "Traceback (most recent call last)" in log.read_text()
-    assert extracted(source, tmp_path / "out", "--max_reject_fraction=1")[0] == 0
+    assert run_apart(job, *command)[0] == 0
     assert not log.exists()
 
 
