@@ -128,6 +128,7 @@ def check_encoding(encoding: str) -> None:
 
 
 def looks_wide(path: str) -> bool:
-    """Whether a text begins as UTF-16 or UTF-32 do, which are refused by name."""
+    """Whether a text begins as UTF-16 or UTF-32 do, with a mark or with the zeros in their letters."""
     with open_text(path) as file:
-        return file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        head = file.read(4)
+    return head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in head

@@ -300,6 +300,14 @@ def colliding_names(record: bytes) -> list[str]:
     return [] if _MARK in features else [name for name in RESERVED if name in features]
 
 
+def names_in(record: bytes) -> set[str]:
+    """The names of a record's features; none where it cannot be parsed."""
+    try:
+        return set(_parse(record))
+    except Reject:
+        return set()
+
+
 def check_raw_audio(record: bytes) -> None:
     """Refuses a record whose `audio` holds a whole file where raw 16-bit samples are asked for.
 
