@@ -41,7 +41,7 @@ class Command:
 
     @property
     def prog(self) -> str:
-        """As it is typed."""
+        """The command as it is typed."""
         return f"melbeam {self.name}"
 
     @property
@@ -74,11 +74,11 @@ class Command:
             _say(str(error))
             return EXIT_REFUSED
         with job_log(verbose=arguments.verbose) as log:
-            return _told(lambda: self.run(arguments, beam_arguments), log)
+            return _run_and_tell(lambda: self.run(arguments, beam_arguments), log)
 
 
-def _told(run: Callable[[], int], log: JobLog) -> int:
-    """Runs a job and tells what goes wrong."""
+def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
+    """Runs a job, says on the screen what goes wrong, and gives the exit status."""
     try:
         return run()
     except UsageError as error:
@@ -89,9 +89,9 @@ def _told(run: Callable[[], int], log: JobLog) -> int:
         _say("interrupted" + ("; the same command goes on from here" if log.goes_on else ""))
         return EXIT_FAILED
     except Exception as error:
-        if _is_refusal(error):
+        if _is_refused_path(error):
             _LOG.debug("a path was refused", exc_info=True)
-            _say(_of_a_path(error))
+            _say(_words_of_path_error(error))
             return EXIT_REFUSED
         _LOG.debug("the whole error", exc_info=True)
         for line in log.words_of_workers():
@@ -106,7 +106,7 @@ def _say(text: str) -> None:
     print(f"melbeam: {text}", file=sys.stderr)
 
 
-def _is_refusal(error: Exception) -> bool:
+def _is_refused_path(error: Exception) -> bool:
     """Whether a person has to put a path right, and the job itself did not fail."""
     if not isinstance(error, OSError):
         return False
@@ -115,7 +115,7 @@ def _is_refusal(error: Exception) -> bool:
     return isinstance(error, (*_REFUSALS, *REFUSALS))
 
 
-def _of_a_path(error: Exception) -> str:
+def _words_of_path_error(error: Exception) -> str:
     """The error in words: those of the operating system know the path, but say nothing of what to do."""
     if not isinstance(error, OSError) or error.filename is None:
         return last_line(error)

@@ -112,7 +112,7 @@ def run_to_its_end(pipeline: beam.Pipeline, choice: RunnerChoice, launched: Laun
 def read_summary(job: SplitJob) -> SplitSummary:
     """The summary of a split whose job ended well; the log of a start that failed before goes."""
     files.delete([job.folder.failure_log])
-    return SplitSummary.from_dict(files.read_json(job.folder.summary))
+    return SplitSummary.read(job.folder.summary)
 
 
 def some_of(num_done: int, num_shards: int) -> str:

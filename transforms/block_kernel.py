@@ -163,7 +163,7 @@ class FrameKernel:
         return features
 
     def in_graph(self, audio: tf.Tensor, frames: tf.Tensor | int, pad: Callable[..., tf.Tensor]) -> tf.Tensor:
-        """As operations of a graph that is being built.
+        """Computes features by operations of a graph that is being built.
 
         Args:
             audio: `[batch, num_samples]`, floating point of the kernel's precision.
@@ -257,11 +257,11 @@ class _Program:
         return self._function.get_concrete_function()
 
     def once(self, rows: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
-        """In a graph: its `[rows, hop_length]` to the first `count` frames."""
+        """Adds one call to a graph: from `[rows, hop_length]` to the first `count` frames."""
         return self._in_graph(rows, count)[:count]
 
     def repeatedly(self, rows_for: Callable[[tf.Tensor], tf.Tensor], count: tf.Tensor | int) -> tf.Tensor:
-        """In a graph: any number of frames, of the rows that `rows_for` makes in a given number."""
+        """Adds as many calls to a graph as frames need, of the rows that `rows_for` makes in a given number."""
         calls = -(-count // self.frames)
         rows = rows_for(calls * self.frames + self.rows - self.frames)
 

@@ -12,6 +12,7 @@ from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
 from melbeam.pipelines.split.job_file import UnusableJobFile, mark_as_being_replaced, read_job, write_job
 from melbeam.pipelines.split.leftovers import delete_temporaries
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
+from melbeam.pipelines.split.reports import SplitSummary, UnusableSummary
 from melbeam.transforms.bounds import check_number
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
@@ -192,7 +193,10 @@ def claim_folder(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> None
 
 
 def _check_other_splits(job: SplitJob) -> None:
-    """Refuses a folder whose other splits have another front end, or features of another form."""
+    """Refuses a folder whose other splits have another front end, or features of another form.
+
+    A summary that the folder's metadata could not be made from is found here, and not when the work is done.
+    """
     folder = job.folder
     for path, _ in files.match(of_all_splits(folder.output, "job.json")):
         other = SplitFolder.holding(path)
@@ -205,6 +209,11 @@ def _check_other_splits(job: SplitJob) -> None:
                     f"{folder.output} holds split {other.split!r} with {name} {found.get(name)!r}, this job has "
                     f"{job.identity[name]!r}, and one folder has one: choose another --output"
                 )
+        if files.exists(other.summary):
+            try:
+                SplitSummary.read(other.summary)
+            except UnusableSummary as error:
+                raise FolderRefused(str(error)) from error
 
 
 def _identity_of_another(other: SplitFolder) -> dict[str, Any]:
