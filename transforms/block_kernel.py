@@ -92,26 +92,32 @@ class FrameKernel:
         self._precision: Precision = precision
         self.rows_below = log_mel.rows_below(front_end)
         self.is_compiled = not on_gpu() and xla_transforms(precision)
-        self._programs = _programs(front_end, precision) if self.is_compiled else ()
-        self.frames_at_once = self._programs[-1].frames if self.is_compiled else _PLAIN_FRAMES
+        of_samples: tuple[Precision, ...] = ("float32",) if precision == "float32" else ("float32", precision)
+        self._programs: dict[str, tuple[_Program, ...]] = {
+            dtype: _programs(front_end, precision, dtype) for dtype in of_samples
+        }
+        self.frames_at_once = self._programs["float32"][-1].frames if self.is_compiled else _PLAIN_FRAMES
         self._num_samples = (self.frames_at_once + self.rows_below) * front_end.hop_length
-        self._buffers: list[np.ndarray] = []
+        self._buffers: dict[Precision, list[np.ndarray]] = {dtype: [] for dtype in of_samples}
 
     @contextlib.contextmanager
-    def buffer(self) -> Iterator[np.ndarray]:
+    def buffer(self, dtype: Precision = "float32") -> Iterator[np.ndarray]:
         """Lends memory for the samples of one `compute`: `[frames_at_once + rows_below, hop_length]`, not cleared.
 
         It is reused: new memory would cost more than the transform of a short clip. It must not be touched once
         it is given back.
+
+        Args:
+            dtype: of the samples, float32 or the kernel's precision: `log_mel.exact_dtype`.
         """
         try:
-            buffer = self._buffers.pop()  # of a list, which threads may share
+            buffer = self._buffers[dtype].pop()  # of a list, which threads may share
         except IndexError:
-            buffer = aligned_empty((self._num_samples,), self._precision)
+            buffer = aligned_empty((self._num_samples,), dtype)
         try:
             yield buffer.reshape(-1, self._front_end.hop_length)
         finally:
-            self._buffers.append(buffer)
+            self._buffers[dtype].append(buffer)
 
     def compute(self, rows: np.ndarray, frames: int) -> np.ndarray:
         """The first `frames` frames, from 1 to `frames_at_once`, of the rows in a lent buffer.
@@ -120,22 +126,27 @@ class FrameKernel:
             float32 `[frames, num_mels]`, read-only, in memory that may be larger (`holds`), and is nobody else's.
         """
         if not self.is_compiled:
-            return as_array(self._plain(as_tensor(rows[: frames + self.rows_below])))
-        program = self._program(frames)
+            return as_array(self._plain[rows.dtype.name](as_tensor(rows[: frames + self.rows_below])))
+        program = self._program(frames, rows.dtype.name)
         return as_array(program(as_tensor(rows.reshape(-1)[: program.num_samples]), frames))[:frames]
 
     def holds(self, frames: int) -> int:
         """Frames that the memory of such a result of `compute` has place for."""
         return self._program(frames).frames if self.is_compiled else frames
 
-    def _program(self, frames: int) -> _Program:
-        return next(program for program in self._programs if frames <= program.frames)
+    def _program(self, frames: int, dtype: str = "float32") -> _Program:
+        return next(program for program in self._programs[dtype] if frames <= program.frames)
 
     @functools.cached_property
-    def _plain(self) -> Any:
-        signature = [tf.TensorSpec([None, self._front_end.hop_length], self._precision)]
-        function = tf.function(self._plain_features, input_signature=signature, autograph=False)
-        return function.get_concrete_function()
+    def _plain(self) -> dict[str, Any]:
+        """The plain graph, by the samples' dtype."""
+        hop = self._front_end.hop_length
+        return {
+            dtype: tf.function(
+                self._plain_features, input_signature=[tf.TensorSpec([None, hop], dtype)], autograph=False
+            )
+            for dtype in self._programs
+        }
 
     def _plain_features(self, rows: tf.Tensor) -> tf.Tensor:
         return log_mel.features_of_frames(rows, self._front_end, self._precision)
@@ -154,7 +165,7 @@ class FrameKernel:
         features = np.empty((frames, self._front_end.num_mels), np.float32)
         for first in range(0, frames, self.frames_at_once):
             count = min(self.frames_at_once, frames - first)
-            with self.buffer() as rows:
+            with self.buffer(log_mel.exact_dtype(samples.dtype, self._precision)) as rows:
                 part = samples[first * hop : (first + count + below) * hop]
                 flat = rows[: count + below].reshape(-1)
                 flat[: len(part)] = part
@@ -166,7 +177,7 @@ class FrameKernel:
         """Computes features by operations of a graph that is being built.
 
         Args:
-            audio: `[batch, num_samples]`, floating point of the kernel's precision.
+            audio: `[batch, num_samples]`, float32 or of the kernel's precision.
             frames: how many to compute.
             pad: of the audio and a number of rows, at least `frames + rows_below`: `[batch, rows, hop_length]`.
 
@@ -195,7 +206,7 @@ class FrameKernel:
                 return tf.reshape(pad(audio, size), [size, hop])
             return tf.pad(tf.reshape(pad(audio, height), [count, hop]), [[0, size - count], [0, 0]])
 
-        small, large = self._programs
+        small, large = self._programs[audio.dtype.name]
         ways = [
             lambda: small.once(rows_for(small.rows), count),
             lambda: large.once(rows_for(large.rows), count),
@@ -212,9 +223,11 @@ class FrameKernel:
 
 
 class _Program:
-    """One compiled program: so many blocks at most."""
+    """One compiled program: so many blocks at most, of samples of one dtype."""
 
-    def __init__(self, front_end: FrontEnd, precision: Precision, block_frames: int, blocks: int) -> None:
+    def __init__(
+        self, front_end: FrontEnd, precision: Precision, dtype: Precision, block_frames: int, blocks: int
+    ) -> None:
         self._block_frames = block_frames
         self.frames = block_frames * blocks
         below, hop, num_mels = log_mel.rows_below(front_end), front_end.hop_length, front_end.num_mels
@@ -226,6 +239,7 @@ class _Program:
 
             def turn(index: tf.Tensor, framed: tf.Tensor, done: tf.TensorArray) -> tuple[Any, ...]:
                 block = tf.slice(rows, [index * block_frames, 0], [block_frames + below, hop])
+                block = tf.cast(block, precision)
                 start = 0
                 for piece in log_mel.windowed_pieces(block, front_end):
                     end = start + piece.shape[1]
@@ -243,7 +257,7 @@ class _Program:
             *_, done = tf.while_loop(lambda index, *_: index < num_blocks, turn, state, parallel_iterations=1)
             return tf.reshape(done.stack(), [self.frames, num_mels])
 
-        signature = [tf.TensorSpec([self.num_samples], precision), tf.TensorSpec([], tf.int32)]
+        signature = [tf.TensorSpec([self.num_samples], dtype), tf.TensorSpec([], tf.int32)]
         self._function = tf.function(compute, input_signature=signature, autograph=False, jit_compile=True)
         self._hop, self._num_mels = hop, num_mels
 
@@ -294,13 +308,13 @@ _kernels: dict[tuple[str, str], FrameKernel] = {}
 _making = threading.Lock()
 
 
-def _programs(front_end: FrontEnd, precision: Precision) -> tuple[_Program, ...]:
+def _programs(front_end: FrontEnd, precision: Precision, dtype: Precision) -> tuple[_Program, ...]:
     # A power of two, so that the transform's vector instructions take all frames of a block alike.
     bytes_of_a_frame = max(front_end.fft_length, front_end.hop_length) * tf.as_dtype(precision).size
     fitting = _BLOCK_BYTES // bytes_of_a_frame
     block_frames = min(_BLOCK_FRAMES, 1 << max(0, fitting.bit_length() - 1))
     most = max(1, _PROGRAM_SAMPLES // (block_frames * front_end.hop_length))
-    return tuple(_Program(front_end, precision, block_frames, min(blocks, most)) for blocks in _BLOCKS)
+    return tuple(_Program(front_end, precision, dtype, block_frames, min(blocks, most)) for blocks in _BLOCKS)
 
 
 @functools.cache
