@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.columns import find_columns, passed_through, row_of
 from melbeam.pipelines.sources.kinds import PARQUET
-from melbeam.pipelines.sources.rows import BadRow, Row, read_rows
+from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, read_rows
 from melbeam.pipelines.sources.text_lines import RawFile
 from melbeam.pipelines.sources.units import (
     AudioRecord,
@@ -257,5 +257,5 @@ def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Ite
     rows = _rows(row["path"], row["details"], groups, unit, max_record_bytes)
     try:
         yield from read_rows(rows, unit, max_record_bytes)
-    except files.REFUSALS as error:
+    except OF_ONE_FILE as error:
         yield _damage(unit, unit.span.number, f"{' '.join(str(error).split())[:200]}: {detail}", row)

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from melbeam.pipelines import files
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item, Unit, printable
 from melbeam.transforms.folder_layout import file_name
@@ -28,7 +29,7 @@ _FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, wha
 _BLOCK = 8 << 20  # 8 MiB
 _FETCHED_BYTES = 64 << 20  # 64 MiB ahead of what is converted; more only where one file is larger
 # What is wrong with one file, of a file system that is there.
-_OF_ONE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, files.NoFileSystem)
+OF_ONE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, files.NoFileSystem)
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _record(row: Row, fetched: bytes | Reject | None, recordings: Recordings) ->
     if audio is None:
         try:
             audio = recordings.segment(row.audio, row.start or 0.0, row.end, row.channel)
-        except _OF_ONE_FILE as error:
+        except OF_ONE_FILE as error:
             raise _not_found(row.audio, error) from error
     fields = {name: value for name, value in row.columns.items() if name not in ("audio", "id")}
     return to_example({**fields, "id": row.id}, row.features, ("audio", memoryview(audio)))
@@ -175,7 +176,7 @@ def _fetch(path: str, max_record_bytes: int) -> bytes | Reject:
                 data = file.read() if size <= max_record_bytes else b""
             else:
                 data, size = _read_up_to(file, max_record_bytes)
-    except _OF_ONE_FILE as error:
+    except OF_ONE_FILE as error:
         return _not_found(path, error)
     except OSError as error:
         if files.is_local(path):  # a bad sector, a link that leads in a circle
@@ -245,7 +246,7 @@ def check_can_be_read(path: str, where: str) -> None:
     try:
         files.check_scheme(path)
     except files.NoFileSystem as error:
-        raise ValueError(f"{where} names {error}") from error
+        raise UsageError(Refusal.NO_FILE_SYSTEM, f"{where} names {error}") from error
 
 
 def is_absolute(path: str) -> bool:

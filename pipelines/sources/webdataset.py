@@ -20,6 +20,7 @@ from melbeam.pipelines.sources.columns import SPELLINGS, passed_through
 from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import WEBDATASET
 from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, NemoRow, NemoRows
+from melbeam.pipelines.sources.rows import OF_ONE_FILE
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.tar_members import Lost, members_of
 from melbeam.pipelines.sources.units import (
@@ -103,7 +104,7 @@ def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Ite
         if is_there:
             return
         why = f"no sample begins there in {printable(row['path'])}"
-    except files.REFUSALS as error:
+    except OF_ONE_FILE as error:
         why = str(error)
     reject = Reject("bad_row", f"{why}: copy {printable(row['path'])} again from its source")
     yield Damage(number, unit.place(number), reject, keep_row(row, {}, {}))
