@@ -196,7 +196,7 @@ def slow_store(corpora: Any, folder: Path, options: argparse.Namespace) -> dict[
     corpus = corpora.Corpus(folder / "slow", options.slow_clips, options.seconds, num_files=1)
     corpus.write("manifest")
     manifest = corpus.folder / "manifest.jsonl"
-    manifest.write_text(manifest.read_text().replace('"audio": "', f'"audio": "{SLOW}://'))
+    manifest.write_text(manifest.read_text().replace('"audio": "', f'"audio": "{SLOW}://{corpus.folder}/'))
     (unit,) = planned(str(manifest), [f"--shard_bytes={1 << 40}"])
     found: dict[str, list[float]] = {}
     for _ in range(3):

@@ -60,10 +60,15 @@ class Corpus:
         return name, data, text
 
     def _manifest(self):
-        clips, path = self.files(), self.folder / "manifest.jsonl"
+        """JSON lines whose paths are relative to the manifest."""
+        self.files()
+        path = self.folder / "manifest.jsonl"
         rows = [self.clip(n) for n in range(self.num_clips)]
         path.write_text(
-            "".join(json.dumps({"audio": f"{clips}/{n}.wav", "id": n, "text": t}) + "\n" for n, _, t in rows)
+            "".join(
+                json.dumps({"audio": f"clips/{name}.wav", "id": name, "text": text}) + "\n"
+                for name, _, text in rows
+            )
         )
         return str(path), [f"--shard_bytes={self._table_bytes()}"]
 

@@ -205,10 +205,7 @@ def _read(
     cut_tolerance_seconds: float,
     check_md5: bool,
 ) -> AudioExample:
-    # A list of no values says no more than an absent one, and readers of scalars take only the latter.
-    passthrough = {
-        name: value for name, value in features.items() if name not in CONSUMED and kind_and_count(value)[1]
-    }
+    passthrough = _others(features)
     collisions = [name for name in RESERVED if name in features]
     if collisions:
         raise Reject("bad_field", f"features {collisions} have names that melbeam writes itself: rename them")
@@ -283,6 +280,37 @@ def id_in(record: bytes) -> str | None:
     except Reject:
         return None
     return _readable_id(features)
+
+
+def undecoded(record: bytes) -> tuple[bytes, str, dict[str, Any]]:
+    """The bytes of an audio record's file, its id or their SHA-256, and what is passed through.
+
+    Raises:
+        Reject: with the reason; also where its audio is no file's bytes but samples.
+    """
+    features = _parse(record)
+    if _MARK in features:
+        features = _parse_rejected(features)
+    given = _id_of(features)
+    audio = _single(features, "audio", BYTES)
+    if audio is None:
+        raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
+    return audio, given or hashlib.sha256(audio).hexdigest(), _others(features)
+
+
+def passed_through(record: bytes) -> dict[str, Any]:
+    """Name to `Feature` message of what an audio record has beside its audio; nothing is decoded.
+
+    Raises:
+        Reject: it is no Example.
+    """
+    features = _parse(record)
+    return _others(_parse_rejected(features) if _MARK in features else features)
+
+
+def _others(features: Any) -> dict[str, Any]:
+    """What is passed through. A list of no values is left out, for readers of scalars take only an absent one."""
+    return {name: value for name, value in features.items() if name not in CONSUMED and kind_and_count(value)[1]}
 
 
 def kind_and_count(feature: Any) -> tuple[str, int]:
