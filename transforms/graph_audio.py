@@ -46,7 +46,7 @@ def decode_in_graph(contents: tf.Tensor, sampling_rate: int) -> tf.Tensor:
     """The samples of one file: float32 `[num_samples]`, mono, at `sampling_rate` Hz.
 
     FLAC and WAV give the bits of `records.decoding.decode_audio`, where the rate is the file's own; MP3 and Vorbis
-    are within 2e-6 of it. Resampled, what lies below nine tenths of the lower Nyquist frequency is within 1e-4.
+    are within 2e-6 of it. Resampled, what lies below nine tenths of the lower Nyquist frequency is within 2e-4.
 
     Args:
         contents: string scalar, the bytes of the file.

@@ -9,8 +9,9 @@ from melbeam.transforms import AudioConverter
 from melbeam.transforms.graph_audio import RATES, decode_in_graph
 from melbeam.transforms.records.decoding import decode_audio
 
-# soxr's filter and ours differ by their ripple, and where one of them begins to fall.
-BELOW_NINE_TENTHS, ANYWHERE = 1e-4, 0.02
+# Where the rates have a small ratio soxr's filter and ours agree to 3e-7; else soxr interpolates its filter, by
+# which its samples move by some 1e-4. In the last tenth both begin to fall, each in its way.
+BELOW_NINE_TENTHS, ANYWHERE = 2e-4, 0.02
 
 
 @pytest.fixture(scope="module")
@@ -82,5 +83,5 @@ def test_an_exported_model_takes_bytes(tmp_path):
         difference = np.abs(row[:frames] - converter(clip))
         assert np.median(difference) < 1e-2
     np.testing.assert_allclose(
-        found["input_features"][0, : found["num_frames"][0]], converter(clips[0]), atol=2e-6
+        found["input_features"][0, : found["num_frames"][0]], converter(clips[0]), rtol=0, atol=2e-6
     )
