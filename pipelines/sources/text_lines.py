@@ -59,6 +59,10 @@ class RawFile(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
+    def read(self, size: int = -1) -> bytes:
+        """Reads up to so many bytes, all for a negative number; without the copies that `RawIOBase` makes."""
+        return self._file.read() if size is None or size < 0 else self._file.read(size)
+
     def seek(self, offset: int, whence: int = 0) -> int:
         """Goes to a place."""
         self._file.seek(offset, whence)
