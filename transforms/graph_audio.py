@@ -80,7 +80,8 @@ def decode_in_graph(contents: tf.Tensor, sampling_rate: int) -> tf.Tensor:
     with tf.control_dependencies(
         [
             tf.debugging.Assert(
-                tf.reduce_any([is_it for is_it, _ in branches]), [f"{known} decoded in a graph, not", head]
+                tf.reduce_any([is_it for is_it, _ in branches]),
+                [f"{known} decoded in a graph, not what begins with", tf.io.decode_raw(head, tf.uint8)[:4]],
             )
         ]
     ):

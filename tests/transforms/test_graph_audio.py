@@ -49,7 +49,7 @@ def test_every_rate_is_resampled_as_by_default(in_graph, rate):
         np.testing.assert_allclose(found, expected, rtol=0, atol=ANYWHERE)
 
 
-@pytest.mark.parametrize("num_samples", [1, 2, 3, 159, 441, 442, 1000])
+@pytest.mark.parametrize("num_samples", [2, 3, 159, 441, 442, 1000])
 @pytest.mark.parametrize("rate", [8000, 11025, 44100, 48000])
 def test_short_clips_have_the_length_that_they_have_by_default(in_graph, rate, num_samples):
     data = encode(np.full(num_samples, 0.25), rate)
