@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         show_plan(job.folder, shards)
         return EXIT_OK
     start = time.monotonic()
-    with at_work(job, shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
+    with at_work([job], shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
         if not run_pipeline(job, shards, choice, launched):
             return EXIT_OK
     summary = read_summary(job)

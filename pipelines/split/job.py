@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
 from melbeam.pipelines.split.job_file import UnusableJobFile, mark_as_being_replaced, read_job, write_job
-from melbeam.pipelines.split.leftovers import delete_temporaries
+from melbeam.pipelines.split.leftovers import delete_gathered, delete_temporaries
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
 from melbeam.transforms.bounds import check_number
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
@@ -37,11 +37,6 @@ class SplitJob(Protocol):
     @property
     def plan_hash(self) -> str:
         """SHA-256, in hex, of the plan."""
-        ...
-
-    @property
-    def num_shards(self) -> int:
-        """Shards of the plan."""
         ...
 
     @property
@@ -166,29 +161,50 @@ def claim_folder(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> None
             what the split is made of cannot be told, where a power cut has torn job.json, say.
     """
     folder = job.folder
+    found = _job_found(job, shards, overwrite=overwrite)
+    if found is not None:
+        if not overwrite:
+            return
+        _delete_split(folder)
+    write_job(folder, job.to_json())
+
+
+def check_claim(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> None:
+    """Refuses what `claim_folder` refuses, and changes nothing.
+
+    Raises:
+        FolderRefused: as `claim_folder` does.
+    """
+    _job_found(job, shards, overwrite=overwrite)
+
+
+def _job_found(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> dict[str, Any] | None:
+    """What the split's job.json holds: this very job, or one that may be replaced; None where there is none.
+
+    Raises:
+        FolderRefused: the folder is not this job's to write into.
+    """
+    folder = job.folder
     _check_other_splits(job)
     try:
         found = read_job(folder)
     except UnusableJobFile as error:
         if not overwrite:
             raise FolderRefused(str(error)) from error
-        found = {}
-    if found is not None:
-        if not overwrite:
-            if found["hash"] == job.hash:
-                return
+        return {}
+    if found is None:
+        if files.match(folder.shards_glob):
             raise FolderRefused(
-                f"{folder.output} holds split {folder.split!r} of another job: "
-                f"{'; '.join(_differences(job, shards, found['identity']))}. "
-                "Choose another --output or --split, or pass --overwrite to replace the split"
+                f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
+                "choose another --output or --split"
             )
-        _delete_split(folder)
-    elif files.match(folder.shards_glob):
+    elif not overwrite and found["hash"] != job.hash:
         raise FolderRefused(
-            f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
-            "choose another --output or --split"
+            f"{folder.output} holds split {folder.split!r} of another job: "
+            f"{'; '.join(_differences(job, shards, found['identity']))}. "
+            "Choose another --output or --split, or pass --overwrite to replace the split"
         )
-    write_job(folder, job.to_json())
+    return found
 
 
 def _check_other_splits(job: SplitJob) -> None:
@@ -231,6 +247,8 @@ def _differences(job: SplitJob, shards: list[Shard], found: dict[str, Any]) -> l
         for name, value in job.identity.items()
         if found.get(name) != value and name != "input"
     ]
+    left = sorted(found.keys() - job.identity)
+    differences += [f"{name} was {found[name]!r} and is now not asked for" for name in left]
     if found.get("input") != job.plan_hash:
         differences += _differences_of_input(job.folder, shards)
     return differences
@@ -271,4 +289,5 @@ def _delete_split(folder: SplitFolder) -> None:
     for glob in folder.contents_globs:
         files.delete([path for path, _ in files.match(glob)])
     delete_temporaries(folder)
+    delete_gathered(folder)
     files.delete([path for path, _ in files.match(folder.shards_glob)])

@@ -178,9 +178,7 @@ def read_audio_example(
     Raises:
         Reject: with the reason.
     """
-    features = _parse(record)
-    if _MARK in features:
-        features = _parse_rejected(features)
+    features = audio_features(record)
     try:
         return _read(
             features,
@@ -220,14 +218,9 @@ def _read(
         )
     declared = _single(features, "sampling_rate", INT64)
     given_id = _id_of(features)
-    kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
-    if count == 0:
-        raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
-    values: Any = getattr(features["audio"], kind).value
-    if kind == BYTES:
-        if count != 1:
-            raise Reject("bad_field", f"audio must be one bytes value, got {count}")
-        data = values[0]
+    values = _audio_values(features)
+    if isinstance(values, bytes):
+        data = values
         if audio_format == "pcm_s16le":
             rate = _rate_of_samples(declared, pcm_sampling_rate)
             audio = decode_pcm_s16le(data, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
@@ -241,11 +234,10 @@ def _read(
                 check_md5=check_md5,
             )
     else:
-        samples = np.asarray(values, np.float32 if kind == FLOAT else np.int64)
-        data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+        data = _as_bytes(values)
         rate = _rate_of_samples(declared, pcm_sampling_rate)
-        audio = from_samples(samples, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
-    return AudioExample(given_id or hashlib.sha256(data).hexdigest(), given_id, audio, passthrough)
+        audio = from_samples(values, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
+    return AudioExample(given_id or _hash_of(data), given_id, audio, passthrough)
 
 
 def _id_of(features: Any) -> str | None:
@@ -277,12 +269,9 @@ def _readable_id(features: Any) -> str | None:
 def id_in(record: bytes) -> str | None:
     """The id of an audio record, or of the one in a reject; None where it has none, or cannot be read."""
     try:
-        features = _parse(record)
-        if _MARK in features:
-            features = _parse_rejected(features)
+        return _readable_id(audio_features(record))
     except Reject:
         return None
-    return _readable_id(features)
 
 
 def kind_and_count(feature: Any) -> tuple[str, int]:
@@ -307,14 +296,60 @@ def check_raw_audio(record: bytes) -> None:
         Reject: bad_audio.
     """
     try:
-        features = _parse(record)
-        if _MARK in features:
-            features = _parse_rejected(features)
+        features = audio_features(record)
     except Reject:
         return  # bad in another way, which is no sign of a wrong option
     values: Any = features["audio"].bytes_list.value if "audio" in features else ()
     if len(values) == 1:
         check_is_no_file(values[0])
+
+
+def audio_features(record: bytes) -> Any:
+    """The features of an audio record, or of the one in a reject.
+
+    Raises:
+        Reject: it is no Example, or was damaged when it was read first.
+    """
+    features = _parse(record)
+    return _parse_rejected(features) if _MARK in features else features
+
+
+def clip_id_in(features: Any) -> str:
+    """The id of the clip in an audio record's features: its own, or the SHA-256 of its audio.
+
+    Raises:
+        Reject: its own is no id, or it has none and no audio either.
+    """
+    given = _id_of(features)
+    if given is not None:
+        return given
+    values = _audio_values(features)
+    return _hash_of(values if isinstance(values, bytes) else _as_bytes(values))
+
+
+def _audio_values(features: Any) -> bytes | np.ndarray:
+    """The bytes of a file, or samples as int64 or float32.
+
+    Raises:
+        Reject: no_audio or bad_field.
+    """
+    kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
+    if count == 0:
+        raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
+    values: Any = getattr(features["audio"], kind).value
+    if kind != BYTES:
+        return np.asarray(values, np.float32 if kind == FLOAT else np.int64)
+    if count != 1:
+        raise Reject("bad_field", f"audio must be one bytes value, got {count}")
+    return bytes(values[0])
+
+
+def _as_bytes(samples: np.ndarray) -> bytes:
+    return samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+
+
+def _hash_of(audio: bytes) -> str:
+    return hashlib.sha256(audio).hexdigest()
 
 
 def _parse(record: bytes) -> Any:

@@ -1,0 +1,154 @@
+"""The ids of clips that splits of the folder have already, which `--not_in` leaves out.
+
+Sixteen bytes an id are kept, a hash of it: of a billion clips, no two are taken for one another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+
+from melbeam.pipelines import files
+from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
+from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
+from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+from melbeam.transforms.records.examples import audio_features, clip_id_in
+from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
+
+_ID = np.dtype([("first", "<u8"), ("second", "<u8")])
+
+
+class KnownIds:
+    """A set of ids.
+
+    Args:
+        hashes: `_ID` `[num_ids]`, in any order, as bytes.
+    """
+
+    def __init__(self, hashes: bytes = b"") -> None:
+        found = np.sort(np.frombuffer(hashes, _ID))
+        # Each half lies by itself: a search in every other word of an array would copy it first.
+        self._first, self._second = np.ascontiguousarray(found["first"]), np.ascontiguousarray(found["second"])
+
+    def __contains__(self, clip_id: str) -> bool:
+        first, second = np.frombuffer(hash_of_id(clip_id), np.uint64)
+        start, end = np.searchsorted(self._first, first, "left"), np.searchsorted(self._first, first, "right")
+        return bool((self._second[start:end] == second).any())
+
+    def __len__(self) -> int:
+        return len(self._first)
+
+
+def is_known(features: Any, known: KnownIds) -> bool:
+    """Whether an audio record's clip is among those; one that has no id and no audio is not."""
+    if not known:
+        return False  # without hashing the audio of what has no id of its own
+    try:
+        return clip_id_in(features) in known
+    except Reject:
+        return False
+
+
+def hash_of_id(clip_id: str) -> bytes:
+    """128 bits of an id."""
+    return hashlib.blake2b(clip_id.encode(), digest_size=_ID.itemsize, person=b"melbeam id").digest()
+
+
+def ids_of_file(path: str) -> Iterator[bytes]:
+    """Yields the hashes of the ids of a shard's clips, joined.
+
+    Raises:
+        OSError: the shard cannot be read.
+        ValueError: a record of it is damaged, so that its clip cannot be told.
+    """
+    found: list[bytes] = []
+    for item in read_tfrecord_file(path, max_record_bytes=MAX_EXAMPLE_BYTES):
+        if not isinstance(item, Record):
+            raise ValueError(
+                f"record {item.number} of {path} is damaged ({item.detail}), so that --not_in cannot tell its "
+                "clip: make that split again first"
+            )
+        found.append(hash_of_id(clip_of(audio_features(item.data))))
+    yield b"".join(found)
+
+
+def clip_of(features: Any) -> str:
+    """The id of the clip that an audio or a feature record is of, or is a chunk of."""
+    clip_id = clip_id_in(features)
+    if "chunk_index" not in features or "input_features" not in features:
+        return clip_id
+    return clip_id.removesuffix(f"#{features['chunk_index'].int64_list.value[0]}")
+
+
+def known_ids(pipeline: Any, output: str, names: Iterable[str]) -> beam.PCollection:
+    """The ids of some finished splits, as one element.
+
+    Args:
+        pipeline: that reads them.
+        output: the folder of the splits.
+        names: of the splits.
+    """
+    folders = [SplitFolder(output, name) for name in names]
+    return (
+        pipeline
+        | "KnownSplits" >> beam.Create(folders, reshuffle=False)
+        | "KnownShards" >> beam.FlatMap(shards_of)
+        | "SpreadKnownShards" >> beam.Reshuffle()
+        | "ReadKnownIds" >> beam.FlatMap(ids_of_file)
+        | "JoinKnownIds" >> beam.CombineGlobally(_joined)
+        | "KnownIds" >> beam.Map(KnownIds)
+    )
+
+
+def _joined(parts: Iterable[bytes]) -> bytes:
+    return b"".join(parts)
+
+
+def shards_of(folder: SplitFolder) -> list[str]:
+    """The shards of a finished split."""
+    summary = SplitSummary.from_dict(files.read_json(folder.summary))
+    count = len(summary.shard_features)
+    return [folder.shard(index, count) for index in range(count)]
+
+
+def check_not_in(output: str, asked: str | None, splits: Sequence[str]) -> dict[str, str]:
+    """The splits that `--not_in` names, with the hash of the job that made each.
+
+    Args:
+        output: the folder of the splits.
+        asked: names, with `+` or commas between them; None for none.
+        splits: that the job makes.
+
+    Raises:
+        ValueError: a name is none of a finished split of the folder, or one that the job itself makes.
+    """
+    found: dict[str, str] = {}
+    for name in [] if asked is None else asked.replace(",", "+").split("+"):
+        name = name.strip()
+        if name in splits:
+            raise ValueError(f"--not_in={asked}: {name!r} is the split that is to be made: name earlier ones")
+        folder = SplitFolder(output, name)
+        try:
+            job = read_job(folder) if name else None
+        except UnusableJobFile as error:
+            raise ValueError(f"--not_in={asked}: {error}") from error
+        if job is None:
+            there = ", ".join(_splits_in(output)) or "none"
+            raise ValueError(f"--not_in={asked}: {output} has no split {name!r}; it has {there}")
+        if not files.exists(folder.summary):
+            raise ValueError(
+                f"--not_in={asked}: split {name!r} of {output} is not finished, so that its clips are not all "
+                "known: finish it first, by the command that began it"
+            )
+        found[name] = job["hash"]
+    return found
+
+
+def _splits_in(output: str) -> list[str]:
+    return [SplitFolder.holding(path).split for path, _ in files.match(of_all_splits(output, "job.json"))]
