@@ -174,4 +174,4 @@ def judge_rejects(job: SplitJob, summary: SplitSummary, place: str) -> int:
 def left_out_in_words(summary: SplitSummary, names: Iterable[str]) -> str:
     """The clips that `--not_in` left out, for a person; nothing where it was not asked for."""
     splits = ", ".join(names)
-    return f", {summary.left_out} left out ({splits} has them)" if splits else ""
+    return f", {summary.left_out} left out (in {splits} already)" if splits else ""
