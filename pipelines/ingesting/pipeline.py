@@ -28,7 +28,7 @@ from melbeam.pipelines.split.beam_steps import CommitShard, SummariseReports, co
 from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
 from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job_file import check_owner
-from melbeam.pipelines.split.known_ids import KnownIds, known_ids
+from melbeam.pipelines.split.known_ids import KnownIds, ids_to_leave_out
 from melbeam.pipelines.split.leftovers import delete_gathered, half_written
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import ShardReport, SplitSummary
@@ -63,7 +63,7 @@ class IngestDataset(beam.PTransform):
     def expand(self, pcoll: Any) -> beam.PCollection:
         """Applies to a pipeline."""
         job = self._job
-        known = _known(pcoll, job)
+        known = ids_to_leave_out(pcoll, job.folder.output, job.not_in)
         shards = planned_shards(pcoll, job.folder, job.max_record_bytes)
         attempts = shards | "WriteShards" >> beam.ParDo(WriteShard(job), known)
         return committed_summary(attempts, job.folder) | "WriteSummary" >> beam.Map(
@@ -145,7 +145,7 @@ class DivideDataset(beam.PTransform):
     def expand(self, pcoll: Any) -> beam.PCollection:
         """Applies to a pipeline."""
         job = self._job
-        known = _known(pcoll, job)
+        known = ids_to_leave_out(pcoll, job.folder.output, job.not_in)
         gathered = (
             planned_shards(pcoll, job.folder, job.max_record_bytes)
             | "GatherUnits" >> beam.ParDo(GatherUnit(job), known)
@@ -181,13 +181,6 @@ def write_summary(summary: SplitSummary, folder: SplitFolder) -> None:
     """Writes what the split holds; all its shards are done by now."""
     files.write_json(folder.summary, summary.to_dict())
     files.delete(half_written(folder))
-
-
-def _known(pcoll: Any, job: IngestJob | DividedJob) -> Any:
-    """The ids that are to be left out: none, or those that the pipeline reads of other splits."""
-    if not job.not_in:
-        return KnownIds()
-    return beam.pvalue.AsSingleton(known_ids(pcoll, job.folder.output, job.not_in))
 
 
 def _done_before(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:

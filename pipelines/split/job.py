@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from melbeam.pipelines import files
@@ -15,6 +16,7 @@ from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
 from melbeam.transforms.bounds import check_number
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
 
@@ -78,6 +80,7 @@ class Job:
         max_convert_seconds: that one record may take.
         gpu: whether workers may use a GPU.
         recheck: whether shards that are done are read again before they are taken as done.
+        not_in: the splits of the folder whose clips are left out, and the hash of each one's job.
 
     Raises:
         ValueError: a bound is none, or the front end has no length to pad to; the message names it, as the command
@@ -93,9 +96,11 @@ class Job:
     max_convert_seconds: float = MAX_CONVERT_SECONDS
     gpu: bool = False
     recheck: bool = False
+    not_in: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.options.pads(self.front_end)
+        Chunking.of(self.front_end, self.options)
         check_number("--max_reject_fraction", self.max_reject_fraction, at_least=0, at_most=1)
         check_number(
             "--max_convert_seconds", self.max_convert_seconds, above=0, at_most=_LONGEST_CONVERSION, unit="seconds"
@@ -126,6 +131,7 @@ class Job:
             "pad_to_max_length": self.options.pads(self.front_end),
             "input": self.plan_hash,
             "num_shards": self.num_shards,
+            **({"not_in": dict(self.not_in)} if self.not_in else {}),
         }
 
     @property

@@ -6,7 +6,7 @@ Sixteen bytes an id are kept, a hash of it: of a billion clips, no two are taken
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -45,6 +45,17 @@ class KnownIds:
         return len(self._first)
 
 
+NONE_KNOWN = KnownIds()
+
+
+def is_known_record(record: bytes, known: KnownIds) -> bool:
+    """Whether a serialized audio record's clip is among those; one that cannot be parsed is not."""
+    try:
+        return is_known(audio_features(record), known)
+    except Reject:
+        return False
+
+
 def is_known(features: Any, known: KnownIds) -> bool:
     """Whether an audio record's clip is among those; one that has no id and no audio is not."""
     if not known:
@@ -60,8 +71,12 @@ def hash_of_id(clip_id: str) -> bytes:
     return hashlib.blake2b(clip_id.encode(), digest_size=_ID.itemsize, person=b"melbeam id").digest()
 
 
-def ids_of_file(path: str) -> Iterator[bytes]:
+def ids_of_file(path: str, of_channels: bool) -> Iterator[bytes]:
     """Yields the hashes of the ids of a shard's clips, joined.
+
+    Args:
+        path: of the shard.
+        of_channels: whether each channel of a clip has a record of its own, `id@0`.
 
     Raises:
         OSError: the shard cannot be read.
@@ -74,33 +89,35 @@ def ids_of_file(path: str) -> Iterator[bytes]:
                 f"record {item.number} of {path} is damaged ({item.detail}), so that --not_in cannot tell its "
                 "clip: make that split again first"
             )
-        found.append(hash_of_id(clip_of(audio_features(item.data))))
+        found.append(hash_of_id(clip_of(audio_features(item.data), of_channels=of_channels)))
     yield b"".join(found)
 
 
-def clip_of(features: Any) -> str:
-    """The id of the clip that an audio or a feature record is of, or is a chunk of."""
+def clip_of(features: Any, *, of_channels: bool) -> str:
+    """The id of the clip that an audio or a feature record is of, or is a chunk or a channel of."""
     clip_id = clip_id_in(features)
-    if "chunk_index" not in features or "input_features" not in features:
-        return clip_id
-    return clip_id.removesuffix(f"#{features['chunk_index'].int64_list.value[0]}")
+    if "chunk_index" in features and "input_features" in features:
+        clip_id = clip_id.removesuffix(f"#{features['chunk_index'].int64_list.value[0]}")
+    return clip_id.rpartition("@")[0] if of_channels else clip_id
 
 
-def known_ids(pipeline: Any, output: str, names: Iterable[str]) -> beam.PCollection:
-    """The ids of some finished splits, as one element.
+def ids_to_leave_out(pipeline: Any, output: str, names: Collection[str]) -> Any:
+    """The ids of some finished splits, for a step on Beam: as a side input, or none of them where none is named.
 
     Args:
         pipeline: that reads them.
         output: the folder of the splits.
         names: of the splits.
     """
+    if not names:
+        return NONE_KNOWN
     folders = [SplitFolder(output, name) for name in names]
-    return (
+    return beam.pvalue.AsSingleton(
         pipeline
         | "KnownSplits" >> beam.Create(folders, reshuffle=False)
-        | "KnownShards" >> beam.FlatMap(shards_of)
+        | "KnownShards" >> beam.FlatMap(_shards_to_read)
         | "SpreadKnownShards" >> beam.Reshuffle()
-        | "ReadKnownIds" >> beam.FlatMap(ids_of_file)
+        | "ReadKnownIds" >> beam.FlatMapTuple(ids_of_file)
         | "JoinKnownIds" >> beam.CombineGlobally(_joined)
         | "KnownIds" >> beam.Map(KnownIds)
     )
@@ -110,11 +127,11 @@ def _joined(parts: Iterable[bytes]) -> bytes:
     return b"".join(parts)
 
 
-def shards_of(folder: SplitFolder) -> list[str]:
-    """The shards of a finished split."""
-    summary = SplitSummary.from_dict(files.read_json(folder.summary))
-    count = len(summary.shard_features)
-    return [folder.shard(index, count) for index in range(count)]
+def _shards_to_read(folder: SplitFolder) -> list[tuple[str, bool]]:
+    """The shards of a finished split, and whether each channel of a clip has a record of its own there."""
+    count = len(SplitSummary.from_dict(files.read_json(folder.summary)).shard_features)
+    of_channels = ((read_job(folder) or {}).get("identity") or {}).get("channels") == "split"
+    return [(folder.shard(index, count), of_channels) for index in range(count)]
 
 
 def check_not_in(output: str, asked: str | None, splits: Sequence[str]) -> dict[str, str]:

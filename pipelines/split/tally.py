@@ -35,8 +35,9 @@ class Tally:
     Attributes:
         records_read: audio records, and damages in their place.
         records_converted: those that became features.
-        num_features: feature records: one for each record converted, or one a chunk.
-        num_samples: of all clips converted, at the front end's rate, before truncation.
+        num_features: feature records: one for each record converted, or one a chunk, or a channel.
+        num_samples: of all clips converted, at the front end's rate, before truncation; of each channel that
+            became records of its own.
         microseconds: that all clips written last, by their headers, where nothing was converted.
         unknown_lengths: clips written whose length no header tells.
         left_out: clips that were not taken, since another split has them; they are not counted as read.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import tensorflow as tf
 from melbeam.transforms.audio_inputs import refuse_after_fork
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.packing import PackedFeatures
+from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
 from melbeam.transforms.records.examples import AudioExample, kind_and_count, read_audio_example, to_example
 from melbeam.transforms.records.levels import levels
@@ -30,11 +31,15 @@ _FLOAT_LIST_BYTES = 4  # a value in a packed list
 
 @dataclass(frozen=True)
 class _Piece:
-    """A run of a clip's samples that becomes one feature record: the clip itself, its beginning, or a chunk."""
+    """A run of a clip's samples that becomes one feature record: the clip itself, its beginning, or a chunk.
+
+    Where each channel becomes records of its own, it is of one channel.
+    """
 
     start: int
     stop: int
     chunk: int | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,13 @@ class PreparedRecord:
 
     def samples(self) -> list[np.ndarray]:
         """The samples of each piece."""
-        return [self.example.audio.samples[piece.start : piece.stop] for piece in self.pieces]
+        samples = self.example.audio.samples
+        return [
+            samples[piece.start : piece.stop]
+            if piece.channel is None
+            else np.ascontiguousarray(samples[piece.start : piece.stop, piece.channel])
+            for piece in self.pieces
+        ]
 
 
 class RecordConverter:
@@ -64,7 +75,8 @@ class RecordConverter:
         options: how records are read and written.
 
     Raises:
-        ValueError: clips are to be padded to a length that the front end has not.
+        ValueError: clips are to be padded to a length that the front end has not, or chunked in a way that it
+            does not allow.
     """
 
     def __init__(self, front_end: FrontEnd, options: RecordOptions) -> None:
@@ -72,6 +84,7 @@ class RecordConverter:
         self.options = options
         self._fingerprint = front_end.fingerprint[:16]
         self._pads = options.pads(front_end)
+        self._chunking = Chunking.of(front_end, options)
         # Stored without what lies behind them, clips of a model that takes its full length need a tail.
         self._needs_tail = front_end.takes_full_length and not self._pads
         self._packed = PackedFeatures(
@@ -101,10 +114,14 @@ class RecordConverter:
             max_seconds=options.max_audio_seconds,
             cut_tolerance_seconds=options.cut_tolerance_seconds,
             check_md5=options.check_md5,
+            channel=options.decoded_channel,
         )
         try:
             self._check_text(example)
             pieces, changes = self._cut(len(example.audio.samples))
+            if options.channels == "split":
+                channels = range(example.audio.samples.shape[1])
+                pieces = [replace(piece, channel=channel) for channel in channels for piece in pieces]
             self._check_sizes(pieces, example)
         except Reject as reject:
             reject.record_id = example.given_id
@@ -154,7 +171,8 @@ class RecordConverter:
         conversion = Conversion(
             id=example.id,
             features=[],
-            num_samples=len(example.audio.samples),
+            num_samples=example.audio.samples.size,
+            num_channels=1 if example.audio.samples.ndim == 1 else example.audio.samples.shape[1],
             changes=record.changes,
             statistics=BinStatistics(),
         )
@@ -196,7 +214,7 @@ class RecordConverter:
         Raises:
             Reject: it is too short, or too long.
         """
-        front_end, longest = self.front_end, self.front_end.max_samples
+        front_end, longest, chunking = self.front_end, self.front_end.max_samples, self._chunking
         if front_end.num_frames(num_samples) == 0:
             raise Reject(
                 "too_short",
@@ -206,9 +224,9 @@ class RecordConverter:
         if num_samples < self.options.min_seconds * front_end.sampling_rate:
             seconds = num_samples / front_end.sampling_rate
             raise Reject("too_short", f"{seconds:.3f} s, below --min_seconds={self.options.min_seconds:g}")
-        if longest is None or num_samples <= longest:
+        if not chunking.is_too_long(num_samples):
             return [_Piece(0, num_samples)], []
-        if self.options.on_long == "truncate":
+        if self.options.on_long == "truncate" and longest is not None:
             return [_Piece(0, longest)], ["truncated"]
         if self.options.on_long == "reject":
             raise Reject(
@@ -216,10 +234,7 @@ class RecordConverter:
                 f"{num_samples / front_end.sampling_rate:.3f} s, the front end takes "
                 f"{front_end.max_audio_length} s: pass --on_long=truncate or --on_long=chunk",
             )
-        chunks = [
-            _Piece(start, min(start + longest, num_samples), chunk)
-            for chunk, start in enumerate(range(0, num_samples, longest))
-        ]
+        chunks = [_Piece(*bounds, chunk) for chunk, bounds in enumerate(chunking.bounds(num_samples))]
         if front_end.num_frames(chunks[-1].stop - chunks[-1].start):
             return chunks, ["chunked"]
         return chunks[:-1], ["chunked", "trimmed"]
@@ -261,8 +276,10 @@ class RecordConverter:
             fields["num_audio_tokens"] = tokens
         if "truncated" in record.changes:
             fields["truncated"] = 1
+        if piece.channel is not None:
+            fields["id"] = f"{example.id}@{piece.channel}"
         if piece.chunk is not None:
-            fields["id"] = f"{example.id}#{piece.chunk}"
+            fields["id"] = f"{fields['id']}#{piece.chunk}"
             fields |= {"chunk_index": piece.chunk, "start_sample": piece.start}
             if TEXT in example.passthrough:
                 fields["text_is_of_whole_clip"] = 1

@@ -11,11 +11,13 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from melbeam.transforms.records.decoding import (
+    MEAN,
     Audio,
     check_is_no_file,
     decode_audio,
     decode_pcm_s16le,
     from_samples,
+    of_one_channel,
 )
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.rejects import REASONS, Reject
@@ -163,8 +165,9 @@ def read_audio_example(
     max_seconds: float | None = None,
     cut_tolerance_seconds: float = 0.0,
     check_md5: bool = False,
+    channel: int | str = MEAN,
 ) -> AudioExample:
-    """Parses an audio record and decodes its audio to mono float32 at `sampling_rate` Hz.
+    """Parses an audio record and decodes its audio to float32 at `sampling_rate` Hz, mono unless told otherwise.
 
     Args:
         record: a serialized tf.train.Example; or a reject record, whose own record, unless damaged, is then read.
@@ -174,6 +177,7 @@ def read_audio_example(
         max_seconds: a longer clip is a reject, `over_limit`.
         cut_tolerance_seconds: of a file that lacks no more than this, what is there is taken.
         check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
+        channel: "mean", "each", which gives samples `[num_samples, num_channels]`, or a channel's number, from 0.
 
     Raises:
         Reject: with the reason.
@@ -188,6 +192,7 @@ def read_audio_example(
             max_seconds,
             cut_tolerance_seconds,
             check_md5,
+            channel,
         )
     except Reject as reject:
         reject.record_id = _readable_id(features)
@@ -202,6 +207,7 @@ def _read(
     max_seconds: float | None,
     cut_tolerance_seconds: float,
     check_md5: bool,
+    channel: int | str,
 ) -> AudioExample:
     # A list of no values says no more than an absent one, and readers of scalars take only the latter.
     passthrough = {
@@ -224,6 +230,7 @@ def _read(
         if audio_format == "pcm_s16le":
             rate = _rate_of_samples(declared, pcm_sampling_rate)
             audio = decode_pcm_s16le(data, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
+            audio = of_one_channel(audio, channel)
         else:
             audio = decode_audio(
                 data,
@@ -232,11 +239,13 @@ def _read(
                 max_seconds=max_seconds,
                 cut_tolerance_seconds=cut_tolerance_seconds,
                 check_md5=check_md5,
+                channel=channel,
             )
     else:
         data = _as_bytes(values)
         rate = _rate_of_samples(declared, pcm_sampling_rate)
         audio = from_samples(values, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
+        audio = of_one_channel(audio, channel)
     return AudioExample(given_id or _hash_of(data), given_id, audio, passthrough)
 
 

@@ -60,7 +60,11 @@ AUDIO_RECORD = (
 )
 
 FEATURE_RECORD = (
-    Field("id", BYTES, "the audio record's; `id#k` for chunk k of a long clip"),
+    Field(
+        "id",
+        BYTES,
+        "the audio record's; `id@c` of its channel c, with `--channels=split`; `id#k` for chunk k of a long clip",
+    ),
     Field(
         "input_features",
         BYTES,
