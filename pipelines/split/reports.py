@@ -6,7 +6,8 @@ Those of record version 1 are read too: they lack levels, distributions, the ext
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import fields as dataclass_fields
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -170,7 +171,11 @@ def _to_json(kept: Any) -> dict[str, Any]:
 
 
 def _from_json(fields: Any, kind: type[_Kept]) -> _Kept:
-    return msgspec.convert(fields, kind, str_keys=True)
+    kept = msgspec.convert(fields, kind, str_keys=True)
+    # msgspec leaves a default with the class and writes only what is an object's own: a field that an earlier
+    # melbeam did not know would be lost when it is written again.
+    vars(kept).update({field.name: getattr(kept, field.name) for field in dataclass_fields(cast(Any, kind))})
+    return kept
 
 
 def _of_any_version(fields: Any) -> Any:

@@ -156,12 +156,13 @@ class _ShardCheck:
         """Counts the records of the shard; False where one of them is a fault."""
         records, clips = [], []
         for _, features in groupby(self._features(), attrgetter("source")):
-            conversion = Conversion("", [], 0, [], BinStatistics())
+            conversion, end = Conversion("", [], 0, [], BinStatistics()), 0
             for feature in features:
                 conversion.id = feature.audio_id
                 # Chunks of a clip can stand in for its length; where it was cut, nothing can.
-                conversion.num_samples += feature.num_samples
-                conversion.num_samples -= self._split.chunking.overlap if feature.chunk else 0
+                end = end if feature.chunk else 0
+                conversion.num_samples += feature.start + feature.num_samples - end
+                end = feature.start + feature.num_samples
                 conversion.statistics.add(feature.statistics)
                 conversion.features.append(replace(feature.record, example=b""))
                 records.append(hash_of_id(feature.record.id))

@@ -159,6 +159,7 @@ class TestOrder:
         rising = sum(corpus[1].index(a) < corpus[1].index(b) for a, b in pairwise(shuffled))
         assert 5 < rising < len(shuffled) - 5
 
+    @pytest.mark.slow
     def test_one_split_may_be_shuffled_and_the_units_of_the_input_do_not_show(self, corpus, tmp_path):
         """Units of 400 B are some rows each; the order is that of one unit of all rows."""
         for name, size in (("a", 256 << 20), ("b", 400)):
@@ -171,6 +172,7 @@ class TestOrder:
         assert [p for p in shards[0] if "rejects" not in p[0]] == [p for p in shards[1] if "rejects" not in p[0]]
         assert len(joined(tmp_path / "a", "train")) == NUM_CLIPS
 
+    @pytest.mark.slow
     def test_by_shard_bytes(self, corpus, tmp_path):
         assert ingested(corpus, tmp_path, "--split=a=0.9,b=0.1", "--shard_bytes=60000").status == 0
         for split in ("a", "b"):
@@ -179,6 +181,7 @@ class TestOrder:
             assert max(sizes) < 80_000
 
 
+@pytest.mark.slow
 def test_a_clip_stays_in_its_split_when_others_are_added(corpus, tmp_path):
     for name, limit in (("few", 15), ("all", 99)):
         assert ingested(corpus, tmp_path / name, SPLITS, f"--limit={limit}").status == 0
@@ -189,6 +192,7 @@ def test_a_clip_stays_in_its_split_when_others_are_added(corpus, tmp_path):
         }
 
 
+@pytest.mark.slow
 def test_an_empty_split_has_a_shard_and_a_warning(corpus, tmp_path):
     ended = ingested(corpus, tmp_path, "--split=train=0.999999,test=0.000001", "--num_shards=4")
     assert ended.status == 0
@@ -277,6 +281,7 @@ def before(corpus, tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 class TestNotIn:
     def test_only_clips_that_the_named_splits_have_not_are_taken(self, before, corpus):
         ended = ingested(corpus, before, "--split=train_2", "--not_in=train,test")
@@ -335,6 +340,12 @@ class TestNotIn:
         ended = ingested(corpus, folder, "--split=none_new", "--not_in=train+test", "--limit=11")
         assert ended.status == 0
         assert "--not_in leaves all 11 clips of the input out: split 'none_new' of" in ended.text
+
+
+def test_what_a_split_has_is_left_out_of_another(divided, corpus):
+    ended = ingested(corpus, divided[1], "--split=more", "--not_in=train+test", "--overwrite")
+    assert (ended.status, "left out (in train, test already)" in ended.text) == (0, True), ended.text
+    assert sorted(joined(divided[1], "more")) == sorted(joined(divided[1], "validation"))
 
 
 MODES = ["in_memory", "multi_threading", "multi_processing"]

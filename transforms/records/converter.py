@@ -14,12 +14,19 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.packing import PackedFeatures
 from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
-from melbeam.transforms.records.examples import AudioExample, kind_and_count, read_audio_example, to_example
+from melbeam.transforms.records.examples import (
+    AudioExample,
+    kind_and_count,
+    read_audio_example,
+    text_feature,
+    to_example,
+)
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
+from melbeam.transforms.records.segments import Segment, cut_between, parse_segments
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.statistics import BinStatistics
 
@@ -40,6 +47,7 @@ class _Piece:
     stop: int
     chunk: int | None = None
     channel: int | None = None
+    text: str | None = None  # of this chunk alone; None where it is the clip's
 
 
 @dataclass(frozen=True)
@@ -118,7 +126,7 @@ class RecordConverter:
         )
         try:
             self._check_text(example)
-            pieces, changes = self._cut(len(example.audio.samples))
+            pieces, changes = self._cut(len(example.audio.samples), example.segments)
             if options.channels == "split":
                 channels = range(example.audio.samples.shape[1])
                 pieces = [replace(piece, channel=channel) for channel in channels for piece in pieces]
@@ -181,7 +189,8 @@ class RecordConverter:
                 statistics = self._statistics(features[: self.front_end.num_frames(len(samples))])
                 conversion.statistics.add(statistics)
                 fields = self._fields(record, piece, samples)
-                conversion.features.append(self._feature_record(fields, features, example, statistics))
+                passthrough = _with_text_of(piece, example.passthrough)
+                conversion.features.append(self._feature_record(fields, features, passthrough, statistics))
         except Reject as reject:
             reject.record_id = example.given_id
             return reject
@@ -208,7 +217,7 @@ class RecordConverter:
             what = "an empty" if text is not None else "no"
             raise Reject("no_text", f"{what} feature {TEXT!r}, which --require={TEXT} asks for")
 
-    def _cut(self, num_samples: int) -> tuple[list[_Piece], list[str]]:
+    def _cut(self, num_samples: int, segments: bytes) -> tuple[list[_Piece], list[str]]:
         """The pieces of a clip, and what cutting it changes.
 
         Raises:
@@ -234,10 +243,24 @@ class RecordConverter:
                 f"{num_samples / front_end.sampling_rate:.3f} s, the front end takes "
                 f"{front_end.max_audio_length} s: pass --on_long=truncate or --on_long=chunk",
             )
+        if segments and (said := parse_segments(segments, num_samples, front_end.sampling_rate)):
+            return self._cut_between(said, num_samples)
         chunks = [_Piece(*bounds, chunk) for chunk, bounds in enumerate(chunking.bounds(num_samples))]
         if front_end.num_frames(chunks[-1].stop - chunks[-1].start):
             return chunks, ["chunked"]
         return chunks[:-1], ["chunked", "trimmed"]
+
+    def _cut_between(self, segments: list[Segment], num_samples: int) -> tuple[list[_Piece], list[str]]:
+        """The chunks of a clip whose texts have their times; where a text is required, those without one go.
+
+        Raises:
+            Reject: a segment is too long.
+        """
+        found = cut_between(segments, num_samples, self._chunking, self.front_end)
+        kept = [chunk for chunk in found if chunk.text or self.options.require != TEXT]
+        pieces = [_Piece(part.start, part.stop, chunk, text=part.text) for chunk, part in enumerate(kept)]
+        is_whole = sum(part.stop - part.start for part in kept) == num_samples
+        return pieces, ["chunked"] if is_whole else ["chunked", "trimmed"]
 
     def _check_sizes(self, pieces: list[_Piece], example: AudioExample) -> None:
         """Sees to it before any work that no record is larger than a reader takes.
@@ -281,42 +304,54 @@ class RecordConverter:
         if piece.chunk is not None:
             fields["id"] = f"{fields['id']}#{piece.chunk}"
             fields |= {"chunk_index": piece.chunk, "start_sample": piece.start}
-            if TEXT in example.passthrough:
+            if piece.text is None and TEXT in example.passthrough:
                 fields["text_is_of_whole_clip"] = 1
         return fields
 
     def _feature_record(
-        self, fields: dict[str, Any], features: np.ndarray, example: AudioExample, statistics: BinStatistics
+        self,
+        fields: dict[str, Any],
+        features: np.ndarray,
+        passthrough: dict[str, Any],
+        statistics: BinStatistics,
     ) -> FeatureRecord:
         frames = fields["num_frames"]
         if self._needs_tail:
             features, fields["input_features_tail"] = features[:frames], _tail(features, frames)
         kinds = {name: _KINDS[name] for name in CONDITIONAL if name in fields}
         lengths = dict.fromkeys(kinds, 1)
-        for name, feature in example.passthrough.items():
+        for name, feature in passthrough.items():
             kinds[name], lengths[name] = kind_and_count(feature)
         return FeatureRecord(
-            example=self._example(fields, features, example),
+            example=self._example(fields, features, passthrough),
             id=fields["id"],
             num_frames=frames,
             kinds=kinds,
             lengths=lengths,
-            measures=measures_of(fields, example.passthrough.get(TEXT), statistics),
+            measures=measures_of(fields, passthrough.get(TEXT), statistics),
         )
 
-    def _example(self, fields: dict[str, Any], features: np.ndarray, example: AudioExample) -> bytes:
+    def _example(self, fields: dict[str, Any], features: np.ndarray, passthrough: dict[str, Any]) -> bytes:
         if self.options.encoding == "float_list":
             fields = {**fields, "input_features": features.astype(np.float32).ravel()}
-            return to_example(fields, example.passthrough)
+            return to_example(fields, passthrough)
         # As bytes, for bfloat16 has no memoryview.
         content = np.ascontiguousarray(features).view(np.uint8).data
-        return to_example(fields, example.passthrough, ("input_features", content))
+        return to_example(fields, passthrough, ("input_features", content))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordConverter, (self.front_end, self.options)
 
     def __repr__(self) -> str:
         return f"RecordConverter({self.front_end.name!r}, {asdict(self.options)})"
+
+
+def _with_text_of(piece: _Piece, passthrough: dict[str, Any]) -> dict[str, Any]:
+    """What a piece's record passes through: in a chunk with a text of its own, that one, or none."""
+    if piece.text is None:
+        return passthrough
+    others = {name: feature for name, feature in passthrough.items() if name != TEXT}
+    return {**others, TEXT: text_feature(piece.text)} if piece.text else others
 
 
 def _tail(features: np.ndarray, frames: int) -> bytes:

@@ -21,7 +21,15 @@ from melbeam.transforms.records.decoding import (
 )
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.rejects import REASONS, Reject
-from melbeam.transforms.records.schema import BYTES, CONSUMED, FLOAT, INT64, MAX_EXAMPLE_BYTES, RESERVED
+from melbeam.transforms.records.schema import (
+    BYTES,
+    CONSUMED,
+    FLOAT,
+    INT64,
+    MAX_EXAMPLE_BYTES,
+    RESERVED,
+    SEGMENTS,
+)
 
 _MARK = "melbeam_reject"
 # In place of audio: how a source reads a row again (`records.rows`).
@@ -148,12 +156,14 @@ class AudioExample:
         given_id: the record's own, or None.
         audio: decoded.
         passthrough: name to `Feature` message of everything else.
+        segments: JSON of what is said when, as a source wrote it; empty where none did.
     """
 
     id: str
     given_id: str | None
     audio: Audio
     passthrough: dict[str, Any] = field(default_factory=dict)
+    segments: bytes = b""
 
 
 def read_audio_example(
@@ -246,7 +256,8 @@ def _read(
         rate = _rate_of_samples(declared, pcm_sampling_rate)
         audio = from_samples(values, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
         audio = of_one_channel(audio, channel)
-    return AudioExample(given_id or _hash_of(data), given_id, audio, passthrough)
+    segments = _single(features, SEGMENTS, BYTES) or b""
+    return AudioExample(given_id or _hash_of(data), given_id, audio, passthrough, segments)
 
 
 def _id_of(features: Any) -> str | None:
@@ -321,6 +332,11 @@ def audio_features(record: bytes) -> Any:
     """
     features = _parse(record)
     return _parse_rejected(features) if _MARK in features else features
+
+
+def text_feature(text: str) -> Any:
+    """A `Feature` message of one text."""
+    return _example_of({"text": text}, {}).features.feature["text"]
 
 
 def clip_id_in(features: Any) -> str:

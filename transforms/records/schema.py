@@ -45,6 +45,9 @@ class Field:
         return f"{words}, {self.when}" if self.when else words
 
 
+# What sources write of a clip whose texts have their times.
+SEGMENTS = "melbeam_segments"
+
 AUDIO_RECORD = (
     Field("audio", BYTES, "a whole file: WAV, FLAC, MP3, Ogg and what docs/audio.md lists; or raw 16-bit samples"),
     Field("audio", INT64, "samples as TFDS stores them, of 16 bits", when="in place of bytes", is_list=True),
@@ -55,6 +58,13 @@ AUDIO_RECORD = (
         INT64,
         "Hz; needed for raw samples and lists unless `--pcm_sampling_rate` names it. Another one than the audio's "
         "own header says is a reject",
+        when="optional",
+    ),
+    Field(
+        SEGMENTS,
+        BYTES,
+        "JSON, `[[start, end, text], ...]` in seconds of the clip, `end` null for its end: what is said when. "
+        "Sources write it; a long clip is cut between such segments, and each chunk has the texts of its own",
         when="optional",
     ),
 )
