@@ -13,10 +13,11 @@ import apache_beam as beam
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK
 from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
+from melbeam.pipelines.front_ends import front_end_or_refusal
 from melbeam.pipelines.launching import (
     at_work,
     counts_in_words,
@@ -29,6 +30,7 @@ from melbeam.pipelines.launching import (
     some_of,
 )
 from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.refusals import Refusal, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.known_ids import check_not_in
@@ -36,7 +38,6 @@ from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.records.options import RecordOptions
 
 
@@ -48,10 +49,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """
     choice = choose_runner(beam_arguments)
     prepare_process(choice)
-    try:
+    with refused_as(Refusal.BAD_VALUE):
         job, shards = plan_job(arguments)
-    except (ValueError, *files.REFUSALS) as error:
-        raise UsageError(str(error)) from error
     announce(job, shards, choice.runner)
     if arguments.dry_run:
         show_plan(job.folder, shards)
@@ -76,10 +75,11 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     check_integer("--shard_bytes", arguments.shard_bytes, at_least=1)
     if arguments.limit is not None:
         check_integer("--limit", arguments.limit, at_least=1)
-    front_end = find_front_end(arguments.front_end)
+    front_end = front_end_or_refusal(arguments.front_end)
     if arguments.normalize_by is not None:
         statistics, _, split = arguments.normalize_by.partition("#")
-        front_end = front_end.normalized_by(statistics, split or "train")
+        with refused_as(Refusal.BAD_STATISTICS):
+            front_end = front_end.normalized_by(statistics, split or "train")
     record_options = RecordOptions(
         **{field.name: getattr(arguments, field.name) for field in dataclass_fields(RecordOptions)}
     )

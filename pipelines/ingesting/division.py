@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from melbeam.pipelines.command_line import check_split
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Unit
 from melbeam.transforms.records.examples import audio_features, kind_and_count
@@ -120,7 +121,7 @@ def check_first_records(units: Iterable[Unit], division: Division) -> None:
     """Looks at the first records that can be read: a column that none of them has is refused at the start.
 
     Raises:
-        ValueError: it names the column, and those that there are.
+        UsageError: it names the column, and those that there are.
         OSError: the input cannot be read.
     """
     if division.split_by == ID:
@@ -136,9 +137,10 @@ def check_first_records(units: Iterable[Unit], division: Division) -> None:
             except Reject as reject:
                 first = first or reject
     if first is not None:
-        raise ValueError(
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
             f"--split_by={division.split_by}: {first.detail}. Name a column that every clip has, or map it: "
-            f"--columns={division.split_by}=THEIRS"
+            f"--columns={division.split_by}=THEIRS",
         )
 
 

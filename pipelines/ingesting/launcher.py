@@ -10,7 +10,7 @@ import apache_beam as beam
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK
 from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.ingesting.division import ID, Division, check_first_records, parse_splits
 from melbeam.pipelines.ingesting.job import DividedJob, IngestJob
@@ -28,6 +28,7 @@ from melbeam.pipelines.launching import (
     some_of,
 )
 from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.commit import committed
 from melbeam.pipelines.split.known_ids import check_not_in
@@ -47,10 +48,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """
     choice = choose_runner(beam_arguments)
     prepare_process(choice)
-    try:
+    with refused_as(Refusal.BAD_VALUE):
         job, shards = plan_job(arguments)
-    except (ValueError, *files.REFUSALS) as error:
-        raise UsageError(str(error)) from error
     announce(shards, choice.runner)
     if arguments.dry_run:
         show(job, shards)
@@ -82,9 +81,10 @@ def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob | DividedJob, lis
     division = Division(splits, arguments.split_by, arguments.shuffle_seed)
     is_divided = "=" in arguments.split or arguments.shuffle_seed is not None
     if arguments.split_by != ID and len(splits) == 1:
-        raise ValueError(
+        raise UsageError(
+            Refusal.CONTRADICTION,
             f"--split_by={arguments.split_by} says by what clips are divided, and --split={arguments.split} names "
-            "one split: name several, --split=train=0.98,validation=0.01,test=0.01"
+            "one split: name several, --split=train=0.98,validation=0.01,test=0.01",
         )
     output = files.folder_path(arguments.output, "--output")
     folder = SplitFolder(output, division.names[0])
@@ -137,7 +137,7 @@ def is_finished(job: DividedJob) -> bool:
     for of_split in job.of_splits:
         if not files.exists(of_split.folder.summary):
             return False
-        count = len(SplitSummary.from_dict(files.read_json(of_split.folder.summary)).shard_features)
+        count = len(SplitSummary.read(of_split.folder.summary).shard_features)
         shards += [(of_split.folder, job.shard(index, count)) for index in range(count)]
     with ThreadPoolExecutor(_CHECKS) as pool:
         return all(pool.map(lambda each: committed(each[0], each[1], job.hash) is not None, shards))

@@ -13,6 +13,7 @@ import apache_beam as beam
 import numpy as np
 
 from melbeam.pipelines import files
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
@@ -129,7 +130,7 @@ def _joined(parts: Iterable[bytes]) -> bytes:
 
 def _shards_to_read(folder: SplitFolder) -> list[tuple[str, bool]]:
     """The shards of a finished split, and whether each channel of a clip has a record of its own there."""
-    count = len(SplitSummary.from_dict(files.read_json(folder.summary)).shard_features)
+    count = len(SplitSummary.read(folder.summary).shard_features)
     of_channels = ((read_job(folder) or {}).get("identity") or {}).get("channels") == "split"
     return [(folder.shard(index, count), of_channels) for index in range(count)]
 
@@ -143,25 +144,28 @@ def check_not_in(output: str, asked: str | None, splits: Sequence[str]) -> dict[
         splits: that the job makes.
 
     Raises:
-        ValueError: a name is none of a finished split of the folder, or one that the job itself makes.
+        UsageError: a name is none of a finished split of the folder, or one that the job itself makes.
     """
     found: dict[str, str] = {}
     for name in [] if asked is None else asked.replace(",", "+").split("+"):
         name = name.strip()
         if name in splits:
-            raise ValueError(f"--not_in={asked}: {name!r} is the split that is to be made: name earlier ones")
+            what = f"{name!r} is the split that is to be made: name earlier ones"
+            raise UsageError(Refusal.CONTRADICTION, f"--not_in={asked}: {what}")
         folder = SplitFolder(output, name)
         try:
             job = read_job(folder) if name else None
         except UnusableJobFile as error:
-            raise ValueError(f"--not_in={asked}: {error}") from error
+            raise UsageError(Refusal.UNUSABLE_JOB_FILE, f"--not_in={asked}: {error}") from error
         if job is None:
             there = ", ".join(_splits_in(output)) or "none"
-            raise ValueError(f"--not_in={asked}: {output} has no split {name!r}; it has {there}")
+            what = f"{output} has no split {name!r}; it has {there}"
+            raise UsageError(Refusal.NO_SPLIT, f"--not_in={asked}: {what}")
         if not files.exists(folder.summary):
-            raise ValueError(
+            raise UsageError(
+                Refusal.NO_SPLIT,
                 f"--not_in={asked}: split {name!r} of {output} is not finished, so that its clips are not all "
-                "known: finish it first, by the command that began it"
+                "known: finish it first, by the command that began it",
             )
         found[name] = job["hash"]
     return found
