@@ -43,13 +43,14 @@ def make_sounds(folder: Path, split: str, count: int, seed: int) -> Path:
 
 
 def classifier(num_mels: int, num_labels: int) -> keras.Model:
-    """Convolutions over the frames, and the mean of those that are the clip's."""
+    """Convolutions over frames and mel bins; then the strongest bin, and the mean of the clip's own frames."""
     features = keras.Input((None, num_mels), name="input_features")
     mask = keras.Input((None,), dtype="bool", name="input_features_mask")
-    x = keras.layers.LayerNormalization()(features)
+    x = keras.layers.BatchNormalization(momentum=0.9)(features)
+    x = keras.ops.expand_dims(x, -1)
     for _ in range(2):
-        x = keras.layers.Conv1D(32, 9, padding="same", activation="relu")(x)
-    x = keras.layers.GlobalAveragePooling1D()(x, mask=mask)
+        x = keras.layers.Conv2D(16, 5, strides=(1, 2), padding="same", activation="relu")(x)
+    x = keras.layers.GlobalAveragePooling1D()(keras.ops.max(x, axis=2), mask=mask)
     return keras.Model([features, mask], keras.layers.Dense(num_labels)(x))
 
 
@@ -70,28 +71,27 @@ def main() -> None:
         if status := extract.main([f"--input={manifest}", f"--output={arguments.features}", f"--split={split}"]):
             raise SystemExit(status)
 
-    labels = sorted({clip["label"] for clip in FeatureSource(arguments.features, "train", features=["label"])})
+    source = FeatureSource(arguments.features, "train", features=["label"])
+    labels = sorted({clip["label"] for clip in source})
     to_number = keras.layers.StringLookup(vocabulary=[label.decode() for label in labels], num_oov_indices=0)
 
     def to_train(batch):
         inputs = {name: batch[name] for name in ("input_features", "input_features_mask")}
         return inputs, to_number(batch["label"])
 
+    def batches(split, **options):
+        return read_features(arguments.features, split, batch_size=8, mask=True, **options).map(to_train)
+
     keras.utils.set_random_seed(1)
-    train_batches = read_features(arguments.features, "train", batch_size=16, shuffle=True, seed=1, mask=True).map(
-        to_train
-    )
-    test_batches = read_features(arguments.features, "test", batch_size=16, mask=True).map(to_train)
-    (inputs, _), *_ = test_batches.take(1)
-    model = classifier(inputs["input_features"].shape[-1], len(labels))
+    model = classifier(source.front_end.num_mels, len(labels))
     model.compile(
         optimizer=keras.optimizers.Adam(3e-3),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
         jit_compile=False,  # batches differ in length, and XLA would compile each anew
     )
-    history = model.fit(train_batches, epochs=arguments.epochs, shuffle=False, verbose=2)
-    _, accuracy = model.evaluate(test_batches, verbose=0)
+    history = model.fit(batches("train", shuffle=True, seed=1), epochs=arguments.epochs, shuffle=False, verbose=2)
+    _, accuracy = model.evaluate(batches("test"), verbose=0)
     print(f"loss: {history.history['loss'][0]:.3f} -> {history.history['loss'][-1]:.3f}")
     print(f"accuracy: {accuracy:.3f} on clips that it was not trained on; by chance {1 / len(labels):.3f}")
 
