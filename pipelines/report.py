@@ -57,7 +57,9 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     try:
         from melbeam.pipelines.reporting.page import make_page
     except ImportError as error:
-        raise UsageError(f"melbeam report draws with matplotlib: pip install 'melbeam[report]' ({error})") from error
+        raise UsageError(
+            f"melbeam report draws with matplotlib: pip install 'melbeam[report]' ({error})"
+        ) from error
 
     page = make_page(parts, with_audio=arguments.audio)
     target = arguments.output or f"{parts[0].folder.output}/{REPORT_PAGE}"

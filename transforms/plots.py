@@ -36,9 +36,9 @@ INK, GRID = "#4a5361", "#e3e7ec"
 SERIES = ("#2563a8", "#c2571a", "#2d7d5a", "#8a4fa3")
 _COLOUR_MAP = "magma"
 _FONT_SIZE = 8.5  # points
-_MAX_BARS = 64
-# What lies below is drawn in one bar: digital silence is -200 dBFS, and would press all else together.
-_LOWEST_DBFS = -100.0
+_MIN_BARS, _MAX_BARS = 8, 64
+# This share of the records at either end may be gathered in one bar, where it lies far from all others.
+_OUTLIERS = 0.05
 # Where the highest bar is so many times the lowest one, heights are drawn on a logarithmic scale.
 _LOGARITHMIC_FROM = 200
 
@@ -103,14 +103,14 @@ def spectrogram(
         extent=(0, seconds, 0, front_end.num_mels),
     )
     axes.set(xlabel="seconds", ylabel="mel bin")
-    axes.set_yticks(_mel_ticks(front_end.num_mels))
+    axes.set_yticks([0, front_end.num_mels // 2, front_end.num_mels])
     for spine in axes.spines.values():
         spine.set_visible(False)
     if title is not None:
         axes.set_title(title, fontsize=_FONT_SIZE + 1, color=INK, parse_math=False)
     if colour_bar:
         bar = figure.colorbar(image, pad=0.01)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=_FONT_SIZE, colors=INK, length=2)
         bar.set_label(unit_of_features(front_end), fontsize=_FONT_SIZE, color=INK)
     return figure
@@ -120,12 +120,13 @@ def histogram(
     distributions: Distribution | Mapping[str, Distribution],
     quantity: str,
     *,
-    size: tuple[float, float] = (3.4, 1.75),
+    size: tuple[float, float] = (2.9, 1.7),
 ) -> Plot:
     """Draws how a quantity is distributed over records.
 
     Several distributions are drawn as outlines over each other, each as shares of its own records, so that
-    corpora of different sizes can be compared. What lies below -100 dBFS is one bar at the left.
+    corpora of different sizes can be compared. Where a few records lie far out, the first or the last bar has all
+    from there on, and the axis says so.
 
     Args:
         distributions: one, or several by their names, four at most.
@@ -138,24 +139,27 @@ def histogram(
     if quantity not in QUANTITIES:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
     several = _series(distributions, Distribution)
-    width = QUANTITIES[quantity].bin_width
-    counts = [_within_bounds(one.histogram, width, quantity) for one in several.values()]
-    used = [number for histogram in counts for number in histogram]
+    width, unit = QUANTITIES[quantity].bin_width, QUANTITIES[quantity].unit
+    histograms = [one.histogram for one in several.values()]
     figure = Plot(*size)
     axes = _axes(figure)
-    axes.set_xlabel(QUANTITIES[quantity].unit)
-    if not used:
+    if not any(histograms):
         axes.set_yticks([])
+        axes.set_xlabel(unit)
         return figure
-    factor = _nice_factor(max(used) - min(used) + 1)
-    first, last = min(used) // factor, max(used) // factor
+    least, most = (edge(number for one in histograms for number in one) for edge in (min, max))
+    low, high = _bulk(histograms)
+    low, high = max(least, low), min(most, high)
+    factor = _nice_factor(high - low + 1)
+    first = low // factor
+    last = max(high // factor, first + _MIN_BARS - 1)
     edges = np.arange(first, last + 2) * factor * width
     highest = 0.0
     lowest = math.inf
-    for index, (histogram, colour) in enumerate(zip(counts, SERIES, strict=False)):
+    for index, (histogram, colour) in enumerate(zip(histograms, SERIES, strict=False)):
         bars = np.zeros(last - first + 1)
         for number, count in histogram.items():
-            bars[number // factor - first] += count
+            bars[min(max(number // factor - first, 0), last - first)] += count
         if len(several) > 1 and bars.sum():
             bars = 100 * bars / bars.sum()
         highest = max(highest, bars.max())
@@ -164,15 +168,18 @@ def histogram(
         if len(several) > 1:
             axes.stairs(bars, edges, color=colour, linewidth=1.4, zorder=3 + index)
     axes.set_ylabel("clips" if len(several) == 1 else "% of clips")
-    _scale_heights(axes, lowest, highest)
-    margin = 0.02 * (edges[-1] - edges[0])
+    _scale_heights(axes, lowest, highest, whole=len(several) == 1)
+    margin = 0.015 * (edges[-1] - edges[0])
     axes.set_xlim(edges[0] - margin, edges[-1] + margin)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6))
-    if QUANTITIES[quantity].unit == "share":
-        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-        axes.set_xlabel("")
-    elif min(used) * width <= _LOWEST_DBFS and quantity.endswith("_dbfs"):
-        axes.xaxis.set_major_formatter(ticker.FuncFormatter(_dbfs_or_less))
+    is_share = unit == "share"
+    if is_share:
+        axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: _in_words(value, is_share=True)))
+    gathered = [
+        f"first bar: below {_in_words(edges[1], is_share=is_share)}" if least // factor < first else "",
+        f"last bar: from {_in_words(edges[-2], is_share=is_share)} on" if most // factor > last else "",
+    ]
+    axes.set_xlabel("; ".join(filter(None, ["" if is_share else unit, *gathered])))
     return figure
 
 
@@ -205,7 +212,7 @@ def bins(
         axes.fill_between(at, mean - deviation, mean + deviation, color=colour, alpha=0.16, linewidth=0)
         axes.plot(at, mean, color=colour, linewidth=1.6)
     axes.set(xlabel="mel bin", ylabel=unit_of_features(front_end), xlim=(0, front_end.num_mels - 1))
-    axes.set_xticks(_mel_ticks(front_end.num_mels - 1))
+    axes.set_xticks([*_mel_ticks(front_end.num_mels - 2), front_end.num_mels - 1])
     axes.grid(axis="y", color=GRID, linewidth=0.7)
     return figure
 
@@ -245,14 +252,17 @@ def _mel_ticks(last: int) -> list[int]:
     return list(range(0, last + 1, step))
 
 
-def _within_bounds(histogram: Mapping[int, int], width: float, quantity: str) -> dict[int, int]:
-    if not quantity.endswith("_dbfs"):
-        return dict(histogram)
-    bounded: dict[int, int] = {}
-    for number, count in histogram.items():
-        inside = max(number, math.floor(_LOWEST_DBFS / width))
-        bounded[inside] = bounded.get(inside, 0) + count
-    return bounded
+def _bulk(histograms: list[Mapping[int, int]]) -> tuple[int, int]:
+    """The bins between which nearly all records lie, with as much room again to either side."""
+    bounds = []
+    for histogram in filter(None, histograms):
+        numbers = sorted(histogram)
+        passed = np.cumsum([histogram[number] for number in numbers])
+        places = np.searchsorted(passed, [_OUTLIERS * passed[-1], (1 - _OUTLIERS) * passed[-1]])
+        bounds.append([numbers[place] for place in places])
+    low, high = min(low for low, _ in bounds), max(high for _, high in bounds)
+    room = max(high - low, _MIN_BARS)
+    return low - room, high + room
 
 
 def _nice_factor(num_bins: int) -> int:
@@ -263,10 +273,11 @@ def _nice_factor(num_bins: int) -> int:
     return factor
 
 
-def _scale_heights(axes: Any, lowest: float, highest: float) -> None:
+def _scale_heights(axes: Any, lowest: float, highest: float, *, whole: bool) -> None:
     axes.grid(axis="y", color=GRID, linewidth=0.7)
     if highest < _LOGARITHMIC_FROM * lowest:
-        axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=highest >= 4, min_n_ticks=2))
+        axes.set_ylim(0, 1.06 * highest)
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(4, integer=whole, min_n_ticks=2))
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(_thousands))
         return
     axes.set_yscale("log")
@@ -283,5 +294,5 @@ def _thousands(value: float, _: Any) -> str:
     return f"{value:g}"
 
 
-def _dbfs_or_less(value: float, _: Any) -> str:
-    return f"≤{value:g}" if value <= _LOWEST_DBFS else f"{value:g}"
+def _in_words(value: float, *, is_share: bool) -> str:
+    return f"{100 * value:.4g} %" if is_share else f"{value:g}".replace("-", "\u2212")

@@ -9,23 +9,18 @@ from typing import Any
 import numpy as np
 
 from melbeam.pipelines.reporting.clips import Clip, Pictured, limits_of, read_clips
-from melbeam.pipelines.reporting.markup import Html, element, of_data, with_code
+from melbeam.pipelines.reporting.markup import Html, element, of_data
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.pipelines.reporting.pictures import inline_svg
-from melbeam.pipelines.reporting.sections import quantity, section
+from melbeam.pipelines.reporting.sections import heading_of, quantity, section
 from melbeam.pipelines.reporting.sounds import NotAtHand, Sounds
 from melbeam.transforms import plots
 from melbeam.transforms.records.schema import TEXT
 
-_SIZE = (4.6, 1.7)  # inches of a spectrogram
+_SIZE = (3.5, 1.55)  # inches of a spectrogram
 _MOST_COLUMNS = 900  # of pixels; frames beyond are averaged
-_NUMBERS = (
-    ("Level", "rms_dbfs"),
-    ("Peak", "peak_dbfs"),
-    ("At full scale", "full_scale_fraction"),
-    ("Silence", "silent_fraction"),
-    ("Tokens", "num_audio_tokens"),
-)
+_MAX_OF_ID, _MAX_OF_TEXT, _MAX_OF_OTHERS = 96, 240, 120  # characters
+_LEVELS = (("Level", "rms_dbfs"), ("Peak", "peak_dbfs"), ("Silence", "silent_fraction"))
 
 
 def clips(parts: Sequence[Part], *, with_audio: bool) -> Html:
@@ -43,8 +38,8 @@ def clips(parts: Sequence[Part], *, with_audio: bool) -> Html:
             limits[part.front_end.fingerprint] = limits_of(alike)
     groups = []
     for number, (part, found) in enumerate(zip(parts, pictured, strict=True)):
-        heading = element("h3", of_data(part.label, kind="data part-name")) if len(parts) > 1 else None
-        faults = [element("p", with_code("Not pictured: "), of_data(fault), class_="quiet") for fault in found.faults]
+        heading = heading_of(part, parts)
+        faults = [element("p", "Not pictured: ", of_data(fault), class_="quiet") for fault in found.faults]
         sounds = Sounds(part) if with_audio else None
         scale = limits.get(part.front_end.fingerprint)
         cards = [
@@ -63,50 +58,57 @@ def _lead(pictured: Sequence[Pictured]) -> str | None:
     )
 
 
-def _card(
-    clip: Clip, part: Part, limits: tuple[float, float] | None, sounds: Sounds | None, key: str
-) -> Html:
+def _card(clip: Clip, part: Part, limits: tuple[float, float] | None, sounds: Sounds | None, key: str) -> Html:
     figure = plots.spectrogram(
         _at_most(clip.features, _MOST_COLUMNS), part.front_end, limits=limits, colour_bar=False, size=_SIZE,
-        seconds=clip_seconds(clip, part),
+        seconds=_seconds_of_frames(clip, part),
     )  # fmt: skip
     roles = [element("li", role) for role in clip.roles]
     text = clip.text
     return element(
         "article",
         element("ul", roles, class_="roles"),
-        element("h4", of_data(clip.id)),
+        element("h4", of_data(clip.id, most=_MAX_OF_ID)),
         inline_svg(figure, f"Log-mel features of {clip.id[:100]}", key),
         _player(clip, sounds) if sounds else None,
-        element("p", of_data(text), class_="text") if text else element("p", "no text", class_="text quiet"),
+        element("p", of_data(text, most=_MAX_OF_TEXT), class_="text")
+        if text
+        else element("p", "no text", class_="text quiet"),
         element("dl", _numbers(clip, text), class_="numbers"),
         _others(clip),
         class_="card",
     )
 
 
-def clip_seconds(clip: Clip, part: Part) -> float:
+def _seconds_of_frames(clip: Clip, part: Part) -> float:
     """The time that the clip's frames cover."""
     return len(clip.features) * part.front_end.hop_length / part.front_end.sampling_rate
 
 
 def _numbers(clip: Clip, text: str | None) -> list[Html]:
+    fields = clip.fields
     numbers = [("Length", quantity("seconds", clip.seconds))]
-    numbers += [(title, quantity(name, float(clip.fields[name]))) for title, name in _NUMBERS if name in clip.fields]
-    if text is not None and "text_is_of_whole_clip" not in clip.fields:
+    if "num_audio_tokens" in fields:
+        numbers.append(("Tokens", quantity("num_audio_tokens", float(fields["num_audio_tokens"]))))
+    if text is not None and "text_is_of_whole_clip" not in fields:
         pace = len(text.strip()) / clip.seconds
-        numbers.append(("Pace", f"{quantity('characters_per_second', pace)} characters/s"))
+        numbers.append(("Pace", f"{quantity('characters_per_second', pace)} char/s"))
+    numbers += [(title, quantity(name, float(fields[name]))) for title, name in _LEVELS if name in fields]
+    if fields.get("full_scale_fraction"):
+        numbers.append(("Full scale", quantity("full_scale_fraction", float(fields["full_scale_fraction"]))))
     return [element("div", element("dt", title), element("dd", value)) for title, value in numbers]
 
 
 def _others(clip: Clip) -> Html:
     shown: Mapping[str, Any] = {
         "source": clip.fields["source"],
-        **{name: clip.fields[name] for name in ("chunk_index", "start_sample", "truncated") if name in clip.fields},
+        **{
+            name: clip.fields[name] for name in ("chunk_index", "start_sample", "truncated") if name in clip.fields
+        },
         **{name: value for name, value in clip.others.items() if name != TEXT},
     }
     rows = [
-        element("div", element("dt", of_data(name)), element("dd", of_data(_plain(value))))
+        element("div", element("dt", of_data(name)), element("dd", of_data(_plain(value), most=_MAX_OF_OTHERS)))
         for name, value in shown.items()
     ]
     return element("dl", rows, class_="others")

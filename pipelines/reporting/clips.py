@@ -108,6 +108,8 @@ def read_clips(part: Part) -> Pictured:
     if not part.is_finished:
         return Pictured(faults=["Clips are pictured once the split is finished."])
     chosen, pictured = choose(part), Pictured()
+    if not chosen:
+        return pictured
     split, output = part.folder.split, part.folder.output
     lengths = [count for _, count in sorted(part.summary.shard_features.items())]
     ends = list(accumulate(lengths))
@@ -115,7 +117,7 @@ def read_clips(part: Part) -> Pictured:
         columns = FeatureFolder.open(output, split, None, read_file).schema.fields
         # One slice a clip: only the indexes of their shards are read.
         slices = "+".join(f"{split}[{number}:{number + 1}]" for number in chosen)
-        source = FeatureSource(output, slices, features=["input_features", *columns]) if chosen else []
+        source = FeatureSource(output, slices, features=["input_features", *columns])
     except (ValueError, OSError) as error:
         return Pictured(faults=[str(error)])
     for place, (number, roles) in enumerate(chosen.items()):

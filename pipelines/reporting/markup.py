@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import html
 import re
+import shlex
 from collections.abc import Iterable
-from typing import Any, Union
+from typing import Any
 
 # Control characters, halves of surrogate pairs and non-characters: HTML holds none of them.
 _NO_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _MAX_CHARACTERS = 600
-_EMPTY_ELEMENTS = frozenset(("br", "hr", "img", "meta"))
+_MAX_OF_ID = 48
+_MAX_OF_SHORT_CODE = 28
+_EMPTY_ELEMENTS = frozenset(("br", "hr", "img", "meta", "wbr"))
 
 
 class Html(str):
@@ -19,7 +22,7 @@ class Html(str):
     __slots__ = ()
 
 
-Child = Union[str, int, None, Iterable["Child"]]
+Child = str | int | None | Iterable["Child"]
 
 
 def element(name: str, /, *children: Child, **attributes: Any) -> Html:
@@ -53,21 +56,52 @@ def escaped(text: str) -> Html:
     return Html(html.escape(_NO_CHARACTERS.sub("\ufffd", text)))
 
 
-def of_data(value: str | bytes, *, kind: str = "data") -> Html:
+def of_data(value: str | bytes, *, kind: str = "data", most: int = _MAX_CHARACTERS) -> Html:
     """What comes from a record or a path: isolated, so that right-to-left text turns nothing around it.
 
-    More than 600 characters are cut, with the number of them all.
+    Args:
+        value: the text.
+        kind: its class.
+        most: characters that are shown; of a longer text the beginning, and how long it is.
     """
     text = value.decode(errors="replace") if isinstance(value, bytes) else value
-    if len(text) > _MAX_CHARACTERS:
-        text = f"{text[:_MAX_CHARACTERS]}… ({len(text):,} characters)"
-    return element("bdi", text, class_=kind)
+    if len(text) <= most:
+        return element("bdi", _breakable(text), class_=kind)
+    length = element("small", f" ({len(text):,} characters)")
+    return joined([element("bdi", _breakable(text[:most] + "…"), class_=kind), length])
+
+
+def of_id(value: str) -> Html:
+    """A record's id among other words: of a long one both ends, which tell it from its neighbours."""
+    half = _MAX_OF_ID // 2
+    text = value if len(value) <= _MAX_OF_ID else f"{value[:half]}…{value[-half:]}"
+    return element("bdi", _breakable(text), class_="data id")
+
+
+def of_command(*arguments: str) -> Html:
+    """A command as it is typed, quoted for a shell; its lines are broken between arguments."""
+    parts = [element("span", _breakable(shlex.quote(argument))) for argument in arguments]
+    return element(
+        "code", [[" " if number else None, part] for number, part in enumerate(parts)], class_="command"
+    )
+
+
+def _breakable(text: str) -> Html:
+    """The text, escaped, in which a path's line may be broken behind each slash."""
+    return Html(escaped(text).replace("/", "/<wbr>"))
 
 
 def with_code(text: str) -> Html:
-    """The text, its words in backticks as code."""
+    """The text, its words in backticks as code; short code stays on one line."""
     parts = text.split("`")
-    return joined([element("code", part) if number % 2 else part for number, part in enumerate(parts)])
+    return joined(
+        [
+            element("code", part, class_="short" if len(part) <= _MAX_OF_SHORT_CODE else None)
+            if number % 2
+            else part
+            for number, part in enumerate(parts)
+        ]
+    )
 
 
 def _attribute(name: str, value: Any) -> str:

@@ -11,7 +11,10 @@ from melbeam.pipelines.reporting.parts import Part
 from melbeam.transforms.versions import melbeam_version
 
 # Whatever a page may hold: nothing is run, and nothing is fetched.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; base-uri 'none'; form-action 'none'"
+_POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; base-uri 'none'; "
+    "form-action 'none'"
+)
 
 
 def make_page(parts: Sequence[Part], *, with_audio: bool) -> str:
@@ -54,7 +57,9 @@ def make_page(parts: Sequence[Part], *, with_audio: bool) -> str:
 def _title(parts: Sequence[Part]) -> Sequence[Html]:
     outputs = list(dict.fromkeys(part.folder.output for part in parts))
     splits = list(dict.fromkeys(part.folder.split for part in parts))
-    named = [[element("span", " and ", class_="and") if n else None, of_data(path)] for n, path in enumerate(outputs)]
+    named = [
+        [element("span", " and ", class_="and") if n else None, of_data(path)] for n, path in enumerate(outputs)
+    ]
     front_ends = ", ".join(dict.fromkeys(part.front_end.name for part in parts))
     return [
         element("p", "melbeam report", class_="eyebrow"),

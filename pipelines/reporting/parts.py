@@ -18,7 +18,7 @@ from melbeam.transforms.front_end import FrontEnd
 MOST_PARTS = 4  # side by side
 _NAMED_FILES = 5
 _REQUESTS_AT_ONCE = 16
-_ENTITIES_OF_A_JOB = ("fingerprint", "input", "num_shards")  # which the page tells elsewhere
+_TOLD_ELSEWHERE = ("fingerprint", "input", "num_shards")  # of a job's identity
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,9 @@ def find_parts(folders: Sequence[str], splits: Sequence[str]) -> list[Part]:
     found = [folder for output in outputs for folder in _splits_of(output, splits)]
     if len(found) > MOST_PARTS:
         names = ", ".join(dict.fromkeys(folder.split for folder in found))
-        raise UsageError(f"{len(found)} splits are more than {MOST_PARTS} to show side by side: --split names one of {names}")
+        raise UsageError(
+            f"{len(found)} splits are more than {MOST_PARTS} to show side by side: --split names one of {names}"
+        )
     return [_read(folder, _label(folder, found)) for folder in found]
 
 
@@ -108,12 +110,15 @@ def _splits_of(output: str, wanted: Sequence[str]) -> list[SplitFolder]:
 
 
 def _label(folder: SplitFolder, among: Sequence[SplitFolder]) -> str:
-    """The shortest name that tells it from the others."""
-    if len({other.output for other in among}) == 1:
+    """The shortest name that tells it from the others: its split, or its folder below what all folders lie in."""
+    outputs = {other.output for other in among}
+    if len(outputs) == 1:
         return folder.split
-    if len({other.split for other in among}) == 1:
-        return folder.output
-    return f"{folder.output}, {folder.split}"
+    parents = [output.split("/")[:-1] for output in outputs]
+    levels = list(zip(*parents, strict=False))
+    shared = next((level for level, names in enumerate(levels) if len(set(names)) > 1), len(levels))
+    below = "/".join(folder.output.split("/")[shared:])
+    return below if len({other.split for other in among}) == 1 else f"{below}, {folder.split}"
 
 
 def _read(folder: SplitFolder, label: str) -> Part:
@@ -123,7 +128,8 @@ def _read(folder: SplitFolder, label: str) -> Part:
         raise UsageError(str(error)) from error
     if job is None or "front_end" not in job:
         raise UsageError(
-            f"{folder.output}, split {folder.split!r}, holds no features: a report is of what melbeam extract wrote"
+            f"{folder.output}, split {folder.split!r}, holds no features: a report is of what "
+            "melbeam extract wrote"
         )
     is_finished = files.exists(folder.summary)
     return Part(
@@ -131,7 +137,7 @@ def _read(folder: SplitFolder, label: str) -> Part:
         label,
         SplitSummary.from_dict(files.read_json(folder.summary)) if is_finished else _summary_so_far(folder),
         FrontEnd.from_dict(job["front_end"]),
-        {name: value for name, value in job["identity"].items() if name not in _ENTITIES_OF_A_JOB},
+        {name: value for name, value in job["identity"].items() if name not in _TOLD_ELSEWHERE},
         str(job["hash"]),
         int(job["identity"]["num_shards"]),
         _inputs(folder),

@@ -1,4 +1,4 @@
-"""What a person should look at first, in words: found in the sums of a split's reports, without reading a record."""
+"""What a person should look at first, in words: found in the sums of a split's reports; no record is read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from melbeam.pipelines.defaults import MAX_REJECT_FRACTION
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.transforms.distributions import BIN_WIDTHS, Distribution, Extreme
+from melbeam.transforms.reading.folder import LACKS_OF_VERSION_1
 from melbeam.transforms.records.levels import SILENCE_DBFS
 from melbeam.transforms.records.schema import TEXT
-from melbeam.transforms.reading.folder import LACKS_OF_VERSION_1
 
 # Each bound lies between two bins of its quantity's histogram, so that what is beyond it can be counted.
 _MOSTLY_SILENT = 0.9
@@ -91,20 +91,22 @@ def _on_rejects(part: Part) -> Iterator[Remark]:
 
 def _on_levels(part: Part) -> Iterator[Remark]:
     if not part.has_levels:
-        yield Remark("Levels", f"Of levels, silence and pace nothing is known: {LACKS_OF_VERSION_1}.", is_warning=False)
+        yield Remark(
+            "Levels", f"Of levels, silence and pace nothing is known: {LACKS_OF_VERSION_1}.", is_warning=False
+        )
         return
     quiet = _below(part, "rms_dbfs", SILENCE_DBFS)
     yield from _counted(
-        "Silence",
+        "Near silence",
         quiet,
         _least(part, "rms_dbfs"),
-        "are near silence, below -60 dBFS",
-        "is near silence, below -60 dBFS",
+        "are near silence, below −60 dBFS",
+        "is near silence, below −60 dBFS",
         "A muted channel, or a recording that failed?",
     )
     silent = _above(part, "silent_fraction", _MOSTLY_SILENT) - quiet
     yield from _counted(
-        "Silence",
+        "Mostly silent",
         max(0, silent),
         _largest(part, "silent_fraction"),
         "are silent for nine tenths of their length, or more, yet not as a whole",
@@ -122,7 +124,7 @@ def _on_levels(part: Part) -> Iterator[Remark]:
     if _is_natural_logarithm(part):
         constant = _below(part, "spread", _CONSTANT)
         yield from _counted(
-            "Constant",
+            "Constant sound",
             constant,
             _least(part, "spread"),
             "hardly change from beginning to end: silence, or one tone",
@@ -130,7 +132,7 @@ def _on_levels(part: Part) -> Iterator[Remark]:
             "Nothing is spoken there.",
         )
     yield from _counted(
-        "Short",
+        "Very short",
         _below(part, "seconds", _SHORT_SECONDS),
         _least(part, "seconds"),
         "are shorter than half a second",
@@ -146,19 +148,20 @@ def _on_text(part: Part) -> Iterator[Remark]:
     if whole:
         yield Remark(
             "Text of chunks",
-            f"{whole:,} chunks carry the text of their whole clip, since nothing says where it was to be cut. Don't "
-            "train on them as they are.",
+            f"{whole:,} chunks carry the text of their whole clip, since nothing says where it was to be cut. "
+            "Don't train on them as they are.",
         )
     if summary.num_features and not with_text:
-        yield Remark("Text", "No clip has a text.", is_warning=False)
+        yield Remark("No text", "No clip has a text.", is_warning=False)
     elif with_text < summary.num_features:
+        without = summary.num_features - with_text
         yield Remark(
-            "Text",
-            f"{summary.num_features - with_text:,} of {summary.num_features:,} clips have no text. "
+            "No text",
+            f"{without:,} of {summary.num_features:,} clips {'has' if without == 1 else 'have'} no text. "
             "`--require=text` turns such clips away.",
         )
     yield from _counted(
-        "Text",
+        "Fast text",
         _above(part, "characters_per_second", _FASTEST_TEXT),
         _largest(part, "characters_per_second"),
         "have more than 30 characters of text a second, faster than anybody speaks",
@@ -166,7 +169,7 @@ def _on_text(part: Part) -> Iterator[Remark]:
         "Is it the text of another clip, or was the clip cut?",
     )
     yield from _counted(
-        "Text",
+        "Slow text",
         _below(part, "characters_per_second", _SLOWEST_TEXT),
         _least(part, "characters_per_second"),
         "have fewer than 2 characters of text a second",

@@ -6,16 +6,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from melbeam.pipelines import words
-from melbeam.pipelines.reporting.markup import Html, element, joined, of_data, with_code
+from melbeam.pipelines.reporting.markup import Html, element, joined, of_command, of_data, of_id, with_code
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.pipelines.reporting.pictures import inline_svg
 from melbeam.pipelines.reporting.remarks import Remark, remarks_on, remarks_on_all
 from melbeam.transforms import plots
 from melbeam.transforms.distributions import QUANTITIES, Distribution
 from melbeam.transforms.records.conversion import CHANGES
+from melbeam.transforms.records.levels import FLOOR_DBFS
 from melbeam.transforms.records.rejects import REASONS
 
-_DECIMALS = {"seconds": 2, "rms_dbfs": 1, "peak_dbfs": 1, "num_audio_tokens": 0, "characters_per_second": 1, "spread": 2}
+_DECIMALS = {
+    "seconds": 2,
+    "rms_dbfs": 1,
+    "peak_dbfs": 1,
+    "num_audio_tokens": 0,
+    "characters_per_second": 1,
+    "spread": 2,
+}
 _UNITS = {"seconds": " s", "rms_dbfs": " dBFS", "peak_dbfs": " dBFS"}
 
 
@@ -23,8 +31,18 @@ def section(key: str, title: str, *children: Any, lead: Any = None) -> Html:
     """A section with its heading, and a line beneath that."""
     heading = element("h2", title, id=f"{key}-title")
     return element(
-        "section", heading, element("p", lead, class_="lead") if lead else None, children, id=key, aria_labelledby=f"{key}-title"
+        "section",
+        heading,
+        element("p", lead, class_="lead") if lead else None,
+        children,
+        id=key,
+        aria_labelledby=f"{key}-title",
     )
+
+
+def heading_of(part: Part, parts: Sequence[Part]) -> Html | None:
+    """The part's name in its colour, where there are several."""
+    return element("h3", _swatch(parts.index(part) + 1), _name_of(part)) if len(parts) > 1 else None
 
 
 def quantity(name: str, value: float) -> str:
@@ -32,30 +50,37 @@ def quantity(name: str, value: float) -> str:
     if QUANTITIES[name].unit == "share":
         percent = 100 * value
         return f"{percent:.0f} %" if percent in (0, 100) else f"{percent:.3g} %"
+    if name.endswith("_dbfs") and value <= FLOOR_DBFS:
+        return "digital silence"
     return f"{value:,.{_DECIMALS[name]}f}{_UNITS.get(name, '')}".replace("-", "−")
 
 
 def first_look(parts: Sequence[Part]) -> Html:
     """The warnings, in words."""
-    items = [_remark(remark, None) for remark in remarks_on_all(parts)] if len(parts) > 1 else []
+    groups: list[Any] = []
+    if len(parts) > 1 and (on_all := remarks_on_all(parts)):
+        groups.append(_remarks(on_all))
     for part in parts:
-        items += [_remark(remark, part if len(parts) > 1 else None) for remark in remarks_on(part)]
-    if not items:
-        items = [element("li", element("p", "Nothing stands out."), class_="remark good")]
-    return section("first", "Look at this first", element("ul", items, class_="remarks"))
+        groups.append([heading_of(part, parts), _remarks(remarks_on(part))])
+    return section("first", "Look at this first", groups)
 
 
-def _remark(remark: Remark, part: Part | None) -> Html:
-    ids = [element("span", " "), _ids(remark.ids)] if remark.ids else None
+def _remarks(remarks: Sequence[Remark]) -> Html:
+    if not remarks:
+        return element("p", "Nothing stands out.", class_="quiet")
+    return element("ul", map(_remark, remarks), class_="remarks")
+
+
+def _remark(remark: Remark) -> Html:
     return element(
         "li",
+        element("h4", remark.subject),
         element(
-            "p",
-            element("strong", remark.subject, class_="subject"),
-            [" ", _name_of(part)] if part else None,
+            "div",
+            element("p", with_code(remark.text)),
+            element("p", _ids(remark.ids), class_="quiet") if remark.ids else None,
         ),
-        element("p", with_code(remark.text), ids),
-        class_="remark warning" if remark.is_warning else "remark note",
+        class_="warning" if remark.is_warning else "note",
     )
 
 
@@ -65,7 +90,9 @@ def at_a_glance(parts: Sequence[Part]) -> Html:
     rows = [(title, values, hint) for title, values, hint in rows if any(value is not None for value in values)]
     if len(parts) == 1:
         tiles = [
-            element("div", element("dt", title), element("dd", values[0], element("small", hint) if hint else None))
+            element(
+                "div", element("dt", title), element("dd", values[0], element("small", hint) if hint else None)
+            )
             for title, values, hint in rows
         ]
         return section("glance", "At a glance", element("dl", tiles, class_="tiles"))
@@ -101,17 +128,22 @@ def rejects(parts: Sequence[Part]) -> Html:
                 count,
                 part.summary.records_read,
                 reason,
-                [with_code(f"{_capital(REASONS[reason].meaning)}. "), element("b", "What to do: "), with_code(REASONS[reason].advice), "."]
+                [
+                    with_code(f"{_capital(REASONS[reason].meaning)}. "),
+                    element("b", "What to do: "),
+                    with_code(REASONS[reason].advice),
+                    ".",
+                ]
                 if reason in REASONS
                 else None,
                 part.summary.named_ids.get(reason, []),
             )
             for reason, count in _by_count(part.summary.rejects)
         ]
-        command = f"melbeam rejects {part.folder.output} --split={part.folder.split}"
+        command = of_command("melbeam", "rejects", part.folder.output, f"--split={part.folder.split}")
         return [
             element("div", rows, class_="rows"),
-            element("p", "Each one with its detail: ", element("code", of_data(command)), class_="quiet"),
+            element("p", "Each one with its detail: ", command, class_="quiet"),
         ]
 
     return section("rejects", "Turned away", _of_each(parts, of))
@@ -195,8 +227,8 @@ def _range_of(name: str, of: Distribution) -> list[Any]:
         return [*mean, ", all alike"]
     return [
         *mean,
-        ", from ", element("b", quantity(name, least.value)), " (", of_data(least.id), ")",
-        " to ", element("b", quantity(name, largest.value)), " (", of_data(largest.id), ")",
+        ", from ", element("b", quantity(name, least.value)), " (", of_id(least.id), ")",
+        " to ", element("b", quantity(name, largest.value)), " (", of_id(largest.id), ")",
     ]  # fmt: skip
 
 
@@ -209,12 +241,21 @@ def bins(parts: Sequence[Part]) -> Html | None:
     pictures = []
     for number, alike in enumerate(by_front_end.values()):
         # A split keeps its colour, whichever it is drawn with.
-        drawn = {part.label: part.summary.statistics if part in alike else type(part.summary.statistics)() for part in parts}
-        figure = plots.bins(drawn, alike[0].front_end)
-        names = ", ".join(part.label for part in alike)
-        svg = inline_svg(figure, f"Mean and standard deviation of each mel bin: {names}", f"bins-{number}")
+        drawn = {
+            part.label: part.summary.statistics if part in alike else type(part.summary.statistics)()
+            for part in parts
+        }
+        label = f"Mean and standard deviation of each mel bin: {', '.join(part.label for part in alike)}"
+        front_end = alike[0].front_end
+        # Once for a screen's width and once for a phone's: the page shows one of them.
+        svg = [
+            element(
+                "div", inline_svg(plots.bins(drawn, front_end, size=size), label, f"{kind}-{number}"), class_=kind
+            )
+            for kind, size in (("wide", (11.4, 2.8)), ("narrow", (3.5, 2.1)))
+        ]
         caption = element("figcaption", [[", " if n else None, _name_of(part)] for n, part in enumerate(alike)])
-        pictures.append(element("figure", caption if len(by_front_end) > 1 else None, svg, class_="wide"))
+        pictures.append(element("figure", caption if len(by_front_end) > 1 else None, svg))
     if not pictures:
         return None
     return section(
@@ -236,7 +277,8 @@ def made_of(parts: Sequence[Part]) -> Html:
             "Folder": element("code", of_data(part.folder.output)),
             "Front end": [of_data(part.front_end.name), " ", element("code", part.front_end.fingerprint[:16])],
             "Sources": [
-                f"{inputs.num_files:,} {'file' if inputs.num_files == 1 else 'files'}, {words.size(inputs.num_bytes)}"
+                f"{inputs.num_files:,} {'file' if inputs.num_files == 1 else 'files'}, "
+                + words.size(inputs.num_bytes)
                 + (f" ({', '.join(inputs.kinds)})" if inputs.kinds else ""),
                 element(
                     "ul",
@@ -245,7 +287,7 @@ def made_of(parts: Sequence[Part]) -> Html:
                     class_="paths",
                 ),
             ],
-            "Software": ", ".join(f"{name} {' and '.join(found)}" for name, found in part.summary.versions.items())
+            "Software": "; ".join(f"{name} {' and '.join(found)}" for name, found in part.summary.versions.items())
             or "not recorded, before record version 2",
             "Record version": part.summary.record_version,
             "Job": element("code", of_data(part.job_hash[:16])),
@@ -286,7 +328,7 @@ def _plain(value: Any) -> str:
 def _of_each(parts: Sequence[Part], of: Callable[[Part], Any]) -> Any:
     if len(parts) == 1:
         return of(parts[0])
-    columns = [element("div", element("h3", _name_of(part)), of(part), class_="part") for part in parts]
+    columns = [element("div", heading_of(part, parts), of(part), class_="part") for part in parts]
     return element("div", columns, class_="parts")
 
 
@@ -304,7 +346,7 @@ def _swatch(index: int) -> Html:
 
 
 def _ids(ids: Sequence[str]) -> Html:
-    return joined([[", " if number else None, of_data(one, kind="data id")] for number, one in enumerate(ids)])
+    return joined([[", " if number else None, of_id(one)] for number, one in enumerate(ids)])
 
 
 def _scrolled(table: Html, label: str) -> Html:
