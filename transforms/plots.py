@@ -179,7 +179,7 @@ def histogram(
         f"first bar: below {_in_words(edges[1], is_share=is_share)}" if least // factor < first else "",
         f"last bar: from {_in_words(edges[-2], is_share=is_share)} on" if most // factor > last else "",
     ]
-    axes.set_xlabel("; ".join(filter(None, ["" if is_share else unit, *gathered])))
+    axes.set_xlabel("\n".join(filter(None, ["" if is_share else unit, "; ".join(filter(None, gathered))])))
     return figure
 
 
@@ -209,7 +209,14 @@ def bins(
         if len(mean) != front_end.num_mels:
             raise ValueError(f"statistics must be of {front_end.num_mels} bins, got {len(mean)}")
         at = np.arange(len(mean))
-        axes.fill_between(at, mean - deviation, mean + deviation, color=colour, alpha=0.16, linewidth=0)
+        axes.fill_between(
+            at,
+            mean - deviation,
+            mean + deviation,
+            color=colour,
+            alpha=0.16 if len(several) == 1 else 0.1,
+            linewidth=0,
+        )
         axes.plot(at, mean, color=colour, linewidth=1.6)
     axes.set(xlabel="mel bin", ylabel=unit_of_features(front_end), xlim=(0, front_end.num_mels - 1))
     axes.set_xticks([*_mel_ticks(front_end.num_mels - 2), front_end.num_mels - 1])

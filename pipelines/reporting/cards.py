@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from melbeam.pipelines.reporting.clips import Clip, Pictured, limits_of, read_clips
-from melbeam.pipelines.reporting.markup import Html, element, of_data
+from melbeam.pipelines.reporting.markup import Html, element, of_data, with_code
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.pipelines.reporting.pictures import inline_svg
 from melbeam.pipelines.reporting.sections import heading_of, quantity, section
@@ -39,7 +39,7 @@ def clips(parts: Sequence[Part], *, with_audio: bool) -> Html:
     groups = []
     for number, (part, found) in enumerate(zip(parts, pictured, strict=True)):
         heading = heading_of(part, parts)
-        faults = [element("p", "Not pictured: ", of_data(fault), class_="quiet") for fault in found.faults]
+        faults = [element("p", "Not pictured: ", with_code(fault), class_="quiet") for fault in found.faults]
         sounds = Sounds(part) if with_audio else None
         scale = limits.get(part.front_end.fingerprint)
         cards = [
@@ -68,7 +68,7 @@ def _card(clip: Clip, part: Part, limits: tuple[float, float] | None, sounds: So
     return element(
         "article",
         element("ul", roles, class_="roles"),
-        element("h4", of_data(clip.id, most=_MAX_OF_ID)),
+        element("p", of_data(clip.id, most=_MAX_OF_ID), class_="item"),
         inline_svg(figure, f"Log-mel features of {clip.id[:100]}", key),
         _player(clip, sounds) if sounds else None,
         element("p", of_data(text, most=_MAX_OF_TEXT), class_="text")

@@ -13,9 +13,7 @@ import numpy as np
 
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.transforms.reading.arrays import DEFAULTS
-from melbeam.transforms.reading.folder import FeatureFolder
 from melbeam.transforms.reading.source import FeatureSource
-from melbeam.transforms.reading.storage import read_file
 from melbeam.transforms.records.schema import BYTES, FEATURE_RECORD, TEXT
 
 NUM_CLIPS = 12
@@ -107,14 +105,13 @@ def read_clips(part: Part) -> Pictured:
     """Reads the clips to picture. What cannot be read is told, and left out."""
     if not part.is_finished:
         return Pictured(faults=["Clips are pictured once the split is finished."])
-    chosen, pictured = choose(part), Pictured()
+    chosen, pictured, columns = choose(part), Pictured(), part.summary.schema(part.front_end).fields
     if not chosen:
         return pictured
     split, output = part.folder.split, part.folder.output
     lengths = [count for _, count in sorted(part.summary.shard_features.items())]
     ends = list(accumulate(lengths))
     try:
-        columns = FeatureFolder.open(output, split, None, read_file).schema.fields
         # One slice a clip: only the indexes of their shards are read.
         slices = "+".join(f"{split}[{number}:{number + 1}]" for number in chosen)
         source = FeatureSource(output, slices, features=["input_features", *columns])

@@ -74,7 +74,7 @@ def _remarks(remarks: Sequence[Remark]) -> Html:
 def _remark(remark: Remark) -> Html:
     return element(
         "li",
-        element("h4", remark.subject),
+        element("p", remark.subject, class_="item"),
         element(
             "div",
             element("p", with_code(remark.text)),
@@ -177,7 +177,7 @@ def _counted_row(count: int, total: int, name: str, meaning: Any, ids: Sequence[
         element("div", element("span", f"{count:,}", class_="count"), element("small", share), class_="amount"),
         element(
             "div",
-            element("h4", of_data(name)),
+            element("p", of_data(name), class_="item"),
             element("p", meaning) if meaning else None,
             element("p", "For example " if len(ids) < count else None, _ids(ids), class_="quiet") if ids else None,
         ),
