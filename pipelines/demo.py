@@ -192,11 +192,9 @@ def _tell(output: Path, features: Path, picture: str, page: str) -> None:
 
 
 def _summary(features: Path, split: str) -> SplitSummary:
-    from melbeam.pipelines import files
-    from melbeam.pipelines.split.reports import SplitSummary
-    from melbeam.transforms.folder_layout import SplitFolder
+    from melbeam.pipelines.split.reports import SplitSummary  # imports Beam
 
-    return SplitSummary.from_dict(files.read_json(SplitFolder(str(features), split).summary))
+    return SplitSummary.load(str(features), split)
 
 
 COMMAND = Command("demo", DESCRIPTION, add_arguments, run, takes_beam_options=False)

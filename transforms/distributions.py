@@ -38,7 +38,7 @@ QUANTITIES: dict[str, Quantity] = {
     "num_audio_tokens": Quantity("Audio tokens", "tokens", 10.0),
     "characters_per_second": Quantity("Pace of the text", "characters a second", 0.5),
     # Standard deviation of the features over time, root mean square over the bins: how much a clip changes.
-    "spread": Quantity("Change over time", "standard deviation of the features", 0.1),
+    "spread": Quantity("Change over time", "standard deviation", 0.1),
 }
 BIN_WIDTHS: dict[str, float] = {name: quantity.bin_width for name, quantity in QUANTITIES.items()}
 

@@ -4,7 +4,6 @@ parts.py      what is shown: splits, and all that their reports say of them
 remarks.py    what a person should look at first, in words
 clips.py      which clips are pictured, and reading those
 sounds.py     their audio, where it is asked for and at hand
-markup.py     HTML in which nothing that comes from data can be anything but text
 pictures.py   figures as SVG inside the page, in the page's own colours
 page.py       the page; sections.py what stands in it; page.css how it looks
 """

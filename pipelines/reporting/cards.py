@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from melbeam.pipelines.reporting.clips import Clip, Pictured, limits_of, read_clips
-from melbeam.pipelines.reporting.markup import Html, element, of_data, with_code
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.pipelines.reporting.pictures import inline_svg
 from melbeam.pipelines.reporting.sections import heading_of, quantity, section
 from melbeam.pipelines.reporting.sounds import NotAtHand, Sounds
 from melbeam.transforms import plots
+from melbeam.transforms.markup import Html, element, of_data, with_code
 from melbeam.transforms.records.schema import TEXT
 
 _SIZE = (3.5, 1.55)  # inches of a spectrogram

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from importlib import resources
 
 from melbeam.pipelines.reporting import cards, sections
-from melbeam.pipelines.reporting.markup import Html, element, joined, of_data
 from melbeam.pipelines.reporting.parts import Part
+from melbeam.transforms.markup import Html, element, joined, of_data
 from melbeam.transforms.versions import melbeam_version
 
 # Whatever a page may hold: nothing is run, and nothing is fetched.

@@ -8,7 +8,7 @@ import re
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from melbeam.pipelines.reporting.markup import Html, escaped
+from melbeam.transforms.markup import Html, escaped
 from melbeam.transforms.plots import GRID, INK, SERIES
 
 # The page's names of the colours that figures are drawn in.

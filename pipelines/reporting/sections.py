@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from melbeam.pipelines import words
-from melbeam.pipelines.reporting.markup import Html, element, joined, of_command, of_data, of_id, with_code
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.pipelines.reporting.pictures import inline_svg
 from melbeam.pipelines.reporting.remarks import Remark, remarks_on, remarks_on_all
 from melbeam.transforms import plots
 from melbeam.transforms.distributions import QUANTITIES, Distribution
+from melbeam.transforms.markup import Html, element, joined, of_command, of_data, of_id, with_code
 from melbeam.transforms.records.conversion import CHANGES
 from melbeam.transforms.records.levels import FLOOR_DBFS
 from melbeam.transforms.records.rejects import REASONS

@@ -21,6 +21,7 @@ CHANGES: dict[str, str] = {
     "truncated": "cut at the longest that the front end takes",
     "chunked": "cut into chunks, each a feature record of its own",
     "trimmed": "the last chunk, too short for a frame, was left out",
+    "duration_differs": "its length is not the one that its manifest says",
     "cut_short": "the file ended before its header said, within the tolerance",
 }
 
