@@ -74,6 +74,17 @@ def test_the_picture_is_not_blank(ran):
     assert inside.std() > 0.05
 
 
+def test_the_report_has_what_was_made(ran):
+    pytest.importorskip("matplotlib")
+    page = (ran[2] / "features/1.0.0/report.html").read_text(encoding="utf-8")
+    cells = {"Clips": ("8", "2"), "Records read": ("13", "5"), "Rejected": ("5", "4")}
+    for title, (train, retried) in cells.items():
+        assert f'<th scope="row">{title}</th><td>{train}</td><td>{retried}</td>' in page
+    assert page.count('aria-label="Log-mel features of ') == 8 + 2
+    assert page.count("<audio controls") == 8 + 2
+    assert not re.search(r"(src|href)=.https?:", page)
+
+
 def test_the_features_are_those_of_the_clips(ran):
     clips = list(read_features(ran[2] / "features/1.0.0"))
     names = sorted(path.name for path in (ran[2] / "clips").iterdir())
