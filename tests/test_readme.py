@@ -81,7 +81,7 @@ def test_its_python_runs(folder, monkeypatch):
     exec(tf_data, names)
     (clip,) = names["clips"]
     assert clip["input_features"].shape == (clip["num_frames"], 128)
-    assert sum(len(batch["id"]) for batch in names["batches"]) == 8
+    assert sum(len(batch["id"]) for batch in names["batches"]) == 9
 
     exec(in_beam, names)
     assert {path.name.partition("-")[0] for path in Path("mine").iterdir()} == {"features", "rejects"}
