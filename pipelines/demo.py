@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from melbeam.pipelines import extract, rejects, report, retry_rejects, words
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.exit_status import EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.transforms.folder_layout import REPORT_PAGE
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 
@@ -87,12 +88,15 @@ def claim_folder(output: Path) -> None:
         UsageError: it holds something that no demo made.
     """
     if output.exists() and not output.is_dir():
-        raise UsageError(f"--output={output} is a file: name a folder that is not there yet")
+        raise UsageError(
+            Refusal.OUTPUT_IS_A_FILE, f"--output={output} is a file: name a folder that is not there yet"
+        )
     marker = output / MARKER
     if output.is_dir() and any(output.iterdir()) and not marker.is_file():
         raise UsageError(
+            Refusal.FOREIGN_FILES,
             f"--output={output} holds files that no demo made, and the demo touches none of those: "
-            "name a folder that is not there yet"
+            "name a folder that is not there yet",
         )
     output.mkdir(parents=True, exist_ok=True)
     marker.write_text(_MARKER_TEXT, encoding="utf-8")

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.command_line import check_split, list_of
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.exit_status import EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.transforms.folder_layout import REPORT_PAGE
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         from melbeam.pipelines.reporting.page import make_page
     except ImportError as error:
         raise UsageError(
-            f"melbeam report draws with matplotlib: pip install 'melbeam[report]' ({error})"
+            Refusal.NO_PACKAGE, f"melbeam report draws with matplotlib: pip install 'melbeam[report]' ({error})"
         ) from error
 
     page = make_page(parts, with_audio=arguments.audio)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from melbeam.pipelines import files
-from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
 from melbeam.pipelines.split.plan import read_plan
-from melbeam.pipelines.split.reports import ShardReport, SplitSummary
+from melbeam.pipelines.split.reports import ShardReport, SplitSummary, UnusableSummary
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
 
@@ -93,7 +93,8 @@ def find_parts(folders: Sequence[str], splits: Sequence[str]) -> list[Part]:
     if len(found) > MOST_PARTS:
         names = ", ".join(dict.fromkeys(folder.split for folder in found))
         raise UsageError(
-            f"{len(found)} splits are more than {MOST_PARTS} to show side by side: --split names one of {names}"
+            Refusal.BAD_VALUE,
+            f"{len(found)} splits are more than {MOST_PARTS} to show side by side: --split names one of {names}",
         )
     return [_read(folder, _label(folder, found)) for folder in found]
 
@@ -101,11 +102,14 @@ def find_parts(folders: Sequence[str], splits: Sequence[str]) -> list[Part]:
 def _splits_of(output: str, wanted: Sequence[str]) -> list[SplitFolder]:
     found = [SplitFolder.holding(path) for path, _ in files.match(of_all_splits(output, "job.json"))]
     if not found:
-        raise UsageError(f"{output} has no split that melbeam made: name the folder that melbeam extract wrote")
+        raise UsageError(
+            Refusal.NO_FEATURES,
+            f"{output} has no split that melbeam made: name the folder that melbeam extract wrote",
+        )
     by_name = {folder.split: folder for folder in found}
     missing = [name for name in wanted if name not in by_name]
     if missing:
-        raise UsageError(f"{output} has no split {missing[0]!r}; it has {', '.join(by_name)}")
+        raise UsageError(Refusal.NO_SPLIT, f"{output} has no split {missing[0]!r}; it has {', '.join(by_name)}")
     return [by_name[name] for name in dict.fromkeys(wanted)] if wanted else found
 
 
@@ -125,17 +129,22 @@ def _read(folder: SplitFolder, label: str) -> Part:
     try:
         job = read_job(folder)
     except UnusableJobFile as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(Refusal.UNUSABLE_JOB_FILE, str(error)) from error
     if job is None or "front_end" not in job:
         raise UsageError(
+            Refusal.NO_FEATURES,
             f"{folder.output}, split {folder.split!r}, holds no features: a report is of what "
-            "melbeam extract wrote"
+            "melbeam extract wrote",
         )
     is_finished = files.exists(folder.summary)
+    try:
+        summary = SplitSummary.read(folder.summary) if is_finished else _summary_so_far(folder)
+    except UnusableSummary as error:
+        raise UsageError(Refusal.UNUSABLE_SUMMARY, str(error)) from error
     return Part(
         folder,
         label,
-        SplitSummary.from_dict(files.read_json(folder.summary)) if is_finished else _summary_so_far(folder),
+        summary,
         FrontEnd.from_dict(job["front_end"]),
         {name: value for name, value in job["identity"].items() if name not in _TOLD_ELSEWHERE},
         str(job["hash"]),
@@ -153,7 +162,9 @@ def _summary_so_far(folder: SplitFolder) -> SplitSummary:
     """
     paths = [path for path, _ in files.match(folder.reports_glob)]
     if not paths:
-        raise UsageError(f"{folder.output}: no shard of split {folder.split!r} is done yet: extract it first")
+        raise UsageError(
+            Refusal.NO_SPLIT, f"{folder.output}: no shard of split {folder.split!r} is done yet: extract it first"
+        )
     summary = SplitSummary()
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
         for report in pool.map(lambda path: ShardReport.from_dict(files.read_json(path)), paths):
