@@ -3,6 +3,7 @@
     features/1.0.0/train-00000-of-00100.tfrecord ...     the shards of features; readers glob train-*
     features/1.0.0/dataset_info.json, features.json      TFDS metadata of all finished splits
     features/1.0.0/front_end.json, statistics.json       the front end with its fingerprint; statistics by split
+    features/1.0.0/report.html                           what `melbeam report` shows of it all
     features/1.0.0/_melbeam/train/job.json, lock.json    what the split is made of, and who is at work on it
     features/1.0.0/_melbeam/train/plan.jsonl             the input file, or the part of one, of each shard
     features/1.0.0/_melbeam/train/schema.json            the fields of this split's records
@@ -30,6 +31,7 @@ DATASET_INFO, FEATURES, FRONT_END, STATISTICS = (
     "front_end.json",
     "statistics.json",
 )
+REPORT_PAGE = "report.html"
 # The name of a shard in TFDS's words; `ShardName` writes the same.
 TFDS_FILE_TEMPLATE = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
 # The end of the name of a small file that is being written: it is renamed when it is whole.
