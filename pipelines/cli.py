@@ -19,6 +19,7 @@ JOBS = {
     "rejects": "why records were turned away, and what to do about each",
     "retry-rejects": "a split's rejects through extract again",
     "clean": "removes what attempts left that did not end",
+    "show": "a record in the terminal: its fields, its text, its log-mel drawn in characters",
     "index": "the index of each shard of features, where a folder of before has none",
     "presets": "the front ends and the models that are known by name",
 }
