@@ -85,7 +85,7 @@ def draw(features: np.ndarray, frames_per_second: float, screen: Screen) -> list
 
 
 def _means(values: np.ndarray, count: int) -> np.ndarray:
-    """The values `[n, ...]` as `count` means of neighbours, `[count, ...]`; as they are where there are no more."""
+    """The values `[n, ...]` as `count` means of neighbours, `[count, ...]`; or as they are."""
     if len(values) <= count:
         return values
     starts = np.arange(count) * len(values) // count
