@@ -83,6 +83,7 @@ class Job:
         max_convert_seconds: that one record may take.
         gpu: whether workers may use a GPU.
         recheck: whether shards that are done are read again before they are taken as done.
+        dataset_name: that TFDS finds the folder by, where it has one.
 
     Raises:
         ValueError: a bound is none, or the front end has no length to pad to; the message names it, as the command
@@ -98,6 +99,7 @@ class Job:
     max_convert_seconds: float = MAX_CONVERT_SECONDS
     gpu: bool = False
     recheck: bool = False
+    dataset_name: str | None = None
 
     def __post_init__(self) -> None:
         self.options.pads(self.front_end)
@@ -145,7 +147,8 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """The job as job.json keeps it."""
-        return {"hash": self.hash, "identity": self.identity, "front_end": self.front_end.to_dict()}
+        content = {"hash": self.hash, "identity": self.identity, "front_end": self.front_end.to_dict()}
+        return content if self.dataset_name is None else {**content, "dataset_name": self.dataset_name}
 
 
 def identity_hash(identity: dict[str, Any]) -> str:
@@ -271,4 +274,5 @@ def _delete_split(folder: SplitFolder) -> None:
     for glob in folder.contents_globs:
         files.delete([path for path, _ in files.match(glob)])
     delete_temporaries(folder)
-    files.delete([path for path, _ in files.match(folder.shards_glob)])
+    for glob in (folder.tables_glob, folder.shards_glob):
+        files.delete([path for path, _ in files.match(glob)])

@@ -58,6 +58,8 @@ class FolderRecords:
         self._shards = self.folder.shards()
         # Number of the first record of each shard.
         self._starts = np.cumsum([0, *map(len, self._shards)])[:-1]
+        # The rows of the shard that was read from last: records that follow each other are mostly in one.
+        self._last: tuple[int, np.ndarray] = (-1, np.zeros(0, INDEX_DTYPE))
 
     def __len__(self) -> int:
         return len(self.folder)
@@ -71,8 +73,9 @@ class FolderRecords:
         """
         index = int(np.searchsorted(self._starts, number, side="right")) - 1
         shard, inside = self._shards[index], number - int(self._starts[index])
-        row = rows_of(self.folder, shard)[inside]
-        place = _place(self.folder, shard, inside, row)
+        if self._last[0] != index:
+            self._last = (index, rows_of(self.folder, shard))
+        place = _place(self.folder, shard, inside, self._last[1][inside])
         return parse_at(self.folder, place, self._parser, read_frame(place))
 
     def __iter__(self) -> Iterator[tuple[Place, dict[str, Any]]]:

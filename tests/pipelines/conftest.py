@@ -11,7 +11,7 @@ from helpers import encode, write
 from melbeam.pipelines import extract
 from melbeam.transforms.records.examples import to_example
 
-DATA = Path(__file__).parents[2] / "data"
+DATA = Path(__file__).parents[1] / "data"
 TITLE = "\x1b]0;owned\x07"
 HOSTILE = {
     "id": f"evil{TITLE}",
