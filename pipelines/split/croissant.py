@@ -78,7 +78,9 @@ def croissant(summaries: Mapping[str, SplitSummary], name: str, description: str
         "version": TFDS_VERSION,
         "distribution": [
             _file_set("tables", "application/x-parquet", [f"{TABLES}/{split}-*-of-*.parquet" for split in splits]),
-            _file_set("features", "application/octet-stream", [f"{split}-*-of-*.tfrecord" for split in sorted(summaries)]),
+            _file_set(
+                "features", "application/octet-stream", [f"{split}-*-of-*.tfrecord" for split in sorted(summaries)]
+            ),
         ],
         "recordSet": [
             {

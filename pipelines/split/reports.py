@@ -6,6 +6,7 @@ Those of record version 1 are read too: they lack levels, distributions, the ext
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from dataclasses import fields as dataclass_fields
 from typing import Any, TypeVar
 
 import msgspec
@@ -17,7 +18,7 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.schema import INT64, RECORD_VERSION
 from melbeam.transforms.records.split_schema import SplitSchema
 
-_Kept = TypeVar("_Kept")
+_Kept = TypeVar("_Kept", bound=Tally)
 
 
 @dataclass
@@ -181,7 +182,11 @@ def _to_json(kept: Any) -> dict[str, Any]:
 
 
 def _from_json(fields: Any, kind: type[_Kept]) -> _Kept:
-    return msgspec.convert(fields, kind, str_keys=True)
+    kept = msgspec.convert(fields, kind, str_keys=True)
+    # msgspec leaves a default where the class has it, and then writes no such field.
+    for known in dataclass_fields(kept):
+        setattr(kept, known.name, getattr(kept, known.name))
+    return kept
 
 
 def _of_any_version(fields: Any) -> Any:
