@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REFUSED, leave_with
+from melbeam.pipelines.refusals import Refusal, with_code
 
 JOBS = {
     "demo": "the whole chain on a small spoken corpus, offline",
@@ -45,10 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if word in ("-h", "--help", "help"):
         print(_usage())
         return EXIT_OK
-    if word:
-        near = difflib.get_close_matches(word, JOBS, n=1)
-        print(f"melbeam: no job {word!r}" + (f": did you mean {near[0]}?" if near else ""), file=sys.stderr)
-    print(_usage(), file=sys.stderr)
+    near = difflib.get_close_matches(word, JOBS, n=1)
+    said = f"no job {word!r}" + (f": did you mean {near[0]}?" if near else "") if word else "name a job"
+    print(f"melbeam: {with_code(said, Refusal.UNKNOWN_JOB)}\n{_usage()}", file=sys.stderr)
     return EXIT_REFUSED
 
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from melbeam.pipelines import extract, ingest, rejects, words
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.exit_status import EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 
 DESCRIPTION = "Clips -> audio TFRecords -> features -> tf.data, on spoken clips that come with the package."
@@ -75,12 +76,15 @@ def claim_folder(output: Path) -> None:
         UsageError: it holds something that no demo made.
     """
     if output.exists() and not output.is_dir():
-        raise UsageError(f"--output={output} is a file: name a folder that is not there yet")
+        raise UsageError(
+            Refusal.OUTPUT_IS_A_FILE, f"--output={output} is a file: name a folder that is not there yet"
+        )
     marker = output / MARKER
     if output.is_dir() and any(output.iterdir()) and not marker.is_file():
         raise UsageError(
+            Refusal.FOREIGN_FILES,
             f"--output={output} holds files that no demo made, and the demo touches none of those: "
-            "name a folder that is not there yet"
+            "name a folder that is not there yet",
         )
     output.mkdir(parents=True, exist_ok=True)
     marker.write_text(_MARKER_TEXT, encoding="utf-8")
@@ -107,7 +111,6 @@ def _write_corpus(folder: Path) -> Path:
 
 def _show(output: Path, features: Path) -> None:
     """Reads the features as a training job would, draws one clip, and tells what was made."""
-    from melbeam.pipelines import files
     from melbeam.pipelines.split.reports import SplitSummary
     from melbeam.transforms.folder_layout import SplitFolder
     from melbeam.transforms.reading.dataset import read_features  # imports TensorFlow
@@ -119,7 +122,7 @@ def _show(output: Path, features: Path) -> None:
     picture = output / "log-mel.png"
     drawn = _draw(first["input_features"].numpy(), first["id"].numpy().decode(), picture)
 
-    summary = SplitSummary.from_dict(files.read_json(SplitFolder(str(features), "train").summary))
+    summary = SplitSummary.read(SplitFolder(str(features), "train").summary)
     # `make demo` installs into .venv, which is not on the PATH.
     prefix = "" if shutil.which("melbeam") else f"{os.path.dirname(sys.argv[0])}/"
     reasons = f" ({', '.join(sorted(summary.rejects))})" if summary.rejects else ""

@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 
 if TYPE_CHECKING:
     from melbeam.pipelines.diffing.splits import SplitDifference
@@ -40,19 +41,18 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     Raises:
         UsageError: the two cannot be compared.
     """
-    from melbeam.transforms.reading.folder import split_names
-    from melbeam.transforms.reading.storage import read_file
+    from melbeam.pipelines.showing.finding import split_names_or_refusal
 
     if not arguments.tolerance >= 0 or arguments.tolerance == float("inf"):
-        raise UsageError(f"--tolerance must be a number of at least 0, got {arguments.tolerance}")
+        raise UsageError(
+            Refusal.BAD_VALUE, f"--tolerance must be a number of at least 0, got {arguments.tolerance}"
+        )
     if arguments.limit < 0:
-        raise UsageError(f"--limit must be at least 0, got {arguments.limit}")
+        raise UsageError(Refusal.BAD_VALUE, f"--limit must be at least 0, got {arguments.limit}")
     paths = arguments.a.rstrip("/"), arguments.b.rstrip("/")
-    try:
-        names = [split_names(path, read_file) for path in paths]
+    names = [split_names_or_refusal(path) for path in paths]
+    with refused_as(Refusal.NOT_COMPARABLE):
         report = _compare(arguments, paths, *names)
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(str(error)) from error
     print(json.dumps(report, indent=1, ensure_ascii=True) if arguments.json else "\n".join(_in_words(report)))
     return EXIT_OK if report["equal"] else EXIT_FAILED
 
@@ -72,17 +72,18 @@ def _compare(
     common = [name for name in names_of_a if name in names_of_b]
     asked = common if arguments.split is None else [arguments.split]
     if not asked:
-        raise UsageError(
+        raise ValueError(
             f"no split is in both: {paths[0]} has {', '.join(names_of_a) or 'none'}, {paths[1]} has "
             f"{', '.join(names_of_b) or 'none'}"
         )
     report: dict[str, Any] = {"a": paths[0], "b": paths[1], "tolerance": arguments.tolerance, "splits": {}}
     for name in asked:
-        a, b = (FeatureFolder.open(path, name, None, read_file) for path in paths)
+        with refused_as(Refusal.NO_SPLIT):
+            a, b = (FeatureFolder.open(path, name, None, read_file) for path in paths)
         if not report["splits"]:
             report |= _front_ends(a, b)
         if a.front_end.num_mels != b.front_end.num_mels:
-            raise UsageError(
+            raise ValueError(
                 f"{a.front_end.num_mels} and {b.front_end.num_mels} mel bins: features of front ends "
                 f"{a.front_end.name} and {b.front_end.name} cannot be compared"
             )

@@ -12,13 +12,14 @@ import apache_beam as beam
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice
 from melbeam.pipelines.command_line import list_of
-from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS
 from melbeam.pipelines.extracting.attempts import stopped_by_interruption
 from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.job_log import current_log
+from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
 from melbeam.pipelines.sources.units import SourceOptions, printable
-from melbeam.pipelines.split.job import FolderRefused, SplitJob, claim_folder
+from melbeam.pipelines.split.job import SplitJob, claim_folder
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
 from melbeam.pipelines.split.reports import SplitSummary
@@ -41,14 +42,15 @@ def find_shards(
         raw_samples: as `check_first_record` has it.
 
     Raises:
-        ValueError: the input is none, or cannot be taken; the message says why.
+        UsageError: the input is none, or cannot be taken; the message says why.
         OSError: the input cannot be read.
     """
-    shards, left_out = plan_shards(list_of(arguments.input), source)
-    if not arguments.allow_missing_shards:
-        check_shards_are_complete(shard.unit for shard in shards)
-    units = (shard.unit for shard in shards)
-    check_first_record(units, must_be_tfrecord=must_be_tfrecord, raw_samples=raw_samples)
+    with refused_as(Refusal.BAD_SOURCE):
+        shards, left_out = plan_shards(list_of(arguments.input), source)
+        if not arguments.allow_missing_shards:
+            check_shards_are_complete(shard.unit for shard in shards)
+        units = (shard.unit for shard in shards)
+        check_first_record(units, must_be_tfrecord=must_be_tfrecord, raw_samples=raw_samples)
     for line in left_out.in_words():
         print(f"melbeam: {line}", file=sys.stderr)
     return shards if arguments.limit is None else limit_records(shards, arguments.limit)
@@ -71,8 +73,8 @@ def at_work(
         with SplitLock(job.folder) as lock, Launched(job, lock, choice) as launched, stopped_by_interruption():
             claim_folder(job, shards, overwrite=overwrite)
             yield launched, begin_split(job, shards)
-    except (FolderRefused, Locked, *files.REFUSALS) as error:
-        raise UsageError(str(error)) from error
+    except Locked as error:
+        raise UsageError(Refusal.LOCKED, str(error)) from error
 
 
 def begin_split(job: SplitJob, shards: Sequence[Shard]) -> int:
@@ -112,7 +114,7 @@ def run_to_its_end(pipeline: beam.Pipeline, choice: RunnerChoice, launched: Laun
 def read_summary(job: SplitJob) -> SplitSummary:
     """The summary of a split whose job ended well; the log of a start that failed before goes."""
     files.delete([job.folder.failure_log])
-    return SplitSummary.from_dict(files.read_json(job.folder.summary))
+    return SplitSummary.read(job.folder.summary)
 
 
 def some_of(num_done: int, num_shards: int) -> str:

@@ -7,7 +7,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
 
 if TYPE_CHECKING:
     from melbeam.pipelines.showing.drawing import Screen
@@ -43,7 +44,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     from melbeam.transforms.reading.records import FolderRecords
 
     if arguments.limit < 1:
-        raise UsageError(f"--limit must be at least 1, got {arguments.limit}")
+        raise UsageError(Refusal.BAD_VALUE, f"--limit must be at least 1, got {arguments.limit}")
     folder, screen = open_folder(arguments.folder.rstrip("/"), arguments.split), Screen.of()
     if folder.schema.mixed:
         mixed = ", ".join(sorted(folder.schema.mixed))

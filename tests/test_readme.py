@@ -94,7 +94,7 @@ def test_the_converters_page(tmp_path, monkeypatch):
     assert names["features"].shape == (99, 128)
 
 
-@pytest.mark.parametrize("page", ["records.md", "cli.md"])
+@pytest.mark.parametrize("page", ["records.md", "cli.md", "errors.md"])
 def test_the_tables_are_made_of_the_code(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     assert runpy.run_path(str(ROOT / "scripts" / "reference_docs.py"))["filled"](page, text) == text

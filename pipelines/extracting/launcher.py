@@ -14,10 +14,11 @@ import apache_beam as beam
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK
 from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
+from melbeam.pipelines.front_ends import front_end_or_refusal
 from melbeam.pipelines.launching import (
     at_work,
     counts_in_words,
@@ -29,13 +30,13 @@ from melbeam.pipelines.launching import (
     some_of,
 )
 from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder, file_name, folder_of_dataset, parent
-from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.records.options import RecordOptions
 
 # What TFDS makes of a class's name, and what it takes for the folder of a version.
@@ -50,10 +51,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """
     choice = choose_runner(beam_arguments)
     prepare_process(choice)
-    try:
+    with refused_as(Refusal.BAD_VALUE):
         job, shards = plan_job(arguments)
-    except (ValueError, *files.REFUSALS) as error:
-        raise UsageError(str(error)) from error
     announce(job, shards, choice.runner)
     if arguments.dry_run:
         show_plan(job.folder, shards)
@@ -78,10 +77,11 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     check_integer("--shard_bytes", arguments.shard_bytes, at_least=1)
     if arguments.limit is not None:
         check_integer("--limit", arguments.limit, at_least=1)
-    front_end = find_front_end(arguments.front_end)
+    front_end = front_end_or_refusal(arguments.front_end)
     if arguments.normalize_by is not None:
         statistics, _, split = arguments.normalize_by.partition("#")
-        front_end = front_end.normalized_by(statistics, split or "train")
+        with refused_as(Refusal.BAD_STATISTICS):
+            front_end = front_end.normalized_by(statistics, split or "train")
     record_options = RecordOptions(
         **{field.name: getattr(arguments, field.name) for field in dataclass_fields(RecordOptions)}
     )
@@ -104,18 +104,20 @@ def _folder_of(dataset_name: str, output: str) -> str:
     """The folder in which TFDS finds a data set by its name.
 
     Raises:
-        ValueError: TFDS would not find it.
+        UsageError: TFDS would not find it.
     """
     if not _DATASET_NAME.fullmatch(dataset_name):
-        raise ValueError(
+        raise UsageError(
+            Refusal.BAD_VALUE,
             "--dataset_name must be lower-case letters, digits and underscores, a letter first, as TFDS spells "
-            f"names (my_corpus), got {dataset_name!r}"
+            f"names (my_corpus), got {dataset_name!r}",
         )
     if _VERSION.fullmatch(file_name(output)):
         above = parent(output) if "/" in output else "."
-        raise ValueError(
+        raise UsageError(
+            Refusal.CONTRADICTION,
             f"--output={output} names a version, and --dataset_name={dataset_name} makes the folders of name and "
-            f"version itself: --output={above} gives {folder_of_dataset(above, dataset_name)}"
+            f"version itself: --output={above} gives {folder_of_dataset(above, dataset_name)}",
         )
     return folder_of_dataset(output, dataset_name)
 

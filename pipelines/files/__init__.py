@@ -19,9 +19,6 @@ from melbeam.transforms.folder_layout import HALF_WRITTEN, file_name, parent
 
 __all__ = ["BadFolder", "NoFileSystem", "folder_path"]
 
-# What a person has to put right, of a path that was given.
-REFUSALS = (PermissionError, FileNotFoundError, NoFileSystem)
-
 
 class TornFile(ValueError):
     """A small file that is there, but does not hold what was written: its first lines, or zeros, or nothing."""

@@ -10,7 +10,7 @@ import apache_beam as beam
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK
 from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.ingesting.job import IngestJob
 from melbeam.pipelines.ingesting.pipeline import IngestDataset
@@ -25,6 +25,7 @@ from melbeam.pipelines.launching import (
     some_of,
 )
 from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.refusals import Refusal, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.plan import Shard, plan_hash
 from melbeam.pipelines.split.reports import SplitSummary
@@ -40,10 +41,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """
     choice = choose_runner(beam_arguments)
     prepare_process(choice)
-    try:
+    with refused_as(Refusal.BAD_VALUE):
         job, shards = plan_job(arguments)
-    except (ValueError, *files.REFUSALS) as error:
-        raise UsageError(str(error)) from error
     announce(shards, choice.runner)
     if arguments.dry_run:
         show_plan(job.folder, shards)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
-from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.words import harmless
 from melbeam.transforms.reading.folder import FeatureFolder, split_names
 from melbeam.transforms.reading.records import FolderRecords
@@ -25,16 +25,26 @@ def open_folder(path: str, split: str | None) -> FeatureFolder:
     Raises:
         UsageError: it is no folder of features, or has no such split.
     """
-    try:
-        names = split_names(path, read_file)
+    names = split_names_or_refusal(path)
+    with refused_as(Refusal.NO_SPLIT):
         if not names:
-            raise UsageError(f"{path} has no finished split")
+            raise ValueError(f"{path} has no finished split")
         if split is None and len(names) > 1 and DEFAULT_SPLIT not in names:
-            raise UsageError(f"{path} has the splits {', '.join(names)}: name one, --split={names[0]}")
+            raise ValueError(f"{path} has the splits {', '.join(names)}: name one, --split={names[0]}")
         chosen = split or (names[0] if len(names) == 1 else DEFAULT_SPLIT)
         return FeatureFolder.open(path, chosen, None, read_file)
+
+
+def split_names_or_refusal(path: str) -> list[str]:
+    """The names of a folder's finished splits.
+
+    Raises:
+        UsageError: it is no folder of finished features.
+    """
+    try:
+        return split_names(path, read_file)
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(Refusal.NO_FEATURES, str(error)) from error
 
 
 def number_of(records: FolderRecords, wanted: str) -> int:
@@ -51,8 +61,9 @@ def number_of(records: FolderRecords, wanted: str) -> int:
         number = int(by_number[1])
         if not -len(records) <= number < len(records):
             raise UsageError(
+                Refusal.NO_RECORD,
                 f"there is no record {wanted}: the split has {len(records)}"
-                + (f", #0 to #{len(records) - 1}" if len(records) else "")
+                + (f", #0 to #{len(records) - 1}" if len(records) else ""),
             )
         return number % len(records)
     ids = FolderRecords(records.folder, ["id"])
@@ -62,7 +73,7 @@ def number_of(records: FolderRecords, wanted: str) -> int:
             return number
     near = _nearest(as_shown, map(harmless, _ids(ids)))
     said = f": did you mean {' or '.join(near)}?" if near else "; '#0' is its first one"
-    raise UsageError(f"no record of the split's {len(records)} has the id {as_shown}{said}")
+    raise UsageError(Refusal.NO_RECORD, f"no record of the split's {len(records)} has the id {as_shown}{said}")
 
 
 def _ids(records: FolderRecords) -> Iterator[bytes]:

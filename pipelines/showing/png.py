@@ -6,7 +6,7 @@ import warnings
 
 import numpy as np
 
-from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.words import harmless
 
 _LONGEST_TITLE = 80  # characters
@@ -22,7 +22,7 @@ def write_png(path: str, features: np.ndarray, frames_per_second: float, title: 
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise UsageError("--png draws with matplotlib: pip install 'melbeam[demo]'") from error
+        raise UsageError(Refusal.NO_PLOTS, "--png draws with matplotlib: pip install 'melbeam[demo]'") from error
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(

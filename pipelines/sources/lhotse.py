@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.kinds import LHOTSE
 from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, open_text
@@ -72,12 +73,16 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
         raise ValueError(f"{printable(path)} is empty")
     absent = [theirs for theirs in options.columns.values() if theirs not in columns]
     if absent:
-        raise ValueError(f"{printable(path)} has no {absent[0]!r}; its cuts have {', '.join(sorted(columns))}")
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
+            f"{printable(path)} has no {absent[0]!r}; its cuts have {', '.join(sorted(columns))}",
+        )
     renamed = {*options.columns} | (columns - {*options.columns.values()})
     if reserved := sorted(renamed & set(RESERVED)):
-        raise ValueError(
+        raise UsageError(
+            Refusal.RESERVED_NAME,
             f"{printable(path)} has {reserved[0]!r}, a name that melbeam writes itself: rename it with "
-            f"--columns=my_{reserved[0]}={reserved[0]}"
+            f"--columns=my_{reserved[0]}={reserved[0]}",
         )
     found = runs(weights, options)
     starts.append(end)

@@ -9,9 +9,11 @@ from typing import Any, Protocol
 
 from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.split.job_file import UnusableJobFile, mark_as_being_replaced, read_job, write_job
 from melbeam.pipelines.split.leftovers import delete_temporaries
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
+from melbeam.pipelines.split.reports import SplitSummary, UnusableSummary
 from melbeam.transforms.bounds import check_number
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
@@ -22,7 +24,7 @@ _LONGEST_CONVERSION = 1e6  # seconds
 _NAMED_FILES = 3  # of each kind of difference, in a refusal
 
 
-class FolderRefused(ValueError):
+class FolderRefused(UsageError):
     """The output folder holds something else than this job would write."""
 
 
@@ -174,28 +176,33 @@ def claim_folder(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> None
         found = read_job(folder)
     except UnusableJobFile as error:
         if not overwrite:
-            raise FolderRefused(str(error)) from error
+            raise FolderRefused(Refusal.UNUSABLE_JOB_FILE, str(error)) from error
         found = {}
     if found is not None:
         if not overwrite:
             if found["hash"] == job.hash:
                 return
             raise FolderRefused(
+                Refusal.OTHER_JOB,
                 f"{folder.output} holds split {folder.split!r} of another job: "
                 f"{'; '.join(_differences(job, shards, found['identity']))}. "
-                "Choose another --output or --split, or pass --overwrite to replace the split"
+                "Choose another --output or --split, or pass --overwrite to replace the split",
             )
         _delete_split(folder)
     elif files.match(folder.shards_glob):
         raise FolderRefused(
+            Refusal.FOREIGN_FILES,
             f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
-            "choose another --output or --split"
+            "choose another --output or --split",
         )
     write_job(folder, job.to_json())
 
 
 def _check_other_splits(job: SplitJob) -> None:
-    """Refuses a folder whose other splits have another front end, or features of another form."""
+    """Refuses a folder whose other splits have another front end, or features of another form.
+
+    A summary that the folder's metadata could not be made from is found here, and not when the work is done.
+    """
     folder = job.folder
     for path, _ in files.match(of_all_splits(folder.output, "job.json")):
         other = SplitFolder.holding(path)
@@ -205,9 +212,15 @@ def _check_other_splits(job: SplitJob) -> None:
         for name in job.shared:
             if found and found.get(name) != job.identity[name]:
                 raise FolderRefused(
+                    Refusal.OTHER_FRONT_END,
                     f"{folder.output} holds split {other.split!r} with {name} {found.get(name)!r}, this job has "
-                    f"{job.identity[name]!r}, and one folder has one: choose another --output"
+                    f"{job.identity[name]!r}, and one folder has one: choose another --output",
                 )
+        if files.exists(other.summary):
+            try:
+                SplitSummary.read(other.summary)
+            except UnusableSummary as error:
+                raise FolderRefused(Refusal.UNUSABLE_SUMMARY, str(error)) from error
 
 
 def _identity_of_another(other: SplitFolder) -> dict[str, Any]:
@@ -222,8 +235,9 @@ def _identity_of_another(other: SplitFolder) -> dict[str, Any]:
         if not files.exists(other.summary):
             return {}  # it is made anew before it is described, and is compared with this job then
         raise FolderRefused(
+            Refusal.UNUSABLE_JOB_FILE,
             f"{error}. It is that of the finished split {other.split!r}, which may be of another front end: "
-            f"extract it again first, or remove {other.summary}"
+            f"extract it again first, or remove {other.summary}",
         ) from error
 
 

@@ -21,6 +21,10 @@ from melbeam.transforms.records.split_schema import SplitSchema
 _Kept = TypeVar("_Kept", bound=Tally)
 
 
+class UnusableSummary(ValueError):
+    """A split's summary.json is there, but does not hold a summary."""
+
+
 @dataclass
 class FileMark:
     """What a file holds, for recognising it again.
@@ -175,6 +179,22 @@ class SplitSummary(Tally):
             raise ValueError(f"shard_features must be a list, got {str(listed)[:80]}")
         by_shard = {str(index): count for index, count in enumerate(listed)}
         return _from_json(_of_any_version({**fields, "shard_features": by_shard}), cls)
+
+    @classmethod
+    def read(cls, path: str) -> SplitSummary:
+        """The summary that a finished split keeps in a file.
+
+        Raises:
+            UnusableSummary: it is not what was written; the message says how it is had again.
+            OSError: it is not there, or cannot be read.
+        """
+        try:
+            return cls.from_dict(files.read_json(path))
+        except ValueError as error:
+            raise UnusableSummary(
+                f"{path}: it is no summary of a split ({error}); remove it and run that split's command again, "
+                "which finds its shards done and writes the summary anew"
+            ) from error
 
 
 def _to_json(kept: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from operator import attrgetter
 import numpy as np
 
 from melbeam.pipelines import files
-from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Item
@@ -46,9 +46,11 @@ def compare(splits: list[Split], package: str, sample: int, findings: Findings) 
         try:
             compute = reference(package, split.front_end)
         except ImportError as error:
-            raise UsageError(f"--against={package} needs it: pip install {package} ({error})") from error
+            raise UsageError(
+                Refusal.NO_REFERENCE, f"--against={package} needs it: pip install {package} ({error})"
+            ) from error
         except ValueError as error:
-            raise UsageError(f"--against={package}: {error}") from error
+            raise UsageError(Refusal.NO_REFERENCE, f"--against={package}: {error}") from error
         largest, usual, worst = [], [], (-1.0, "")
         for path, number, feature, samples in _sampled(split, sample, findings):
             rows, valid = compute(samples)
@@ -157,7 +159,9 @@ def _check_source(shard: Shard, split: Split) -> None:
     sizes = [size for _, size in files.match(escape(shard.path))]
     if sizes != [shard.unit.size]:
         now = f"has {sizes[0]} bytes, not {shard.unit.size}" if sizes else "is not there any more"
-        raise UsageError(f"{shard.path}, the source of {split.folder.split}, {now}: put it back")
+        raise UsageError(
+            Refusal.SOURCE_IS_GONE, f"{shard.path}, the source of {split.folder.split}, {now}: put it back"
+        )
 
 
 class _Source:
@@ -184,7 +188,9 @@ class _Source:
         if number != self._number:
             item = next((item for item in self._items if item.number == number), None)
             if not isinstance(item, AudioRecord):
-                raise UsageError(f"{feature.source}: the source record is not there any more")
+                raise UsageError(
+                    Refusal.SOURCE_IS_GONE, f"{feature.source}: the source record is not there any more"
+                )
             audio_example = read_audio_example(
                 item.data,
                 sampling_rate=self._split.front_end.sampling_rate,

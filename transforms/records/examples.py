@@ -79,7 +79,7 @@ def _check_size(num_bytes: int) -> None:
 
 
 def _varint(number: int) -> bytes:
-    """As protobuf writes sizes: 7 bits a byte, the lowest first, the highest bit of all but the last set."""
+    """A size as protobuf writes it: 7 bits a byte, the lowest first, the highest bit of all but the last set."""
     digits = bytearray()
     while number > 0x7F:
         digits.append(number & 0x7F | 0x80)

@@ -113,5 +113,5 @@ class RecordOptions:
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """Of the stored features, little-endian."""
+        """The dtype of the stored features, little-endian."""
         return numpy_dtype(self.dtype)
