@@ -203,9 +203,9 @@ def test_what_cannot_be_compared(made, of_version_1, tmp_path, copied):
         (made(), tmp_path, (), f"{tmp_path}/dataset_info.json is missing"),
         (of_version_1.mask, of_version_1.full_length, (), "128 and 80 mel bins: features of front ends short and"),
         (made(), made(), ("--split=dev",), "has no finished split 'dev'; it has train"),
-        (made(), made(), ("--tolerance=nan",), "--tolerance must be a number of at least 0, got nan"),
-        (made(), made(), ("--tolerance=-1",), "--tolerance must be a number of at least 0, got -1.0"),
-        (made(), made(), ("--limit=-1",), "--limit must be at least 0, got -1"),
+        (made(), made(), ("--tolerance=nan",), "--tolerance must be a number of at least 0, got nan [MB103]"),
+        (made(), made(), ("--tolerance=-1",), "--tolerance must be a number of at least 0, got -1.0 [MB103]"),
+        (made(), made(), ("--limit=-1",), "--limit must be at least 0, got -1 [MB103]"),
     ):
         found = run(diff, a, b, *options)
         assert (found.status, expected in found.text) == (2, True), found.text
@@ -232,7 +232,7 @@ def test_splits(made, copied):
     (folder / "dataset_info.json").write_text(json.dumps(info))
     assert run(diff, folder, made()) == (
         2,
-        f"melbeam: no split is in both: {folder} has dev, {made()} has train\n",
+        f"melbeam: no split is in both: {folder} has dev, {made()} has train [MB507]\n",
     )
 
 

@@ -59,14 +59,14 @@ def test_a_number_that_there_is_not(made, given):
     shown = run(show, made(), given)
     assert (shown.status, shown.text) == (
         2,
-        f"melbeam: there is no record {given}: the split has 5, #0 to #4\n",
+        f"melbeam: there is no record {given}: the split has 5, #0 to #4 [MB506]\n",
     )
 
 
 def test_an_id_that_there_is_not(made, monkeypatch):
     expected = (
         2,
-        "melbeam: no record of the split's 5 has the id clip-11: did you mean clip-1 or clip-4 or clip-3?\n",
+        "melbeam: no record of the split's 5 has the id clip-11: did you mean clip-1 or clip-4 or clip-3? [MB506]\n",
     )
     assert run(show, made(), "clip-11") == expected
     monkeypatch.setattr(finding, "_COMPARED_AT_ONCE", 2)
@@ -74,7 +74,7 @@ def test_an_id_that_there_is_not(made, monkeypatch):
     far = run(show, made(), "\x1b[31mnothing like it")
     assert far == (
         2,
-        "melbeam: no record of the split's 5 has the id \\x1b[31mnothing like it; '#0' is its first one\n",
+        "melbeam: no record of the split's 5 has the id \\x1b[31mnothing like it; '#0' is its first one [MB506]\n",
     )
 
 
@@ -160,7 +160,7 @@ def test_the_split(made, copied):
     wrong = run(show, folder, "--split=tset")
     assert (wrong.status, wrong.text) == (
         2,
-        f"melbeam: {folder}: the folder has no finished split 'tset'; it has dev, train\n",
+        f"melbeam: {folder}: the folder has no finished split 'tset'; it has dev, train [MB502]\n",
     )
     info = json.loads((folder / "dataset_info.json").read_text())
     (dev,) = (entry for entry in info["splits"] if entry["name"] == "dev")
@@ -168,9 +168,9 @@ def test_the_split(made, copied):
         ([dev], (0, f"#0 of dev in {folder}, front end gemma4")),
         (
             [dev, {**dev, "name": "test"}],
-            (2, f"melbeam: {folder} has the splits dev, test: name one, --split=dev"),
+            (2, f"melbeam: {folder} has the splits dev, test: name one, --split=dev [MB502]"),
         ),
-        ([], (2, f"melbeam: {folder} has no finished split")),
+        ([], (2, f"melbeam: {folder} has no finished split [MB502]")),
     ):
         (folder / "dataset_info.json").write_text(json.dumps({**info, "splits": splits}))
         shown = run(show, folder)
@@ -182,9 +182,9 @@ def test_what_is_no_folder_of_features(tmp_path, made):
     assert (shown.status, shown.text) == (
         2,
         f"melbeam: {tmp_path}/dataset_info.json is missing: {tmp_path} is not what a finished `melbeam extract` "
-        "leaves\n",
+        "leaves [MB501]\n",
     )
-    assert run(show, made(), "--limit=0") == (2, "melbeam: --limit must be at least 1, got 0\n")
+    assert run(show, made(), "--limit=0") == (2, "melbeam: --limit must be at least 1, got 0 [MB103]\n")
 
 
 def test_a_damaged_record(made, copied):
