@@ -66,7 +66,8 @@ def test_a_number_that_there_is_not(made, given):
 def test_an_id_that_there_is_not(made, monkeypatch):
     expected = (
         2,
-        "melbeam: no record of the split's 5 has the id clip-11: did you mean clip-1 or clip-4 or clip-3? [MB506]\n",
+        "melbeam: no record of the split's 5 has the id clip-11: did you mean clip-1 or clip-4 or clip-3? "
+        "[MB506]\n",
     )
     assert run(show, made(), "clip-11") == expected
     monkeypatch.setattr(finding, "_COMPARED_AT_ONCE", 2)
