@@ -81,9 +81,7 @@ class FolderRecords:
     def __iter__(self) -> Iterator[tuple[Place, dict[str, Any]]]:
         """Yields each record with its place, in order; some megabytes of one shard are held at a time."""
         for shard in self._shards:
-            rows = rows_of(self.folder, shard)
-            places = [_place(self.folder, shard, number, row) for number, row in enumerate(rows)]
-            for place, frame in _frames_of(places):
+            for place, frame in _frames_of(self.folder, shard):
                 yield place, parse_at(self.folder, place, self._parser, frame)
 
 
@@ -134,21 +132,22 @@ def _place(folder: FeatureFolder, shard: ShardRange, inside: int, row: Any) -> P
     return Place(folder.shard_path(shard), shard.start + inside, int(row["offset"]), int(row["size"]))
 
 
-def _frames_of(places: Sequence[Place]) -> Iterator[tuple[Place, bytes]]:
-    """Yields records of one shard with their frames, many of which are read at once."""
+def _frames_of(folder: FeatureFolder, shard: ShardRange) -> Iterator[tuple[Place, bytes]]:
+    """Yields the records of a shard with their frames, many of which are read at once."""
+    rows = rows_of(folder, shard)
     begin = 0
-    while begin < len(places):
-        first, end = places[begin], begin + 1
-        while (
-            end < len(places)
-            and places[end].offset == _end(places[end - 1])
-            and _end(places[end]) - first.offset <= _READ_AT_ONCE
-        ):
-            end += 1
-        block = read_range(first.path, first.offset, _end(places[end - 1]) - first.offset)
-        for place in places[begin:end]:
+    while begin < len(rows):
+        first = _place(folder, shard, begin, rows[begin])
+        places = [first]
+        while begin + len(places) < len(rows):
+            following = _place(folder, shard, begin + len(places), rows[begin + len(places)])
+            if following.offset != _end(places[-1]) or _end(following) - first.offset > _READ_AT_ONCE:
+                break
+            places.append(following)
+        block = read_range(first.path, first.offset, _end(places[-1]) - first.offset)
+        for place in places:
             yield place, block[place.offset - first.offset : _end(place) - first.offset]
-        begin = end
+        begin += len(places)
 
 
 def _end(place: Place) -> int:

@@ -5,7 +5,7 @@ import io
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from melbeam.pipelines.split import table
@@ -38,7 +38,7 @@ def encoded(rows):
     return made.to_bytes()
 
 
-@settings(deadline=None)  # the first example imports pyarrow
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # the first example imports pyarrow
 @given(rows=ROWS)
 def test_what_is_put_in_comes_out(rows):
     with pytest.MonkeyPatch.context() as patch:
