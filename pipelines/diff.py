@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
-from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
+from melbeam.pipelines.refusals import Refusal, UsageError
 
 if TYPE_CHECKING:
     from melbeam.pipelines.diffing.splits import SplitDifference
@@ -51,8 +51,12 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         raise UsageError(Refusal.BAD_VALUE, f"--limit must be at least 0, got {arguments.limit}")
     paths = arguments.a.rstrip("/"), arguments.b.rstrip("/")
     names = [split_names_or_refusal(path) for path in paths]
-    with refused_as(Refusal.NOT_COMPARABLE):
+    try:
         report = _compare(arguments, paths, *names)
+    except (UsageError, FileNotFoundError, PermissionError):
+        raise
+    except (ValueError, OSError) as error:
+        raise UsageError(Refusal.NOT_COMPARABLE, str(error)) from error
     print(json.dumps(report, indent=1, ensure_ascii=True) if arguments.json else "\n".join(_in_words(report)))
     return EXIT_OK if report["equal"] else EXIT_FAILED
 
@@ -66,8 +70,7 @@ def _compare(
         ValueError: a folder has no such split, features of another number of mel bins, or damage.
     """
     from melbeam.pipelines.diffing.splits import compare_splits
-    from melbeam.transforms.reading.folder import FeatureFolder
-    from melbeam.transforms.reading.storage import read_file
+    from melbeam.pipelines.showing.finding import open_split
 
     common = [name for name in names_of_a if name in names_of_b]
     asked = common if arguments.split is None else [arguments.split]
@@ -78,8 +81,7 @@ def _compare(
         )
     report: dict[str, Any] = {"a": paths[0], "b": paths[1], "tolerance": arguments.tolerance, "splits": {}}
     for name in asked:
-        with refused_as(Refusal.NO_SPLIT):
-            a, b = (FeatureFolder.open(path, name, None, read_file) for path in paths)
+        a, b = (open_split(path, name) for path in paths)
         if not report["splits"]:
             report |= _front_ends(a, b)
         if a.front_end.num_mels != b.front_end.num_mels:

@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         else:
             numbers = [number_of(records, arguments.record)]
         for number in numbers:
-            _show(records, number, screen, arguments.png)
+            _show(records, number, arguments.split, screen, arguments.png)
     except UsageError:
         raise
     except ValueError as error:  # a damaged shard, which the message names
@@ -69,15 +69,15 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     return EXIT_OK
 
 
-def _show(records: FolderRecords, number: int, screen: Screen, png: str | None) -> None:
+def _show(records: FolderRecords, number: int, split: str | None, screen: Screen, png: str | None) -> None:
     from melbeam.pipelines.showing.drawing import draw
     from melbeam.pipelines.showing.fields import field_lines
     from melbeam.pipelines.words import harmless
     from melbeam.transforms.reading.arrays import TENSOR
 
     record, front_end = records.read(number), records.folder.front_end
-    splits = "+".join(dict.fromkeys(part.split for part in records.folder.ranges))
-    _say(screen, f"#{number} of {splits} in {records.folder.path}, front end {harmless(front_end.name)}")
+    asked = split or records.folder.ranges[0].split
+    _say(screen, f"#{number} of {asked} in {records.folder.path}, front end {harmless(front_end.name)}")
     for line in field_lines(record, records.folder.schema.fields):
         _say(screen, line)
     valid = record[TENSOR][: int(record["num_frames"])]

@@ -9,12 +9,13 @@ from difflib import get_close_matches
 
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.words import harmless
+from melbeam.transforms.folder_layout import DATASET_INFO
 from melbeam.transforms.reading.folder import FeatureFolder, split_names
 from melbeam.transforms.reading.records import FolderRecords
 from melbeam.transforms.reading.storage import read_file
 
 DEFAULT_SPLIT = "train"
-_NUMBER = re.compile(r"#(-?\d+)")
+_NUMBER = re.compile(r"#(-?\d{1,4000})")  # Python takes 4300 digits
 _NEAREST, _NEAR_ENOUGH = 3, 0.5
 _COMPARED_AT_ONCE = 1000
 
@@ -31,8 +32,23 @@ def open_folder(path: str, split: str | None) -> FeatureFolder:
             raise ValueError(f"{path} has no finished split")
         if split is None and len(names) > 1 and DEFAULT_SPLIT not in names:
             raise ValueError(f"{path} has the splits {', '.join(names)}: name one, --split={names[0]}")
-        chosen = split or (names[0] if len(names) == 1 else DEFAULT_SPLIT)
-        return FeatureFolder.open(path, chosen, None, read_file)
+    return open_split(path, split or (names[0] if len(names) == 1 else DEFAULT_SPLIT))
+
+
+def open_split(path: str, split: str) -> FeatureFolder:
+    """The folder, opened for a split that was named.
+
+    Raises:
+        UsageError: it has no such split, or its metadata are not what melbeam writes.
+    """
+    try:
+        return FeatureFolder.open(path, split, None, read_file)
+    except ValueError as error:
+        raise UsageError(Refusal.NO_SPLIT, str(error)) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            Refusal.NO_FEATURES, f"{path}: its metadata are not what melbeam writes ({error!r}): verify it"
+        ) from error
 
 
 def split_names_or_refusal(path: str) -> list[str]:
@@ -43,8 +59,12 @@ def split_names_or_refusal(path: str) -> list[str]:
     """
     try:
         return split_names(path, read_file)
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise UsageError(Refusal.NO_FEATURES, str(error)) from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            Refusal.NO_FEATURES, f"{path}: its {DATASET_INFO} is not what melbeam writes ({error!r}): verify it"
+        ) from error
 
 
 def number_of(records: FolderRecords, wanted: str) -> int:
@@ -87,5 +107,5 @@ def _nearest(wanted: str, ids: Iterable[str]) -> list[str]:
     for record_id in ids:
         waiting.append(record_id)
         if len(waiting) == _COMPARED_AT_ONCE:
-            best, waiting = get_close_matches(wanted, {*best, *waiting}, _NEAREST, _NEAR_ENOUGH), []
+            best, waiting = get_close_matches(wanted, sorted({*best, *waiting}), _NEAREST, _NEAR_ENOUGH), []
     return get_close_matches(wanted, sorted({*best, *waiting}), _NEAREST, _NEAR_ENOUGH)

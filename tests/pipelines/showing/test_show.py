@@ -157,7 +157,9 @@ def test_the_split(made, copied):
     assert extract.main([split, f"--output={folder}", "--split=dev"]) == 0
     assert run(show, folder).text.startswith("#0 of train ")
     assert run(show, folder, "#0", "--split=dev").text.startswith("#0 of dev ")
-    assert "id                   clip-4" in run(show, folder, "#0", "--split=train[-1:]").text
+    sliced = run(show, folder, "#0", "--split=train[-1:]").text
+    assert sliced.startswith("#0 of train[-1:] in ")
+    assert "id                   clip-4" in sliced
     wrong = run(show, folder, "--split=tset")
     assert (wrong.status, wrong.text) == (
         2,
@@ -186,6 +188,27 @@ def test_what_is_no_folder_of_features(tmp_path, made):
         "leaves [MB501]\n",
     )
     assert run(show, made(), "--limit=0") == (2, "melbeam: --limit must be at least 1, got 0 [MB103]\n")
+
+
+def test_metadata_that_are_none(made, copied):
+    folder = copied(made())
+    for name, content in (("front_end.json", "{}"), ("dataset_info.json", "[]"), ("dataset_info.json", "{")):
+        (folder / name).write_text(content)
+        shown = run(show, folder)
+        assert (shown.status, shown.text.endswith("[MB501]\n")) == (2, True), shown.text
+
+
+def test_a_field_of_several_types_is_left_out(made, copied):
+    folder = copied(made())
+    path = folder / "_melbeam/train/schema.json"
+    schema = json.loads(path.read_text())
+    del schema["fields"]["text"]
+    schema["mixed"]["text"] = {"kinds": {"bytes_list": 1, "int64_list": 1}, "most": 1, "ids": {}}
+    path.write_text(json.dumps(schema))
+    shown = run(show, folder, "clip-1")
+    assert shown.status == 0
+    assert shown.text.startswith("not shown, since their values are of several types: text\n")
+    assert "the second" not in shown.text
 
 
 def test_a_damaged_record(made, copied):
