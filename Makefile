@@ -88,8 +88,11 @@ test-frameworks: | $(BIN)/python
 	.venv-frameworks/bin/python -m pip install -q --disable-pip-version-check -e '.[frameworks]'
 	.venv-frameworks/bin/python -m pytest tests/frameworks -q
 
-test-examples: .venv/.installed-run
-	$(BIN)/python -m pytest tests/examples -q
+# The models that the examples train want an environment of their own, for the same reason.
+test-examples: | $(BIN)/python
+	$(PYTHON) -m venv .venv-examples
+	.venv-examples/bin/python -m pip install -q --disable-pip-version-check -e '.[examples]'
+	.venv-examples/bin/python -m pytest tests/examples -q
 
 clean:
-	rm -rf .venv .venv-parity .venv-cloud .venv-frameworks melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-parity .venv-cloud .venv-frameworks .venv-examples melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

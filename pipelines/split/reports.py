@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from dataclasses import fields as dataclass_fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -203,9 +203,9 @@ def _to_json(kept: Any) -> dict[str, Any]:
 
 def _from_json(fields: Any, kind: type[_Kept]) -> _Kept:
     kept = msgspec.convert(fields, kind, str_keys=True)
-    # msgspec leaves a default where the class has it, and then writes no such field.
-    for known in dataclass_fields(kept):
-        setattr(kept, known.name, getattr(kept, known.name))
+    # msgspec leaves a default with the class and writes only what is an object's own: a field that an earlier
+    # melbeam did not know would be lost when it is written again.
+    vars(kept).update({field.name: getattr(kept, field.name) for field in dataclass_fields(cast(Any, kind))})
     return kept
 
 
