@@ -19,7 +19,7 @@ help:
 	@echo "make test-cloud  input and output on gs:// and s3://, against the stores' emulators"
 	@echo "make rehearse-dataflow  a Dataflow job, from its submission to its features, without the cloud"
 	@echo "make test-flink  the same job on Apache Flink; needs Java 17 and Maven"
-	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets"
+	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets; Croissant"
 	@echo "make test-page  the report's page in a browser; needs Chromium"
 	@echo "make test-examples  each example, run to its end"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
