@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-examples clean
+.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-examples matrix clean
 .NOTPARALLEL:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-flink  the same job on Apache Flink; needs Java 17 and Maven"
 	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets"
 	@echo "make test-examples  each example, run to its end"
+	@echo "make matrix  the quick tests on Python 3.10 to 3.13 and both ends of TensorFlow; an hour"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
 
 $(BIN)/python:
@@ -50,6 +51,7 @@ check: .venv/.installed-check
 	@mkdir -p .venv/typed/melbeam
 	@for p in configs pipelines transforms; do ln -sfn ../../../$$p .venv/typed/melbeam/$$p; done
 	MYPYPATH=.venv/typed $(BIN)/mypy -p melbeam.transforms -p melbeam.pipelines
+	$(BIN)/python scripts/check_types.py
 	$(BIN)/python scripts/audit.py
 	$(BIN)/python -m pytest -m slow -q -n 2 --dist loadfile
 
@@ -91,5 +93,9 @@ test-frameworks: | $(BIN)/python
 test-examples: .venv/.installed-run
 	$(BIN)/python -m pytest tests/examples -q
 
+# Each cell has an environment of its own, of two gigabytes, which goes when its tests have passed.
+matrix: | $(BIN)/python
+	$(BIN)/python scripts/matrix.py $(MATRIX)
+
 clean:
-	rm -rf .venv .venv-parity .venv-cloud .venv-frameworks melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv-matrix-* .venv .venv-parity .venv-cloud .venv-frameworks melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
