@@ -1,11 +1,11 @@
-"""The quick tests on each Python from 3.10 to 3.13 and on both ends of TensorFlow, each in an environment of its own.
+"""The quick tests on Python 3.10 to 3.13 and on both ends of TensorFlow, each pair in an environment of its own.
 
     python scripts/matrix.py                                   # all of them
     python scripts/matrix.py --python=3.12 --tensorflow=oldest # one of them
     python scripts/matrix.py --tests=tests/transforms          # some tests
 
-An interpreter is looked for on the PATH, among pyenv's and, where uv is installed, by uv, which may fetch it. One that
-is not found is said to be missing, and nothing is claimed of it: the exit status is 1 where a cell failed, and, without
+An interpreter is looked for on the PATH, among pyenv's and, where uv is installed, by uv. One that is not found is
+said to be missing, and nothing is claimed of it: the exit status is 1 where a cell failed and, without
 `--allow_missing`, where one could not be run. An environment is removed once its tests have passed.
 """
 
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
-# The oldest release of the floor, and the newest that was tried; with what pip would else choose too new beside it.
+# The oldest releases that the package is for, and the newest TensorFlow that was tried.
 OLDEST = ("tensorflow==2.16.*", "apache-beam==2.70.*", "numpy==1.26.*")
 NEWEST = ("tensorflow==2.21.*",)
 ENDS = {"oldest": OLDEST, "newest": NEWEST}
@@ -76,19 +76,10 @@ def run(cell: Cell, python: str, tests: list[str]) -> tuple[bool, str]:
     folder = ROOT / f".venv-matrix-{cell.python}-{cell.end}"
     subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
     inside = str(folder / "bin/python")
-    install = [
-        inside,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--disable-pip-version-check",
-        "-e",
-        ".[test]",
-        *ENDS[cell.end],
-    ]
-    if (ended := subprocess.run(install, cwd=ROOT, check=False)).returncode:
-        return False, f"pip ended with status {ended.returncode}"
+    install = [inside, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-e", ".[test]"]
+    installed = subprocess.run([*install, *ENDS[cell.end]], cwd=ROOT, check=False)
+    if installed.returncode:
+        return False, f"pip ended with status {installed.returncode}"
     command = [inside, "-m", "pytest", "-m", "not slow", "-q", "-n", "2", "--dist", "loadfile", *tests]
     ended = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
     print(ended.stdout, flush=True)

@@ -4,9 +4,9 @@
     python scripts/release.py 0.2.0               # and tags v0.2.0
     python scripts/release.py 0.2.0 --upload      # and pushes the tag, and uploads to the package index
 
-Before it, .ci/run passes on a clean clone; CHANGELOG.md has what was under Unreleased under `## [0.2.0] - YYYY-MM-DD`,
-and pyproject.toml has the version, which is written nowhere else. Needs the extra `check`, which brings build and
-twine; --upload asks for the index's credentials as twine does.
+Before it, .ci/run passes on a clean clone; CHANGELOG.md has what was under Unreleased under the heading
+`## [0.2.0] - YYYY-MM-DD`, and pyproject.toml has the version, which is written nowhere else. Needs the extra `check`,
+which brings build and twine; --upload takes the index's credentials as twine does, from TWINE_PASSWORD or a .pypirc.
 """
 
 from __future__ import annotations
