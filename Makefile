@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
 
-.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-examples matrix clean
+.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-examples docs matrix clean
 .NOTPARALLEL:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-flink  the same job on Apache Flink; needs Java 17 and Maven"
 	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets"
 	@echo "make test-examples  each example, run to its end"
+	@echo "make docs    the site of docs/, with the API from the docstrings, into build/site"
 	@echo "make matrix  the quick tests on Python 3.10 to 3.13 and both ends of TensorFlow; an hour"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
 
@@ -45,7 +46,7 @@ test: .venv/.installed-run
 	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile
 
 # mypy does not see through an editable install, so it is shown the package by links.
-check: .venv/.installed-check
+check: .venv/.installed-check docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p .venv/typed/melbeam
@@ -93,9 +94,18 @@ test-frameworks: | $(BIN)/python
 test-examples: .venv/.installed-run
 	$(BIN)/python -m pytest tests/examples -q
 
+# The site reads the sources and imports none of them, so its environment has neither TensorFlow nor Beam.
+.venv-docs/.installed: pyproject.toml | $(BIN)/python
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python scripts/requirements_of_extra.py docs | xargs .venv-docs/bin/python -m pip install -q --disable-pip-version-check
+	@touch $@
+
+docs: .venv-docs/.installed
+	.venv-docs/bin/mkdocs build --strict
+
 # Each cell has an environment of its own, of two gigabytes, which goes when its tests have passed.
 matrix: | $(BIN)/python
 	$(BIN)/python scripts/matrix.py $(MATRIX)
 
 clean:
-	rm -rf .venv-matrix-* .venv .venv-parity .venv-cloud .venv-frameworks melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv-matrix-* .venv .venv-parity .venv-cloud .venv-frameworks .venv-docs build melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

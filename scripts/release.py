@@ -5,8 +5,8 @@
     python scripts/release.py 0.2.0 --upload      # and pushes the tag, and uploads to the package index
 
 Before it, .ci/run passes on a clean clone; CHANGELOG.md has what was under Unreleased under the heading
-`## [0.2.0] - YYYY-MM-DD`, and pyproject.toml has the version, which is written nowhere else. Needs the extra `check`,
-which brings build and twine; --upload takes the index's credentials as twine does, from TWINE_PASSWORD or a .pypirc.
+`## [0.2.0] - YYYY-MM-DD`, and pyproject.toml has the version, which is written nowhere else. The extra `check`
+brings build and twine; --upload takes the index's credentials as twine does, from TWINE_PASSWORD or a .pypirc.
 """
 
 from __future__ import annotations
