@@ -1,9 +1,9 @@
 """The task pages: their commands and programs run as they stand, in the order in which they stand.
 
-A page's blocks are run in a folder that has what the pages speak of: `recordings/` with its metadata, and a checkout's
-`examples/`. A comment above a block says what it needs (`needs:`, modules that `make test-examples` and others have),
-with which status it ends (`status:`), or who else runs it (`run: rehearsal`, by scripts/rehearse_dataflow.py;
-`run: flink`, by tests/engines/test_flink.py).
+A page's blocks are run in a folder that has what the pages speak of: `recordings/` with its metadata, and the
+`examples/` of a checkout. A comment above a block says what it needs (`needs:`, modules that other environments
+have, that of `make test-examples` for example), with which status it ends (`status:`), or who else runs it
+(`run: rehearsal`, scripts/rehearse_dataflow.py; `run: flink`, tests/engines/test_flink.py).
 """
 
 import gzip
@@ -155,13 +155,7 @@ def run(block, folder, hub):
         "CUDA_VISIBLE_DEVICES": "",  # only the device of the machine could make it another result
     }
     done = subprocess.run(
-        [*command, block.code],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
+        [*command, block.code], cwd=folder, env=environment, capture_output=True, text=True, timeout=900
     )
     expected = int(block.said.get("status", 0))
     assert done.returncode == expected, f"{block.code}\nstatus {done.returncode}\n{done.stdout}{done.stderr}"
@@ -177,9 +171,8 @@ def test_its_commands_run_as_they_stand(page, folder, hub):
     here = [block for block in blocks(page) if block.said.get("run") not in ELSEWHERE]
     if not here:
         pytest.skip("the rehearsal of Dataflow, or the tests on Flink, run its commands")
-    printed = {
-        block.code: run(block, folder, hub) for block in here if not absent(block.said.get("needs", "").split())
-    }
+    there = [block for block in here if not absent(block.said.get("needs", "").split())]
+    printed = {block.code: run(block, folder, hub) for block in there}
     for code, text in printed.items():
         if "hf://" in code:  # the gated checkpoint's front end is the one that melbeam has
             assert len(set(text.splitlines())) == 1, text
