@@ -54,7 +54,7 @@ class Command:
 
     @property
     def prog(self) -> str:
-        """As it is typed."""
+        """The command as it is typed."""
         return f"melbeam {self.name}"
 
     @property
@@ -88,11 +88,11 @@ class Command:
         except UsageError as error:
             return _refuse(error)
         with job_log(verbose=arguments.verbose) as log:
-            return _told(lambda: self.run(arguments, beam_arguments), log)
+            return _run_and_tell(lambda: self.run(arguments, beam_arguments), log)
 
 
-def _told(run: Callable[[], int], log: JobLog) -> int:
-    """Runs a job and tells what goes wrong."""
+def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
+    """Runs a job, says on the screen what goes wrong, and gives the exit status."""
     try:
         return run()
     except UsageError as error:

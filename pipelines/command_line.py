@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, formatter_class=_Help, allow_abbrev=False, **settings)
 
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
-        """As argparse's own."""
+        """Adds an option as argparse does, and remembers it by its name."""
         action = super().add_argument(*names, **settings)
         self.options[action.dest] = action
         if settings.get("action") == "append":

@@ -111,7 +111,6 @@ def _write_corpus(folder: Path) -> Path:
 
 def _show(output: Path, features: Path) -> None:
     """Reads the features as a training job would, draws one clip, and tells what was made."""
-    from melbeam.pipelines import files
     from melbeam.pipelines.split.reports import SplitSummary
     from melbeam.transforms.folder_layout import SplitFolder
     from melbeam.transforms.reading.dataset import read_features  # imports TensorFlow
@@ -123,7 +122,7 @@ def _show(output: Path, features: Path) -> None:
     picture = output / "log-mel.png"
     drawn = _draw(first["input_features"].numpy(), first["id"].numpy().decode(), picture)
 
-    summary = SplitSummary.from_dict(files.read_json(SplitFolder(str(features), "train").summary))
+    summary = SplitSummary.read(SplitFolder(str(features), "train").summary)
     # `make demo` installs into .venv, which is not on the PATH.
     prefix = "" if shutil.which("melbeam") else f"{os.path.dirname(sys.argv[0])}/"
     reasons = f" ({', '.join(sorted(summary.rejects))})" if summary.rejects else ""

@@ -112,6 +112,12 @@ class Refusal(Enum):
         "Wait for it or end it. Where it has ended, remove the lock file that the message names.",
     )
 
+    UNUSABLE_SUMMARY = (
+        "MB210",
+        "The `summary.json` of another split of the folder is torn, so that the folder's metadata cannot be made.",
+        "Remove it and run that split's command again: it finds the shards done and writes the summary anew.",
+    )
+
     NO_INPUT = (
         "MB301",
         "`--input` names no file.",

@@ -12,6 +12,7 @@
     features/1.0.0/_melbeam/train/index/00007.index      where its records lie
     features/1.0.0/_melbeam/train/rejects/00007.tfrecord its rejects, if it has any
     features/1.0.0/_melbeam/train/tmp/00007/...          what attempts at it write
+    audio/_melbeam/train/gathered/...                    clips on their way to shards, while ingest divides them
 
 Paths in, paths out: nothing here lists, reads or deletes a file, so that readers and jobs both know these names.
 A folder's own path is literal; the globs escape what it holds of `*`, `?` and `[`.
@@ -190,6 +191,16 @@ class SplitFolder:
     def temporaries_glob(self, index: int | None = None) -> str:
         """The glob of what attempts at a shard, or at all of them, write."""
         return f"{escape(self.temporary_folder(index))}/*" if index is not None else self._below("tmp/*/*")
+
+    @property
+    def gathered(self) -> SplitFolder:
+        """Where clips lie in the order of the input until each is written to its shard, of a job's first split."""
+        return SplitFolder(f"{self.bookkeeping}/gathered", "clips")
+
+    @property
+    def gathered_glob(self) -> str:
+        """The glob of everything there."""
+        return self._below("gathered/**")
 
     @property
     def half_written_globs(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from melbeam.pipelines.launching import (
     counts_in_words,
     find_shards,
     judge,
+    left_out_in_words,
     read_summary,
     run_to_its_end,
     show_plan,
@@ -32,6 +33,7 @@ from melbeam.pipelines.process import prepare_process
 from melbeam.pipelines.refusals import Refusal, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.known_ids import check_not_in
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
@@ -54,7 +56,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         show_plan(job.folder, shards)
         return EXIT_OK
     start = time.monotonic()
-    with at_work(job, shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
+    with at_work([job], shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
         if not run_pipeline(job, shards, choice, launched):
             return EXIT_OK
     summary = read_summary(job)
@@ -86,6 +88,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     }
     folder = SplitFolder(files.folder_path(arguments.output, "--output"), arguments.split)
     files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
+    bounds["not_in"] = check_not_in(folder.output, arguments.not_in, [arguments.split])
     Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
     source = source_options(arguments, shard_bytes=None if arguments.limit else arguments.shard_bytes)
     shards = find_shards(arguments, source, raw_samples=record_options.audio_format == "pcm_s16le")
@@ -131,8 +134,23 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
         took += f": {speed:.0f} times real time"
     lines = [
         f"{job.folder.output}, split {job.folder.split}: {words.count(summary.records_read, 'record')} read = "
-        f"{summary.records_converted} converted + {summary.num_rejects} rejected",
+        f"{summary.records_converted} converted + {summary.num_rejects} rejected"
+        f"{left_out_in_words(summary, job.not_in)}",
         f"  {words.count(summary.num_features, 'feature record')} in "
         f"{words.count(len(summary.shard_features), 'shard')}, {words.size(summary.num_bytes)}; {took}",
     ]
-    return "\n".join(lines + counts_in_words(summary))
+    return "\n".join(lines + counts_in_words(summary) + _texts_in_words(summary))
+
+
+def _texts_in_words(summary: SplitSummary) -> list[str]:
+    """How many chunks have a text that is not theirs alone."""
+    counts = summary.fields.get("text_is_of_whole_clip")
+    num_chunks = sum(counts.kinds.values()) if counts is not None else 0
+    if not num_chunks:
+        return []
+    have = (
+        "chunk has the text of its whole clip" if num_chunks == 1 else "chunks have the text of their whole clip"
+    )
+    return [
+        f"  text: {num_chunks} {have}, since nothing says where in it each word is: text_is_of_whole_clip is 1"
+    ]

@@ -20,6 +20,7 @@ from melbeam.pipelines.extracting.watchdog import WatchedConverter
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item
 from melbeam.pipelines.split.attempt_files import LazyRecordFile, RecordFile, record_file
 from melbeam.pipelines.split.commit import Attempt
+from melbeam.pipelines.split.known_ids import NONE_KNOWN, KnownIds, is_known_record
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
 from melbeam.transforms.beam_worker import RecordMetrics
@@ -71,11 +72,15 @@ class ShardExtractor:
         self._metrics = RecordMetrics()
         self._max_convert_seconds = max_convert_seconds
 
-    def extract(self, shard: Shard) -> Attempt:
+    def extract(self, shard: Shard, known: KnownIds = NONE_KNOWN) -> Attempt:
         """Makes an attempt at the shard: temporary files and, last, the attempt's report.
 
         Its progress file comes first, and goes with an exception, as all that it wrote: `attempts` says what a
         progress file that stays tells.
+
+        Args:
+            shard: to be extracted.
+            known: ids of the clips that are to be left out.
 
         Raises:
             OSError: the input cannot be read or the output not be written.
@@ -92,7 +97,7 @@ class ShardExtractor:
             progress = ProgressFile(path["progress"])
             progress.start()
             try:
-                report = self._attempt(shard, path, converter, progress)
+                report = self._attempt(shard, known, path, converter, progress)
             except Exception:
                 with suppress(OSError):  # what went wrong is told, not this
                     files.delete(list(path.values()))
@@ -117,6 +122,7 @@ class ShardExtractor:
     def _attempt(
         self,
         shard: Shard,
+        known: KnownIds,
         path: dict[str, str],
         guarded_converter: WatchedConverter | IsolatedConverter,
         progress: ProgressFile,
@@ -141,6 +147,9 @@ class ShardExtractor:
             pack = _Pack(converter, self._converter.samples_at_once)
             for item in shard.read(self._converter.options.max_record_bytes):
                 check_not_stopped()
+                if known and isinstance(item, AudioRecord) and is_known_record(item.data, known):
+                    report.left_out += 1
+                    continue
                 pack.add(item)
                 if pack.is_full:
                     self._write(pack, written, shard, progress)
@@ -170,7 +179,8 @@ class ShardExtractor:
         """Whether a clip lasts otherwise than its source says."""
         return (
             item.seconds is not None
-            and abs(self._seconds(conversion.num_samples) - item.seconds) > DURATION_TOLERANCE
+            and abs(self._seconds(conversion.num_samples // conversion.num_channels) - item.seconds)
+            > DURATION_TOLERANCE
         )
 
     def _seconds(self, num_samples: int) -> float:

@@ -139,11 +139,11 @@ class _Transcripts:
 
     @property
     def are_there(self) -> bool:
-        """Whether there are any."""
+        """Whether a file of transcripts is among the input's."""
         return bool(self._of_folder)
 
     def beside(self, paths: Iterable[str]) -> dict[str, list[str]]:
-        """Those of some clips, by folder."""
+        """The files of transcripts that lie in the folders of some clips, by folder."""
         folders = dict.fromkeys(_folder_of(path) for path in paths)
         return {folder: self._of_folder[folder] for folder in folders if folder in self._of_folder}
 

@@ -47,9 +47,13 @@ def write_metadata(
 
 
 def read_summaries(output: str) -> dict[str, SplitSummary]:
-    """The summaries of the folder's finished splits, by the split's name."""
+    """The summaries of the folder's finished splits, by the split's name.
+
+    Raises:
+        UnusableSummary: one of them is not what was written.
+    """
     return {
-        SplitFolder.holding(path).split: SplitSummary.from_dict(files.read_json(path))
+        SplitFolder.holding(path).split: SplitSummary.read(path)
         for path, _ in files.match(of_all_splits(output, "summary.json"))
     }
 

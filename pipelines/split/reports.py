@@ -6,7 +6,8 @@ Those of record version 1 are read too: they lack levels, distributions, the ext
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import fields as dataclass_fields
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -18,6 +19,10 @@ from melbeam.transforms.records.schema import INT64, RECORD_VERSION
 from melbeam.transforms.records.split_schema import SplitSchema
 
 _Kept = TypeVar("_Kept")
+
+
+class UnusableSummary(ValueError):
+    """A split's summary.json is there, but does not hold a summary."""
 
 
 @dataclass
@@ -164,13 +169,33 @@ class SplitSummary(Tally):
         by_shard = {str(index): count for index, count in enumerate(listed)}
         return _from_json(_of_any_version({**fields, "shard_features": by_shard}), cls)
 
+    @classmethod
+    def read(cls, path: str) -> SplitSummary:
+        """The summary that a finished split keeps in a file.
+
+        Raises:
+            UnusableSummary: it is not what was written; the message says how it is had again.
+            OSError: it is not there, or cannot be read.
+        """
+        try:
+            return cls.from_dict(files.read_json(path))
+        except ValueError as error:
+            raise UnusableSummary(
+                f"{path}: it is no summary of a split ({error}); remove it and run that split's command again, "
+                "which finds its shards done and writes the summary anew"
+            ) from error
+
 
 def _to_json(kept: Any) -> dict[str, Any]:
     return msgspec.to_builtins(kept, str_keys=True)
 
 
 def _from_json(fields: Any, kind: type[_Kept]) -> _Kept:
-    return msgspec.convert(fields, kind, str_keys=True)
+    kept = msgspec.convert(fields, kind, str_keys=True)
+    # msgspec leaves a default with the class and writes only what is an object's own: a field that an earlier
+    # melbeam did not know would be lost when it is written again.
+    vars(kept).update({field.name: getattr(kept, field.name) for field in dataclass_fields(cast(Any, kind))})
+    return kept
 
 
 def _of_any_version(fields: Any) -> Any:

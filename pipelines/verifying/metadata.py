@@ -11,7 +11,7 @@ import msgspec
 from melbeam.pipelines import files
 from melbeam.pipelines.split.metadata import description, metadata
 from melbeam.pipelines.split.mixed_fields import mixed_field_lines
-from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.pipelines.split.reports import SplitSummary, UnusableSummary
 from melbeam.pipelines.verifying.differences import differences
 from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.splits import UNREADABLE, Split
@@ -42,7 +42,10 @@ def _check_summary(split: Split, findings: Findings) -> bool:
     """Holds a split's summary and schema against the sum of its reports; False where it is not finished."""
     folder = split.folder
     try:
-        kept = SplitSummary.from_dict(files.read_json(folder.summary))
+        kept = SplitSummary.read(folder.summary)
+    except UnusableSummary as error:
+        findings.fault(folder.summary, str(error).removeprefix(f"{folder.summary}: "))
+        return False
     except UNREADABLE as error:
         findings.fault(folder.summary, f"it cannot be read ({error}): the split is not finished")
         return False

@@ -156,17 +156,20 @@ class _ShardCheck:
         """Counts the records of the shard; False where one of them is a fault."""
         records, clips = [], []
         for _, features in groupby(self._features(), attrgetter("source")):
-            conversion = Conversion("", [], 0, [], BinStatistics())
+            conversion, end = Conversion("", [], 0, [], BinStatistics()), 0
             for feature in features:
-                conversion.id = feature.clip_id
+                conversion.id = feature.audio_id
                 # Chunks of a clip can stand in for its length; where it was cut, nothing can.
-                conversion.num_samples += feature.num_samples
+                end = end if feature.chunk else 0
+                conversion.num_samples += feature.start + feature.num_samples - end
+                end = feature.start + feature.num_samples
                 conversion.statistics.add(feature.statistics)
                 conversion.features.append(replace(feature.record, example=b""))
                 records.append(hash_of_id(feature.record.id))
+                if not feature.chunk:
+                    clips.append(hash_of_id(feature.clip_id))
                 is_chunk = feature.chunk is not None
                 conversion.changes = ["chunked"] * is_chunk + ["truncated"] * feature.is_truncated
-            clips.append(hash_of_id(conversion.id))
             self._unknown_names.discard(conversion.id)
             self._tally.count_conversion(conversion, self._shard.index)
         ids = np.array(records, np.uint64)
@@ -176,7 +179,7 @@ class _ShardCheck:
 
     def _features(self) -> Iterator[Feature]:
         """Yields the feature records that have no fault, and notes where each record lies."""
-        previous = ("", -1)  # source and chunk
+        previous = ("", -1, -1)  # source, channel and chunk
         for record in read_whole(self._path, self._findings):
             try:
                 feature = read_feature(record.data, self._split)
@@ -185,7 +188,20 @@ class _ShardCheck:
                 self._findings.fault(self._path, str(error), record.number)
                 continue
             self._places.append((record.offset, len(record.data), feature.record.num_frames))
-            is_next_chunk = bool(feature.chunk) and previous == (feature.source, (feature.chunk or 0) - 1)
+            channel = -1 if feature.channel is None else feature.channel
+            is_next_chunk = bool(feature.chunk) and previous == (
+                feature.source,
+                channel,
+                (feature.chunk or 0) - 1,
+            )
+            is_next_channel = not feature.chunk and channel > 0 and previous[:2] == (feature.source, channel - 1)
+            if channel > 0 and not (is_next_chunk or is_next_channel):
+                self._findings.fault(
+                    self._path,
+                    f"id {feature.record.id!r} is of channel {channel}, but the channel before it is not the "
+                    "record before it",
+                    record.number,
+                )
             if feature.chunk and not is_next_chunk:
                 self._findings.fault(
                     self._path,
@@ -193,8 +209,9 @@ class _ShardCheck:
                     "the record before it",
                     record.number,
                 )
-            self._note_source(feature.source, "feature", self._path, record.number, is_next_chunk)
-            previous = (feature.source, -1 if feature.chunk is None else feature.chunk)
+            goes_on = is_next_chunk or is_next_channel
+            self._note_source(feature.source, "feature", self._path, record.number, goes_on)
+            previous = (feature.source, channel, -1 if feature.chunk is None else feature.chunk)
             yield feature
 
     def _count_rejects(self, path: str) -> bool:
@@ -212,7 +229,7 @@ class _ShardCheck:
             self._note_source(rejected.source, "reject", path, record.number, False)
         return all_are_read
 
-    def _note_source(self, source: str, kind: str, path: str, record: int, is_next_chunk: bool) -> None:
+    def _note_source(self, source: str, kind: str, path: str, record: int, goes_on: bool) -> None:
         """Sees to it that each input record becomes features, or a reject, once."""
         shard = self._shard
         input_path, _, number = source.rpartition("#")
@@ -220,7 +237,7 @@ class _ShardCheck:
             self._findings.fault(path, f"source {source!r} is no record of {shard.path}", record)
             return
         before = self._became.get(int(number))
-        if before is not None and not is_next_chunk:
+        if before is not None and not goes_on:
             again = f"record {number} of {shard.path} is here again, as a {kind}; before as a {before}"
             self._findings.fault(path, again, record)
         self._became[int(number)] = kind
@@ -336,7 +353,8 @@ class _ShardCheck:
 
     def _look_for_missing_records(self) -> None:
         report = self._report
-        expected = range(report.first_record, report.first_record + report.records_read)
+        # What was left out is not counted as read, and is in the input nevertheless.
+        expected = range(report.first_record, report.first_record + report.records_read + report.left_out)
         missing = report.records_read - sum(number in expected for number in self._became)
         if missing and sum(self._tally.rejects.values()) == sum(report.rejects.values()):
             named = ", ".join(map(str, islice((n for n in expected if n not in self._became), _NAMED_MISSING)))

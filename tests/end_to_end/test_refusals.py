@@ -165,6 +165,12 @@ def a_torn_job_file(folder):
     return extract(folder, output="features")
 
 
+@provokes(Refusal.UNUSABLE_SUMMARY)
+def a_torn_summary_of_another_split(folder):
+    (folder / "features/_melbeam/train/summary.json").write_text("{")
+    return extract(folder, "--split=dev", output="features")
+
+
 @provokes(Refusal.LOCKED)
 def a_job_at_work(folder):
     lock = SplitLock(SplitFolder(f"{folder}/features", "train"))

@@ -42,12 +42,13 @@ class Conversion:
 
     Attributes:
         id: of the audio record.
-        features: its feature records: one, or one a chunk.
-        num_samples: at the front end's rate, before truncation.
+        features: its feature records: one, or one a chunk, of the clip or of each of its channels.
+        num_samples: at the front end's rate, before truncation; of all channels, where each became records.
         changes: what was done to the audio beyond computing features: "resampled", "mixed_down", "truncated",
             "chunked", "trimmed" where the last chunk was too short for a frame, and "cut_short" where a file
             ended before its header said, within the tolerance.
         statistics: sums of the features as they were written, valid frames only.
+        num_channels: that became records of their own; 1 where the clip's became one.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Conversion:
     num_samples: int
     changes: list[str]
     statistics: BinStatistics
+    num_channels: int = 1
 
 
 class Prepared(Protocol):
