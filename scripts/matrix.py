@@ -23,7 +23,16 @@ from typing import NamedTuple
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 # The oldest releases that the package is for, and the newest TensorFlow that was tried.
-OLDEST = ("tensorflow==2.16.*", "apache-beam==2.70.*", "numpy==1.26.*")
+OLDEST = (
+    "tensorflow==2.16.*",
+    "apache-beam==2.70.*",
+    "numpy==1.26.*",
+    # What the three agree on: without it pip looks for that, release by release, for half an hour.
+    "grpcio==1.65.*",
+    "ml-dtypes==0.3.*",
+    "protobuf==4.25.*",
+    "pyarrow==18.*",
+)
 NEWEST = ("tensorflow==2.21.*",)
 ENDS = {"oldest": OLDEST, "newest": NEWEST}
 # TensorFlow has no wheel of 2.16 for this one.

@@ -18,11 +18,11 @@ import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import soundfile
 
+from helpers import blocks
 from melbeam.pipelines import cli
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.presets import save_preset
@@ -30,28 +30,7 @@ from melbeam.transforms.presets import save_preset
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs/tasks").glob("*.md"))
 CLIPS = ROOT / "pipelines/demo_clips"
-BLOCK = re.compile(
-    r"(?:^<!-- (?P<said>[a-z]+: [^>]*) -->\n)?^```(?P<language>bash|python)\n(?P<code>.*?)^```", re.M | re.S
-)
 ELSEWHERE = {"rehearsal", "flink", "flink pool"}
-
-
-class Block(NamedTuple):
-    """A command or a program of a page."""
-
-    language: str
-    code: str
-    said: dict
-
-
-def blocks(page):
-    """This gives a page's blocks, in order."""
-    found = []
-    for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
-        name, _, value = (match["said"] or "").partition(": ")
-        assert name in ("", "needs", "status", "run"), match["said"]
-        found.append(Block(match["language"], match["code"], {name: value}))
-    return found
 
 
 def needs_of_the_page(page):
