@@ -301,10 +301,9 @@ def whole_numbers(value: Any) -> Any:
 
 def page_commands() -> list[list[str]]:
     """The words behind `melbeam` of each command of the task page, in order."""
-    text = "\n".join(
-        re.findall(r"^```bash\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    )
-    commands = [shlex.split(line) for line in text.replace("\\\n", " ").splitlines()]
+    page = PAGE.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    commands = [shlex.split(line) for line in "\n".join(blocks).splitlines()]
     return [words[1:] for words in commands if words[:1] == ["melbeam"]]
 
 
