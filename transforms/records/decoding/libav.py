@@ -190,14 +190,16 @@ def _blocks(
         if found != kind:
             raise DecoderError(f"{kind[0]} Hz, {kind[1]} channels, {kind[2]} become {found} within one stream")
         seconds = frame.samples / frame.sample_rate
+        clip.longest_frame = max(clip.longest_frame, frame.samples)
         if has_times and frame.pts is not None:
             time = float(frame.pts * frame.time_base)
-            if expected is not None and abs(time - expected) > max(_MIN_GAP, seconds / 2):
+            # mkvmerge has the times of Vorbis' short and long frames one packet late.
+            slack = max(_MIN_GAP, clip.longest_frame / frame.sample_rate / 2)
+            if expected is not None and abs(time - expected) > slack:
                 raise DecoderError(f"a gap: {expected:.3f} s are followed by {time:.3f} s")
             expected = time
         if expected is not None:
             expected += seconds
-        clip.longest_frame = max(clip.longest_frame, frame.samples)
         gathered.append(_samples(frame, kind[1]))
         size += gathered[-1].size
         if size >= BLOCK_VALUES:

@@ -93,10 +93,11 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
             continue
         there = Fraction(max(0, ticks - first), scale)
         given = Fraction(length, movie_scale)
-        # The edit's length is rounded to the movie's time scale, often a millisecond.
-        if given > there + Fraction(1, movie_scale) + Fraction(largest, scale):
+        # The edit's length is rounded to the movie's time scale, often a millisecond; the table of times is exact.
+        rounding = Fraction(1, movie_scale)
+        if given > there + rounding + Fraction(largest, scale):
             raise damaged(NAME, f"an edit of {float(given):.3f} s, of which {float(there):.3f} s are there")
-        seconds += min(given, there) if length else there
+        seconds += given if length and given < there - rounding else there
     more_than_one = sum(first != _WHOLE_CLIP for _, first in edits) > 1
     slack = Fraction(largest * len(edits), scale) if more_than_one else Fraction(0)
     return Media(NAME, "mov", seconds, slack, is_trimmed=not more_than_one, has_times=not more_than_one)
