@@ -337,6 +337,30 @@ def test_an_edit_list_in_milliseconds_cuts_no_samples_off(num_samples):
         assert len(decode_audio(encode(name, tone(rate)[:num_samples]), sampling_rate=rate).samples) == num_samples
 
 
+@pytest.mark.parametrize("name", ["M4A", "MP4 in fragments", "Opus in MP4"])
+def test_no_bit_of_the_tables_of_an_mp4_changes_its_length(name, monkeypatch):
+    """Each bit of a box's name and size, and of each number that counts."""
+    data = encode(name, tone(FORMATS[name][2])[: FORMATS[name][2] + 777])
+    monkeypatch.setattr(files, "decode_apart", libav.decode)
+    true = len(decode_audio(data, sampling_rate=48000).samples)
+    wrong = []
+    for box in (b"moov", b"mvhd", b"tkhd", b"edts", b"elst", b"mdhd", b"stts", b"stsz", b"tfhd", b"tfdt", b"trun"):
+        at = data.find(box)
+        for position in range(at - 4, at + 28) if at > 0 else ():
+            for bit in range(8):
+                changed = bytearray(data)
+                changed[position] ^= 1 << bit
+                try:
+                    found = len(decode_audio(bytes(changed), sampling_rate=48000).samples)
+                except Reject:
+                    continue
+                # Of the edit list's beginning, the last bits are below the milliseconds of its length, which one
+                # writer rounds up and another down.
+                if abs(found - true) > (2 * 48 + 1 if box in (b"elst", b"edts") else 0):
+                    wrong.append((box, position - at, bit, found - true))
+    assert not wrong
+
+
 def test_speex_has_the_frames_of_its_packets():
     """The last page says less: speexenc leaves out its decoder's look-ahead and what fills the last frame."""
     data = (Path(__file__).parents[3] / "data" / "audio" / "speexenc.spx").read_bytes()
