@@ -69,7 +69,7 @@ def _number_of_track(data: bytes, track: Span) -> int:
 
 
 def _check_durations(frames: list[int], scale: int) -> None:
-    """Refuses a stretch of frames whose duration is a bit from all others'; where times are rounded, two alternate."""
+    """Refuses a stretch of frames whose duration is a bit from all others'; rounded times alternate."""
     usual = max(set(frames), key=frames.count, default=0)
     others = [index for index, each in enumerate(frames[:-1]) if each != usual]
     if not others:
