@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import apache_beam as beam
 
@@ -19,7 +19,7 @@ from melbeam.pipelines.job_log import current_log
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
 from melbeam.pipelines.sources.units import SourceOptions, printable
-from melbeam.pipelines.split.job import SplitJob, claim_folder
+from melbeam.pipelines.split.job import SplitJob, check_claim, claim_folder
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
 from melbeam.pipelines.split.reports import SplitSummary
@@ -58,21 +58,33 @@ def find_shards(
 
 @contextmanager
 def at_work(
-    job: SplitJob, shards: list[Shard], choice: RunnerChoice, *, overwrite: bool
+    jobs: Sequence[SplitJob], shards: list[Shard], choice: RunnerChoice, *, overwrite: bool
 ) -> Iterator[tuple[Launched, int]]:
-    """Holds the split for the job while the `with` block runs it.
+    """Holds the splits for the job while the `with` block runs it.
+
+    Args:
+        jobs: the job, as each split has it that it makes.
+        shards: its plan.
+        choice: where it runs.
+        overwrite: whether splits of another job may be deleted.
 
     Yields:
         The run, to be waited for, and the number of shards that an earlier start finished.
 
     Raises:
-        UsageError: the folder is another job's, or cannot be used.
+        UsageError: a split is another job's, or the folder cannot be used; then none of the splits is changed.
     """
     try:
-        # The attempts of this process have ended when the marks of those that a run elsewhere began are removed.
-        with SplitLock(job.folder) as lock, Launched(job, lock, choice) as launched, stopped_by_interruption():
-            claim_folder(job, shards, overwrite=overwrite)
-            yield launched, begin_split(job, shards)
+        with ExitStack() as held:
+            locks = [held.enter_context(SplitLock(job.folder)) for job in jobs]
+            # The attempts of this process have ended when the marks of those that a run elsewhere began go.
+            launched = held.enter_context(Launched(jobs, locks, choice))
+            held.enter_context(stopped_by_interruption())
+            for job in jobs:
+                check_claim(job, shards, overwrite=overwrite)
+            for job in jobs:
+                claim_folder(job, shards, overwrite=overwrite)
+            yield launched, sum([begin_split(job, shards) for job in jobs])
     except Locked as error:
         raise UsageError(Refusal.LOCKED, str(error)) from error
 
@@ -137,16 +149,31 @@ def counts_in_words(summary: SplitSummary) -> list[str]:
 def judge(job: SplitJob, summary: SplitSummary) -> int:
     """Says on standard error what a person should look into; gives the exit status."""
     if summary.records_read == 0:
+        why = "the input has no records"
+        todo = "Did what wrote the input end?"
+        if summary.left_out:
+            why = f"--not_in leaves all {words.count(summary.left_out, 'clip')} of the input out"
+            todo = "Does --input name the new ones?"
         print(
-            f"melbeam: warning: the input has no records: split {job.folder.split!r} of {job.folder.output} is "
-            "empty. Did what wrote the input end?",
+            f"melbeam: warning: {why}: split {job.folder.split!r} of {job.folder.output} is empty. {todo}",
             file=sys.stderr,
         )
-    if summary.reject_fraction > job.max_reject_fraction:
-        print(
-            f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
-            f"{job.max_reject_fraction:g}: look into {job.folder.rejects_folder}",
-            file=sys.stderr,
-        )
-        return EXIT_REJECTS
-    return EXIT_OK
+    return judge_rejects(job, summary, job.folder.rejects_folder)
+
+
+def judge_rejects(job: SplitJob, summary: SplitSummary, place: str) -> int:
+    """Says on standard error where there are too many rejects, and in which place; gives the exit status."""
+    if summary.reject_fraction <= job.max_reject_fraction:
+        return EXIT_OK
+    print(
+        f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
+        f"{job.max_reject_fraction:g}: look into {place}",
+        file=sys.stderr,
+    )
+    return EXIT_REJECTS
+
+
+def left_out_in_words(summary: SplitSummary, names: Iterable[str]) -> str:
+    """The clips that `--not_in` left out, for a person; nothing where it was not asked for."""
+    splits = ", ".join(names)
+    return f", {summary.left_out} left out (in {splits} already)" if splits else ""

@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     what_and_where = {
         "input": [_rejects(folder)],
         "output": folder.output,
+        "dataset_name": None,  # the folder has it already, if any
         "split": f"{folder.split}_retried",
         "allow_missing_shards": True,
         "input_format": TFRECORD,
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         "shard_bytes": sys.maxsize,
         "columns": None,
         "root": None,
+        "not_in": None,
         "encoding_of_text": "utf-8",
         "normalize_by": None,  # the split's own front end is normalised, where the split was
     }
@@ -88,7 +90,9 @@ def _made_with(folder: SplitFolder) -> dict[str, object]:
         raise UsageError(
             Refusal.UNUSABLE_JOB_FILE, f"{folder.job} is missing: extract the split again, with --overwrite"
         )
-    made_with = {name: job["identity"][name] for name in _OF_THE_SPLIT if name != "front_end"}
+    # What the split's melbeam did not know yet, it did as is done by default.
+    defaults = {field.name: field.default for field in fields(RecordOptions)}
+    made_with = {name: job["identity"].get(name, default) for name, default in defaults.items()}
     return {**made_with, "front_end": FrontEnd.from_dict(job["front_end"])}
 
 

@@ -82,6 +82,11 @@ def write_bytes(path: str, data: bytes, *, half_written_in: str | None = None, s
         raise
 
 
+def read_range(path: str, offset: int, size: int) -> bytes:
+    """The bytes of a file from an offset on, fewer at its end, and no more of it than these."""
+    return local.read_range(path, offset, size) if is_local(path) else stores.read_range(path, offset, size)
+
+
 def read_json(path: str) -> Any:
     """The file's JSON value.
 

@@ -35,7 +35,8 @@ from melbeam.pipelines.sources.units import (
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.rows import keep_row
-from melbeam.transforms.records.schema import RESERVED, TEXT
+from melbeam.transforms.records.schema import RESERVED, SEGMENTS, TEXT
+from melbeam.transforms.records.segments import encode_segments
 from melbeam.transforms.records.values import as_feature
 
 _NEAR = 1e-4  # seconds: a cut that ends so near its recording's end is all of it
@@ -143,6 +144,19 @@ def _columns_of(cut: Mapping[str, Any]) -> dict[str, Values]:
     return {name: value for name, value in features.items() if value is not None}
 
 
+def _segments_of(cut: Mapping[str, Any], duration: float) -> list[tuple[float, float, str]]:
+    """Start and end in the cut, in seconds, and text of each supervision that has one."""
+    return [
+        (
+            max(0.0, round(float(said.get("start", 0.0)), 9)),
+            min(round(float(said.get("start", 0.0)) + float(said.get("duration", duration)), 9), duration),
+            str(said["text"]),
+        )
+        for said in cut.get("supervisions") or ()
+        if said.get("text")
+    ]
+
+
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """The cuts' audio, in order."""
 
@@ -173,6 +187,9 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
         renamed = {ours: columns[theirs] for ours, theirs in details["columns"].items() if theirs in columns}
         others = {name: value for name, value in columns.items() if name not in details["columns"].values()}
         columns = {**others, **renamed}
+        segments = _segments_of(cut, duration)
+        if segments and TEXT in columns:
+            columns[SEGMENTS] = encode_segments(segments)
         channel = _channel_of(cut, recording)
         if whole:
             return Row(audio, str(cut["id"]), seconds=duration, channel=channel, columns=columns)

@@ -128,10 +128,13 @@ def _sampled_of_shard(
 
 def _wrong_length(feature: Feature, clip: np.ndarray, split: Split) -> str | None:
     """What is wrong of a record's length, in words, when its clip is decoded again."""
-    end, longest = feature.start + feature.num_samples, split.front_end.max_samples
+    end = feature.start + feature.num_samples
+    longest = split.front_end.max_samples if feature.chunk is None else split.chunking.length
     may_be_cut = feature.chunk is not None or (
         feature.is_truncated if split.record_version >= 2 else split.options.on_long == "truncate"
     )
+    if feature.chunk is not None and not feature.has_text_of_clip and len(clip) >= end:
+        return None  # it may have been cut between two texts, anywhere
     if len(clip) < end or (len(clip) > end and not (may_be_cut and feature.num_samples == longest)):
         trimmed = feature.chunk is not None and split.front_end.num_frames(max(0, len(clip) - end)) == 0
         if len(clip) < end or not trimmed:
@@ -170,13 +173,14 @@ class _Source:
     def __init__(self, shard: Shard, split: Split) -> None:
         self._shard, self._split = shard, split
         self._items = self._open()
-        self._number, self._samples = -1, np.zeros(0, np.float32)
+        self._number = -1
+        self._samples: np.ndarray = np.zeros(0, np.float32)
 
     def _open(self) -> Iterator[Item]:
         return read_unit(self._shard.unit, self._split.options.max_record_bytes)
 
     def samples(self, feature: Feature) -> np.ndarray:
-        """The samples of the clip that the feature was made of, read and decoded again.
+        """The samples of the clip, or of its channel, that the feature was made of, read and decoded again.
 
         Raises:
             Reject: the clip cannot be decoded, by this melbeam.
@@ -198,6 +202,11 @@ class _Source:
                 pcm_sampling_rate=self._split.options.pcm_sampling_rate,
                 cut_tolerance_seconds=self._split.options.cut_tolerance_seconds,
                 check_md5=True,
+                channel=self._split.options.decoded_channel,
             )
             self._number, self._samples = number, audio_example.audio.samples
-        return self._samples
+        if feature.channel is None:
+            return self._samples
+        if feature.channel >= self._samples.shape[1]:
+            raise Reject("no_channel", f"its clip has {self._samples.shape[1]} channels")
+        return self._samples[:, feature.channel]
