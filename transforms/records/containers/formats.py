@@ -109,8 +109,7 @@ def format_of(data: bytes) -> Format | None:
     for format in FORMATS:
         if format.begins(data):
             return format
-    start = tags.end_of_tags_in_front(data)
-    start += tags.size_of_zeros(data, start, len(data))
+    start = tags.start_of_content(data)
     if start:
         head = data[start : start + 64]
         for format in FORMATS[:3]:
