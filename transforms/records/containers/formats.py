@@ -143,4 +143,6 @@ def other_name_of(data: bytes) -> str | None:
             return name
     if len(data) > 2 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:
         return "AAC"
+    if len(data) > 2 and data[0] == 0x56 and data[1] & 0xE0 == 0xE0:
+        return "AAC in LATM"
     return None
