@@ -70,8 +70,7 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     Raises:
         Reject: bad_audio.
     """
-    front = tags.end_of_tags_in_front(data)
-    front += tags.size_of_zeros(data, front, len(data))
+    front = tags.start_of_content(data)
     links = _read_links(data, front, tags.start_of_tags_behind(data))
     found = [_read_link(data, link, tolerance) for link in links]
     first = found[0]

@@ -49,8 +49,7 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     Raises:
         Reject: bad_audio.
     """
-    front = tags.end_of_tags_in_front(data)
-    front += tags.size_of_zeros(data, front, len(data))
+    front = tags.start_of_content(data)
     if front:
         data = data[front:]
     layout = _layout(data)
