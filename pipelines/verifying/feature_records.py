@@ -27,7 +27,7 @@ _TENSOR, _TAIL = "input_features", "input_features_tail"
 # Until record version 2 a record's list of no values was kept, and made readers take a list from them all.
 _COUNTED_FOR_NONE = 2
 _OF_A_CHANNEL = re.compile(r"@\d+$")
-_FLAGS = ("truncated", "text_is_of_whole_clip")
+_FLAGS = ("truncated", "text_is_of_chunk", "text_is_of_whole_clip")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Feature:
         chunk: its number in the clip, or None.
         channel: its number in the clip, where each channel became records; else None.
         is_truncated: whether the clip was cut; never known before record version 2.
-        has_text_of_clip: whether it is a chunk whose text was not cut with it.
+        is_between_texts: whether it is a chunk of a clip that was cut between its texts, and may begin anywhere.
         levels: the clip's, by their names; none before record version 2.
         rows: of the stored dtype, `[rows, num_mels]`: the frames, and what the record holds of what lies behind.
         values: the frames alone, `[num_frames, num_mels]`.
@@ -60,7 +60,7 @@ class Feature:
     chunk: int | None
     channel: int | None
     is_truncated: bool
-    has_text_of_clip: bool
+    is_between_texts: bool
     levels: dict[str, float]
     rows: np.ndarray
     values: np.ndarray
@@ -106,7 +106,7 @@ def read_feature(record: bytes, split: Split) -> Feature:
         chunk=chunk,
         channel=channel,
         is_truncated="truncated" in fields,
-        has_text_of_clip="text_is_of_whole_clip" in fields,
+        is_between_texts="text_is_of_chunk" in fields,
         levels={name: fields[name] for name in LEVELS if name in fields},
         rows=np.concatenate([rows, tail]) if len(tail) else rows,
         values=values,
@@ -182,7 +182,7 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
     tokens, chunk = fields.get("num_audio_tokens"), fields.get("chunk_index")
     clip_id = clip_id_of(fields["id"], chunk)
     # Of a clip whose texts have their times, cut between two of them: a chunk may begin and end anywhere.
-    is_between = chunk is not None and "text_is_of_whole_clip" not in fields
+    is_between = chunk is not None and "text_is_of_chunk" in fields
     is_cut = options.on_long == "truncate" and samples == front_end.max_samples
     for is_wrong, what in (
         (fields["front_end"] != front_end.fingerprint[:16], f"front_end {fields['front_end']}"),
@@ -194,6 +194,7 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
             "chunk_index or start_sample alone",
         ),
         (chunk is not None and options.on_long != "chunk", f"chunk_index {chunk}"),
+        (chunk is None and "text_is_of_chunk" in fields, "text_is_of_chunk"),
         (
             fields.get("start_sample", 0) != (chunk or 0) * chunking.step and not (chunk and is_between),
             f"start_sample {fields.get('start_sample')}",
@@ -266,9 +267,9 @@ def _wrong_others(features: Any, fields: Mapping[str, Any], split: Split) -> str
     needs_tail = split.front_end.takes_full_length and not split.options.pads(split.front_end)
     if (_TAIL in features) != needs_tail:
         return f"{'no' if needs_tail else 'an'} {_TAIL}"
-    # A chunk's text is its own where the clip's texts have their times.
-    if "text_is_of_whole_clip" in fields and not ("chunk_index" in fields and TEXT in features):
-        return "text_is_of_whole_clip"
+    has_uncut_text = "chunk_index" in fields and "text_is_of_chunk" not in fields and TEXT in features
+    if ("text_is_of_whole_clip" in fields) != has_uncut_text:
+        return f"{'no ' if has_uncut_text else ''}text_is_of_whole_clip"
     empty = [name for name, feature in features.items() if not kind_and_count(feature)[1] and name != _TENSOR]
     return f"{empty[0]} without a value" if empty else None
 

@@ -304,7 +304,9 @@ class RecordConverter:
         if piece.chunk is not None:
             fields["id"] = f"{fields['id']}#{piece.chunk}"
             fields |= {"chunk_index": piece.chunk, "start_sample": piece.start}
-            if piece.text is None and TEXT in example.passthrough:
+            if piece.text is not None:
+                fields["text_is_of_chunk"] = 1
+            elif TEXT in example.passthrough:
                 fields["text_is_of_whole_clip"] = 1
         return fields
 

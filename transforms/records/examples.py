@@ -221,7 +221,9 @@ def _read(
 ) -> AudioExample:
     # A list of no values says no more than an absent one, and readers of scalars take only the latter.
     passthrough = {
-        name: value for name, value in features.items() if name not in CONSUMED and kind_and_count(value)[1]
+        name: value
+        for name, value in features.items()
+        if name not in CONSUMED and name != SEGMENTS and kind_and_count(value)[1]
     }
     collisions = [name for name in RESERVED if name in features]
     if collisions:
