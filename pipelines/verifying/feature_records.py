@@ -27,7 +27,8 @@ _TENSOR, _TAIL = "input_features", "input_features_tail"
 # Until record version 2 a record's list of no values was kept, and made readers take a list from them all.
 _COUNTED_FOR_NONE = 2
 _OF_A_CHANNEL = re.compile(r"@\d+$")
-_FLAGS = ("truncated", "text_is_of_chunk", "text_is_of_whole_clip")
+_WHOLE = "text_is_of_whole_clip"
+_FLAGS = ("truncated",)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,7 @@ def read_feature(record: bytes, split: Split) -> Feature:
             kinds={name: kind for name, (kind, _) in counted.items()},
             lengths={name: count or _COUNTED_FOR_NONE for name, (_, count) in counted.items()},
             measures=measures_of(fields, features.get(TEXT), statistics),
+            has_text_of_whole_clip=fields.get(_WHOLE) == 1,
         ),
         clip_id=clip_id,
         audio_id=audio_id,
@@ -106,7 +108,7 @@ def read_feature(record: bytes, split: Split) -> Feature:
         chunk=chunk,
         channel=channel,
         is_truncated="truncated" in fields,
-        is_between_texts="text_is_of_chunk" in fields,
+        is_between_texts=fields.get(_WHOLE) == 0,
         levels={name: fields[name] for name in LEVELS if name in fields},
         rows=np.concatenate([rows, tail]) if len(tail) else rows,
         values=values,
@@ -182,7 +184,7 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
     tokens, chunk = fields.get("num_audio_tokens"), fields.get("chunk_index")
     clip_id = clip_id_of(fields["id"], chunk)
     # Of a clip whose texts have their times, cut between two of them: a chunk may begin and end anywhere.
-    is_between = chunk is not None and "text_is_of_chunk" in fields
+    is_between = chunk is not None and fields.get(_WHOLE) == 0
     is_cut = options.on_long == "truncate" and samples == front_end.max_samples
     for is_wrong, what in (
         (fields["front_end"] != front_end.fingerprint[:16], f"front_end {fields['front_end']}"),
@@ -194,7 +196,7 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
             "chunk_index or start_sample alone",
         ),
         (chunk is not None and options.on_long != "chunk", f"chunk_index {chunk}"),
-        (chunk is None and "text_is_of_chunk" in fields, "text_is_of_chunk"),
+        (fields.get(_WHOLE, 1) not in (0, 1), f"{_WHOLE} {fields.get(_WHOLE)}"),
         (
             fields.get("start_sample", 0) != (chunk or 0) * chunking.step and not (chunk and is_between),
             f"start_sample {fields.get('start_sample')}",
@@ -267,9 +269,12 @@ def _wrong_others(features: Any, fields: Mapping[str, Any], split: Split) -> str
     needs_tail = split.front_end.takes_full_length and not split.options.pads(split.front_end)
     if (_TAIL in features) != needs_tail:
         return f"{'no' if needs_tail else 'an'} {_TAIL}"
-    has_uncut_text = "chunk_index" in fields and "text_is_of_chunk" not in fields and TEXT in features
-    if ("text_is_of_whole_clip" in fields) != has_uncut_text:
-        return f"{'no ' if has_uncut_text else ''}text_is_of_whole_clip"
+    # It is 0 in chunks that were cut between texts, with a text of their own or none.
+    must_say = "chunk_index" in fields and TEXT in features
+    if (fields.get(_WHOLE) == 1 and not must_say) or (must_say and _WHOLE not in fields):
+        return f"{'no ' if must_say else ''}{_WHOLE}"
+    if _WHOLE in fields and "chunk_index" not in fields:
+        return _WHOLE
     empty = [name for name, feature in features.items() if not kind_and_count(feature)[1] and name != _TENSOR]
     return f"{empty[0]} without a value" if empty else None
 

@@ -84,8 +84,13 @@ FEATURE_RECORD = (
     Field("truncated", INT64, "1", when="where the clip was cut", since=2),
     Field("chunk_index", INT64, "number of the chunk in its clip, from 0", when="in chunks"),
     Field("start_sample", INT64, "the chunk's first sample in its clip", when="in chunks"),
-    Field("text_is_of_chunk", INT64, "1", when="in chunks of clips whose texts have their times", since=2),
-    Field("text_is_of_whole_clip", INT64, "1", when="in chunks whose `text` was not cut with them", since=2),
+    Field(
+        "text_is_of_whole_clip",
+        INT64,
+        "1; or 0 where the clip was cut between its texts, and `text` is what is said in the chunk",
+        when="in chunks with a `text`, and in all of a clip that was cut between its texts",
+        since=2,
+    ),
     Field(
         "input_features_tail",
         BYTES,
