@@ -67,7 +67,7 @@ class ReadAudio(beam.PTransform[Any, Any]):
 def _read_line(line: Any) -> Iterator[bytes]:
     for item in read_unit(Unit.from_json(line)):
         if isinstance(item, AudioRecord):
-            yield item.data
+            yield item.whole.data
         else:
             yield to_reject(item.data, item.reject, item.place)
 

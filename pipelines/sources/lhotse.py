@@ -35,7 +35,7 @@ from melbeam.pipelines.sources.units import (
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.rows import keep_row
-from melbeam.transforms.records.schema import RESERVED, SEGMENTS, TEXT
+from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.segments import encode_segments
 from melbeam.transforms.records.values import as_feature
 
@@ -187,14 +187,15 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
         renamed = {ours: columns[theirs] for ours, theirs in details["columns"].items() if theirs in columns}
         others = {name: value for name, value in columns.items() if name not in details["columns"].values()}
         columns = {**others, **renamed}
-        segments = _segments_of(cut, duration)
-        if segments and TEXT in columns:
-            columns[SEGMENTS] = encode_segments(segments)
+        said = _segments_of(cut, duration)
+        segments = encode_segments(said) if said and TEXT in columns else ""
         channel = _channel_of(cut, recording)
         if whole:
-            return Row(audio, str(cut["id"]), seconds=duration, channel=channel, columns=columns)
+            return Row(
+                audio, str(cut["id"]), seconds=duration, channel=channel, segments=segments, columns=columns
+            )
         end = round(start + duration, 9)
-        return Row(audio, str(cut["id"]), start, end, channel=channel, columns=columns)
+        return Row(audio, str(cut["id"]), start, end, channel=channel, segments=segments, columns=columns)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         detail = f"no {error} in the cut" if isinstance(error, KeyError) else str(error)
         kept = {"kind": LHOTSE, "line": line.decode("latin-1"), "details": dict(details)}

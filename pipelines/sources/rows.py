@@ -24,7 +24,7 @@ from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
-from melbeam.transforms.records.schema import SEGMENTS, TEXT
+from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.segments import encode_segments
 
 _FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
@@ -45,6 +45,7 @@ class Row:
         end: of the clip in the file, in seconds; None for the file's end.
         seconds: that the clip is said to last; None where nothing is said.
         channel: of the file, counted from 0, that the clip is; None for all of them.
+        segments: what is said when in it, as `records.segments` encodes it; empty where the source does not say.
         columns: name to value of what is passed through.
         features: name to `Feature` message of more of that.
     """
@@ -55,6 +56,7 @@ class Row:
     end: float | None = None
     seconds: float | None = None
     channel: int | None = None
+    segments: str = ""
     columns: Mapping[str, Values] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
 
@@ -64,17 +66,23 @@ class Row:
         return self.start is not None or self.end is not None or self.channel is not None
 
     @property
-    def text(self) -> str:
-        """Its transcript; empty where it has none."""
+    def said(self) -> str:
+        """What is said when: as its source says; of a segment with a text, that text throughout."""
         text: Any = self.columns.get(TEXT)
         if TEXT in self.features:
             text = b" ".join(self.features[TEXT].bytes_list.value)
-        return text.decode(errors="replace") if isinstance(text, bytes) else str(text or "")
+        if self.segments or not text or (self.start is None and self.end is None):
+            return self.segments
+        return encode_segments(
+            [(0.0, None, text.decode(errors="replace") if isinstance(text, bytes) else str(text))]
+        )
 
     def kept(self, kind: str) -> bytes:
         """The row as a reject keeps it."""
         names = ("audio", "id", "start", "end", "seconds", "channel")
         row = {"kind": kind, **{name: getattr(self, name) for name in names}}
+        if self.segments:
+            row["segments"] = self.segments
         return keep_row(row, {**self.columns, "id": self.id}, self.features)
 
     @classmethod
@@ -116,7 +124,7 @@ def read_rows(rows: Iterable[Row | BadRow | Item], unit: Unit, max_record_bytes:
                 yield row
                 continue
             try:
-                yield AudioRecord(number, place, _record(row, fetched, recordings), row.seconds)
+                yield AudioRecord(number, place, _record(row, fetched, recordings), row.seconds, row.said)
             except Reject as reject:
                 reject.record_id = row.id
                 yield Damage(number, place, reject, row.kept(unit.kind))
@@ -134,10 +142,6 @@ def _record(row: Row, fetched: bytes | Reject | None, recordings: Recordings) ->
         except OF_ONE_FILE as error:
             raise _not_found(row.audio, error) from error
     fields = {name: value for name, value in row.columns.items() if name not in ("audio", "id")}
-    text = row.text
-    is_timed = row.start is not None or row.end is not None
-    if is_timed and text and not {SEGMENTS} & (row.columns.keys() | row.features.keys()):
-        fields[SEGMENTS] = encode_segments([(0.0, None, text)])  # what a table gives a text and times is one
     return to_example({**fields, "id": row.id}, row.features, ("audio", memoryview(audio)))
 
 

@@ -319,7 +319,8 @@ def passed_through(record: bytes) -> dict[str, Any]:
 
 def _others(features: Any) -> dict[str, Any]:
     """What is passed through. A list of no values is left out, for readers of scalars take only an absent one."""
-    return {name: value for name, value in features.items() if name not in CONSUMED and kind_and_count(value)[1]}
+    consumed = (*CONSUMED, SEGMENTS)
+    return {name: value for name, value in features.items() if name not in consumed and kind_and_count(value)[1]}
 
 
 def kind_and_count(feature: Any) -> tuple[str, int]:
