@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ import soundfile
 from melbeam.transforms.records.examples import to_example
 
 RATE = 16000
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<said>[a-z]+: [^>]*) -->\n)?^```(?P<language>bash|python)\n(?P<code>.*?)^```", re.M | re.S
+)
 
 
 class Job(NamedTuple):
@@ -35,6 +39,14 @@ def wav(seed=0, seconds=0.1, rate=RATE, loudness=0.1, **options):
     """This gives the bytes of a WAV of noise at `rate` Hz; its RMS is `loudness` of full scale."""
     noise = loudness * np.random.default_rng(seed).standard_normal(round(rate * seconds))
     return encode(noise, rate, **options)
+
+
+def speech_like(seconds, seed=0):
+    """This gives samples at 16 kHz that change as speech does: tones whose loudness and pitch go up and down."""
+    time = np.arange(round(RATE * seconds)) / RATE
+    pitch = 120 + 40 * np.sin(2 * np.pi * 0.7 * time + seed)
+    tones = sum(np.sin(2 * np.pi * number * np.cumsum(pitch) / RATE) / number for number in range(1, 20))
+    return 0.1 * tones * np.clip(np.sin(2 * np.pi * 3 * time + seed), 0, 1)
 
 
 def clip(name, seconds=0.5, seed=0):
@@ -72,3 +84,21 @@ def run(job, *arguments):
 def tree(folder, pattern="*"):
     """This gives the bytes of every file at any depth whose name fits the pattern, by path in the folder."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob(pattern)) if p.is_file()}
+
+
+class Block(NamedTuple):
+    """A command or a program of a page."""
+
+    language: str
+    code: str
+    said: dict
+
+
+def blocks(page):
+    """This gives a page's blocks, in order."""
+    found = []
+    for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        name, _, value = (match["said"] or "").partition(": ")
+        assert name in ("", "needs", "status", "run"), match["said"]
+        found.append(Block(match["language"], match["code"], {name: value}))
+    return found

@@ -312,6 +312,14 @@ class FrontEnd:
             raise ValueError(f"front end field {', '.join(missing)} is missing")
         return cls(**fields)
 
+    def _repr_html_(self) -> str:
+        """The front end as a notebook shows it: its fields, in the order in which they are given."""
+        from melbeam.transforms.markup import joined, of_data  # which only a notebook needs
+        from melbeam.transforms.notebook import table
+
+        title = joined(["Front end ", of_data(self.name), f", fingerprint {self.fingerprint[:16]}"])
+        return table(title, {name: value for name, value in self.to_dict().items() if name != "name"})
+
     def to_yaml(self) -> str:
         """The front end as a YAML document."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False)
