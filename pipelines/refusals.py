@@ -214,6 +214,22 @@ class Refusal(Enum):
         "Put it back where it was; `verify` without `--against` needs no audio.",
     )
 
+    NO_RECORD = (
+        "MB506",
+        "The split has no record of that id or number.",
+        "The message has the nearest ids; numbers begin with `#0`, in the order of the shards.",
+    )
+    NOT_COMPARABLE = (
+        "MB507",
+        "Two folders have no split in common, features of different numbers of mel bins, or damage.",
+        "Name the folders of one front end, and a split that both have; `verify` looks at every byte of one.",
+    )
+    NO_PLOTS = (
+        "MB508",
+        "A picture is asked for, and the library that draws it is not installed.",
+        "`pip install 'melbeam[demo]'`.",
+    )
+
     NOT_THERE = (
         "MB601",
         "A path that was given, or a file that it needs, is not there.",

@@ -74,7 +74,20 @@ def test_imports_neither_tensorflow_nor_beam(module, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "job", ["demo", "ingest", "extract", "verify", "retry_rejects", "clean", "index", "presets", "report"]
+    "job",
+    [
+        "demo",
+        "ingest",
+        "extract",
+        "verify",
+        "retry_rejects",
+        "clean",
+        "show",
+        "diff",
+        "report",
+        "index",
+        "presets",
+    ],
 )
 def test_a_parser_waits_for_nothing_heavy(job, tmp_path):
     code = f"""
@@ -86,6 +99,17 @@ except SystemExit:
 """
     modules = {name.split(".")[0] for name in loaded_after(code, tmp_path)}
     assert not modules & {"tensorflow", "apache_beam", "numpy", "ml_dtypes", "soundfile"}
+
+
+def test_showing_a_record_waits_for_nothing_heavy(tmp_path):
+    """It reads a folder of before too, which has no index."""
+    folder = ROOT / "tests/data/folder_of_version_1"
+    code = f"""
+from melbeam.pipelines import diff, show
+assert show.main([{str(folder)!r}, "#0"]) == 0
+assert diff.main([{str(folder)!r}, {str(folder)!r}]) == 0
+"""
+    assert not heavy(loaded_after(code, tmp_path))
 
 
 @pytest.mark.parametrize("name", ["extracting.launcher", "ingesting.launcher", "extracting.shard_extractor"])
@@ -101,6 +125,18 @@ def test_the_version_is_the_packages(tmp_path):
 def test_the_beam_transform_imports_no_tensorflow(tmp_path):
     code = "from melbeam.transforms import ExtractLogMel; ExtractLogMel(on_long='chunk')"
     assert heavy(loaded_after(code, tmp_path)) == {"apache_beam"}
+
+
+def test_a_type_checker_is_told_of_the_names_that_there_are():
+    tree = ast.parse(Path(melbeam.transforms.__file__).read_text(encoding="utf-8"))
+    homes = {
+        alias.name: node.module.removeprefix("melbeam.transforms.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("melbeam.")
+        for alias in node.names
+    }
+    assert homes == melbeam.transforms._HOMES
+    assert sorted(homes) == sorted(melbeam.transforms.__all__)
 
 
 def test_every_public_name_is_there_and_none_else():
