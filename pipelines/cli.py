@@ -17,6 +17,7 @@ JOBS = {
     "ingest": "a corpus to audio TFRecords",
     "extract": "a corpus, or audio TFRecords, to feature TFRecords",
     "verify": "checks a folder of features, every byte of it",
+    "report": "a page about a folder of features: warnings, figures, pictures",
     "rejects": "why records were turned away, and what to do about each",
     "retry-rejects": "a split's rejects through extract again",
     "clean": "removes what attempts left that did not end",

@@ -62,6 +62,11 @@ class Refusal(Enum):
         "Beam has no such runner, it cannot be loaded, or it is known to lose data.",
         "Leave `--runner` out for the local default, or see [the runners](runners.md).",
     )
+    NO_PACKAGE = (
+        "MB107",
+        "The job needs a package that is not installed with melbeam itself.",
+        "Install the extra that the message names.",
+    )
 
     NO_FOLDER_NAME = (
         "MB201",

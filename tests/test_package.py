@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 # Modules of an extra, by what it brings: importing one without it says which extra to install.
 OF_EXTRAS = {
     "melbeam.transforms.keras_layers": ("keras_hub", "keras"),
+    "melbeam.transforms.plots": ("matplotlib", "report"),
     "melbeam.transforms.torch_data": ("torch", "torch"),
 }
 MODULES = sorted(
@@ -73,7 +74,20 @@ def test_imports_neither_tensorflow_nor_beam(module, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "job", ["demo", "ingest", "extract", "verify", "retry_rejects", "clean", "show", "diff", "index", "presets"]
+    "job",
+    [
+        "demo",
+        "ingest",
+        "extract",
+        "verify",
+        "retry_rejects",
+        "clean",
+        "show",
+        "diff",
+        "report",
+        "index",
+        "presets",
+    ],
 )
 def test_a_parser_waits_for_nothing_heavy(job, tmp_path):
     code = f"""

@@ -3,6 +3,7 @@
     features/1.0.0/train-00000-of-00100.tfrecord ...     the shards of features; readers glob train-*
     features/1.0.0/dataset_info.json, features.json      TFDS metadata of all finished splits
     features/1.0.0/front_end.json, statistics.json       the front end with its fingerprint; statistics by split
+    features/1.0.0/report.html                           what `melbeam report` shows of it all
     features/1.0.0/records/train-00000-of-00100.parquet  the table of a shard: ids, texts, lengths, sources
     features/1.0.0/croissant.json                        the data set as machines read it, by those tables
     features/1.0.0/README.md                             the data set's card, as hubs show it
@@ -33,6 +34,7 @@ DATASET_INFO, FEATURES, FRONT_END, STATISTICS = (
     "front_end.json",
     "statistics.json",
 )
+REPORT_PAGE = "report.html"
 CROISSANT, CARD = "croissant.json", "README.md"
 TABLES = "records"  # the folder of the tables
 # The name of a shard in TFDS's words; `ShardName` writes the same.

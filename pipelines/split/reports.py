@@ -11,10 +11,13 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.split.tally import Count, Tally
 from melbeam.pipelines.tfrecord import file_crc32c
+from melbeam.transforms.distributions import QUANTITIES
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.notebook import table
 from melbeam.transforms.records.schema import INT64, RECORD_VERSION
 from melbeam.transforms.records.split_schema import SplitSchema
 
@@ -125,6 +128,39 @@ class SplitSummary(Tally):
     shards_with_table: Count = 0
     record_version: Count = RECORD_VERSION
     versions: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: str, split: str = "train") -> SplitSummary:
+        """The summary of a finished split.
+
+        Args:
+            folder: what `melbeam extract --output` wrote.
+            split: its name.
+
+        Raises:
+            UnusableSummary: the summary is not what was written.
+            OSError: there is no such finished split, or it cannot be read.
+        """
+        return cls.read(SplitFolder(str(folder).rstrip("/"), split).summary)
+
+    def _repr_html_(self) -> str:
+        """The summary as a notebook shows it."""
+        rows: dict[str, Any] = {
+            "records": f"{self.records_read:,} read = {self.records_converted:,} converted + "
+            f"{self.num_rejects:,} rejected",
+            "clips": f"{self.num_features:,}, {self.statistics.num_frames:,} frames",
+            "shards": f"{len(self.shard_features):,}, {words.size(self.num_bytes)}",
+        }
+        for name, counts in (("rejected", self.rejects), ("changed", self.changes)):
+            if counts:
+                rows[name] = ", ".join(f"{count:,} {what}" for what, count in sorted(counts.items()))
+        for name, distribution in sorted(self.distributions.items()):
+            if name in QUANTITIES and distribution.least and distribution.largest:
+                least, largest = distribution.least[0].value, distribution.largest[0].value
+                rows[QUANTITIES[name].title] = (
+                    f"mean {distribution.mean():.4g}, from {least:.4g} to {largest:.4g} ({QUANTITIES[name].unit})"
+                )
+        return table("Split of features", rows)
 
     def add_shard(self, report: ShardReport) -> None:
         """Adds a shard."""

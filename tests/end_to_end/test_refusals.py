@@ -290,6 +290,14 @@ def a_reference_that_is_not_installed(folder):
     )
 
 
+@provokes(Refusal.NO_PACKAGE)
+def a_report_without_what_draws_it(folder):
+    for name in [name for name in sys.modules if name.startswith(("matplotlib", "melbeam.pipelines.reporting."))]:
+        del sys.modules[name]
+    without = {"matplotlib": None, "melbeam.transforms.plots": None}
+    return ["report", f"{folder}/features"], mock.patch.dict(sys.modules, without)
+
+
 @provokes(Refusal.SOURCE_IS_GONE)
 def audio_that_is_gone(folder):
     assert cli.main(extract(folder)) == 0

@@ -57,8 +57,8 @@ _MODELS = {
     "keras_hub/gemma4": _Model(
         "audio_mel", "audio_mel_mask", has_clip_axis=True, mask_dtype="int32", needs_rows_behind=True
     ),
-    # Its embedding hands the mask to an encoder whose True is padding, as transformers' encoder's is; transformers
-    # inverts its model's mask in between, and keras-hub does not.
+    # keras-hub's preprocessor inverts the mask that its encoder, as transformers', takes as True = padding;
+    # transformers' model does so itself.
     "keras_hub/gemma3n": _Model(
         "input_features", "input_features_mask", has_clip_axis=True, mask_is_of_padding=True, around="\n\n"
     ),
