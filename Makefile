@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-page test-examples clean
+.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-page test-examples docs matrix clean
 .NOTPARALLEL:
 
 help:
@@ -22,6 +22,8 @@ help:
 	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets; Croissant"
 	@echo "make test-page  the report's page in a browser; needs Chromium"
 	@echo "make test-examples  each example, run to its end"
+	@echo "make docs    the site of docs/, with the API from the docstrings, into build/site"
+	@echo "make matrix  the quick tests on Python 3.10 to 3.13 and both ends of TensorFlow; an hour"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
 
 $(BIN)/python:
@@ -49,12 +51,13 @@ test: .venv/.installed-run
 	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile
 
 # mypy does not see through an editable install, so it is shown the package by links.
-check: .venv/.installed-check
+check: .venv/.installed-check docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p .venv/typed/melbeam
 	@for p in configs pipelines transforms; do ln -sfn ../../../$$p .venv/typed/melbeam/$$p; done
 	MYPYPATH=.venv/typed $(BIN)/mypy -p melbeam.transforms -p melbeam.pipelines
+	$(BIN)/python scripts/check_types.py
 	$(BIN)/python scripts/audit.py
 	$(BIN)/python -m pytest -m slow -q -n 2 --dist loadfile
 
@@ -108,5 +111,18 @@ test-examples: | $(BIN)/python
 test-page: .venv-page/.installed
 	.venv-page/bin/python -m pytest tests/page -m page -q
 
+# The site reads the sources and imports none of them, so its environment has neither TensorFlow nor Beam.
+.venv-docs/.installed: pyproject.toml | $(BIN)/python
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python scripts/requirements_of_extra.py docs | xargs .venv-docs/bin/python -m pip install -q --disable-pip-version-check
+	@touch $@
+
+docs: .venv-docs/.installed
+	.venv-docs/bin/mkdocs build --strict
+
+# Each cell has an environment of its own, of two gigabytes, which goes when its tests have passed.
+matrix: | $(BIN)/python
+	$(BIN)/python scripts/matrix.py $(MATRIX)
+
 clean:
-	rm -rf .venv .venv-* melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

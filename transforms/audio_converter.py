@@ -60,7 +60,8 @@ class AudioConverter(ConverterBase):
 
         return CONVERTERS.get(family or "", cls) if cls is AudioConverter else cls
 
-    @tf.autograph.experimental.do_not_convert  # it is graph code already
+    # It is graph code already.
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator, unused-ignore]
     def __call__(
         self, audio: Any, lengths: Any = None, *, sampling_rate: Any = None, training: bool | None = None
     ) -> tf.Tensor:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
+from apache_beam.pvalue import PCollection
 
 from melbeam.pipelines.sources.columns import parse_columns
 from melbeam.pipelines.sources.planning import find_parts, plan_units, read_unit
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _LOOKED_AT = 100  # records whose features are taken for those of all
 
 
-class ReadAudio(beam.PTransform):
+class ReadAudio(beam.PTransform[Any, Any]):
     """`pipeline | ReadAudio("clips/**") | ExtractLogMel()`: any source as serialized audio Examples.
 
     What cannot be read becomes a reject record in its place, which `ExtractLogMel` passes on to its rejects.
@@ -45,15 +46,16 @@ class ReadAudio(beam.PTransform):
         super().__init__()
         self._units = _units(pattern, columns, input_format)
 
-    def expand(self, pcoll: Any) -> beam.PCollection:
+    def expand(self, pcoll: Any) -> PCollection[bytes]:
         """Reads the units, spread over the workers."""
         lines = [unit.to_json() for unit in self._units]
-        return (
+        records: PCollection[bytes] = (
             pcoll
             | "Units" >> beam.Create(lines, reshuffle=False)
             | "Spread" >> beam.Reshuffle()
             | "Read" >> beam.FlatMap(_read_line)
         )
+        return records
 
 
 def _read_line(line: Any) -> Iterator[bytes]:
