@@ -331,9 +331,9 @@ def folders_of_other_front_ends(folder):
     return ["diff", f"{folder}/features", f"{folder}/out"]
 
 
-@provokes(Refusal.NO_PLOTS)
+@provokes(Refusal.NO_PACKAGE)
 def a_picture_without_matplotlib(folder):
-    missing = mock.patch.dict(sys.modules, {"matplotlib.figure": None})
+    missing = mock.patch.dict(sys.modules, {"melbeam.transforms.plots": None})
     return ["show", f"{folder}/features", f"--png={folder}/a.png"], missing
 
 
