@@ -17,9 +17,12 @@ JOBS = {
     "ingest": "a corpus to audio TFRecords",
     "extract": "a corpus, or audio TFRecords, to feature TFRecords",
     "verify": "checks a folder of features, every byte of it",
+    "report": "a page about a folder of features: warnings, figures, pictures",
     "rejects": "why records were turned away, and what to do about each",
     "retry-rejects": "a split's rejects through extract again",
     "clean": "removes what attempts left that did not end",
+    "show": "a record in the terminal: its fields, its text, its log-mel drawn in characters",
+    "diff": "two folders of features by id: what is missing, what differs, how far apart",
     "index": "the index of each shard of features, where a folder of before has none",
     "presets": "the front ends and the models that are known by name",
 }

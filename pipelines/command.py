@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
+import select
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -102,6 +104,8 @@ def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
         _say("interrupted" + ("; the same command goes on from here" if log.goes_on else ""))
         return EXIT_FAILED
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return EXIT_FAILED
         refusal = _refusal_of_a_path(error)
         if refusal is not None:
             _LOG.debug("a path was refused", exc_info=True)
@@ -117,6 +121,21 @@ def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
 
 def _say(text: str) -> None:
     print(f"melbeam: {text}", file=sys.stderr)
+
+
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe that nobody reads any more, as behind `| head`; then it leads nowhere."""
+    try:
+        stdout = sys.stdout.fileno()
+    except (OSError, ValueError):  # it is no file
+        return False
+    pipe = select.poll()
+    pipe.register(stdout, 0)
+    if not any(event & select.POLLERR for _, event in pipe.poll(0)):
+        return False
+    # Else the interpreter's own flush, at its end, would fail too.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
+    return True
 
 
 def _refuse(error: UsageError) -> int:

@@ -29,6 +29,12 @@ def add_arguments(parser: Parser) -> None:
     add_source_arguments(parser)
     parser.add_argument("--output", required=True, help="folder of the features, features/1.0.0 for example")
     parser.add_argument(
+        "--dataset_name",
+        metavar="NAME",
+        help="of the data set, as TFDS spells names: the features go to OUTPUT/NAME/1.0.0, where "
+        "tfds.load(NAME, data_dir=OUTPUT) finds them",
+    )
+    parser.add_argument(
         "--normalize_by",
         metavar="FILE[#SPLIT]",
         help="normalise by the per-bin mean and deviation in a statistics.json, or in the folder with it; of "

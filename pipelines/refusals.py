@@ -62,6 +62,11 @@ class Refusal(Enum):
         "Beam has no such runner, it cannot be loaded, or it is known to lose data.",
         "Leave `--runner` out for the local default, or see [the runners](runners.md).",
     )
+    NO_PACKAGE = (
+        "MB107",
+        "The job needs a package that is not installed with melbeam itself.",
+        "Install the extra that the message names.",
+    )
 
     NO_FOLDER_NAME = (
         "MB201",
@@ -207,6 +212,22 @@ class Refusal(Enum):
         "MB505",
         "The audio that features were made of is not there any more, or has changed.",
         "Put it back where it was; `verify` without `--against` needs no audio.",
+    )
+
+    NO_RECORD = (
+        "MB506",
+        "The split has no record of that id or number.",
+        "The message has the nearest ids; numbers begin with `#0`, in the order of the shards.",
+    )
+    NOT_COMPARABLE = (
+        "MB507",
+        "Two folders have no split in common, features of different numbers of mel bins, or damage.",
+        "Name the folders of one front end, and a split that both have; `verify` looks at every byte of one.",
+    )
+    NO_PLOTS = (
+        "MB508",
+        "A picture is asked for, and the library that draws it is not installed.",
+        "`pip install 'melbeam[demo]'`.",
     )
 
     NOT_THERE = (

@@ -59,12 +59,13 @@ def _print_for_people(rejects: list[dict[str, str]], folder: str) -> None:
 
     print(f"{folder}: {words.count(len(rejects), 'reject')}")
     for reason, count in sorted(Counter(reject["reason"] for reject in rejects).items()):
-        print(f"  {count} {reason}")
+        print(f"  {count} {words.harmless(reason)}")
     for reject in rejects:
-        print(f"\n{reject['id'] or reject['source']}\n  {reject['reason']}: {reject['detail']}")
-        if reject["id"]:
-            print(f"  source: {reject['source']}")
-        print(f"  advice: {reject['advice']}")
+        shown = {name: words.harmless(text) for name, text in reject.items()}
+        print(f"\n{shown['id'] or shown['source']}\n  {shown['reason']}: {shown['detail']}")
+        if shown["id"]:
+            print(f"  source: {shown['source']}")
+        print(f"  advice: {shown['advice']}")
 
 
 def read_rejects(folder: str, split: str | None = None) -> Iterator[dict[str, str]]:

@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     what_and_where = {
         "input": [_rejects(folder)],
         "output": folder.output,
+        "dataset_name": None,  # the folder has it already, if any
         "split": f"{folder.split}_retried",
         "allow_missing_shards": True,
         "input_format": TFRECORD,

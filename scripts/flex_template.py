@@ -27,6 +27,7 @@ PATTERNS = {
     "input": _GLOB,
     "output": _FOLDER,
     "split": r"^[A-Za-z0-9_]+$",
+    "dataset_name": r"^[a-z][a-z0-9_]*$",
     "front_end": r"^[A-Za-z0-9_.:/@-]+$",
     "pcm_sampling_rate": _WHOLE,
     "max_audio_seconds": _NUMBER,

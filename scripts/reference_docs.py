@@ -15,6 +15,7 @@ from melbeam.pipelines import cli
 from melbeam.pipelines.refusals import ROOMS, Refusal
 from melbeam.transforms.records.rejects import REASONS
 from melbeam.transforms.records.schema import AUDIO_RECORD, FEATURE_RECORD, REJECT_RECORD, markdown_table
+from melbeam.transforms.records.table import COLUMNS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -23,11 +24,14 @@ def tables() -> dict[str, dict[str, str]]:
     """The tables of each page, by the names of their places."""
     reasons = ["| reason | what it means | what to do |", "|---|---|---|"]
     reasons += [f"| `{name}` | {reason.meaning} | {reason.advice} |" for name, reason in REASONS.items()]
+    columns = ["| column | type | |", "|---|---|---|"]
+    columns += [f"| `{column.name}` | {column.type} | {column.meaning} |" for column in COLUMNS]
     records = {
         "audio record": markdown_table("audio record, in", AUDIO_RECORD),
         "feature record": markdown_table("feature record, out", FEATURE_RECORD),
         "reject record": markdown_table("reject record", REJECT_RECORD),
         "reject reasons": "\n".join(reasons),
+        "columns of tables": "\n".join(columns),
     }
     options = {f"options of {name}": options_table(name) for name in cli.JOBS}
     refusals = {f"refusals {room}": refusals_table(room) for room in ROOMS}

@@ -307,6 +307,7 @@ OPTIONS = {
         "columns": None,
         "root": None,
         "encoding_of_text": "utf-8",
+        "dataset_name": None,
         "normalize_by": None,
         "max_reject_fraction": 0.01,
         "limit": None,

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.front_end import COUNT_HOPS, FrontEnd
 from melbeam.transforms.mel import hann_window, mel_bands
 from melbeam.transforms.precision import Precision
 
@@ -71,7 +71,7 @@ def num_frames(num_samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     hop = front_end.hop_length
     if front_end.max_samples is not None:
         num_samples = tf.minimum(num_samples, tf.constant(front_end.max_samples, num_samples.dtype))
-    if front_end.padding == "center":
+    if front_end.padding in COUNT_HOPS:
         return (num_samples + front_end.count_partial_hop * (hop - 1)) // hop
     if front_end.padding == "right":
         multiple = front_end.pad_to_multiple_of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from contextlib import nullcontext
@@ -30,15 +31,18 @@ from melbeam.pipelines.launching import (
     some_of,
 )
 from melbeam.pipelines.process import prepare_process
-from melbeam.pipelines.refusals import Refusal, refused_as
+from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.known_ids import check_not_in
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
-from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.folder_layout import SplitFolder, file_name, folder_of_dataset, parent
 from melbeam.transforms.records.options import RecordOptions
+
+# What TFDS makes of a class's name, and what it takes for the folder of a version.
+_DATASET_NAME, _VERSION = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"\d+\.\d+\.\d+")
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -86,13 +90,39 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     bounds = {
         name: getattr(arguments, name) for name in ("max_reject_fraction", "max_convert_seconds", "gpu", "recheck")
     }
-    folder = SplitFolder(files.folder_path(arguments.output, "--output"), arguments.split)
+    bounds["dataset_name"] = arguments.dataset_name
+    output = files.folder_path(arguments.output, "--output")
+    if arguments.dataset_name is not None:
+        output = _folder_of(arguments.dataset_name, output)
+    folder = SplitFolder(output, arguments.split)
     files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
     bounds["not_in"] = check_not_in(folder.output, arguments.not_in, [arguments.split])
     Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
     source = source_options(arguments, shard_bytes=None if arguments.limit else arguments.shard_bytes)
     shards = find_shards(arguments, source, raw_samples=record_options.audio_format == "pcm_s16le")
     return Job.of(folder, front_end, record_options, shards, **bounds), shards
+
+
+def _folder_of(dataset_name: str, output: str) -> str:
+    """The folder in which TFDS finds a data set by its name.
+
+    Raises:
+        UsageError: TFDS would not find it.
+    """
+    if not _DATASET_NAME.fullmatch(dataset_name):
+        raise UsageError(
+            Refusal.BAD_VALUE,
+            "--dataset_name must be lower-case letters, digits and underscores, a letter first, as TFDS spells "
+            f"names (my_corpus), got {dataset_name!r}",
+        )
+    if _VERSION.fullmatch(file_name(output)):
+        above = parent(output) if "/" in output else "."
+        raise UsageError(
+            Refusal.CONTRADICTION,
+            f"--output={output} names a version, and --dataset_name={dataset_name} makes the folders of name and "
+            f"version itself: --output={above} gives {folder_of_dataset(above, dataset_name)}",
+        )
+    return folder_of_dataset(output, dataset_name)
 
 
 def announce(job: Job, shards: list[Shard], runner: str) -> None:

@@ -23,8 +23,9 @@ from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.known_ids import NONE_KNOWN, KnownIds, is_known_record
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
+from melbeam.pipelines.split.table import TableOfShard
 from melbeam.transforms.beam_worker import RecordMetrics
-from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.folder_layout import ShardName, SplitFolder
 from melbeam.transforms.records.conversion import ConfiguredConverter, Conversion, Converter, Prepared
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.index import encode_index
@@ -90,7 +91,7 @@ class ShardExtractor:
         attempt, start = uuid.uuid4().hex[:12], time.monotonic()
         path = {
             kind: self._folder.temporary(shard.index, attempt, kind)
-            for kind in ("features", "rejects", "index", "report", "progress")
+            for kind in ("features", "rejects", "index", "table", "report", "progress")
         }
         with at_work():
             converter = self._guarded_converter(shard)
@@ -143,7 +144,8 @@ class ShardExtractor:
             record_file(path["features"]) as features,
             LazyRecordFile(path["rejects"]) as rejects,
         ):
-            written = _Written(report, features, rejects)
+            table = TableOfShard(ShardName(self._folder.split, shard.index, shard.num_shards))
+            written = _Written(report, features, rejects, table)
             pack = _Pack(converter, self._converter.samples_at_once)
             for item in shard.read(self._converter.options.max_record_bytes):
                 check_not_stopped()
@@ -156,7 +158,8 @@ class ShardExtractor:
             self._write(pack, written, shard, progress)
         report.features = features.mark
         report.rejected = rejects.mark
-        report.index_file = _write_index(path["index"], written.index)
+        report.index_file = _write_small(path["index"], encode_index(written.index), len(written.index))
+        report.table = _write_small(path["table"], table.to_bytes(), table.num_rows)
         files.write_json(path["report"], report.to_dict())
         return report
 
@@ -267,10 +270,12 @@ class _Pack:
 class _Written:
     """What an attempt has written of its shard, counted."""
 
-    def __init__(self, report: ShardReport, features: RecordFile, rejects: LazyRecordFile) -> None:
+    def __init__(
+        self, report: ShardReport, features: RecordFile, rejects: LazyRecordFile, table: TableOfShard
+    ) -> None:
         self.report = report
         self.index: list[tuple[int, int, int]] = []
-        self._features, self._rejects = features, rejects
+        self._features, self._rejects, self._table = features, rejects, table
 
     def add_reject(self, item: Item, reject: Reject) -> None:
         """Writes a reject, with the bytes as they were read."""
@@ -284,13 +289,13 @@ class _Written:
         for record in conversion.features:
             self.index.append((self._features.num_bytes, len(record.example), record.num_frames))
             self._features.write(record.example)
+            self._table.add(record.row)
         self.report.count_conversion(conversion, self.report.index)
 
 
-def _write_index(path: str, rows: list[tuple[int, int, int]]) -> FileMark:
-    data = encode_index(rows)
+def _write_small(path: str, data: bytes, num_records: int) -> FileMark:
     files.write_bytes(path, data)
-    return FileMark(len(rows), len(data), google_crc32c.value(data))
+    return FileMark(num_records, len(data), google_crc32c.value(data))
 
 
 def _in_words(counts: dict[str, int]) -> str:

@@ -82,6 +82,7 @@ class Job:
         max_convert_seconds: that one record may take.
         gpu: whether workers may use a GPU.
         recheck: whether shards that are done are read again before they are taken as done.
+        dataset_name: that TFDS finds the folder by, where it has one.
         not_in: the splits of the folder whose clips are left out, and the hash of each one's job.
 
     Raises:
@@ -98,6 +99,7 @@ class Job:
     max_convert_seconds: float = MAX_CONVERT_SECONDS
     gpu: bool = False
     recheck: bool = False
+    dataset_name: str | None = None
     not_in: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -148,7 +150,8 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """The job as job.json keeps it."""
-        return {"hash": self.hash, "identity": self.identity, "front_end": self.front_end.to_dict()}
+        content = {"hash": self.hash, "identity": self.identity, "front_end": self.front_end.to_dict()}
+        return content if self.dataset_name is None else {**content, "dataset_name": self.dataset_name}
 
 
 def identity_hash(identity: dict[str, Any]) -> str:
@@ -310,4 +313,5 @@ def _delete_split(folder: SplitFolder) -> None:
         files.delete([path for path, _ in files.match(glob)])
     delete_temporaries(folder)
     delete_gathered(folder)
-    files.delete([path for path, _ in files.match(folder.shards_glob)])
+    for glob in (folder.tables_glob, folder.shards_glob):
+        files.delete([path for path, _ in files.match(glob)])

@@ -21,6 +21,7 @@ from melbeam.transforms.records.levels import LEVELS, check_levels
 from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.schema import BYTES, CONSUMED, FEATURE_RECORD, FLOAT, TEXT, Field
 from melbeam.transforms.records.split_schema import CONDITIONAL
+from melbeam.transforms.records.table import row_of
 from melbeam.transforms.statistics import BinStatistics
 
 _TENSOR, _TAIL = "input_features", "input_features_tail"
@@ -97,6 +98,7 @@ def read_feature(record: bytes, split: Split) -> Feature:
             kinds={name: kind for name, (kind, _) in counted.items()},
             lengths={name: count or _COUNTED_FOR_NONE for name, (_, count) in counted.items()},
             measures=measures_of(fields, features.get(TEXT), statistics),
+            row=row_of(fields, features.get(TEXT)),
         ),
         clip_id=clip_id,
         audio_id=audio_id,

@@ -5,10 +5,11 @@ Each input record must have become features or a reject, once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from itertools import groupby, islice
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from melbeam.pipelines.sources.units import printable
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import ShardReport
+from melbeam.pipelines.split.table import read_table
 from melbeam.pipelines.split.tally import Tally
 from melbeam.pipelines.verifying.differences import differences
 from melbeam.pipelines.verifying.feature_records import Feature, read_feature
@@ -30,6 +32,7 @@ from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.records.conversion import Conversion
 from melbeam.transforms.records.index import decode_index
 from melbeam.transforms.records.split_schema import NAMED_IDS, SplitSchema
+from melbeam.transforms.records.table import COLUMNS
 from melbeam.transforms.statistics import BinStatistics
 
 _NAMED_MISSING = 5  # records that are neither features nor rejects
@@ -76,6 +79,11 @@ def _check_strays(split: Split, findings: Findings) -> None:
             folder.index_glob,
             {folder.index(shard.index) for shard in shards},
             "an index of no shard of the plan; remove it",
+        ),
+        (
+            folder.tables_glob,
+            {folder.table(shard.index, shard.num_shards) for shard in shards},
+            "a table of no shard of the plan; remove it",
         ),
         (
             folder.reports_glob,
@@ -128,6 +136,7 @@ class _ShardCheck:
         self._report_path = split.folder.report(shard.index)
         self._tally = Tally()
         self._places: list[tuple[int, int, int]] = []  # offset, size and frames of each feature record
+        self._rows: list[int | None] = []  # hashes of what a table says of them; None of one with a fault
         self._became: dict[int, str] = {}  # number of an input record, to "feature" or "reject"
         # Of the names in the report that cannot be counted again: those that no clip has.
         self._unknown_names = {name for change in report.changes for name in report.named_ids.get(change, ())}
@@ -139,6 +148,7 @@ class _ShardCheck:
         if is_whole(self._path, report.features, self._findings):
             features_are_read = self._count_features()
             self._check_index()
+            self._check_table()
         if report.rejected is None:
             if files.exists(rejects_path):
                 self._findings.fault(rejects_path, f"the report of {self._shard.name} knows of no rejects")
@@ -185,9 +195,12 @@ class _ShardCheck:
                 feature = read_feature(record.data, self._split)
             except ValueError as error:
                 self._places.append((record.offset, len(record.data), -1))
+                self._rows.append(None)
                 self._findings.fault(self._path, str(error), record.number)
                 continue
             self._places.append((record.offset, len(record.data), feature.record.num_frames))
+            of_all_rows = {"split": self._split.folder.split, "file": file_name(self._path)}
+            self._rows.append(_hash_of_row({**feature.record.row, **of_all_rows, "record": record.number}))
             channel = -1 if feature.channel is None else feature.channel
             is_next_chunk = bool(feature.chunk) and previous == (
                 feature.source,
@@ -267,6 +280,31 @@ class _ShardCheck:
                 if value >= 0 and row[name] != value:  # the frames of a record with a fault are not known
                     wrong = f"its {name} is {row[name]}, that of the record in {file_name(self._path)} {value}"
                     self._findings.fault(path, wrong, number)
+
+    def _check_table(self) -> None:
+        """Holds each row of the table against the record that it stands for."""
+        path = self._split.folder.table(self._shard.index, self._shard.num_shards)
+        mark = self._report.table
+        if mark is None:  # it was written before there were any
+            if files.exists(path):
+                self._findings.fault(path, f"the report of {self._shard.name} knows of no table; remove it")
+            return
+        if not is_whole(path, mark, self._findings, of_records=False):
+            return
+        number = 0
+        try:
+            for number, row in enumerate(read_table(files.read_bytes(path)), start=1):
+                expected = self._rows[number - 1] if number <= len(self._rows) else None
+                if expected is not None and _hash_of_row(row) != expected:
+                    self._findings.fault(path, f"it is not what {file_name(self._path)} holds", number - 1)
+        except ValueError as error:
+            self._findings.fault(path, str(error))
+            return
+        if not number == len(self._rows) == mark.num_records:
+            self._findings.fault(
+                path,
+                f"it has {number} rows, {self._path} {len(self._rows)} records, the report {mark.num_records}",
+            )
 
     def _compare_features(self) -> None:
         report, tally = self._report, self._tally
@@ -361,3 +399,8 @@ class _ShardCheck:
             self._findings.fault(
                 self._path, f"{missing} records of {self._shard.path} are neither features nor rejects: {named}"
             )
+
+
+def _hash_of_row(row: Mapping[str, Any]) -> int:
+    """What tells a table's row from another one, in eight bytes, within this process."""
+    return hash(tuple(row[column.name] for column in COLUMNS))

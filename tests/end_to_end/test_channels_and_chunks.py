@@ -241,7 +241,7 @@ class TestTextsWithTimes:
         rows = [
             {"audio": "long.wav", "offset": 0.5, "duration": 5.0, "id": "five", "text": "never cut"},
             {"audio": "long.wav", "offset": 1.0, "duration": 2.0, "id": "two", "text": "short"},
-            {"audio": "long.wav", "offset": 0.5, "duration": 5.0, "id": "silent", "text": ""},
+            {"audio": "long.wav", "offset": 0.5, "duration": 5.0, "id": "silent"},
         ]
         (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
         expected = [

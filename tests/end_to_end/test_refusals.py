@@ -290,12 +290,62 @@ def a_reference_that_is_not_installed(folder):
     )
 
 
+@provokes(Refusal.NO_PACKAGE)
+def a_report_without_what_draws_it(folder):
+    for name in [name for name in sys.modules if name.startswith(("matplotlib", "melbeam.pipelines.reporting."))]:
+        del sys.modules[name]
+    without = {"matplotlib": None, "melbeam.transforms.plots": None}
+    return ["report", f"{folder}/features"], mock.patch.dict(sys.modules, without)
+
+
 @provokes(Refusal.SOURCE_IS_GONE)
 def audio_that_is_gone(folder):
     assert cli.main(extract(folder)) == 0
     (folder / "in/a").unlink()
     installed = mock.patch("melbeam.pipelines.verifying.comparison.reference")
     return ["verify", f"{folder}/out", "--against=transformers"], installed
+
+
+@provokes(Refusal.NO_FEATURES)
+def a_record_of_no_folder(folder):
+    return ["show", f"{folder}/in"]
+
+
+@provokes(Refusal.NO_SPLIT)
+def a_record_of_no_split(folder):
+    return ["show", f"{folder}/features", "--split=dev"]
+
+
+@provokes(Refusal.NO_RECORD)
+def an_id_of_no_record(folder):
+    return ["show", f"{folder}/features", "two"]
+
+
+@provokes(Refusal.NO_RECORD)
+def a_number_of_no_record(folder):
+    return ["show", f"{folder}/features", "#1"]
+
+
+@provokes(Refusal.NOT_COMPARABLE)
+def folders_of_other_front_ends(folder):
+    assert cli.main(extract(folder, "--front_end=whisper")) == 0
+    return ["diff", f"{folder}/features", f"{folder}/out"]
+
+
+@provokes(Refusal.NO_PLOTS)
+def a_picture_without_matplotlib(folder):
+    missing = mock.patch.dict(sys.modules, {"matplotlib.figure": None})
+    return ["show", f"{folder}/features", f"--png={folder}/a.png"], missing
+
+
+@provokes(Refusal.BAD_VALUE)
+def a_name_that_tfds_would_not_find(folder):
+    return extract(folder, "--dataset_name=MyCorpus")
+
+
+@provokes(Refusal.CONTRADICTION)
+def a_version_and_a_name(folder):
+    return extract(folder, "--dataset_name=corpus", output="out/1.0.0")
 
 
 @provokes(Refusal.NOT_THERE)

@@ -49,7 +49,12 @@ def test_every_job_has_its_help(capsys, job):
 
 @pytest.mark.parametrize("job", cli.JOBS)
 def test_every_job_refuses_a_mistyped_option_in_one_line(capsys, job):
-    required = {"extract": ["--input=x", "--output=y"], "ingest": ["--input=x", "--output=y"], "demo": []}
+    required = {
+        "extract": ["--input=x", "--output=y"],
+        "ingest": ["--input=x", "--output=y"],
+        "demo": [],
+        "diff": ["x", "y"],
+    }
     assert cli.main([job, *required.get(job, ["x"]), "--dry_rum"]) == 2
     said = capsys.readouterr().err
     assert "--dry_rum" in said

@@ -28,6 +28,7 @@ from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
 from melbeam.transforms.records.segments import Segment, cut_between, parse_segments
 from melbeam.transforms.records.split_schema import CONDITIONAL
+from melbeam.transforms.records.table import row_of
 from melbeam.transforms.statistics import BinStatistics
 
 _KINDS = {field.name: field.kind for field in FEATURE_RECORD}
@@ -329,6 +330,7 @@ class RecordConverter:
             kinds=kinds,
             lengths=lengths,
             measures=measures_of(fields, passthrough.get(TEXT), statistics),
+            row=row_of(fields, passthrough.get(TEXT)),
         )
 
     def _example(self, fields: dict[str, Any], features: np.ndarray, passthrough: dict[str, Any]) -> bytes:

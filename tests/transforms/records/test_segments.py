@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from helpers import RATE, encode
@@ -81,6 +81,8 @@ def joined(segments):
     return runs
 
 
+# On a machine that does much else, the first example alone may take a second.
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.tuples(st.integers(0, 900_000), st.integers(1, 300_000)), max_size=12),
     st.integers(200_000, 1_000_000),
