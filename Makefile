@@ -22,7 +22,7 @@ help:
 	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets; Croissant"
 	@echo "make test-page  the report's page in a browser; needs Chromium"
 	@echo "make test-tfio  decoding inside the graph with tensorflow-io; needs Python 3.11 or 3.12"
-	@echo "make test-examples  each example, run to its end"
+	@echo "make test-examples  each example and task page, run to its end"
 	@echo "make docs    the site of docs/, with the API from the docstrings, into build/site"
 	@echo "make matrix  the quick tests on Python 3.10 to 3.13 and both ends of TensorFlow; an hour"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
@@ -95,7 +95,7 @@ test-flink: .venv/.installed-run
 test-frameworks: | $(BIN)/python
 	$(PYTHON) -m venv .venv-frameworks
 	.venv-frameworks/bin/python -m pip install -q --disable-pip-version-check -e '.[frameworks]'
-	.venv-frameworks/bin/python -m pytest tests/frameworks -q
+	.venv-frameworks/bin/python -m pytest tests/frameworks tests/test_tasks.py -q -k 'frameworks or from_datasets'
 
 # tensorflow-io has no wheels for Python 3.13, and its operations load on TensorFlow 2.16 alone, which has none either.
 .venv-tfio/.installed: pyproject.toml setup.py
@@ -113,7 +113,7 @@ test-tfio: .venv-tfio/.installed
 test-examples: | $(BIN)/python
 	$(PYTHON) -m venv .venv-examples
 	.venv-examples/bin/python -m pip install -q --disable-pip-version-check -e '.[examples]'
-	.venv-examples/bin/python -m pytest tests/examples -q
+	.venv-examples/bin/python -m pytest tests/examples tests/test_tasks.py -q
 
 # A browser's driver and axe-core want an environment of their own; the browser is the system's.
 .venv-page/.installed: pyproject.toml setup.py | $(BIN)/python
