@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.statistics import BinStatistics
+from melbeam.transforms.statistics import ClipSums
 
 
 @dataclass
@@ -20,20 +20,30 @@ class FeatureRecord:
     """A feature record: a clip's, or that of a chunk of it.
 
     Attributes:
-        example: the serialized tf.train.Example.
+        parts: the serialized tf.train.Example, in pieces, of which the features may lie in memory of the kernel.
         id: of the record.
         num_frames: valid frames.
+        sums: of the features as they were written, valid frames only.
         kinds: the list that holds each field of it which not every record has.
         lengths: the number of values of each of those fields.
         measures: the quantities of `distributions.BIN_WIDTHS` that it has.
     """
 
-    example: bytes
+    parts: tuple[bytes | memoryview, ...]
     id: str
     num_frames: int
+    sums: ClipSums
     kinds: dict[str, str] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def example(self) -> bytes:
+        """The serialized tf.train.Example, in one piece."""
+        return b"".join(self.parts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "parts": (self.example,)}  # memory of the kernel cannot be pickled
 
 
 @dataclass
@@ -47,14 +57,12 @@ class Conversion:
         changes: what was done to the audio beyond computing features: "resampled", "mixed_down", "truncated",
             "chunked", "trimmed" where the last chunk was too short for a frame, and "cut_short" where a file
             ended before its header said, within the tolerance.
-        statistics: sums of the features as they were written, valid frames only.
     """
 
     id: str
     features: list[FeatureRecord]
     num_samples: int
     changes: list[str]
-    statistics: BinStatistics
 
 
 class Prepared(Protocol):
@@ -67,7 +75,7 @@ class Prepared(Protocol):
 
     @property
     def num_samples(self) -> int:
-        """Samples to compute features of: a converter finishes so many records at a time as fill its kernel."""
+        """Samples that it takes of a call of the kernel, what lies between two clips there included."""
         ...
 
 
@@ -105,7 +113,7 @@ class ConfiguredConverter(Converter, Protocol):
 
     @property
     def samples_at_once(self) -> int:
-        """Samples that it is worth to finish together; more gains nothing."""
+        """Samples of one call of the kernel: what is finished together had best fill one and not begin another."""
         ...
 
 

@@ -11,16 +11,17 @@ import tensorflow as tf
 
 from melbeam.transforms.audio_inputs import refuse_after_fork
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.log_mel import rows_below
 from melbeam.transforms.packing import PackedFeatures
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
-from melbeam.transforms.records.examples import AudioExample, kind_and_count, read_audio_example, to_example
+from melbeam.transforms.records.examples import AudioExample, kind_and_count, read_audio_example, to_example_parts
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
 from melbeam.transforms.records.split_schema import CONDITIONAL
-from melbeam.transforms.statistics import BinStatistics
+from melbeam.transforms.statistics import ClipSums
 
 _KINDS = {field.name: field.kind for field in FEATURE_RECORD}
 # What a record's fields take beside features and what is passed through, generously.
@@ -36,20 +37,30 @@ class _Piece:
     stop: int
     chunk: int | None = None
 
+    @property
+    def num_samples(self) -> int:
+        return self.stop - self.start
+
 
 @dataclass(frozen=True)
 class PreparedRecord:
-    """An audio record that is decoded and cut into what becomes its feature records."""
+    """An audio record that is decoded and cut into what becomes its feature records.
+
+    Attributes:
+        source: where it came from.
+        example: the record.
+        pieces: of its samples, each a feature record.
+        levels: of each piece, taken while its samples are in the processor's cache.
+        changes: what was done to the audio.
+        num_samples: that it takes of a call of the kernel.
+    """
 
     source: str
     example: AudioExample
     pieces: list[_Piece]
+    levels: list[dict[str, float]]
     changes: list[str]
-
-    @property
-    def num_samples(self) -> int:
-        """Samples of all pieces."""
-        return sum(piece.stop - piece.start for piece in self.pieces)
+    num_samples: int
 
     def samples(self) -> list[np.ndarray]:
         """The samples of each piece."""
@@ -77,6 +88,8 @@ class RecordConverter:
         self._packed = PackedFeatures(
             front_end, options.precision, pad_to_max_length=self._pads or self._needs_tail
         )
+        # A clip's last frames reach into rows of zeros, and its last row may not be full.
+        self._samples_between = (1 + rows_below(front_end)) * front_end.hop_length
         self._dtype = options.numpy_dtype
 
     @property
@@ -110,7 +123,10 @@ class RecordConverter:
             reject.record_id = example.given_id
             raise
         of_decoding = [c for c in ("resampled", "mixed_down", "cut_short") if getattr(example.audio, c)]
-        return PreparedRecord(source, example, pieces, of_decoding + changes)
+        samples = example.audio.samples
+        of_pieces = [levels(samples[piece.start : piece.stop], self.front_end.sampling_rate) for piece in pieces]
+        num_samples = sum(piece.num_samples + self._samples_between for piece in pieces)
+        return PreparedRecord(source, example, pieces, of_pieces, of_decoding + changes, num_samples)
 
     def finish(self, prepared: Sequence[PreparedRecord]) -> list[Conversion | Reject]:
         """The conversion of each record, or why there is none; a bad record costs itself alone.
@@ -156,23 +172,20 @@ class RecordConverter:
             features=[],
             num_samples=len(example.audio.samples),
             changes=record.changes,
-            statistics=BinStatistics(),
         )
         try:
-            for piece, samples, features in zip(record.pieces, record.samples(), found, strict=True):
-                statistics = self._statistics(features[: self.front_end.num_frames(len(samples))])
-                conversion.statistics.add(statistics)
-                fields = self._fields(record, piece, samples)
-                conversion.features.append(self._feature_record(fields, features, example, statistics))
+            for piece, loudness, features in zip(record.pieces, record.levels, found, strict=True):
+                fields = {**self._fields(record, piece), **loudness}
+                conversion.features.append(self._feature_record(fields, features, example))
         except Reject as reject:
             reject.record_id = example.given_id
             return reject
         return conversion
 
     @staticmethod
-    def _statistics(features: np.ndarray) -> BinStatistics:
+    def _sums(features: np.ndarray) -> ClipSums:
         try:
-            return BinStatistics.of(features)
+            return ClipSums.of(features)
         except ValueError as error:
             raise Reject("converter_error", str(error)) from error
 
@@ -244,19 +257,18 @@ class RecordConverter:
                     "take a front end with max_audio_length and --on_long=chunk",
                 )
 
-    def _fields(self, record: PreparedRecord, piece: _Piece, samples: np.ndarray) -> dict[str, Any]:
-        """The small fields of a feature record."""
-        example = record.example
+    def _fields(self, record: PreparedRecord, piece: _Piece) -> dict[str, Any]:
+        """The small fields of a feature record, but for its levels."""
+        example, num_samples = record.example, piece.num_samples
         fields: dict[str, Any] = {
             "id": example.id,
-            "num_frames": self.front_end.num_frames(len(samples)),
-            "num_samples": len(samples),
+            "num_frames": self.front_end.num_frames(num_samples),
+            "num_samples": num_samples,
             "sampling_rate": self.front_end.sampling_rate,
             "source": record.source,
             "front_end": self._fingerprint,
-            **levels(samples, self.front_end.sampling_rate),
         }
-        tokens = self.front_end.num_audio_tokens(len(samples))
+        tokens = self.front_end.num_audio_tokens(num_samples)
         if tokens is not None:
             fields["num_audio_tokens"] = tokens
         if "truncated" in record.changes:
@@ -269,9 +281,10 @@ class RecordConverter:
         return fields
 
     def _feature_record(
-        self, fields: dict[str, Any], features: np.ndarray, example: AudioExample, statistics: BinStatistics
+        self, fields: dict[str, Any], features: np.ndarray, example: AudioExample
     ) -> FeatureRecord:
         frames = fields["num_frames"]
+        sums = self._sums(features[:frames])
         if self._needs_tail:
             features, fields["input_features_tail"] = features[:frames], _tail(features, frames)
         kinds = {name: _KINDS[name] for name in CONDITIONAL if name in fields}
@@ -279,21 +292,24 @@ class RecordConverter:
         for name, feature in example.passthrough.items():
             kinds[name], lengths[name] = kind_and_count(feature)
         return FeatureRecord(
-            example=self._example(fields, features, example),
+            parts=self._parts(fields, features, example),
             id=fields["id"],
             num_frames=frames,
+            sums=sums,
             kinds=kinds,
             lengths=lengths,
-            measures=measures_of(fields, example.passthrough.get(TEXT), statistics),
+            measures=measures_of(fields, example.passthrough.get(TEXT), sums),
         )
 
-    def _example(self, fields: dict[str, Any], features: np.ndarray, example: AudioExample) -> bytes:
+    def _parts(
+        self, fields: dict[str, Any], features: np.ndarray, example: AudioExample
+    ) -> tuple[bytes | memoryview, ...]:
+        content: Any
         if self.options.encoding == "float_list":
-            fields = {**fields, "input_features": features.astype(np.float32).ravel()}
-            return to_example(fields, example.passthrough)
-        # As bytes, for bfloat16 has no memoryview.
-        content = np.ascontiguousarray(features).view(np.uint8).data
-        return to_example(fields, example.passthrough, ("input_features", content))
+            content = features.astype(np.float32, copy=False).ravel()
+        else:  # as bytes, for bfloat16 has no memoryview
+            content = np.ascontiguousarray(features).view(np.uint8).data
+        return to_example_parts({**fields, "input_features": content}, example.passthrough)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordConverter, (self.front_end, self.options)
