@@ -32,19 +32,19 @@ class TFRecordWriter:
 
     def write(self, *parts: bytes | memoryview) -> None:
         """Writes one record, which may come in parts: a large one is then not copied before it is written."""
-        pieces = [_readable(part) for part in parts]
-        size, crc = sum(map(len, pieces)), 0
+        checked = [_as_checked(part) for part in parts]
+        size, crc = sum(map(len, checked)), 0
         header = frame_header(size)
         self._file.write(header)
-        for piece in pieces:
-            self._file.write(piece)
-            crc = google_crc32c.extend(crc, piece)
+        for part, bytes_of_part in zip(parts, checked, strict=True):
+            self._file.write(part)
+            crc = google_crc32c.extend(crc, bytes_of_part)
         footer = frame_footer(crc)
         self._file.write(footer)
         self.crc32c = google_crc32c.extend(self.crc32c, header)
         if size < _COMBINED:
-            for piece in pieces:
-                self.crc32c = google_crc32c.extend(self.crc32c, piece)
+            for bytes_of_part in checked:
+                self.crc32c = google_crc32c.extend(self.crc32c, bytes_of_part)
         else:
             self.crc32c = combined_crc32c(self.crc32c, crc, size)
         self.crc32c = google_crc32c.extend(self.crc32c, footer)
@@ -52,7 +52,7 @@ class TFRecordWriter:
         self.num_records += 1
 
 
-def _readable(part: bytes | memoryview) -> bytes:
+def _as_checked(part: bytes | memoryview) -> bytes:
     """What google_crc32c takes: no memoryview, whose memory may be taken back, but an array in its place."""
     return part if isinstance(part, bytes) else cast(bytes, np.frombuffer(part, np.uint8))
 
