@@ -4,13 +4,13 @@ SUITS := import ensurepip, sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= 
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; do \
 	$$p -c '$(SUITS)' >/dev/null 2>&1 && echo $$p && break; done)
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install -q --disable-pip-version-check
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: help demo test check parity bench bench-all test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-examples clean
+.PHONY: help demo test check parity bench bench-all test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-page test-examples clean
 .NOTPARALLEL:
 
 help:
-	@echo "make demo    the whole chain on spoken clips, offline: audio to features to tf.data"
+	@echo "make demo    what melbeam does, on spoken clips, offline: features, rejects, tf.data, a report"
 	@echo "make test    the tests, in an environment of their own"
 	@echo "make check   ruff, mypy, pip-audit and the slow tests, two minutes of fuzzing among them"
 	@echo "make parity  the distances from keras-hub and transformers, into docs/parity.md and the README"
@@ -20,7 +20,8 @@ help:
 	@echo "make test-cloud  input and output on gs:// and s3://, against the stores' emulators"
 	@echo "make rehearse-dataflow  a Dataflow job, from its submission to its features, without the cloud"
 	@echo "make test-flink  the same job on Apache Flink; needs Java 17 and Maven"
-	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets"
+	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets; Croissant"
+	@echo "make test-page  the report's page in a browser; needs Chromium"
 	@echo "make test-examples  each example, run to its end"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
 
@@ -30,15 +31,19 @@ $(BIN)/python:
 	$(PYTHON) -m venv .venv
 
 # Editable, so that what is run is what is in the folder.
+.venv/.installed-demo: pyproject.toml setup.py | $(BIN)/python
+	$(PIP) -e '.[demo]'
+	@touch $@
+
 .venv/.installed-run: pyproject.toml setup.py | $(BIN)/python
-	$(PIP) -e '.[demo,test]'
+	$(PIP) -q -e '.[demo,test]'
 	@touch $@
 
 .venv/.installed-check: pyproject.toml setup.py | $(BIN)/python
-	$(PIP) -e '.[demo,test,check]'
+	$(PIP) -q -e '.[demo,test,check]'
 	@touch $@
 
-demo: .venv/.installed-run
+demo: .venv/.installed-demo
 	$(BIN)/melbeam demo
 
 test: .venv/.installed-run
@@ -99,8 +104,20 @@ test-frameworks: | $(BIN)/python
 	.venv-frameworks/bin/python -m pip install -q --disable-pip-version-check -e '.[frameworks]'
 	.venv-frameworks/bin/python -m pytest tests/frameworks -q
 
-test-examples: .venv/.installed-run
-	$(BIN)/python -m pytest tests/examples -q
+# The models that the examples train want an environment of their own, for the same reason.
+test-examples: | $(BIN)/python
+	$(PYTHON) -m venv .venv-examples
+	.venv-examples/bin/python -m pip install -q --disable-pip-version-check -e '.[examples]'
+	.venv-examples/bin/python -m pytest tests/examples -q
+
+# A browser's driver and axe-core want an environment of their own; the browser is the system's.
+.venv-page/.installed: pyproject.toml setup.py | $(BIN)/python
+	$(PYTHON) -m venv .venv-page
+	.venv-page/bin/python -m pip install -q --disable-pip-version-check -e '.[page]'
+	@touch $@
+
+test-page: .venv-page/.installed
+	.venv-page/bin/python -m pytest tests/page -m page -q
 
 clean:
-	rm -rf .venv .venv-parity .venv-cloud .venv-frameworks melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

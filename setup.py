@@ -19,6 +19,7 @@ setup(
         "melbeam.transforms": ["py.typed"],
         "melbeam.pipelines": ["py.typed"],
         "melbeam.pipelines.demo_clips": ["*.wav", "*.flac", "*.mp3", "*.ogg", "*.csv"],
+        "melbeam.pipelines.reporting": ["*.css"],
         "melbeam.configs": ["*.yaml"],
         "melbeam.configs.front_ends": ["*.yaml"],
         "melbeam.configs.jobs": ["*.yaml"],

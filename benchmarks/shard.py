@@ -79,7 +79,7 @@ STEPS = [
     ("checksum and write", "melbeam.pipelines.tfrecord", "TFRecordWriter.write"),
     ("count, distributions among it", "melbeam.pipelines.split.tally", "Tally.count_conversion"),
     ("add the sums", "melbeam.transforms.statistics", "BinStatistics.add_clips"),
-    ("index", "melbeam.pipelines.extracting.shard_extractor", "_write_index"),
+    ("index", "melbeam.pipelines.extracting.shard_extractor", "encode_index"),
 ]
 # What a report page needs: as steps, and what is left out to see its cost.
 OF_THE_REPORT = ("levels", "extremes of each bin", "spread", "count, distributions among it", "index")

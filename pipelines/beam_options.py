@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from melbeam.pipelines.exit_status import UsageError
 from melbeam.pipelines.private_names import beam_options
+from melbeam.pipelines.refusals import Refusal, UsageError
 
 # FnApiRunner by name: "DirectRunner" would first try to download another runner.
 LOCAL_RUNNER = "FnApiRunner"
@@ -89,7 +89,10 @@ def check_beam_arguments(arguments: Sequence[str], ours: Iterable[str] = ()) -> 
     for argument in arguments:
         if not argument.startswith("-"):
             if not value_follows:
-                raise UsageError(f"{argument!r} belongs to no option: quote a glob, and repeat an option's name")
+                raise UsageError(
+                    Refusal.UNKNOWN_OPTION,
+                    f"{argument!r} belongs to no option: quote a glob, and repeat an option's name",
+                )
             value_follows = False
             continue
         name, equals, _ = argument.partition("=")
@@ -97,7 +100,7 @@ def check_beam_arguments(arguments: Sequence[str], ours: Iterable[str] = ()) -> 
         if name not in options:
             near = difflib.get_close_matches(name, [*ours, *options], n=1)
             hint = f": did you mean --{near[0]}?" if near else "; see --help, and Beam's own options"
-            raise UsageError(f"unknown option --{name}{hint}")
+            raise UsageError(Refusal.UNKNOWN_OPTION, f"unknown option --{name}{hint}")
         value_follows = options[name] and not equals
 
 
@@ -111,18 +114,21 @@ def _find_runner(given: str) -> str:
     stem = name.lower().removesuffix("runner")
     for refused, reason in _REFUSED_RUNNERS.items():
         if stem == refused.lower().removesuffix("runner"):
-            raise UsageError(f"--runner={given} is refused: {reason}. Use the local default, Flink or Dataflow")
+            raise UsageError(
+                Refusal.BAD_RUNNER,
+                f"--runner={given} is refused: {reason}. Use the local default, Flink or Dataflow",
+            )
     if module:
         try:
             found = hasattr(importlib.import_module(module), name)
         except ImportError as error:
-            raise UsageError(f"--runner={given} cannot be loaded: {error}") from error
+            raise UsageError(Refusal.BAD_RUNNER, f"--runner={given} cannot be loaded: {error}") from error
         if not found:
-            raise UsageError(f"--runner={given}: {module} has no {name}")
+            raise UsageError(Refusal.BAD_RUNNER, f"--runner={given}: {module} has no {name}")
         return given
     names = {known.lower().removesuffix("runner"): known for known in StandardOptions.KNOWN_RUNNER_NAMES}
     if stem in names:
         return names[stem]
     near = difflib.get_close_matches(stem, names, n=1)
     hint = f"did you mean {names[near[0]]}?" if near else f"Beam has {', '.join(names.values())}"
-    raise UsageError(f"unknown --runner={given}: {hint}")
+    raise UsageError(Refusal.BAD_RUNNER, f"unknown --runner={given}: {hint}")

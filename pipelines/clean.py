@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.exit_status import EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 
 DESCRIPTION = (
@@ -32,7 +33,9 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     output = files.folder_path(arguments.folder, "the folder")
     jobs = [path for path, _ in files.match(of_all_splits(output, "job.json"))]
     if not jobs:
-        raise UsageError(f"{output} has no _melbeam/*/job.json: melbeam extract did not write it")
+        raise UsageError(
+            Refusal.NO_FEATURES, f"{output} has no _melbeam/*/job.json: melbeam extract did not write it"
+        )
     for path in jobs:
         folder = SplitFolder.holding(path)
         try:

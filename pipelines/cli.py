@@ -10,15 +10,19 @@ from typing import NoReturn
 
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REFUSED, leave_with
+from melbeam.pipelines.refusals import Refusal, with_code
 
 JOBS = {
     "demo": "the whole chain on a small spoken corpus, offline",
     "ingest": "a corpus to audio TFRecords",
     "extract": "a corpus, or audio TFRecords, to feature TFRecords",
     "verify": "checks a folder of features, every byte of it",
+    "report": "a page about a folder of features: warnings, figures, pictures",
     "rejects": "why records were turned away, and what to do about each",
     "retry-rejects": "a split's rejects through extract again",
     "clean": "removes what attempts left that did not end",
+    "show": "a record in the terminal: its fields, its text, its log-mel drawn in characters",
+    "diff": "two folders of features by id: what is missing, what differs, how far apart",
     "index": "the index of each shard of features, where a folder of before has none",
     "presets": "the front ends and the models that are known by name",
 }
@@ -43,10 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if word in ("-h", "--help", "help"):
         print(_usage())
         return EXIT_OK
-    if word:
-        near = difflib.get_close_matches(word, JOBS, n=1)
-        print(f"melbeam: no job {word!r}" + (f": did you mean {near[0]}?" if near else ""), file=sys.stderr)
-    print(_usage(), file=sys.stderr)
+    near = difflib.get_close_matches(word, JOBS, n=1)
+    said = f"no job {word!r}" + (f": did you mean {near[0]}?" if near else "") if word else "name a job"
+    print(f"melbeam: {with_code(said, Refusal.UNKNOWN_JOB)}\n{_usage()}", file=sys.stderr)
     return EXIT_REFUSED
 
 

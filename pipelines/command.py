@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import re
+import select
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from melbeam.pipelines.command_line import AddArguments, Parser, make_parser, parse
-from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_REFUSED, UsageError
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_REFUSED
 from melbeam.pipelines.job_log import JobLog, job_log
+from melbeam.pipelines.refusals import Refusal, UsageError, with_code
 
 _LOG = logging.getLogger("melbeam")
 # What a person has to put right, of a path that was given, where it is the launcher that meets it.
-_REFUSALS = (PermissionError, FileNotFoundError, NotADirectoryError, IsADirectoryError, FileExistsError)
+_PATHS = {
+    PermissionError: (
+        Refusal.FORBIDDEN,
+        "give the account that runs this job the right to it, or choose another path",
+    ),
+    FileNotFoundError: (Refusal.NOT_THERE, "correct the path"),
+    NotADirectoryError: (
+        Refusal.WRONG_KIND_OF_PATH,
+        "a file stands where a folder must be: choose another path",
+    ),
+    IsADirectoryError: (Refusal.WRONG_KIND_OF_PATH, "it is a folder: name a file"),
+    FileExistsError: (Refusal.WRONG_KIND_OF_PATH, "a file stands where a folder must be: choose another path"),
+}
 # Beam adds to a worker's error in which step it happened.
 _STEP = re.compile(r"\s*\[while running '[^']*'\]")
 
@@ -41,7 +56,7 @@ class Command:
 
     @property
     def prog(self) -> str:
-        """As it is typed."""
+        """The command as it is typed."""
         return f"melbeam {self.name}"
 
     @property
@@ -62,7 +77,9 @@ class Command:
 
             check_beam_arguments(rest, self.parser.options)
         elif rest:
-            raise UsageError(f"{self.prog} has no {rest[0].partition('=')[0]}; see {self.prog} --help")
+            raise UsageError(
+                Refusal.UNKNOWN_OPTION, f"{self.prog} has no {rest[0].partition('=')[0]}; see {self.prog} --help"
+            )
         return arguments, rest
 
     def main(self, argv: Sequence[str] | None = None) -> int:
@@ -71,28 +88,28 @@ class Command:
             with job_log():  # what Beam logs when its options are looked at is not for the screen
                 arguments, beam_arguments = self.parse(sys.argv[1:] if argv is None else argv)
         except UsageError as error:
-            _say(str(error))
-            return EXIT_REFUSED
+            return _refuse(error)
         with job_log(verbose=arguments.verbose) as log:
-            return _told(lambda: self.run(arguments, beam_arguments), log)
+            return _run_and_tell(lambda: self.run(arguments, beam_arguments), log)
 
 
-def _told(run: Callable[[], int], log: JobLog) -> int:
-    """Runs a job and tells what goes wrong."""
+def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
+    """Runs a job, says on the screen what goes wrong, and gives the exit status."""
     try:
         return run()
     except UsageError as error:
         _LOG.debug("the call was refused", exc_info=True)
-        _say(str(error))
-        return EXIT_REFUSED
+        return _refuse(error)
     except KeyboardInterrupt:
         _say("interrupted" + ("; the same command goes on from here" if log.goes_on else ""))
         return EXIT_FAILED
     except Exception as error:
-        if _is_refusal(error):
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return EXIT_FAILED
+        refusal = _refusal_of_a_path(error)
+        if refusal is not None:
             _LOG.debug("a path was refused", exc_info=True)
-            _say(_of_a_path(error))
-            return EXIT_REFUSED
+            return _refuse(refusal)
         _LOG.debug("the whole error", exc_info=True)
         for line in log.words_of_workers():
             print(line, file=sys.stderr)
@@ -106,28 +123,42 @@ def _say(text: str) -> None:
     print(f"melbeam: {text}", file=sys.stderr)
 
 
-def _is_refusal(error: Exception) -> bool:
-    """Whether a person has to put a path right, and the job itself did not fail."""
-    if not isinstance(error, OSError):
+def _nobody_reads() -> bool:
+    """Whether standard output is a pipe that nobody reads any more, as behind `| head`; then it leads nowhere."""
+    try:
+        stdout = sys.stdout.fileno()
+    except (OSError, ValueError):  # it is no file
         return False
-    from melbeam.pipelines.files import REFUSALS  # imports Beam, which an error of a path comes from
+    pipe = select.poll()
+    pipe.register(stdout, 0)
+    if not any(event & select.POLLERR for _, event in pipe.poll(0)):
+        return False
+    # Else the interpreter's own flush, at its end, would fail too.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stdout)
+    return True
 
-    return isinstance(error, (*_REFUSALS, *REFUSALS))
+
+def _refuse(error: UsageError) -> int:
+    _say(with_code(str(error), error.refusal))
+    return EXIT_REFUSED
 
 
-def _of_a_path(error: Exception) -> str:
-    """The error in words: those of the operating system know the path, but say nothing of what to do."""
-    if not isinstance(error, OSError) or error.filename is None:
-        return last_line(error)
-    advice = {
-        PermissionError: "give the account that runs this job the right to it, or choose another path",
-        FileNotFoundError: "correct the path",
-        NotADirectoryError: "a file stands where a folder must be: choose another path",
-        IsADirectoryError: "it is a folder: name a file",
-        FileExistsError: "a file stands where a folder must be: choose another path",
-    }
-    todo = next(text for kind, text in advice.items() if isinstance(error, kind))
-    return f"{error.filename}: {error.strerror}: {todo}"
+def _refusal_of_a_path(error: Exception) -> UsageError | None:
+    """The refusal that an error stands for, where a person has to put a path right and the job did not fail.
+
+    The operating system's errors know the path, but say nothing of what to do.
+    """
+    if not isinstance(error, OSError):
+        return None
+    from melbeam.pipelines.files import NoFileSystem  # imports Beam, which an error of a path comes from
+
+    if isinstance(error, NoFileSystem):
+        return UsageError(Refusal.NO_FILE_SYSTEM, last_line(error))
+    for kind, (refusal, todo) in _PATHS.items():
+        if isinstance(error, kind):
+            told = error.filename is not None
+            return UsageError(refusal, f"{error.filename}: {error.strerror}: {todo}" if told else last_line(error))
+    return None
 
 
 def last_line(error: Exception) -> str:

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from melbeam.pipelines.exit_status import EXIT_REFUSED, UsageError
+from melbeam.pipelines.exit_status import EXIT_REFUSED
+from melbeam.pipelines.refusals import Refusal, UsageError, with_code
 from melbeam.transforms.plain_yaml import load_yaml
 
 
@@ -31,7 +32,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(prog=prog, description=description, formatter_class=_Help, allow_abbrev=False, **settings)
 
     def add_argument(self, *names: str, **settings: Any) -> argparse.Action:
-        """As argparse's own."""
+        """Adds an option as argparse does, and remembers it by its name."""
         action = super().add_argument(*names, **settings)
         self.options[action.dest] = action
         if settings.get("action") == "append":
@@ -40,7 +41,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends with status 2 and one line, without the usage of all options before it."""
-        print(f"{self.prog}: {message}; see {self.prog} --help", file=sys.stderr)
+        said = f"{self.prog}: {message}; see {self.prog} --help"
+        print(with_code(said, Refusal.BAD_VALUE), file=sys.stderr)
         raise SystemExit(EXIT_REFUSED)
 
 
@@ -84,7 +86,7 @@ def parse(
         if name in parser.repeated:
             repeated[name] = values  # as a default, the command line would add to it, not win
         elif option.nargs == 0 and not isinstance(value, bool):
-            raise UsageError(f"--config: {name} must be true or false, got {value!r}")
+            raise UsageError(Refusal.BAD_VALUE, f"--config: {name} must be true or false, got {value!r}")
         else:
             parser.set_defaults(**{name: _config_value(option, value)})
     arguments, rest = parser.parse_known_args(argv)
@@ -112,9 +114,9 @@ def _read_config(argv: Sequence[str]) -> dict[str, Any]:
         with open(path, encoding="utf-8") as file:
             values = load_yaml(file.read())
     except (OSError, ValueError) as error:
-        raise UsageError(f"--config={path} cannot be read: {error}") from error
+        raise UsageError(Refusal.BAD_CONFIG, f"--config={path} cannot be read: {error}") from error
     if not isinstance(values, dict):
-        raise UsageError(f"--config={path} must be a mapping of option names to values")
+        raise UsageError(Refusal.BAD_CONFIG, f"--config={path} must be a mapping of option names to values")
     return values
 
 
@@ -125,7 +127,7 @@ def check_split(split: str) -> None:
         UsageError: it is something else than letters, digits and underscores.
     """
     if not split.replace("_", "").isalnum():
-        raise UsageError(f"--split must be letters, digits and underscores, got {split!r}")
+        raise UsageError(Refusal.BAD_VALUE, f"--split must be letters, digits and underscores, got {split!r}")
 
 
 def list_of(values: str | list[str]) -> list[str]:

@@ -29,10 +29,21 @@ def add_arguments(parser: Parser) -> None:
     add_source_arguments(parser)
     parser.add_argument("--output", required=True, help="folder of the features, features/1.0.0 for example")
     parser.add_argument(
+        "--dataset_name",
+        metavar="NAME",
+        help="of the data set, as TFDS spells names: the features go to OUTPUT/NAME/1.0.0, where "
+        "tfds.load(NAME, data_dir=OUTPUT) finds them",
+    )
+    parser.add_argument(
         "--normalize_by",
         metavar="FILE[#SPLIT]",
         help="normalise by the per-bin mean and deviation in a statistics.json, or in the folder with it; of "
         "split train unless named. They are of the same --front_end, extracted before",
+    )
+    parser.add_argument(
+        "--not_in",
+        metavar="SPLIT[+SPLIT...]",
+        help="take only the clips whose ids none of these finished splits of the folder has",
     )
     add_split_arguments(parser)
 
@@ -62,6 +73,28 @@ def add_split_arguments(parser: Parser) -> None:
         choices=PADDING,
         default=defaults["pad_to_max_length"],
         help="store every clip at one frame count; auto: where the model takes the full length; alone: on",
+    )
+    parser.add_argument(
+        "--chunk_seconds",
+        type=float,
+        help="chunk clips that are longer (default, with --on_long=chunk: what the front end takes)",
+    )
+    parser.add_argument(
+        "--chunk_overlap_seconds",
+        type=float,
+        default=defaults["chunk_overlap_seconds"],
+        help="of a chunk with the one before it",
+    )
+    parser.add_argument(
+        "--channel",
+        default=defaults["channel"],
+        help="of clips of several: mean, of them all, or the number of one, from 0; a clip without it is a reject",
+    )
+    parser.add_argument(
+        "--channels",
+        choices=CHOICES["channels"],
+        default=defaults["channels"],
+        help="split: one record a channel, id@0, id@1; mix: one a clip, of what --channel says",
     )
     parser.add_argument("--pcm_sampling_rate", type=int, help="Hz of raw samples")
     parser.add_argument(

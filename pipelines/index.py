@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.transforms.folder_layout import DATASET_INFO, SplitFolder
 
 DESCRIPTION = (
@@ -35,7 +36,9 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     output = files.folder_path(arguments.folder, "the folder")
     info = f"{output}/{DATASET_INFO}"
     if not files.exists(info):
-        raise UsageError(f"{info} is missing: {output} is not what a finished `melbeam extract` leaves")
+        raise UsageError(
+            Refusal.NO_FEATURES, f"{info} is missing: {output} is not what a finished `melbeam extract` leaves"
+        )
     status = EXIT_OK
     for entry in files.read_json(info)["splits"]:
         folder, lengths = SplitFolder(output, entry["name"]), [int(count) for count in entry["shardLengths"]]

@@ -23,8 +23,29 @@ def add_arguments(parser: Parser) -> None:
     """The options of ingest."""
     add_source_arguments(parser)
     parser.add_argument("--output", required=True, help="folder of the audio TFRecords")
-    parser.add_argument("--split", default="train", help="name of the split")
-    parser.add_argument("--num_shards", type=int, help="files to write, at most one a clip; else by --shard_bytes")
+    parser.add_argument(
+        "--split",
+        default="train",
+        help="name of the split; or several with the fraction of clips that each gets, "
+        "train=0.98,validation=0.01,test=0.01",
+    )
+    parser.add_argument(
+        "--split_by",
+        default="id",
+        metavar="COLUMN",
+        help="what fractions are of: a hash of the id, or of a column; clips of one speaker stay together",
+    )
+    parser.add_argument(
+        "--shuffle_seed", type=int, metavar="N", help="write the clips in a random order, the same for each N"
+    )
+    parser.add_argument(
+        "--not_in",
+        metavar="SPLIT[+SPLIT...]",
+        help="take only the clips whose ids none of these finished splits of the folder has",
+    )
+    parser.add_argument(
+        "--num_shards", type=int, help="files to write of each split, at most one a clip; else by --shard_bytes"
+    )
     add_shard_bytes(parser, "of input that become a shard, about")
     parser.add_argument(
         "--max_reject_fraction", type=float, default=MAX_REJECT_FRACTION, help="exit status 3 above it"

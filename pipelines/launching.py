@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 import apache_beam as beam
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice
 from melbeam.pipelines.command_line import list_of
-from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS
 from melbeam.pipelines.extracting.attempts import stopped_by_interruption
 from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.job_log import current_log
+from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
 from melbeam.pipelines.sources.units import SourceOptions, printable
-from melbeam.pipelines.split.job import FolderRefused, SplitJob, claim_folder
+from melbeam.pipelines.split.job import SplitJob, check_claim, claim_folder
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
 from melbeam.pipelines.split.reports import SplitSummary
@@ -41,14 +42,15 @@ def find_shards(
         raw_samples: as `check_first_record` has it.
 
     Raises:
-        ValueError: the input is none, or cannot be taken; the message says why.
+        UsageError: the input is none, or cannot be taken; the message says why.
         OSError: the input cannot be read.
     """
-    shards, left_out = plan_shards(list_of(arguments.input), source)
-    if not arguments.allow_missing_shards:
-        check_shards_are_complete(shard.unit for shard in shards)
-    units = (shard.unit for shard in shards)
-    check_first_record(units, must_be_tfrecord=must_be_tfrecord, raw_samples=raw_samples)
+    with refused_as(Refusal.BAD_SOURCE):
+        shards, left_out = plan_shards(list_of(arguments.input), source)
+        if not arguments.allow_missing_shards:
+            check_shards_are_complete(shard.unit for shard in shards)
+        units = (shard.unit for shard in shards)
+        check_first_record(units, must_be_tfrecord=must_be_tfrecord, raw_samples=raw_samples)
     for line in left_out.in_words():
         print(f"melbeam: {line}", file=sys.stderr)
     return shards if arguments.limit is None else limit_records(shards, arguments.limit)
@@ -56,23 +58,35 @@ def find_shards(
 
 @contextmanager
 def at_work(
-    job: SplitJob, shards: list[Shard], choice: RunnerChoice, *, overwrite: bool
+    jobs: Sequence[SplitJob], shards: list[Shard], choice: RunnerChoice, *, overwrite: bool
 ) -> Iterator[tuple[Launched, int]]:
-    """Holds the split for the job while the `with` block runs it.
+    """Holds the splits for the job while the `with` block runs it.
+
+    Args:
+        jobs: the job, as each split has it that it makes.
+        shards: its plan.
+        choice: where it runs.
+        overwrite: whether splits of another job may be deleted.
 
     Yields:
         The run, to be waited for, and the number of shards that an earlier start finished.
 
     Raises:
-        UsageError: the folder is another job's, or cannot be used.
+        UsageError: a split is another job's, or the folder cannot be used; then none of the splits is changed.
     """
     try:
-        # The attempts of this process have ended when the marks of those that a run elsewhere began are removed.
-        with SplitLock(job.folder) as lock, Launched(job, lock, choice) as launched, stopped_by_interruption():
-            claim_folder(job, shards, overwrite=overwrite)
-            yield launched, begin_split(job, shards)
-    except (FolderRefused, Locked, *files.REFUSALS) as error:
-        raise UsageError(str(error)) from error
+        with ExitStack() as held:
+            locks = [held.enter_context(SplitLock(job.folder)) for job in jobs]
+            # The attempts of this process have ended when the marks of those that a run elsewhere began go.
+            launched = held.enter_context(Launched(jobs, locks, choice))
+            held.enter_context(stopped_by_interruption())
+            for job in jobs:
+                check_claim(job, shards, overwrite=overwrite)
+            for job in jobs:
+                claim_folder(job, shards, overwrite=overwrite)
+            yield launched, sum([begin_split(job, shards) for job in jobs])
+    except Locked as error:
+        raise UsageError(Refusal.LOCKED, str(error)) from error
 
 
 def begin_split(job: SplitJob, shards: Sequence[Shard]) -> int:
@@ -112,7 +126,7 @@ def run_to_its_end(pipeline: beam.Pipeline, choice: RunnerChoice, launched: Laun
 def read_summary(job: SplitJob) -> SplitSummary:
     """The summary of a split whose job ended well; the log of a start that failed before goes."""
     files.delete([job.folder.failure_log])
-    return SplitSummary.from_dict(files.read_json(job.folder.summary))
+    return SplitSummary.read(job.folder.summary)
 
 
 def some_of(num_done: int, num_shards: int) -> str:
@@ -135,16 +149,31 @@ def counts_in_words(summary: SplitSummary) -> list[str]:
 def judge(job: SplitJob, summary: SplitSummary) -> int:
     """Says on standard error what a person should look into; gives the exit status."""
     if summary.records_read == 0:
+        why = "the input has no records"
+        todo = "Did what wrote the input end?"
+        if summary.left_out:
+            why = f"--not_in leaves all {words.count(summary.left_out, 'clip')} of the input out"
+            todo = "Does --input name the new ones?"
         print(
-            f"melbeam: warning: the input has no records: split {job.folder.split!r} of {job.folder.output} is "
-            "empty. Did what wrote the input end?",
+            f"melbeam: warning: {why}: split {job.folder.split!r} of {job.folder.output} is empty. {todo}",
             file=sys.stderr,
         )
-    if summary.reject_fraction > job.max_reject_fraction:
-        print(
-            f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
-            f"{job.max_reject_fraction:g}: look into {job.folder.rejects_folder}",
-            file=sys.stderr,
-        )
-        return EXIT_REJECTS
-    return EXIT_OK
+    return judge_rejects(job, summary, job.folder.rejects_folder)
+
+
+def judge_rejects(job: SplitJob, summary: SplitSummary, place: str) -> int:
+    """Says on standard error where there are too many rejects, and in which place; gives the exit status."""
+    if summary.reject_fraction <= job.max_reject_fraction:
+        return EXIT_OK
+    print(
+        f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
+        f"{job.max_reject_fraction:g}: look into {place}",
+        file=sys.stderr,
+    )
+    return EXIT_REJECTS
+
+
+def left_out_in_words(summary: SplitSummary, names: Iterable[str]) -> str:
+    """The clips that `--not_in` left out, for a person; nothing where it was not asked for."""
+    splits = ", ".join(names)
+    return f", {summary.left_out} left out (in {splits} already)" if splits else ""

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.exit_status import EXIT_OK, leave_with
+from melbeam.pipelines.front_ends import front_end_or_refusal
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
-from melbeam.transforms.presets import BuiltInPreset, built_in, find_front_end
+from melbeam.transforms.presets import BuiltInPreset, built_in
 
 DESCRIPTION = (
     "Lists the shipped front ends and the built-in presets; with a name, a file or a handle, prints that front "
@@ -31,10 +32,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         UsageError: nothing is called so.
     """
     if arguments.handle is not None:
-        try:
-            front_end = find_front_end(arguments.handle)
-        except ValueError as error:
-            raise UsageError(str(error)) from error
+        front_end = front_end_or_refusal(arguments.handle)
         print(f"# fingerprint: {front_end.fingerprint}\n{front_end.to_yaml()}", end="")
         return EXIT_OK
     for line in (*front_end_lines(FrontEnd.shipped()), "", *preset_lines(list(built_in().values()))):

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.exit_status import EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
 
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         UsageError: there is no such folder or split, or two forms are asked for.
     """
     if arguments.csv and arguments.json:
-        raise UsageError("--csv and --json contradict each other")
+        raise UsageError(Refusal.CONTRADICTION, "--csv and --json contradict each other")
     rejects = read_rejects(arguments.folder, arguments.split)
     if arguments.json:
         print("[", end="")
@@ -58,12 +59,13 @@ def _print_for_people(rejects: list[dict[str, str]], folder: str) -> None:
 
     print(f"{folder}: {words.count(len(rejects), 'reject')}")
     for reason, count in sorted(Counter(reject["reason"] for reject in rejects).items()):
-        print(f"  {count} {reason}")
+        print(f"  {count} {words.harmless(reason)}")
     for reject in rejects:
-        print(f"\n{reject['id'] or reject['source']}\n  {reject['reason']}: {reject['detail']}")
-        if reject["id"]:
-            print(f"  source: {reject['source']}")
-        print(f"  advice: {reject['advice']}")
+        shown = {name: words.harmless(text) for name, text in reject.items()}
+        print(f"\n{shown['id'] or shown['source']}\n  {shown['reason']}: {shown['detail']}")
+        if shown["id"]:
+            print(f"  source: {shown['source']}")
+        print(f"  advice: {shown['advice']}")
 
 
 def read_rejects(folder: str, split: str | None = None) -> Iterator[dict[str, str]]:
@@ -81,7 +83,7 @@ def read_rejects(folder: str, split: str | None = None) -> Iterator[dict[str, st
     if not splits:
         named = f"; it has {', '.join(one.split for one in found)}" if found else ""
         what = f"split {split!r}" if split and found else "split that melbeam made"
-        raise UsageError(f"{folder} has no {what}{named}")
+        raise UsageError(Refusal.NO_SPLIT if found else Refusal.NO_FEATURES, f"{folder} has no {what}{named}")
     return (reject for one in splits for path, _ in files.match(one.rejects_glob) for reject in _of_file(path))
 
 

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from melbeam.pipelines import extract
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import UsageError, leave_with
+from melbeam.pipelines.exit_status import leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.kinds import TFRECORD
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
@@ -51,11 +52,13 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     what_and_where = {
         "input": [_rejects(folder)],
         "output": folder.output,
+        "dataset_name": None,  # the folder has it already, if any
         "split": f"{folder.split}_retried",
         "allow_missing_shards": True,
         "input_format": TFRECORD,
         "columns": None,
         "root": None,
+        "not_in": None,
         "encoding_of_text": "utf-8",
         "normalize_by": None,  # the split's own front end is normalised, where the split was
     }
@@ -73,14 +76,20 @@ def _made_with(folder: SplitFolder) -> dict[str, object]:
     from melbeam.transforms.front_end import FrontEnd
 
     if not files.exists(folder.summary):
-        raise UsageError(f"{folder.output} has no finished split {folder.split!r}: extract it first")
+        raise UsageError(
+            Refusal.NO_SPLIT, f"{folder.output} has no finished split {folder.split!r}: extract it first"
+        )
     try:
         job = read_job(folder)
     except UnusableJobFile as error:
-        raise UsageError(str(error)) from error
+        raise UsageError(Refusal.UNUSABLE_JOB_FILE, str(error)) from error
     if job is None:
-        raise UsageError(f"{folder.job} is missing: extract the split again, with --overwrite")
-    made_with = {name: job["identity"][name] for name in _OF_THE_SPLIT if name != "front_end"}
+        raise UsageError(
+            Refusal.UNUSABLE_JOB_FILE, f"{folder.job} is missing: extract the split again, with --overwrite"
+        )
+    # What the split's melbeam did not know yet, it did as is done by default.
+    defaults = {field.name: field.default for field in fields(RecordOptions)}
+    made_with = {name: job["identity"].get(name, default) for name, default in defaults.items()}
     return {**made_with, "front_end": FrontEnd.from_dict(job["front_end"])}
 
 
@@ -93,7 +102,7 @@ def _rejects(folder: SplitFolder) -> str:
     from melbeam.pipelines import files
 
     if not files.match(folder.rejects_glob):
-        raise UsageError(f"split {folder.split!r} of {folder.output} has no rejects")
+        raise UsageError(Refusal.NO_REJECTS, f"split {folder.split!r} of {folder.output} has no rejects")
     return folder.rejects_glob
 
 

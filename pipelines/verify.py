@@ -10,7 +10,8 @@ from glob import escape
 
 from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, UsageError, leave_with
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.verifying import FILES_OF_A_SPLIT, REFERENCE_PACKAGES
 from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits
 
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
 
     output = files.folder_path(arguments.folder, "the folder")
     if arguments.sample < 1:
-        raise UsageError(f"--sample must be at least 1, got {arguments.sample}")
+        raise UsageError(Refusal.BAD_VALUE, f"--sample must be at least 1, got {arguments.sample}")
     _check_folder(output)
     splits, findings = verify_folder(output)
     is_left_out = bool(arguments.against and findings.faults)
@@ -78,12 +79,12 @@ def _check_folder(output: str) -> None:
     jobs_below = files.match(of_all_splits(output, "job.json", below=1))
     if jobs_below:
         below = sorted({SplitFolder.holding(path).output for path, _ in jobs_below})
-        raise UsageError(f"{output} holds no features itself: verify {' or '.join(below)}")
+        raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features itself: verify {' or '.join(below)}")
     above, _, inside = f"{output}/".partition(f"/{BOOKKEEPING}/")
     if inside or output.endswith(f"/{BOOKKEEPING}"):
-        raise UsageError(f"{output} is the bookkeeping of {above}: verify that")
+        raise UsageError(Refusal.NO_FEATURES, f"{output} is the bookkeeping of {above}: verify that")
     if not files.match(f"{escape(output)}/*"):
-        raise UsageError(f"{output} is no folder with anything in it")
+        raise UsageError(Refusal.NO_FEATURES, f"{output} is no folder with anything in it")
 
 
 COMMAND = Command("verify", DESCRIPTION, add_arguments, run, takes_beam_options=False)

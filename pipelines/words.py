@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
+# Kinds of characters that a terminal obeys or hides in place of showing them, and line and paragraph separators.
+_OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
+# Two of them that Persian, Hindi and emoji are spelled with.
+_JOINERS = "\u200c\u200d"
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -38,5 +43,23 @@ def count(number: int, what: str) -> str:
 
 def named(ids: Iterable[str], total: int) -> str:
     """The first ids of many: `a, b` where these are all, `for example a, b` where there are more."""
-    listed = list(ids)
+    listed = [harmless(one) for one in ids]
     return ("for example " if len(listed) < total else "") + ", ".join(listed)
+
+
+def harmless(text: str | bytes) -> str:
+    """Text that came with somebody's data, for a terminal: what that would obey or hide is written as an escape.
+
+    So neither colours, the cursor, the window's title nor the direction of what follows can be changed by an id
+    or a transcript. Bytes are UTF-8; those that are not, escapes too.
+    """
+    if isinstance(text, bytes):
+        text = text.decode(errors="backslashreplace")
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        character.encode("unicode_escape").decode()
+        if unicodedata.category(character) in _OBEYED and character not in _JOINERS
+        else character
+        for character in text
+    )

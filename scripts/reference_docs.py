@@ -1,4 +1,4 @@
-"""Writes the tables of docs/records.md and docs/cli.md anew, from the code that they describe.
+"""Writes the tables of docs/records.md, docs/cli.md and docs/errors.md anew, from the code that they describe.
 
     python scripts/reference_docs.py
 
@@ -12,8 +12,10 @@ import re
 from pathlib import Path
 
 from melbeam.pipelines import cli
+from melbeam.pipelines.refusals import ROOMS, Refusal
 from melbeam.transforms.records.rejects import REASONS
 from melbeam.transforms.records.schema import AUDIO_RECORD, FEATURE_RECORD, REJECT_RECORD, markdown_table
+from melbeam.transforms.records.table import COLUMNS
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -22,14 +24,29 @@ def tables() -> dict[str, dict[str, str]]:
     """The tables of each page, by the names of their places."""
     reasons = ["| reason | what it means | what to do |", "|---|---|---|"]
     reasons += [f"| `{name}` | {reason.meaning} | {reason.advice} |" for name, reason in REASONS.items()]
+    columns = ["| column | type | |", "|---|---|---|"]
+    columns += [f"| `{column.name}` | {column.type} | {column.meaning} |" for column in COLUMNS]
     records = {
         "audio record": markdown_table("audio record, in", AUDIO_RECORD),
         "feature record": markdown_table("feature record, out", FEATURE_RECORD),
         "reject record": markdown_table("reject record", REJECT_RECORD),
         "reject reasons": "\n".join(reasons),
+        "columns of tables": "\n".join(columns),
     }
     options = {f"options of {name}": options_table(name) for name in cli.JOBS}
-    return {"records.md": records, "cli.md": options}
+    refusals = {f"refusals {room}": refusals_table(room) for room in ROOMS}
+    return {"records.md": records, "cli.md": options, "errors.md": refusals}
+
+
+def refusals_table(room: str) -> str:
+    """The refusals of a room: code, meaning, advice; under a heading, with a place that a link can name."""
+    rows = [f"## {ROOMS[room]}", "", "| code | what was met | what to do |", "|---|---|---|"]
+    rows += [
+        f'| <a id="{refusal.code}"></a>`{refusal.code}` | {refusal.meaning} | {refusal.advice} |'
+        for refusal in Refusal
+        if refusal.code.startswith(f"MB{room}")
+    ]
+    return "\n".join(rows)
 
 
 def options_table(job: str) -> str:

@@ -37,6 +37,14 @@ def wav(seed=0, seconds=0.1, rate=RATE, loudness=0.1, **options):
     return encode(noise, rate, **options)
 
 
+def speech_like(seconds, seed=0):
+    """This gives samples at 16 kHz that change as speech does: tones whose loudness and pitch go up and down."""
+    time = np.arange(round(RATE * seconds)) / RATE
+    pitch = 120 + 40 * np.sin(2 * np.pi * 0.7 * time + seed)
+    tones = sum(np.sin(2 * np.pi * number * np.cumsum(pitch) / RATE) / number for number in range(1, 20))
+    return 0.1 * tones * np.clip(np.sin(2 * np.pi * 3 * time + seed), 0, 1)
+
+
 def clip(name, seconds=0.5, seed=0):
     """This gives a serialized tf.train.Example: noise at 16 kHz in `audio`, and the name in `id`."""
     return to_example({"audio": wav(seed, seconds), "id": name})

@@ -33,6 +33,7 @@ VALUES = {
     "input": (["gs://bucket/audio/train-*", "gs://b.c-d/**"], ["audio/train-*", "gs://bucket", "gs:///x"]),
     "output": (["gs://bucket/features/1.0.0", "gs://bucket"], ["features", "gs://bucket/*", "gs://"]),
     "split": (["train", "dev_2"], ["a-b", "", "a/b"]),
+    "dataset_name": (["my_corpus", "a2"], ["My", "a/b", "2a", ""]),
     "front_end": (
         ["gemma4", "hf://google/gemma-4-E2B-it", "kaggle://keras/gemma4/keras/gemma4_2b/2"],
         ["", "a b"],

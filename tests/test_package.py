@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 # Modules of an extra, by what it brings: importing one without it says which extra to install.
 OF_EXTRAS = {
     "melbeam.transforms.keras_layers": ("keras_hub", "keras"),
+    "melbeam.transforms.plots": ("matplotlib", "report"),
     "melbeam.transforms.torch_data": ("torch", "torch"),
 }
 MODULES = sorted(
@@ -73,7 +74,20 @@ def test_imports_neither_tensorflow_nor_beam(module, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "job", ["demo", "ingest", "extract", "verify", "retry_rejects", "clean", "index", "presets"]
+    "job",
+    [
+        "demo",
+        "ingest",
+        "extract",
+        "verify",
+        "retry_rejects",
+        "clean",
+        "show",
+        "diff",
+        "report",
+        "index",
+        "presets",
+    ],
 )
 def test_a_parser_waits_for_nothing_heavy(job, tmp_path):
     code = f"""
@@ -85,6 +99,17 @@ except SystemExit:
 """
     modules = {name.split(".")[0] for name in loaded_after(code, tmp_path)}
     assert not modules & {"tensorflow", "apache_beam", "numpy", "ml_dtypes", "soundfile"}
+
+
+def test_showing_a_record_waits_for_nothing_heavy(tmp_path):
+    """It reads a folder of before too, which has no index."""
+    folder = ROOT / "tests/data/folder_of_version_1"
+    code = f"""
+from melbeam.pipelines import diff, show
+assert show.main([{str(folder)!r}, "#0"]) == 0
+assert diff.main([{str(folder)!r}, {str(folder)!r}]) == 0
+"""
+    assert not heavy(loaded_after(code, tmp_path))
 
 
 @pytest.mark.parametrize("name", ["extracting.launcher", "ingesting.launcher", "extracting.shard_extractor"])

@@ -101,7 +101,7 @@ class AudioConverter(ConverterBase):
         """`__call__` outside a graph, on one clip or a batch of any length."""
         if block_kernel.on_gpu() and audio.shape[-1] <= _SAMPLES_AT_ONCE:
             return self._on_gpu(tf.convert_to_tensor(audio), lengths)
-        if not tf.is_tensor(audio):
+        if isinstance(audio, np.ndarray):
             return self._packed_features(audio, lengths)
         return block_kernel.with_gradient_of(
             lambda samples: self._features_in_graph(samples, lengths),
@@ -115,7 +115,7 @@ class AudioConverter(ConverterBase):
             num_rows, num_samples = audio.shape
             valid = [num_samples] * num_rows if lengths is None else lengths.numpy().tolist()
             features = self._packed.of_batch(audio, valid)
-        return tf.cast(features, self.dtype)
+        return features if self.dtype == features.dtype.name else tf.cast(features, self.dtype)
 
     @functools.cached_property
     def _packed(self) -> PackedFeatures:
@@ -127,7 +127,7 @@ class AudioConverter(ConverterBase):
 
     def _features_in_graph(self, audio: tf.Tensor, lengths: tf.Tensor | None) -> tf.Tensor:
         """`__call__` as operations of a graph, the frame count static where it can be."""
-        waveform = log_mel.to_waveform(audio, self.precision)
+        waveform = log_mel.to_waveform(audio, log_mel.exact_dtype(audio.dtype, self.precision))
         is_one_clip = waveform.shape.rank == 1
         if is_one_clip:
             waveform = waveform[tf.newaxis]

@@ -79,7 +79,8 @@ def dense_audio(
         lengths = lengths if own_lengths is None else own_lengths
     else:
         audio = as_array(audio)
-    rank = audio.shape.rank if tf.is_tensor(audio) else audio.ndim
+    is_array = isinstance(audio, np.ndarray)  # tf.is_tensor takes as long as a second of audio
+    rank = audio.ndim if is_array else audio.shape.rank
     if rank not in (1, 2):
         shape = "unknown rank" if rank is None else f"shape {tuple(audio.shape)}"
         raise ValueError(f"{_RANKS}, got {shape}")
@@ -89,9 +90,9 @@ def dense_audio(
         lengths = checked_lengths(lengths, audio.shape)
     elif rank == 2:
         with tf.control_dependencies(_checks_of_channels(audio, front_end)):
-            audio = tf.identity(audio) if tf.is_tensor(audio) else audio
+            audio = audio if is_array else tf.identity(audio)
     if tf.executing_eagerly():
-        samples = audio.numpy() if tf.is_tensor(audio) else audio
+        samples = audio if is_array else audio.numpy()
         check_samples(samples, lengths=None if lengths is None else lengths.numpy())
     return audio, lengths
 
@@ -238,7 +239,8 @@ def _is_of_some_rank(value: Any) -> bool:
 
 def as_array(audio: Any) -> np.ndarray | tf.Tensor:
     """A tensor as it is, anything else as a NumPy array; integers without a type of their own become int64."""
-    if tf.is_tensor(audio) or isinstance(audio, tf.Variable) or _holds_tensors(audio):
+    is_array = isinstance(audio, np.ndarray)
+    if not is_array and (tf.is_tensor(audio) or isinstance(audio, tf.Variable) or _holds_tensors(audio)):
         return tf.convert_to_tensor(audio)
     try:
         array = np.asarray(audio)

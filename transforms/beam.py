@@ -14,6 +14,7 @@ from melbeam.transforms.beam_worker import RecordMetrics, SharedRecordConverter
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.records.audio_example import audio_example
+from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.options import RecordOptions
@@ -45,7 +46,8 @@ class LogMelDoFn(beam.DoFn):
     def __init__(self, front_end: FrontEnd | str | Path = DEFAULT_FRONT_END, **options: Any) -> None:
         super().__init__()
         loaded, record_options = find_front_end(front_end), RecordOptions(**options)
-        record_options.pads(loaded)  # what cannot be padded is refused here, not on the workers
+        record_options.pads(loaded)  # what cannot be padded or chunked is refused here, not on the workers
+        Chunking.of(loaded, record_options)
         self._front_end = loaded
         self._shared = SharedRecordConverter(loaded, record_options)
         self._metrics = RecordMetrics()

@@ -13,17 +13,34 @@ from melbeam.transforms.statistics import UNIT
 
 NUM_EXTREMES = 3
 
-# What is measured of every feature record, and the width of a histogram's bin.
-BIN_WIDTHS: dict[str, float] = {
-    "seconds": 0.5,
-    "rms_dbfs": 1.0,
-    "peak_dbfs": 1.0,
-    "full_scale_fraction": 0.001,
-    "silent_fraction": 0.02,
-    "num_audio_tokens": 10.0,
-    "characters_per_second": 0.5,  # of the text
-    "spread": 0.1,  # standard deviation of the features over time, root mean square over the bins
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is measured of every feature record.
+
+    Attributes:
+        title: as a person calls it.
+        unit: of the values, in words; "share" for those between 0 and 1.
+        bin_width: of a histogram's bins, in that unit.
+    """
+
+    title: str
+    unit: str
+    bin_width: float
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "seconds": Quantity("Duration", "seconds", 0.5),
+    "rms_dbfs": Quantity("Level, RMS", "dBFS", 1.0),
+    "peak_dbfs": Quantity("Level, peak", "dBFS", 1.0),
+    "full_scale_fraction": Quantity("Samples at full scale", "share", 0.001),
+    "silent_fraction": Quantity("Silence", "share", 0.02),
+    "num_audio_tokens": Quantity("Audio tokens", "tokens", 10.0),
+    "characters_per_second": Quantity("Pace of the text", "characters a second", 0.5),
+    # Standard deviation of the features over time, root mean square over the bins: how much a clip changes.
+    "spread": Quantity("Change over time", "standard deviation", 0.1),
 }
+BIN_WIDTHS: dict[str, float] = {name: quantity.bin_width for name, quantity in QUANTITIES.items()}
 
 
 @dataclass(frozen=True, order=True)
@@ -82,6 +99,15 @@ class Distribution:
         self.least = sorted([*self.least, *least])[:NUM_EXTREMES]
         self.largest = sorted([*self.largest, *largest], reverse=True)[:NUM_EXTREMES]
 
+    def sum(self) -> float:
+        """Sum of the values."""
+        return self.total / UNIT
+
     def mean(self) -> float:
         """Mean of the values; 0 where there are none."""
         return self.total / self.count / UNIT if self.count else 0.0
+
+    def count_below(self, bound: float, bin_width: float) -> int:
+        """Records whose value is below a bound, which is to be one between two bins."""
+        edge = round(bound / bin_width)
+        return sum(count for number, count in self.histogram.items() if number < edge)

@@ -3,6 +3,10 @@
     features/1.0.0/train-00000-of-00100.tfrecord ...     the shards of features; readers glob train-*
     features/1.0.0/dataset_info.json, features.json      TFDS metadata of all finished splits
     features/1.0.0/front_end.json, statistics.json       the front end with its fingerprint; statistics by split
+    features/1.0.0/report.html                           what `melbeam report` shows of it all
+    features/1.0.0/records/train-00000-of-00100.parquet  the table of a shard: ids, texts, lengths, sources
+    features/1.0.0/croissant.json                        the data set as machines read it, by those tables
+    features/1.0.0/README.md                             the data set's card, as hubs show it
     features/1.0.0/_melbeam/train/job.json, lock.json    what the split is made of, and who is at work on it
     features/1.0.0/_melbeam/train/plan.jsonl             the input file, or the part of one, of each shard
     features/1.0.0/_melbeam/train/schema.json            the fields of this split's records
@@ -12,6 +16,7 @@
     features/1.0.0/_melbeam/train/index/00007.index      where its records lie
     features/1.0.0/_melbeam/train/rejects/00007.tfrecord its rejects, if it has any
     features/1.0.0/_melbeam/train/tmp/00007/...          what attempts at it write
+    audio/_melbeam/train/gathered/...                    clips on their way to shards, while ingest divides them
 
 Paths in, paths out: nothing here lists, reads or deletes a file, so that readers and jobs both know these names.
 A folder's own path is literal; the globs escape what it holds of `*`, `?` and `[`.
@@ -29,8 +34,13 @@ DATASET_INFO, FEATURES, FRONT_END, STATISTICS = (
     "front_end.json",
     "statistics.json",
 )
+REPORT_PAGE = "report.html"
+CROISSANT, CARD = "croissant.json", "README.md"
+TABLES = "records"  # the folder of the tables
 # The name of a shard in TFDS's words; `ShardName` writes the same.
 TFDS_FILE_TEMPLATE = "{SPLIT}-{SHARD_X_OF_Y}.{FILEFORMAT}"
+# The version of a data set, which is the name of its folder where TFDS finds it by name.
+TFDS_VERSION = "1.0.0"
 # The end of the name of a small file that is being written: it is renamed when it is whole.
 HALF_WRITTEN = ".tmp"
 
@@ -70,7 +80,7 @@ class TemporaryName:
 
     shard: int
     attempt: str
-    kind: str  # "features", "rejects", "index", "report" or "progress"
+    kind: str  # "features", "rejects", "index", "table", "report" or "progress"
 
     @classmethod
     def parse(cls, path: str) -> TemporaryName:
@@ -106,6 +116,16 @@ class SplitFolder:
     def shards_glob(self) -> str:
         """The glob of the shards of features."""
         return ShardName.glob(self.output, self.split)
+
+    def table(self, index: int, num_shards: int) -> str:
+        """The table of a shard's records."""
+        name = str(ShardName(self.split, index, num_shards)).removesuffix(".tfrecord")
+        return f"{self.output}/{TABLES}/{name}.parquet"
+
+    @property
+    def tables_glob(self) -> str:
+        """The glob of the tables of all shards."""
+        return f"{escape(self.output)}/{TABLES}/{self.split}-*-of-*.parquet"
 
     @property
     def bookkeeping(self) -> str:
@@ -192,6 +212,16 @@ class SplitFolder:
         return f"{escape(self.temporary_folder(index))}/*" if index is not None else self._below("tmp/*/*")
 
     @property
+    def gathered(self) -> SplitFolder:
+        """Where clips lie in the order of the input until each is written to its shard, of a job's first split."""
+        return SplitFolder(f"{self.bookkeeping}/gathered", "clips")
+
+    @property
+    def gathered_glob(self) -> str:
+        """The glob of everything there."""
+        return self._below("gathered/**")
+
+    @property
     def half_written_globs(self) -> tuple[str, ...]:
         """The globs of small files that a job which was killed was writing at that moment."""
         return tuple(self._below(f"{folder}*{HALF_WRITTEN}") for folder in ("", "reports/", "index/"))
@@ -203,6 +233,11 @@ class SplitFolder:
 
     def _below(self, pattern: str) -> str:
         return f"{escape(self.bookkeeping)}/{pattern}"
+
+
+def folder_of_dataset(data_dir: str, name: str) -> str:
+    """The folder that `tfds.load(name, data_dir=data_dir)` reads."""
+    return f"{data_dir}/{name}/{TFDS_VERSION}"
 
 
 def file_name(path: str) -> str:

@@ -31,13 +31,15 @@ _SMALLEST_FLOOR = 2.0**-126
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "window": ("hann",),
-    "padding": ("semicausal", "center", "right"),
+    "padding": ("semicausal", "semicausal_hops", "center", "right"),
     "spectrum": ("magnitude", "power"),
     "mel_scale": ("htk", "slaney"),
     "mel_norm": (None, "slaney"),
     "compression": ("log_add", "log_max", "log10_clamp"),
     "model_takes": ("mask", "full_length"),
 }
+# The paddings whose frames are counted by hops.
+COUNT_HOPS = ("center", "semicausal_hops")
 _BOOLEANS = ("count_partial_hop", "preemphasis_htk_flavor")
 _INTEGERS = ("sampling_rate", "frame_length", "hop_length", "fft_length", "num_mels", "pad_to_multiple_of")
 _OPTIONAL_INTEGERS = ("frames_per_token", "max_audio_tokens")
@@ -59,7 +61,8 @@ class FrontEnd:
         hop_length: samples from one frame to the next (the stride).
         fft_length: points of the FFT; a frame is zero-padded to it on the right.
         window: "hann", periodic.
-        padding: "semicausal" puts frame_length // 2 zeros before the first sample;
+        padding: "semicausal" puts frame_length // 2 zeros before the first sample; "semicausal_hops" does too, and
+            has a frame for each whole hop of the clip, the last of which may reach beyond it into silence;
             "center" reflects fft_length // 2 samples at each end of the clip, zero-padded to
             `max_audio_length` first; "right" puts zeros behind the last sample, up to a multiple of
             `pad_to_multiple_of`.
@@ -239,8 +242,9 @@ class FrontEnd:
         """Valid frames of a clip of `num_samples` samples.
 
         semicausal: the frames that end before the clip does, transformers' mask,
-        max(0, ceil((n + left_padding - frame_length) / hop_length)); center: n // hop_length, or
-        ceil(n / hop_length) with `count_partial_hop`; right: those of frame_length + 1 samples that fit into
+        max(0, ceil((n + left_padding - frame_length) / hop_length)); semicausal_hops: n // hop_length, as
+        keras-hub's preprocessor for Gemma 4 counts; center: n // hop_length, or ceil(n / hop_length) with
+        `count_partial_hop`; right: those of frame_length + 1 samples that fit into
         the padded clip, as in transformers.
         A clip longer than `max_audio_length` has the frames of one that long.
 
@@ -253,7 +257,7 @@ class FrontEnd:
             raise ValueError(f"num_samples must be at least 0, got {num_samples}")
         if self.max_samples is not None:
             num_samples = min(num_samples, self.max_samples)
-        if self.padding == "center":
+        if self.padding in COUNT_HOPS:
             return (num_samples + self.count_partial_hop * (self.hop_length - 1)) // self.hop_length
         if self.padding == "right":
             padded = -(-num_samples // self.pad_to_multiple_of) * self.pad_to_multiple_of
@@ -307,6 +311,14 @@ class FrontEnd:
         if missing:
             raise ValueError(f"front end field {', '.join(missing)} is missing")
         return cls(**fields)
+
+    def _repr_html_(self) -> str:
+        """The front end as a notebook shows it: its fields, in the order in which they are given."""
+        from melbeam.transforms.markup import joined, of_data  # which only a notebook needs
+        from melbeam.transforms.notebook import table
+
+        title = joined(["Front end ", of_data(self.name), f", fingerprint {self.fingerprint[:16]}"])
+        return table(title, {name: value for name, value in self.to_dict().items() if name != "name"})
 
     def to_yaml(self) -> str:
         """The front end as a YAML document."""

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.front_end import COUNT_HOPS, FrontEnd
 from melbeam.transforms.mel import hann_window, mel_bands
 from melbeam.transforms.precision import Precision
 
@@ -43,6 +43,15 @@ def full_scale(dtype: Any) -> float:
     return 1.0 if found.is_floating else _FULL_SCALE[found]
 
 
+def exact_dtype(dtype: Any, precision: Precision) -> Precision:
+    """In which dtype samples come to the kernel: float32 where it has all their digits, else the precision.
+
+    16 bits and half-precision floating point fit into float32, and a full scale is a power of two. What is
+    computed in float64 is widened block by block then, in the cache: that spares half of the memory's traffic.
+    """
+    return precision if tf.as_dtype(dtype) in (tf.float64, tf.int32) else "float32"
+
+
 def to_waveform(audio: tf.Tensor, precision: Precision) -> tf.Tensor:
     """Samples of any number dtype as floating point in [-1, 1), same shape.
 
@@ -62,7 +71,7 @@ def num_frames(num_samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     hop = front_end.hop_length
     if front_end.max_samples is not None:
         num_samples = tf.minimum(num_samples, tf.constant(front_end.max_samples, num_samples.dtype))
-    if front_end.padding == "center":
+    if front_end.padding in COUNT_HOPS:
         return (num_samples + front_end.count_partial_hop * (hop - 1)) // hop
     if front_end.padding == "right":
         multiple = front_end.pad_to_multiple_of

@@ -159,7 +159,8 @@ class PackedFeatures:
             heard = max(heard, front_end.padded_frames)
         computed = min(heard, log_mel.num_computed_frames(frames, front_end))
         is_simple = computed == frames and not self._needs_whole_clip
-        return _Work(samples, scale, front_end, frames, computed, is_simple)
+        dtype = log_mel.exact_dtype(samples.dtype, self.precision)
+        return _Work(samples, scale, dtype, front_end, frames, computed, is_simple)
 
     def _compute(self, works: list[_Work]) -> None:
         """Computes all frames that are to be computed, call by call."""
@@ -192,7 +193,8 @@ class PackedFeatures:
 
     def _call(self, pieces: list[_Piece]) -> np.ndarray:
         below, hop = self._kernel.rows_below, self.front_end.hop_length
-        with self._kernel.buffer() as rows:
+        dtype = "float32" if all(piece.work.dtype == "float32" for piece in pieces) else self.precision
+        with self._kernel.buffer(dtype) as rows:
             for piece in pieces:
                 part = rows[piece.start : piece.start + piece.frames + below]
                 piece.work.write(part.reshape(-1), piece.first * hop)
@@ -242,6 +244,7 @@ class _Work:
     Attributes:
         samples: `[num_samples]`, of their own dtype.
         scale: what makes floating point in [-1, 1) of them.
+        dtype: in which they are given to the kernel, so that no digit is lost.
         front_end: which says how they are padded.
         frames: rows of the result.
         computed: frames to compute, from the first on; other rows of the result hear silence.
@@ -252,6 +255,7 @@ class _Work:
 
     samples: np.ndarray
     scale: float
+    dtype: Precision
     front_end: FrontEnd
     frames: int
     computed: int

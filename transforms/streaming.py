@@ -72,7 +72,8 @@ class FeatureStream:
         if len(samples.shape) != 1:
             raise ValueError(f"samples must be [num_samples], got shape {tuple(samples.shape)}")
         check_samples(np.asarray(samples), first=self._num_samples)
-        waveform = log_mel.to_waveform(tf.convert_to_tensor(samples), self._precision).numpy()
+        dtype = log_mel.exact_dtype(samples.dtype, self._precision)
+        waveform = log_mel.to_waveform(tf.convert_to_tensor(samples), dtype).numpy()
         if self._front_end.max_samples is not None:
             waveform = waveform[: self._front_end.max_samples - self._num_samples]
         self._num_samples += len(waveform)
@@ -95,7 +96,7 @@ class FeatureStream:
         front_end = self._front_end
         frames = front_end.num_frames(self._num_samples) - self._frames_given
         if self._pending is None:  # a clip shorter than its own reflection, which sees silence behind it
-            self._append(np.zeros(self._left + 1, self._precision))
+            self._append(np.zeros(self._left + 1, np.float32))
         covered = (frames - 1) * front_end.hop_length + front_end.frame_span
         silence = max(0, covered - len(self._pending_samples))
         reflected = 0
@@ -104,21 +105,21 @@ class FeatureStream:
             end = self._frames_given * front_end.hop_length - self._left + len(self._pending_samples)
             reflected = max(0, end + silence - front_end.max_samples)
             silence -= reflected
-        self._append(np.zeros(silence, self._precision))
+        self._append(np.zeros(silence, np.float32))
         if reflected:
             self._append(self._pending_samples[-1 - reflected : -1][::-1])
         return self._pull(front_end.num_frames(self._num_samples))
 
     @property
     def _pending_samples(self) -> np.ndarray:
-        return np.zeros(0, self._precision) if self._pending is None else self._pending
+        return np.zeros(0, np.float32) if self._pending is None else self._pending
 
     def _append(self, waveform: np.ndarray) -> None:
         if self._pending is not None:
             self._pending = np.concatenate([self._pending, waveform])
             return
         if self._front_end.padding != "center":
-            self._pending = np.concatenate([np.zeros(self._left, self._precision), waveform])
+            self._pending = np.concatenate([np.zeros(self._left, np.float32), waveform])
             return
         self._start.append(waveform)
         start = np.concatenate(self._start)

@@ -24,6 +24,7 @@ import numpy as np
 from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.reading.buckets import bucket_ends, num_batches
+from melbeam.transforms.reading.tensors import to_torch
 
 try:
     import torch
@@ -74,14 +75,14 @@ class Collate:
 
     def _features(self, features: list[np.ndarray], num_frames: torch.Tensor | None) -> dict[str, torch.Tensor]:
         if self.front_end.takes_full_length:
-            return {_TENSOR: _to_torch(np.stack(features))}
+            return {_TENSOR: to_torch(np.stack(features))}
         frames = [len(clip) for clip in features] if num_frames is None else num_frames.tolist()
         rows = max(map(len, features))
         padded = np.zeros((len(features), rows, features[0].shape[1]), features[0].dtype)
         for row, clip, count in zip(padded, features, frames, strict=True):
             row[:count] = clip[:count]
         mask = torch.arange(rows)[None] < torch.tensor(frames)[:, None]
-        return {_TENSOR: _to_torch(padded), _MASK: mask}
+        return {_TENSOR: to_torch(padded), _MASK: mask}
 
 
 class BucketBatchSampler(Sampler[list[int]]):
@@ -141,9 +142,3 @@ class BucketBatchSampler(Sampler[list[int]]):
         order = random.permutation(len(batches)) if self._shuffle else np.arange(len(batches))
         for number in range(len(self)):
             yield batches[order[(number * self._num_ranks + self._rank) % len(batches)]]
-
-
-def _to_torch(array: np.ndarray) -> torch.Tensor:
-    if array.dtype.name == "bfloat16":  # which PyTorch does not take from NumPy
-        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(array)

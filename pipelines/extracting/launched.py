@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -29,15 +30,15 @@ class Launched:
     very run is found at the next one.
 
     Args:
-        job: what the run does.
-        lock: the split's, which is held.
+        jobs: what the run does, of each split that it makes.
+        locks: of those splits, which are held.
         choice: where it runs.
     """
 
-    def __init__(self, job: SplitJob, lock: SplitLock, choice: RunnerChoice) -> None:
-        self._job, self._lock, self._choice = job, lock, choice
+    def __init__(self, jobs: Sequence[SplitJob], locks: Sequence[SplitLock], choice: RunnerChoice) -> None:
+        self._jobs, self._locks, self._choice = jobs, locks, choice
         self._was_cancelled = False
-        self._marks_before = never_ended(job.folder)
+        self._marks_before = [never_ended(job.folder) for job in jobs]
 
     def __enter__(self) -> Launched:
         return self
@@ -47,7 +48,8 @@ class Launched:
     ) -> None:
         if self._was_cancelled or (self._choice.local and kind is KeyboardInterrupt):
             with suppress(OSError):  # what ended the block is told
-                forget(self._job.folder, self._marks_before)
+                for job, before in zip(self._jobs, self._marks_before, strict=True):
+                    forget(job.folder, before)
 
     def wait(self, result: Any) -> None:
         """Waits for the run to end; where that is cut off, cancels it, or else leaves the split's lock to it.
@@ -78,10 +80,14 @@ class Launched:
             over, why = _is_over(result), f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         self._was_cancelled = over or self._ends_with_this_process()
         if not self._was_cancelled:
-            self._lock.leave_to(self._job.hash)
+            for job, lock in zip(self._jobs, self._locks, strict=True):
+                lock.leave_to(job.hash)
+            stay = f"lock stays, {self._jobs[0].folder.lock}"
+            if len(self._jobs) > 1:
+                stay = f"locks stay, {', '.join(job.folder.lock for job in self._jobs)}"
             _say(
-                f"the job may go on ({why}): its lock stays, {self._job.folder.lock}. Cancel the job where it "
-                "runs; when it has ended, remove the lock, and the same command goes on"
+                f"the job may go on ({why}): its {stay}. Cancel the job where it runs; when it has ended, remove "
+                f"the lock{'s' if len(self._jobs) > 1 else ''}, and the same command goes on"
             )
 
     def _ends_with_this_process(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from contextlib import nullcontext
@@ -13,29 +14,35 @@ import apache_beam as beam
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split
-from melbeam.pipelines.exit_status import EXIT_OK, UsageError
+from melbeam.pipelines.exit_status import EXIT_OK
 from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
+from melbeam.pipelines.front_ends import front_end_or_refusal
 from melbeam.pipelines.launching import (
     at_work,
     counts_in_words,
     find_shards,
     judge,
+    left_out_in_words,
     read_summary,
     run_to_its_end,
     show_plan,
     some_of,
 )
 from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.known_ids import check_not_in
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
-from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.presets import find_front_end
+from melbeam.transforms.folder_layout import SplitFolder, file_name, folder_of_dataset, parent
 from melbeam.transforms.records.options import RecordOptions
+
+# What TFDS makes of a class's name, and what it takes for the folder of a version.
+_DATASET_NAME, _VERSION = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"\d+\.\d+\.\d+")
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -46,16 +53,14 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """
     choice = choose_runner(beam_arguments)
     prepare_process(choice)
-    try:
+    with refused_as(Refusal.BAD_VALUE):
         job, shards = plan_job(arguments)
-    except (ValueError, *files.REFUSALS) as error:
-        raise UsageError(str(error)) from error
     announce(job, shards, choice.runner)
     if arguments.dry_run:
         show_plan(job.folder, shards)
         return EXIT_OK
     start = time.monotonic()
-    with at_work(job, shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
+    with at_work([job], shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
         if not run_pipeline(job, shards, choice, launched):
             return EXIT_OK
     summary = read_summary(job)
@@ -74,22 +79,50 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     check_integer("--shard_bytes", arguments.shard_bytes, at_least=1)
     if arguments.limit is not None:
         check_integer("--limit", arguments.limit, at_least=1)
-    front_end = find_front_end(arguments.front_end)
+    front_end = front_end_or_refusal(arguments.front_end)
     if arguments.normalize_by is not None:
         statistics, _, split = arguments.normalize_by.partition("#")
-        front_end = front_end.normalized_by(statistics, split or "train")
+        with refused_as(Refusal.BAD_STATISTICS):
+            front_end = front_end.normalized_by(statistics, split or "train")
     record_options = RecordOptions(
         **{field.name: getattr(arguments, field.name) for field in dataclass_fields(RecordOptions)}
     )
     bounds = {
         name: getattr(arguments, name) for name in ("max_reject_fraction", "max_convert_seconds", "gpu", "recheck")
     }
-    folder = SplitFolder(files.folder_path(arguments.output, "--output"), arguments.split)
+    bounds["dataset_name"] = arguments.dataset_name
+    output = files.folder_path(arguments.output, "--output")
+    if arguments.dataset_name is not None:
+        output = _folder_of(arguments.dataset_name, output)
+    folder = SplitFolder(output, arguments.split)
     files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
+    bounds["not_in"] = check_not_in(folder.output, arguments.not_in, [arguments.split])
     Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
     source = source_options(arguments, shard_bytes=None if arguments.limit else arguments.shard_bytes)
     shards = find_shards(arguments, source, raw_samples=record_options.audio_format == "pcm_s16le")
     return Job.of(folder, front_end, record_options, shards, **bounds), shards
+
+
+def _folder_of(dataset_name: str, output: str) -> str:
+    """The folder in which TFDS finds a data set by its name.
+
+    Raises:
+        UsageError: TFDS would not find it.
+    """
+    if not _DATASET_NAME.fullmatch(dataset_name):
+        raise UsageError(
+            Refusal.BAD_VALUE,
+            "--dataset_name must be lower-case letters, digits and underscores, a letter first, as TFDS spells "
+            f"names (my_corpus), got {dataset_name!r}",
+        )
+    if _VERSION.fullmatch(file_name(output)):
+        above = parent(output) if "/" in output else "."
+        raise UsageError(
+            Refusal.CONTRADICTION,
+            f"--output={output} names a version, and --dataset_name={dataset_name} makes the folders of name and "
+            f"version itself: --output={above} gives {folder_of_dataset(above, dataset_name)}",
+        )
+    return folder_of_dataset(output, dataset_name)
 
 
 def announce(job: Job, shards: list[Shard], runner: str) -> None:
@@ -131,8 +164,23 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
         took += f": {speed:.0f} times real time"
     lines = [
         f"{job.folder.output}, split {job.folder.split}: {words.count(summary.records_read, 'record')} read = "
-        f"{summary.records_converted} converted + {summary.num_rejects} rejected",
+        f"{summary.records_converted} converted + {summary.num_rejects} rejected"
+        f"{left_out_in_words(summary, job.not_in)}",
         f"  {words.count(summary.num_features, 'feature record')} in "
         f"{words.count(len(summary.shard_features), 'shard')}, {words.size(summary.num_bytes)}; {took}",
     ]
-    return "\n".join(lines + counts_in_words(summary))
+    return "\n".join(lines + counts_in_words(summary) + _texts_in_words(summary))
+
+
+def _texts_in_words(summary: SplitSummary) -> list[str]:
+    """How many chunks have a text that is not theirs alone."""
+    counts = summary.fields.get("text_is_of_whole_clip")
+    num_chunks = sum(counts.kinds.values()) if counts is not None else 0
+    if not num_chunks:
+        return []
+    have = (
+        "chunk has the text of its whole clip" if num_chunks == 1 else "chunks have the text of their whole clip"
+    )
+    return [
+        f"  text: {num_chunks} {have}, since nothing says where in it each word is: text_is_of_whole_clip is 1"
+    ]

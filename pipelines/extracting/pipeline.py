@@ -22,6 +22,7 @@ from melbeam.pipelines.split.beam_steps import committed_summary, planned_shards
 from melbeam.pipelines.split.commit import Attempt, committed, finished_attempt
 from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.known_ids import KnownIds, ids_to_leave_out
 from melbeam.pipelines.split.metadata import write_metadata
 from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms.beam_worker import SharedRecordConverter
@@ -37,7 +38,7 @@ class ExtractShard(beam.DoFn):
         self._job = job
         self._shared = SharedRecordConverter(job.front_end, job.options)
 
-    def process(self, element: Shard) -> Iterator[Attempt]:
+    def process(self, element: Shard, known: KnownIds) -> Iterator[Attempt]:
         """Yields one attempt."""
         folder, job_hash = self._job.folder, self._job.hash
         done = committed(folder, element, job_hash, recheck=self._job.recheck) or finished_attempt(
@@ -49,7 +50,7 @@ class ExtractShard(beam.DoFn):
             return
         with at_work():  # loading TensorFlow is work too, which must not be cut off
             extractor = self._extractor()
-        yield extractor.extract(element)
+        yield extractor.extract(element, known)
 
     def _extractor(self) -> ShardExtractor:
         """Loads TensorFlow at the first shard that there is to do: a finished job starts without it."""
@@ -74,7 +75,8 @@ class ExtractDataset(beam.PTransform):
         """Applies to a pipeline."""
         job = self._job
         shards = planned_shards(pcoll, job.folder, job.options.max_record_bytes)
-        attempts = shards | "ExtractShards" >> beam.ParDo(ExtractShard(job))
+        known = ids_to_leave_out(pcoll, job.folder.output, job.not_in)
+        attempts = shards | "ExtractShards" >> beam.ParDo(ExtractShard(job), known)
         return committed_summary(attempts, job.folder) | "WriteMetadata" >> beam.Map(
             lambda summary: finish_split(
                 job, partial(write_metadata, job.folder, summary, job.front_end, job.options)

@@ -20,10 +20,12 @@ from melbeam.pipelines.extracting.watchdog import WatchedConverter
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item
 from melbeam.pipelines.split.attempt_files import LazyRecordFile, RecordFile, record_file
 from melbeam.pipelines.split.commit import Attempt
+from melbeam.pipelines.split.known_ids import NONE_KNOWN, KnownIds, is_known_record
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
+from melbeam.pipelines.split.table import TableOfShard
 from melbeam.transforms.beam_worker import RecordMetrics
-from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.folder_layout import ShardName, SplitFolder
 from melbeam.transforms.records.conversion import ConfiguredConverter, Conversion, Converter, Prepared
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.index import encode_index
@@ -73,11 +75,15 @@ class ShardExtractor:
         self._metrics = RecordMetrics()
         self._max_convert_seconds = max_convert_seconds
 
-    def extract(self, shard: Shard) -> Attempt:
+    def extract(self, shard: Shard, known: KnownIds = NONE_KNOWN) -> Attempt:
         """Makes an attempt at the shard: temporary files and, last, the attempt's report.
 
         Its progress file comes first, and goes with an exception, as all that it wrote: `attempts` says what a
         progress file that stays tells.
+
+        Args:
+            shard: to be extracted.
+            known: ids of the clips that are to be left out.
 
         Raises:
             OSError: the input cannot be read or the output not be written.
@@ -87,14 +93,14 @@ class ShardExtractor:
         attempt, start = uuid.uuid4().hex[:12], time.monotonic()
         path = {
             kind: self._folder.temporary(shard.index, attempt, kind)
-            for kind in ("features", "rejects", "index", "report", "progress")
+            for kind in ("features", "rejects", "index", "table", "report", "progress")
         }
         with at_work():
             converter = self._guarded_converter(shard)
             progress = ProgressFile(path["progress"])
             progress.start()
             try:
-                report = self._attempt(shard, path, converter, progress)
+                report = self._attempt(shard, known, path, converter, progress)
             except Exception:
                 with suppress(OSError):  # what went wrong is told, not this
                     files.delete(list(path.values()))
@@ -119,6 +125,7 @@ class ShardExtractor:
     def _attempt(
         self,
         shard: Shard,
+        known: KnownIds,
         path: dict[str, str],
         guarded_converter: WatchedConverter | IsolatedConverter,
         progress: ProgressFile,
@@ -139,10 +146,14 @@ class ShardExtractor:
             record_file(path["features"]) as features,
             LazyRecordFile(path["rejects"]) as rejects,
         ):
-            written = _Written(report, features, rejects)
+            table = TableOfShard(ShardName(self._folder.split, shard.index, shard.num_shards))
+            written = _Written(report, features, rejects, table)
             pack = _Pack(converter, self._converter.samples_at_once)
             for item in shard.read(self._converter.options.max_record_bytes):
                 check_not_stopped()
+                if known and isinstance(item, AudioRecord) and is_known_record(item.data, known):
+                    report.left_out += 1
+                    continue
                 waiting = pack.prepare(item)
                 if not pack.has_room_for(waiting):
                     self._write(pack, written, shard, progress)
@@ -150,7 +161,8 @@ class ShardExtractor:
             self._write(pack, written, shard, progress)
         report.features = features.mark
         report.rejected = rejects.mark
-        report.index_file = _write_index(path["index"], written.index)
+        report.index_file = _write_small(path["index"], encode_index(written.index), len(written.index))
+        report.table = _write_small(path["table"], table.to_bytes(), table.num_rows)
         files.write_json(path["report"], report.to_dict())
         return report
 
@@ -174,7 +186,8 @@ class ShardExtractor:
         """Whether a clip lasts otherwise than its source says."""
         return (
             item.seconds is not None
-            and abs(self._seconds(conversion.num_samples) - item.seconds) > DURATION_TOLERANCE
+            and abs(self._seconds(conversion.num_samples // conversion.num_channels) - item.seconds)
+            > DURATION_TOLERANCE
         )
 
     def _seconds(self, num_samples: int) -> float:
@@ -269,10 +282,12 @@ class _Pack:
 class _Written:
     """What an attempt has written of its shard, counted."""
 
-    def __init__(self, report: ShardReport, features: RecordFile, rejects: LazyRecordFile) -> None:
+    def __init__(
+        self, report: ShardReport, features: RecordFile, rejects: LazyRecordFile, table: TableOfShard
+    ) -> None:
         self.report = report
         self.index: list[tuple[int, int, int]] = []
-        self._features, self._rejects = features, rejects
+        self._features, self._rejects, self._table = features, rejects, table
         self._sums: list[ClipSums] = []
 
     def add_reject(self, item: Item, reject: Reject) -> None:
@@ -289,6 +304,7 @@ class _Written:
             self._features.write(*record.parts)
             size = self._features.num_bytes - offset - HEADER - FOOTER
             self.index.append((offset, size, record.num_frames))
+            self._table.add(record.row)
             self._sums.append(record.sums)
         self.report.count_conversion(conversion, self.report.index)
 
@@ -298,10 +314,9 @@ class _Written:
         self._sums = []
 
 
-def _write_index(path: str, rows: list[tuple[int, int, int]]) -> FileMark:
-    data = encode_index(rows)
+def _write_small(path: str, data: bytes, num_records: int) -> FileMark:
     files.write_bytes(path, data)
-    return FileMark(len(rows), len(data), google_crc32c.value(data))
+    return FileMark(num_records, len(data), google_crc32c.value(data))
 
 
 def _in_words(counts: dict[str, int]) -> str:

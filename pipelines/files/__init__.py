@@ -19,9 +19,6 @@ from melbeam.transforms.folder_layout import HALF_WRITTEN, file_name, parent
 
 __all__ = ["BadFolder", "NoFileSystem", "folder_path"]
 
-# What a person has to put right, of a path that was given.
-REFUSALS = (PermissionError, FileNotFoundError, NoFileSystem)
-
 
 class TornFile(ValueError):
     """A small file that is there, but does not hold what was written: its first lines, or zeros, or nothing."""
@@ -73,6 +70,11 @@ def write_bytes(path: str, data: bytes, *, half_written_in: str | None = None, s
         with suppress(OSError):  # what went wrong first is told
             delete([target] if target != path else [])
         raise
+
+
+def read_range(path: str, offset: int, size: int) -> bytes:
+    """The bytes of a file from an offset on, fewer at its end, and no more of it than these."""
+    return local.read_range(path, offset, size) if is_local(path) else stores.read_range(path, offset, size)
 
 
 def read_json(path: str) -> Any:

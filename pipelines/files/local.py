@@ -24,6 +24,17 @@ def open_file(path: str) -> BinaryIO:
     return open(path, "rb")
 
 
+def read_range(path: str, offset: int, size: int) -> bytes:
+    """The bytes of a file from an offset on, fewer at its end."""
+    with open(path, "rb", buffering=0) as file:
+        file.seek(offset)
+        parts: list[bytes] = []
+        while size and (part := file.read(size)):
+            parts.append(part)
+            size -= len(part)
+    return b"".join(parts)
+
+
 def create_file(path: str) -> BinaryIO:
     """The file, open for writing; the folders that it lies in are made."""
     make_folder(os.path.dirname(path))

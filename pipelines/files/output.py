@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.refusals import Refusal, UsageError
 
 _TO_WRITE = os.W_OK | os.X_OK
 
@@ -25,11 +25,13 @@ def folder_path(given: str, name: str) -> str:
     """
     path = given.rstrip("/")
     if not given.strip():
-        raise BadFolder(f"{name} is empty: name a folder")
+        raise BadFolder(Refusal.NO_FOLDER_NAME, f"{name} is empty: name a folder")
     if not path or path.endswith(":"):
-        raise BadFolder(f"{name}={given} is the root of a file system: name a folder below it")
+        raise BadFolder(
+            Refusal.NO_FOLDER_NAME, f"{name}={given} is the root of a file system: name a folder below it"
+        )
     if "\0" in path:
-        raise BadFolder(f"{name}={given!r} is no path: it holds a null character")
+        raise BadFolder(Refusal.NO_FOLDER_NAME, f"{name}={given!r} is no path: it holds a null character")
     return path
 
 
@@ -52,13 +54,18 @@ def check_writable(path: str, given: str) -> None:
     there = there or "."
     if not os.path.isdir(there):
         what = "a link to nothing" if not os.path.exists(there) else "a file, not a folder"
-        raise BadFolder(f"{given}: {there} is {what}: choose another folder")
+        raise BadFolder(Refusal.OUTPUT_IS_A_FILE, f"{given}: {there} is {what}: choose another folder")
     if not os.access(there, _TO_WRITE):
-        raise BadFolder(f"{given}: nothing may be written into {there}: choose another folder")
+        raise BadFolder(
+            Refusal.OUTPUT_IS_CLOSED, f"{given}: nothing may be written into {there}: choose another folder"
+        )
     longest = _longest_name(there)
     too_long = [part for part in path.split("/") if len(os.fsencode(part)) > longest]
     if too_long:
-        raise BadFolder(f"{given}: {too_long[0]!r} is longer than the {longest} bytes that a name may have")
+        raise BadFolder(
+            Refusal.NAME_IS_TOO_LONG,
+            f"{given}: {too_long[0]!r} is longer than the {longest} bytes that a name may have",
+        )
 
 
 def _longest_name(folder: str) -> int:

@@ -1,26 +1,42 @@
-"""The steps of `melbeam ingest` on Beam: those of every split, with a shard's writer between them."""
+"""The steps of `melbeam ingest` on Beam.
+
+Where it neither divides nor shuffles, they are those of every split, with a shard's writer between them. Else
+
+    plan -> Reshuffle -> find the parts -> Reshuffle -> gather a unit's clips, routed -> Reshuffle -> commit
+         -> count the clips of all units, by split: how many shards each has, and who goes to which
+         -> group the routes by split and shard -> write a shard -> Reshuffle -> commit -> combine the reports
+
+Only paths, reports and routes cross a step, never a clip.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 
 from melbeam.pipelines import files
-from melbeam.pipelines.ingesting.job import IngestJob
+from melbeam.pipelines.ingesting.divided_shard import DividedShardWriter, Slice
+from melbeam.pipelines.ingesting.gathering import UnitGatherer
+from melbeam.pipelines.ingesting.job import DividedJob, IngestJob
+from melbeam.pipelines.ingesting.routes import Counted, decode_routes
 from melbeam.pipelines.ingesting.shard_writer import ShardWriter
-from melbeam.pipelines.split.beam_steps import committed_summary, planned_shards
-from melbeam.pipelines.split.commit import Attempt, committed, finished_attempt
+from melbeam.pipelines.split.beam_steps import CommitShard, SummariseReports, committed_summary, planned_shards
+from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
 from melbeam.pipelines.split.ending import finish_split
-from melbeam.pipelines.split.leftovers import half_written
+from melbeam.pipelines.split.job_file import check_owner
+from melbeam.pipelines.split.known_ids import KnownIds, ids_to_leave_out
+from melbeam.pipelines.split.leftovers import delete_gathered, half_written
 from melbeam.pipelines.split.plan import Shard
-from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.pipelines.split.reports import ShardReport, SplitSummary
 from melbeam.transforms.folder_layout import SplitFolder
 
 _LOG = logging.getLogger("melbeam")
+# Split, shard and the split's number of shards.
+_Key = tuple[str, int, int]
 
 
 class WriteShard(beam.DoFn):
@@ -30,15 +46,11 @@ class WriteShard(beam.DoFn):
         super().__init__()
         self._job = job
 
-    def process(self, element: Shard) -> Iterator[Attempt]:
+    def process(self, element: Shard, known: KnownIds) -> Iterator[Attempt]:
         """Yields one attempt."""
         folder, job_hash = self._job.folder, self._job.hash
-        done = committed(folder, element, job_hash) or finished_attempt(folder, element, job_hash)
-        if done is not None:
-            _LOG.info("%s: done by an earlier start", element.name)
-            yield done
-            return
-        yield ShardWriter(self._job).write(element)
+        done = _done_before(folder, element, job_hash)
+        yield ShardWriter(self._job, known).write(element) if done is None else done
 
 
 class IngestDataset(beam.PTransform):
@@ -51,10 +63,117 @@ class IngestDataset(beam.PTransform):
     def expand(self, pcoll: Any) -> beam.PCollection:
         """Applies to a pipeline."""
         job = self._job
+        known = ids_to_leave_out(pcoll, job.folder.output, job.not_in)
         shards = planned_shards(pcoll, job.folder, job.max_record_bytes)
-        attempts = shards | "WriteShards" >> beam.ParDo(WriteShard(job))
+        attempts = shards | "WriteShards" >> beam.ParDo(WriteShard(job), known)
         return committed_summary(attempts, job.folder) | "WriteSummary" >> beam.Map(
-            lambda summary: finish_split(job, partial(write_summary, summary, job.folder))
+            lambda summary: finish_split(job, lambda: write_summary(summary, job.folder))
+        )
+
+
+class GatherUnit(beam.DoFn):
+    """Units of the input to attempts at their gathered files; what an earlier start gathered is not read again."""
+
+    def __init__(self, job: DividedJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def process(self, element: Shard, known: KnownIds) -> Iterator[Attempt]:
+        """Yields one attempt."""
+        done = _done_before(self._job.folder.gathered, element, self._job.hash)
+        yield UnitGatherer(self._job, known).gather(element) if done is None else done
+
+
+class CommitGathered(beam.DoFn):
+    """Attempts at gathered files to their reports; of a split that is another job's by now nothing is written."""
+
+    def __init__(self, job: DividedJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def process(self, element: Attempt) -> Iterator[ShardReport]:
+        """Yields the unit's report."""
+        check_owner(self._job.folder, self._job.hash)
+        yield commit(self._job.folder.gathered, element)
+
+
+class RouteUnit(beam.DoFn):
+    """A gathered unit's report to the slices of it that go to each shard."""
+
+    def __init__(self, job: DividedJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def process(self, element: ShardReport, counted: Counted) -> Iterator[tuple[_Key, Slice]]:
+        """Yields a key and a slice for each shard that gets something of the unit."""
+        job, path = self._job, self._job.folder.gathered.shard(element.index, element.num_shards)
+        routes = _routes(job, element)
+        for split in np.unique(routes["split"]).tolist():
+            mine = routes[routes["split"] == split]
+            count = counted.num_shards(split, job.num_shards, job.shard_bytes)
+            shards = counted.shards_of(mine, count, is_shuffled=job.is_shuffled)
+            for shard in np.unique(shards).tolist():
+                part = Slice(element.index, path, mine[shards == shard].tobytes())
+                yield (job.division.names[split], shard, count), part
+
+
+class WriteDividedShard(beam.DoFn):
+    """The slices of a shard to an attempt at it; what an earlier start finished is not done again."""
+
+    def __init__(self, job: DividedJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def process(self, element: tuple[_Key, Iterable[Slice]]) -> Iterator[tuple[str, Attempt]]:
+        """Yields the split's name, and one attempt."""
+        (split, index, count), slices = element
+        folder = self._job.of_split(split).folder
+        shard = self._job.shard(index, count)
+        done = _done_before(folder, shard, self._job.hash)
+        if done is None:
+            done = DividedShardWriter(self._job).write(folder, shard, (part for part in slices if part.routes))
+        yield split, done
+
+
+class DivideDataset(beam.PTransform):
+    """The whole job of several splits, or of a shuffled one, from the plan's path to all their summaries."""
+
+    def __init__(self, job: DividedJob) -> None:
+        super().__init__()
+        self._job = job
+
+    def expand(self, pcoll: Any) -> beam.PCollection:
+        """Applies to a pipeline."""
+        job = self._job
+        known = ids_to_leave_out(pcoll, job.folder.output, job.not_in)
+        gathered = (
+            planned_shards(pcoll, job.folder, job.max_record_bytes)
+            | "GatherUnits" >> beam.ParDo(GatherUnit(job), known)
+            | "FixGathered" >> beam.Reshuffle()
+            | "CommitGathered" >> beam.ParDo(CommitGathered(job))
+        )
+        counted = beam.pvalue.AsSingleton(
+            gathered
+            | "CountUnits" >> beam.Map(_counted, job)
+            | "CountClips" >> beam.CombineGlobally(Counted.merged)
+        )
+        slices = gathered | "RouteUnits" >> beam.ParDo(RouteUnit(job), counted)
+        # A shard is written, too, where nothing goes to it: that of an empty split.
+        every = (
+            pcoll
+            | "Splits" >> beam.Create(list(enumerate(job.division.names)), reshuffle=False)
+            | "AllShards" >> beam.FlatMap(_shards_of_split, job, counted)
+        )
+        return (
+            (slices, every)
+            | "Together" >> beam.Flatten()
+            | "ByShard" >> beam.GroupByKey()
+            | "WriteShards" >> beam.ParDo(WriteDividedShard(job))
+            | "FixAttempts" >> beam.Reshuffle()
+            | "CommitShards" >> beam.Map(_committed, job)
+            | "SummariseSplits" >> beam.CombinePerKey(SummariseReports())
+            | "AllSplits" >> beam.combiners.ToDict()
+            | "WriteSummaries" >> beam.Map(_finish, job)
         )
 
 
@@ -62,3 +181,43 @@ def write_summary(summary: SplitSummary, folder: SplitFolder) -> None:
     """Writes what the split holds; all its shards are done by now."""
     files.write_json(folder.summary, summary.to_dict())
     files.delete(half_written(folder))
+
+
+def _done_before(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
+    done = committed(folder, shard, job_hash) or finished_attempt(folder, shard, job_hash)
+    if done is not None:
+        _LOG.info("%s: done by an earlier start", shard.name)
+    return done
+
+
+def _routes(job: DividedJob, report: ShardReport) -> np.ndarray:
+    return decode_routes(files.read_bytes(job.folder.gathered.index(report.index)))
+
+
+def _counted(report: ShardReport, job: DividedJob) -> Counted:
+    return Counted.of_routes(_routes(job, report), is_shuffled=job.is_shuffled)
+
+
+def _shards_of_split(split: tuple[int, str], job: DividedJob, counted: Counted) -> Iterator[tuple[_Key, Slice]]:
+    number, name = split
+    count = counted.num_shards(number, job.num_shards, job.shard_bytes)
+    for index in range(count):
+        yield (name, index, count), Slice(-1, "", b"")
+
+
+def _committed(attempt: tuple[str, Attempt], job: DividedJob) -> tuple[str, ShardReport]:
+    split, made = attempt
+    (report,) = CommitShard(job.of_split(split).folder).process(made)
+    return split, report
+
+
+def _finish(summaries: dict[str, SplitSummary], job: DividedJob) -> None:
+    """Writes the summaries, and removes what was gathered: nothing needs it any more."""
+    for name, summary in summaries.items():
+        of_split = job.of_split(name)
+
+        def write(summary: SplitSummary = summary, folder: SplitFolder = of_split.folder) -> None:
+            write_summary(summary, folder)
+
+        finish_split(of_split, write)
+    delete_gathered(job.folder)

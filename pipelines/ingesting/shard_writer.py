@@ -1,28 +1,37 @@
-"""One unit of a source to one shard of audio TFRecords, with its rejects and its report."""
+"""One unit of a source to one shard of audio TFRecords, with its rejects and its report; nothing is shuffled."""
 
 from __future__ import annotations
 
 import logging
 import uuid
+from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.ingesting.job import IngestJob
 from melbeam.pipelines.sources.units import AudioRecord
 from melbeam.pipelines.split.attempt_files import LazyRecordFile, record_file
 from melbeam.pipelines.split.commit import Attempt
+from melbeam.pipelines.split.known_ids import KnownIds, is_known
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
-from melbeam.transforms.records.examples import to_reject
+from melbeam.transforms.records.clip_length import microseconds_of
+from melbeam.transforms.records.examples import audio_features, to_reject
+from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.versions import versions
 
 _LOG = logging.getLogger("melbeam")
 
 
 class ShardWriter:
-    """Writes shards of a job."""
+    """Writes shards of a job.
 
-    def __init__(self, job: IngestJob) -> None:
-        self._job = job
+    Args:
+        job: whose shards they are.
+        known: ids of the clips that are to be left out.
+    """
+
+    def __init__(self, job: IngestJob, known: KnownIds) -> None:
+        self._job, self._known = job, known
         self._hash = job.hash
 
     def write(self, shard: Shard) -> Attempt:
@@ -47,8 +56,12 @@ class ShardWriter:
         with record_file(path["features"]) as records, LazyRecordFile(path["rejects"]) as rejects:
             for item in shard.read(self._job.max_record_bytes):
                 if isinstance(item, AudioRecord):
+                    features = _features_of(item.data)
+                    if is_known(features, self._known):
+                        report.left_out += 1
+                        continue
                     records.write(item.data)
-                    report.count_record()
+                    report.count_record(microseconds_of(features))
                 else:
                     report.damaged_bytes += item.damaged_bytes
                     rejects.write(to_reject(item.data, item.reject, item.place))
@@ -60,3 +73,11 @@ class ShardWriter:
             f"{report.num_rejects} rejected"
         )
         return Attempt(attempt, report)
+
+
+def _features_of(record: bytes) -> Any:
+    """The features of a record; none of one that cannot be parsed, which `melbeam extract` turns away."""
+    try:
+        return audio_features(record)
+    except Reject:
+        return {}

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from melbeam.pipelines import files, words
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import AUDIO
@@ -42,8 +43,9 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         left_out = LeftOut() if len(clips) == len(found.paths) else left_out
     if not clips:
         what = "; ".join(left_out.in_words())
-        raise ValueError(
-            f"--input={found.pattern}: none of the {len(found.paths)} files is audio by its name ({what})"
+        raise UsageError(
+            Refusal.UNKNOWN_FORMAT,
+            f"--input={found.pattern}: none of the {len(found.paths)} files is audio by its name ({what})",
         )
     text_lines.check_encoding(options.encoding_of_text)
     clips = clips[: options.limit]
@@ -137,11 +139,11 @@ class _Transcripts:
 
     @property
     def are_there(self) -> bool:
-        """Whether there are any."""
+        """Whether a file of transcripts is among the input's."""
         return bool(self._of_folder)
 
     def beside(self, paths: Iterable[str]) -> dict[str, list[str]]:
-        """Those of some clips, by folder."""
+        """The files of transcripts that lie in the folders of some clips, by folder."""
         folders = dict.fromkeys(_folder_of(path) for path in paths)
         return {folder: self._of_folder[folder] for folder in folders if folder in self._of_folder}
 
@@ -160,7 +162,7 @@ def _check_columns(options: SourceOptions, *, has_texts: bool) -> None:
     absent = [theirs for theirs in options.columns.values() if theirs not in columns]
     if absent:
         there = f"transcripts with the columns {', '.join(columns)}" if columns else "no transcripts beside them"
-        raise ValueError(f"--columns names {absent[0]!r}, and these audio files have {there}")
+        raise UsageError(Refusal.BAD_COLUMNS, f"--columns names {absent[0]!r}, and these audio files have {there}")
 
 
 def _common_folder(folders: list[str]) -> str:

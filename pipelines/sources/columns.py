@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.rows import Row, id_of, is_absolute
 from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.schema import RESERVED, TEXT
@@ -39,9 +40,11 @@ def parse_columns(text: str | None) -> dict[str, str]:
             continue
         ours, equals, theirs = part.partition("=")
         if not equals or not ours.strip() or not theirs.strip():
-            raise ValueError(f"--columns must be OURS=THEIRS,..., as audio=speech,id=key; got {part!r}")
+            raise UsageError(
+                Refusal.BAD_COLUMNS, f"--columns must be OURS=THEIRS,..., as audio=speech,id=key; got {part!r}"
+            )
         if ours.strip() in columns:
-            raise ValueError(f"--columns names {ours.strip()!r} twice")
+            raise UsageError(Refusal.BAD_COLUMNS, f"--columns names {ours.strip()!r} twice")
         columns[ours.strip()] = theirs.strip()
     return columns
 
@@ -61,7 +64,10 @@ def find_columns(present: Iterable[str], asked: Mapping[str, str], where: str) -
     there = list(dict.fromkeys(present))
     absent = [theirs for theirs in asked.values() if theirs not in there]
     if absent:
-        raise ValueError(f"{where} has no column {absent[0]!r}, which --columns names; it has {', '.join(there)}")
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
+            f"{where} has no column {absent[0]!r}, which --columns names; it has {', '.join(there)}",
+        )
     columns = dict(asked)
     taken = set(asked.values())
     for ours, spellings in SPELLINGS.items():
@@ -70,16 +76,18 @@ def find_columns(present: Iterable[str], asked: Mapping[str, str], where: str) -
             columns[ours] = found
             taken.add(found)
     if "audio" not in columns:
-        raise ValueError(
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
             f"{where} has no column that names audio; it has {', '.join(there)}: name it with "
-            "--columns=audio=COLUMN"
+            "--columns=audio=COLUMN",
         )
     kept = {*columns, *(name for name in there if name not in taken)}
     reserved = sorted(kept & set(RESERVED))
     if reserved:
-        raise ValueError(
+        raise UsageError(
+            Refusal.RESERVED_NAME,
             f"{where} has a column {reserved[0]!r}, a name that melbeam writes itself: rename it with "
-            f"--columns=my_{reserved[0]}={reserved[0]}"
+            f"--columns=my_{reserved[0]}={reserved[0]}",
         )
     return columns
 

@@ -15,6 +15,7 @@ from itertools import product
 
 from melbeam.pipelines import files
 from melbeam.pipelines.files.globs import literal_path, literal_prefix
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import audio_files
 from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS, TABLE_ENDINGS, TAR_ENDINGS
 from melbeam.pipelines.sources.kaldi import WAV_SCP
@@ -55,10 +56,10 @@ def find_inputs(pattern: str) -> list[Found]:
     """
     found = [_find(one) for one in _without_braces(pattern)]
     if not any(one.paths for one in found):
-        raise ValueError(f"--input={pattern} names no file: check the path, and quote the glob")
+        raise UsageError(Refusal.NO_INPUT, f"--input={pattern} names no file: check the path, and quote the glob")
     missing = next((one for one in found if not one.paths), None)
     if missing is not None:
-        raise ValueError(f"--input={pattern}: {missing.pattern} names no file")
+        raise UsageError(Refusal.NO_INPUT, f"--input={pattern}: {missing.pattern} names no file")
     return found
 
 
@@ -148,8 +149,9 @@ def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
     named = of_records or [kind for kind in (KALDI, LHOTSE, MANIFEST) if kind in by_kind]
     if len(named) > 1:
         examples = ", ".join(f"{kind} ({printable(by_kind[kind][0][0])})" for kind in named)
-        raise ValueError(
-            f"--input={found.pattern} holds several kinds of sources: {examples}: choose one with --input_format"
+        raise UsageError(
+            Refusal.SEVERAL_KINDS,
+            f"--input={found.pattern} holds several kinds of sources: {examples}: choose one with --input_format",
         )
     if named == [AUDIO]:  # the source itself says what is left out, and finds transcripts
         return AUDIO, found.paths

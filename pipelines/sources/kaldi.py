@@ -12,6 +12,7 @@ from glob import escape
 from typing import Any
 
 from melbeam.pipelines import files
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.kinds import KALDI
 from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
@@ -103,8 +104,9 @@ def _columns(folder: str, options: SourceOptions) -> dict[str, str]:
     for ours, theirs in options.columns.items():
         table = next((table for table, name in _TABLES.items() if theirs in (table, name)), None)
         if table is None:
-            raise ValueError(
-                f"--columns names {theirs!r}; a Kaldi folder, {printable(folder)}, has {', '.join(known)}"
+            raise UsageError(
+                Refusal.BAD_COLUMNS,
+                f"--columns names {theirs!r}; a Kaldi folder, {printable(folder)}, has {', '.join(known)}",
             )
         columns = {name: value for name, value in columns.items() if value != table} | {ours: table}
     return columns

@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.kinds import LHOTSE
 from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, open_text
@@ -27,7 +28,8 @@ from melbeam.pipelines.sources.units import (
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.rows import keep_row
-from melbeam.transforms.records.schema import RESERVED, TEXT
+from melbeam.transforms.records.schema import RESERVED, SEGMENTS, TEXT
+from melbeam.transforms.records.segments import encode_segments
 from melbeam.transforms.records.values import as_feature
 
 _NEAR = 1e-4  # seconds: a cut that ends so near its recording's end is all of it
@@ -72,12 +74,16 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
         raise ValueError(f"{printable(path)} is empty")
     absent = [theirs for theirs in options.columns.values() if theirs not in columns]
     if absent:
-        raise ValueError(f"{printable(path)} has no {absent[0]!r}; its cuts have {', '.join(sorted(columns))}")
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
+            f"{printable(path)} has no {absent[0]!r}; its cuts have {', '.join(sorted(columns))}",
+        )
     renamed = {*options.columns} | (columns - {*options.columns.values()})
     if reserved := sorted(renamed & set(RESERVED)):
-        raise ValueError(
+        raise UsageError(
+            Refusal.RESERVED_NAME,
             f"{printable(path)} has {reserved[0]!r}, a name that melbeam writes itself: rename it with "
-            f"--columns=my_{reserved[0]}={reserved[0]}"
+            f"--columns=my_{reserved[0]}={reserved[0]}",
         )
     found = runs(weights, options)
     starts.append(end)
@@ -123,6 +129,19 @@ def _columns_of(cut: Mapping[str, Any]) -> dict[str, Values]:
     return {name: value for name, value in features.items() if value is not None}
 
 
+def _segments_of(cut: Mapping[str, Any], duration: float) -> list[tuple[float, float, str]]:
+    """Start and end in the cut, in seconds, and text of each supervision that has one."""
+    return [
+        (
+            max(0.0, round(float(said.get("start", 0.0)), 9)),
+            min(round(float(said.get("start", 0.0)) + float(said.get("duration", duration)), 9), duration),
+            str(said["text"]),
+        )
+        for said in cut.get("supervisions") or ()
+        if said.get("text")
+    ]
+
+
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """The cuts' audio, in order."""
 
@@ -154,6 +173,9 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
         renamed = {ours: columns[theirs] for ours, theirs in details["columns"].items() if theirs in columns}
         others = {name: value for name, value in columns.items() if name not in details["columns"].values()}
         columns = {**others, **renamed}
+        segments = _segments_of(cut, duration)
+        if segments and TEXT in columns:
+            columns[SEGMENTS] = encode_segments(segments)
         channel = _channel_of(cut, recording)
         if whole:
             return Row(audio, str(cut["id"]), seconds=duration, channel=channel, columns=columns)

@@ -159,7 +159,7 @@ class Table:
             return BadRow(f"{error}: {line[:80]!r}", keep_row(kept, {}, {}))
 
     def seconds(self, line: bytes) -> float:
-        """Of the row's audio, as far as the row says; else `SECONDS_OF_A_RECORD`."""
+        """How long the row's audio is, as far as the row says; else `SECONDS_OF_A_RECORD`."""
         row = self.row(line)
         if isinstance(row, BadRow):
             return SECONDS_OF_A_RECORD

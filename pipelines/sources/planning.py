@@ -11,6 +11,7 @@ from typing import cast
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import tfrecord
 from melbeam.pipelines.sources.finding import find_inputs, find_kind, is_lhotse
 from melbeam.pipelines.sources.kinds import CUT_AT_FILES, LHOTSE, MANIFEST, MODULES, TFRECORD
@@ -66,13 +67,16 @@ def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
             by_kind.setdefault(kind, []).append(mine)
     if len(by_kind) > 1:
         named = ", ".join(f"{kind} ({found[0].pattern})" for kind, found in by_kind.items())
-        raise ValueError(f"--input names several kinds of sources, {named}: give each a job of its own")
+        raise UsageError(
+            Refusal.SEVERAL_KINDS, f"--input names several kinds of sources, {named}: give each a job of its own"
+        )
     units: list[Unit] = []
     for kind, inputs in by_kind.items():
         if options.num_shards is not None and kind in CUT_AT_FILES:
-            raise ValueError(
+            raise UsageError(
+                Refusal.CONTRADICTION,
                 f"--num_shards={options.num_shards}: {kind} input ({inputs[0].pattern}) is cut at its files, or "
-                "by --shard_bytes: leave --num_shards out"
+                "by --shard_bytes: leave --num_shards out",
             )
         planned = source_of(kind).plan(_merged(inputs), options)
         units += planned.units
@@ -134,29 +138,34 @@ def check_first_record(
             continue
         first = next(read_unit(unit), None)
         if must_be_tfrecord and isinstance(first, Damage) and first.reject.reason == "bad_framing":
-            raise ValueError(
+            raise UsageError(
+                Refusal.UNKNOWN_FORMAT,
                 f"{printable(unit.path)} is nothing that melbeam reads, by its name and its first bytes: name "
-                "audio files, a manifest, or another source; --input_format says which"
+                "audio files, a manifest, or another source; --input_format says which",
             )
         if not isinstance(first, AudioRecord):
             return
         if unit.kind == TFRECORD and _is_sequence_example(first.data):
-            raise ValueError(
+            raise UsageError(
+                Refusal.UNKNOWN_FORMAT,
                 f"{printable(unit.path)} holds tf.train.SequenceExamples, which melbeam does not read: write each "
-                "clip as a tf.train.Example with its samples in one list"
+                "clip as a tf.train.Example with its samples in one list",
             )
         names = colliding_names(first.data)
         if names:
-            raise ValueError(
+            raise UsageError(
+                Refusal.RESERVED_NAME,
                 f"the first record of {printable(unit.path)} has features {', '.join(names)}, names that melbeam "
                 f"writes itself: rename them (--columns=my_{names[0]}={names[0]}), or is this --input the output "
-                "of an earlier extract?"
+                "of an earlier extract?",
             )
         if raw_samples:
             try:
                 check_raw_audio(first.data)
             except Reject as reject:
-                raise ValueError(f"the first record of {printable(unit.path)}: {reject.detail}") from reject
+                raise UsageError(
+                    Refusal.NOT_RAW_SAMPLES, f"the first record of {printable(unit.path)}: {reject.detail}"
+                ) from reject
         return
 
 
@@ -186,8 +195,9 @@ def check_shards_are_complete(units: Iterable[Unit]) -> None:
                 f"{name}-{index:0{len(count)}d}-of-{count}{ending}" for index in missing[:_NAMED_MISSING]
             )
             more = f" and {len(missing) - _NAMED_MISSING} more" if len(missing) > _NAMED_MISSING else ""
-            raise ValueError(
+            raise UsageError(
+                Refusal.INCOMPLETE_SET,
                 f"--input: of a set of {int(count)} files {len(missing)} are missing: {first}{more}. "
                 "Was what writes them interrupted? Start it again, correct the glob, or pass "
-                "--allow_missing_shards to extract what is there"
+                "--allow_missing_shards to extract what is there",
             )

@@ -21,6 +21,8 @@ from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.schema import SEGMENTS, TEXT
+from melbeam.transforms.records.segments import encode_segments
 
 _FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
 _BLOCK = 8 << 20  # 8 MiB
@@ -57,6 +59,14 @@ class Row:
     def is_segment(self) -> bool:
         """Whether it is a part of its file."""
         return self.start is not None or self.end is not None or self.channel is not None
+
+    @property
+    def text(self) -> str:
+        """Its transcript; empty where it has none."""
+        text: Any = self.columns.get(TEXT)
+        if TEXT in self.features:
+            text = b" ".join(self.features[TEXT].bytes_list.value)
+        return text.decode(errors="replace") if isinstance(text, bytes) else str(text or "")
 
     def kept(self, kind: str) -> bytes:
         """The row as a reject keeps it."""
@@ -117,6 +127,10 @@ def _record(row: Row, fetched: bytes | Reject | None, recordings: Recordings) ->
         except _OF_ONE_FILE as error:
             raise _not_found(row.audio, error) from error
     fields = {name: value for name, value in row.columns.items() if name not in ("audio", "id")}
+    text = row.text
+    is_timed = row.start is not None or row.end is not None
+    if is_timed and text and not {SEGMENTS} & (row.columns.keys() | row.features.keys()):
+        fields[SEGMENTS] = encode_segments([(0.0, None, text)])  # what a table gives a text and times is one
     return to_example({**fields, "id": row.id}, row.features, ("audio", memoryview(audio)))
 
 

@@ -6,7 +6,6 @@ of the same file follow one another, and sliced. Both give the samples that deco
 
 from __future__ import annotations
 
-import io
 import struct
 from typing import Any
 
@@ -15,7 +14,7 @@ import soundfile
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.units import printable
-from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.decoding import EACH, decode_audio
 from melbeam.transforms.records.rejects import Reject
 
 # What is promised beyond a recording's end by rounding alone.
@@ -140,24 +139,15 @@ class _Seekable:
 
 
 class _Decoded:
-    """Another format, decoded whole; channels are averaged, as they are of a whole clip."""
+    """Another format, decoded whole, each channel by itself: which of them are taken is decided later."""
 
     def __init__(self, data: bytes, rate: int | None) -> None:
-        audio = decode_audio(data, sampling_rate=rate or 16_000)
+        audio = decode_audio(data, sampling_rate=rate or 16_000, channel=EACH)
         self.rate, self.num_frames = rate or 16_000, len(audio.samples)
-        self._samples = audio.samples[:, np.newaxis]
-        self._data = data if audio.mixed_down else b""  # of several channels, while one may be asked for
-        self._channels: np.ndarray | None = None
+        self._samples = audio.samples
 
     def read(self, first: int, last: int, channel: int | None = None) -> bytes:
-        if channel is None or not self._data:
-            return wav_bytes(_of_channel(self._samples, channel)[first:last], self.rate)
-        if self._channels is None:
-            try:
-                self._channels, _ = soundfile.read(io.BytesIO(self._data), dtype="float32", always_2d=True)
-            except (soundfile.SoundFileError, RuntimeError) as error:
-                raise Reject("bad_audio", "the channels of this format cannot be told apart: use FLAC") from error
-        return wav_bytes(_of_channel(self._channels, channel)[first:last], self.rate)
+        return wav_bytes(_of_channel(self._samples, channel)[first:last], self.rate)
 
 
 def _of_channel(samples: np.ndarray, channel: int | None) -> np.ndarray:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from melbeam.pipelines import files
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.units import printable
 
 _GZIP = b"\x1f\x8b"
@@ -122,9 +123,13 @@ def check_encoding(encoding: str) -> None:
     try:
         name = codecs.lookup(encoding).name
     except LookupError as error:
-        raise ValueError(f"--encoding_of_text={encoding} is no encoding that Python knows") from error
+        raise UsageError(
+            Refusal.BAD_VALUE, f"--encoding_of_text={encoding} is no encoding that Python knows"
+        ) from error
     if name.startswith(_WIDE):
-        raise ValueError(f"--encoding_of_text={encoding}: convert the file to UTF-8 first (iconv -t UTF-8)")
+        raise UsageError(
+            Refusal.BAD_VALUE, f"--encoding_of_text={encoding}: convert the file to UTF-8 first (iconv -t UTF-8)"
+        )
 
 
 def looks_wide(path: str) -> bool:

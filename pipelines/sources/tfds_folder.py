@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from melbeam.pipelines import files
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.renaming import Renaming
 from melbeam.transforms.folder_layout import FEATURES
 
@@ -34,11 +35,12 @@ def tfds_renaming(folder: str, columns: Mapping[str, str]) -> Renaming | None:
         return None
     name = columns.get("audio") or ("audio" if "audio" in found else next(iter(found)))
     if "audio" not in columns and "audio" not in found and len(found) > 1:
-        raise ValueError(
-            f"{path} names several audio features, {', '.join(found)}: choose with --columns=audio=NAME"
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
+            f"{path} names several audio features, {', '.join(found)}: choose with --columns=audio=NAME",
         )
     if name not in found:
-        raise ValueError(f"{path} has no audio feature {name!r}; it has {', '.join(found)}")
+        raise UsageError(Refusal.BAD_COLUMNS, f"{path} has no audio feature {name!r}; it has {', '.join(found)}")
     return _renaming(path, name, found[name])
 
 

@@ -48,7 +48,7 @@ class Unit:
 
     @property
     def source(self) -> str:
-        """For people: which file, and which part of it."""
+        """Which file it is, and which part of it, in words for people."""
         path = printable(self.path)
         return path if self.num_parts == 1 else f"part {self.part + 1} of {self.num_parts} of {path}"
 

@@ -138,6 +138,7 @@ def _places(folder: SplitFolder, name: str, report: ShardReport) -> list[_Place]
         ("features", report.features, folder.shard(report.index, report.num_shards)),
         ("rejects", report.rejected, folder.rejects(report.index)),
         ("index", report.index_file, folder.index(report.index)),
+        ("table", report.table, folder.table(report.index, report.num_shards)),
     )
     return [
         _Place(kind, mark, folder.temporary(report.index, name, kind), final)

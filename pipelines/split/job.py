@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.split.job_file import UnusableJobFile, mark_as_being_replaced, read_job, write_job
-from melbeam.pipelines.split.leftovers import delete_temporaries
+from melbeam.pipelines.split.leftovers import delete_gathered, delete_temporaries
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
+from melbeam.pipelines.split.reports import SplitSummary, UnusableSummary
 from melbeam.transforms.bounds import check_number
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
 
@@ -22,7 +26,7 @@ _LONGEST_CONVERSION = 1e6  # seconds
 _NAMED_FILES = 3  # of each kind of difference, in a refusal
 
 
-class FolderRefused(ValueError):
+class FolderRefused(UsageError):
     """The output folder holds something else than this job would write."""
 
 
@@ -37,11 +41,6 @@ class SplitJob(Protocol):
     @property
     def plan_hash(self) -> str:
         """SHA-256, in hex, of the plan."""
-        ...
-
-    @property
-    def num_shards(self) -> int:
-        """Shards of the plan."""
         ...
 
     @property
@@ -83,6 +82,8 @@ class Job:
         max_convert_seconds: that one record may take.
         gpu: whether workers may use a GPU.
         recheck: whether shards that are done are read again before they are taken as done.
+        dataset_name: that TFDS finds the folder by, where it has one.
+        not_in: the splits of the folder whose clips are left out, and the hash of each one's job.
 
     Raises:
         ValueError: a bound is none, or the front end has no length to pad to; the message names it, as the command
@@ -98,9 +99,12 @@ class Job:
     max_convert_seconds: float = MAX_CONVERT_SECONDS
     gpu: bool = False
     recheck: bool = False
+    dataset_name: str | None = None
+    not_in: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.options.pads(self.front_end)
+        Chunking.of(self.front_end, self.options)
         check_number("--max_reject_fraction", self.max_reject_fraction, at_least=0, at_most=1)
         check_number(
             "--max_convert_seconds", self.max_convert_seconds, above=0, at_most=_LONGEST_CONVERSION, unit="seconds"
@@ -131,6 +135,7 @@ class Job:
             "pad_to_max_length": self.options.pads(self.front_end),
             "input": self.plan_hash,
             "num_shards": self.num_shards,
+            **({"not_in": dict(self.not_in)} if self.not_in else {}),
         }
 
     @property
@@ -145,7 +150,8 @@ class Job:
 
     def to_json(self) -> dict[str, Any]:
         """The job as job.json keeps it."""
-        return {"hash": self.hash, "identity": self.identity, "front_end": self.front_end.to_dict()}
+        content = {"hash": self.hash, "identity": self.identity, "front_end": self.front_end.to_dict()}
+        return content if self.dataset_name is None else {**content, "dataset_name": self.dataset_name}
 
 
 def identity_hash(identity: dict[str, Any]) -> str:
@@ -166,33 +172,59 @@ def claim_folder(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> None
             what the split is made of cannot be told, where a power cut has torn job.json, say.
     """
     folder = job.folder
+    found = _job_found(job, shards, overwrite=overwrite)
+    if found is not None:
+        if not overwrite:
+            return
+        _delete_split(folder)
+    write_job(folder, job.to_json())
+
+
+def check_claim(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> None:
+    """Refuses what `claim_folder` refuses, and changes nothing.
+
+    Raises:
+        FolderRefused: as `claim_folder` does.
+    """
+    _job_found(job, shards, overwrite=overwrite)
+
+
+def _job_found(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> dict[str, Any] | None:
+    """What the split's job.json holds: this very job, or one that may be replaced; None where there is none.
+
+    Raises:
+        FolderRefused: the folder is not this job's to write into.
+    """
+    folder = job.folder
     _check_other_splits(job)
     try:
         found = read_job(folder)
     except UnusableJobFile as error:
         if not overwrite:
-            raise FolderRefused(str(error)) from error
-        found = {}
-    if found is not None:
-        if not overwrite:
-            if found["hash"] == job.hash:
-                return
+            raise FolderRefused(Refusal.UNUSABLE_JOB_FILE, str(error)) from error
+        return {}
+    if found is None:
+        if files.match(folder.shards_glob):
             raise FolderRefused(
-                f"{folder.output} holds split {folder.split!r} of another job: "
-                f"{'; '.join(_differences(job, shards, found['identity']))}. "
-                "Choose another --output or --split, or pass --overwrite to replace the split"
+                Refusal.FOREIGN_FILES,
+                f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
+                "choose another --output or --split",
             )
-        _delete_split(folder)
-    elif files.match(folder.shards_glob):
+    elif not overwrite and found["hash"] != job.hash:
         raise FolderRefused(
-            f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
-            "choose another --output or --split"
+            Refusal.OTHER_JOB,
+            f"{folder.output} holds split {folder.split!r} of another job: "
+            f"{'; '.join(_differences(job, shards, found['identity']))}. "
+            "Choose another --output or --split, or pass --overwrite to replace the split",
         )
-    write_job(folder, job.to_json())
+    return found
 
 
 def _check_other_splits(job: SplitJob) -> None:
-    """Refuses a folder whose other splits have another front end, or features of another form."""
+    """Refuses a folder whose other splits have another front end, or features of another form.
+
+    A summary that the folder's metadata could not be made from is found here, and not when the work is done.
+    """
     folder = job.folder
     for path, _ in files.match(of_all_splits(folder.output, "job.json")):
         other = SplitFolder.holding(path)
@@ -202,9 +234,15 @@ def _check_other_splits(job: SplitJob) -> None:
         for name in job.shared:
             if found and found.get(name) != job.identity[name]:
                 raise FolderRefused(
+                    Refusal.OTHER_FRONT_END,
                     f"{folder.output} holds split {other.split!r} with {name} {found.get(name)!r}, this job has "
-                    f"{job.identity[name]!r}, and one folder has one: choose another --output"
+                    f"{job.identity[name]!r}, and one folder has one: choose another --output",
                 )
+        if files.exists(other.summary):
+            try:
+                SplitSummary.read(other.summary)
+            except UnusableSummary as error:
+                raise FolderRefused(Refusal.UNUSABLE_SUMMARY, str(error)) from error
 
 
 def _identity_of_another(other: SplitFolder) -> dict[str, Any]:
@@ -219,8 +257,9 @@ def _identity_of_another(other: SplitFolder) -> dict[str, Any]:
         if not files.exists(other.summary):
             return {}  # it is made anew before it is described, and is compared with this job then
         raise FolderRefused(
+            Refusal.UNUSABLE_JOB_FILE,
             f"{error}. It is that of the finished split {other.split!r}, which may be of another front end: "
-            f"extract it again first, or remove {other.summary}"
+            f"extract it again first, or remove {other.summary}",
         ) from error
 
 
@@ -231,6 +270,8 @@ def _differences(job: SplitJob, shards: list[Shard], found: dict[str, Any]) -> l
         for name, value in job.identity.items()
         if found.get(name) != value and name != "input"
     ]
+    left = sorted(found.keys() - job.identity)
+    differences += [f"{name} was {found[name]!r} and is now not asked for" for name in left]
     if found.get("input") != job.plan_hash:
         differences += _differences_of_input(job.folder, shards)
     return differences
@@ -271,4 +312,6 @@ def _delete_split(folder: SplitFolder) -> None:
     for glob in folder.contents_globs:
         files.delete([path for path, _ in files.match(glob)])
     delete_temporaries(folder)
-    files.delete([path for path, _ in files.match(folder.shards_glob)])
+    delete_gathered(folder)
+    for glob in (folder.tables_glob, folder.shards_glob):
+        files.delete([path for path, _ in files.match(glob)])

@@ -27,6 +27,18 @@ def delete_temporaries(folder: SplitFolder, index: int | None = None, *, keep: I
     files.remove_empty_folders(sorted(emptied))
 
 
+def delete_gathered(folder: SplitFolder) -> None:
+    """Deletes the clips that were on their way to their shards, and the folders that they lay in."""
+    paths = [path for path, _ in files.match(folder.gathered_glob)]
+    files.delete(paths)
+    gathered, outermost = folder.gathered, parent(folder.bookkeeping)
+    emptied = {parent(path) for path in paths} | {f"{gathered.bookkeeping}/tmp"}
+    for path in list(emptied):
+        while (path := parent(path)) != outermost:
+            emptied.add(path)
+    files.remove_empty_folders(sorted(emptied - {folder.bookkeeping}))
+
+
 def half_written(folder: SplitFolder) -> list[str]:
     """The small files that a job which was killed was writing at that moment."""
     return [path for glob in folder.half_written_globs for path, _ in files.match(glob)]

@@ -192,7 +192,7 @@ class SplitLock:
                 self._write()
 
     def _end_the_process(self, holder: dict[str, Any]) -> None:
-        """As a crash, which every step of a job allows for: nothing of it may be written any more."""
+        """Ends the process as a crash would, which each step of a job allows for: it may write nothing more."""
         print(
             f"melbeam: process {holder.get('pid')} on {holder.get('host')} has taken split {self._split!r} of "
             f"{self._output} over, since this one gave no sign of life for {STALE_SECONDS:.0f} s: it ends",

@@ -28,7 +28,7 @@ class Shard:
 
     @property
     def name(self) -> str:
-        """For people: which shard, of which file."""
+        """Which shard it is, and of which file, in words for people."""
         return f"shard {self.index} of {self.num_shards} ({self.unit.source})"
 
     @property
@@ -59,7 +59,7 @@ def plan_shards(patterns: Sequence[str], options: SourceOptions) -> tuple[list[S
 
 
 def number_shards(units: Sequence[Unit]) -> list[Shard]:
-    """Each unit as the shard of its place."""
+    """Makes each unit the shard of its place."""
     return [Shard(index, len(units), unit) for index, unit in enumerate(units)]
 
 

@@ -6,18 +6,26 @@ Those of record version 1 are read too: they lack levels, distributions, the ext
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from dataclasses import fields as dataclass_fields
+from typing import Any, TypeVar, cast
 
 import msgspec
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.split.tally import Count, Tally
 from melbeam.pipelines.tfrecord import file_crc32c
+from melbeam.transforms.distributions import QUANTITIES
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.notebook import table
 from melbeam.transforms.records.schema import INT64, RECORD_VERSION
 from melbeam.transforms.records.split_schema import SplitSchema
 
-_Kept = TypeVar("_Kept")
+_Kept = TypeVar("_Kept", bound=Tally)
+
+
+class UnusableSummary(ValueError):
+    """A split's summary.json is there, but does not hold a summary."""
 
 
 @dataclass
@@ -68,6 +76,7 @@ class ShardReport(Tally):
         features: the shard of features.
         rejected: the shard's rejects; None where there are none.
         index_file: where each feature record lies; None before record version 2.
+        table: the table of its records; None where it was made before there were any.
         first_record: the number of its first record in the input file: 0, but in parts of a large one.
         record_version: `RECORD_VERSION` as its records were written with.
         versions: of melbeam, and of the libraries that decide the bytes of features.
@@ -82,6 +91,7 @@ class ShardReport(Tally):
     features: FileMark
     rejected: FileMark | None
     index_file: FileMark | None = None
+    table: FileMark | None = None
     first_record: Count = 0
     record_version: Count = RECORD_VERSION
     versions: dict[str, str] = field(default_factory=dict)
@@ -108,23 +118,60 @@ class SplitSummary(Tally):
     Attributes:
         shard_features: feature records of each shard, by its number.
         num_bytes: of all shards of features.
+        shards_with_table: how many of them have a table of their records.
         record_version: the least that a shard's records were written with.
         versions: of melbeam and the libraries that decide the bytes of features: all that took part.
     """
 
     shard_features: dict[int, Count] = field(default_factory=dict)
     num_bytes: Count = 0
+    shards_with_table: Count = 0
     record_version: Count = RECORD_VERSION
     versions: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: str, split: str = "train") -> SplitSummary:
+        """The summary of a finished split.
+
+        Args:
+            folder: what `melbeam extract --output` wrote.
+            split: its name.
+
+        Raises:
+            UnusableSummary: the summary is not what was written.
+            OSError: there is no such finished split, or it cannot be read.
+        """
+        return cls.read(SplitFolder(str(folder).rstrip("/"), split).summary)
+
+    def _repr_html_(self) -> str:
+        """The summary as a notebook shows it."""
+        rows: dict[str, Any] = {
+            "records": f"{self.records_read:,} read = {self.records_converted:,} converted + "
+            f"{self.num_rejects:,} rejected",
+            "clips": f"{self.num_features:,}, {self.statistics.num_frames:,} frames",
+            "shards": f"{len(self.shard_features):,}, {words.size(self.num_bytes)}",
+        }
+        for name, counts in (("rejected", self.rejects), ("changed", self.changes)):
+            if counts:
+                rows[name] = ", ".join(f"{count:,} {what}" for what, count in sorted(counts.items()))
+        for name, distribution in sorted(self.distributions.items()):
+            if name in QUANTITIES and distribution.least and distribution.largest:
+                least, largest = distribution.least[0].value, distribution.largest[0].value
+                rows[QUANTITIES[name].title] = (
+                    f"mean {distribution.mean():.4g}, from {least:.4g} to {largest:.4g} ({QUANTITIES[name].unit})"
+                )
+        return table("Split of features", rows)
 
     def add_shard(self, report: ShardReport) -> None:
         """Adds a shard."""
         versions = {name: [version] for name, version in report.versions.items()}
+        self.shards_with_table += report.table is not None
         self._add({report.index: report.num_features}, report.features.size, report.record_version, versions)
         super().add(report)
 
     def add_summary(self, other: SplitSummary) -> None:
         """Adds other shards of the same split."""
+        self.shards_with_table += other.shards_with_table
         self._add(other.shard_features, other.num_bytes, other.record_version, other.versions)
         super().add(other)
 
@@ -140,6 +187,11 @@ class SplitSummary(Tally):
         self.record_version = min(self.record_version, record_version)
         for name, found in versions.items():
             self.versions[name] = sorted({*self.versions.get(name, []), *found})
+
+    @property
+    def has_tables(self) -> bool:
+        """Whether every shard has a table of its records."""
+        return 0 < self.shards_with_table == len(self.shard_features)
 
     def schema(self, front_end: FrontEnd) -> SplitSchema:
         """What the split's records hold."""
@@ -164,13 +216,33 @@ class SplitSummary(Tally):
         by_shard = {str(index): count for index, count in enumerate(listed)}
         return _from_json(_of_any_version({**fields, "shard_features": by_shard}), cls)
 
+    @classmethod
+    def read(cls, path: str) -> SplitSummary:
+        """The summary that a finished split keeps in a file.
+
+        Raises:
+            UnusableSummary: it is not what was written; the message says how it is had again.
+            OSError: it is not there, or cannot be read.
+        """
+        try:
+            return cls.from_dict(files.read_json(path))
+        except ValueError as error:
+            raise UnusableSummary(
+                f"{path}: it is no summary of a split ({error}); remove it and run that split's command again, "
+                "which finds its shards done and writes the summary anew"
+            ) from error
+
 
 def _to_json(kept: Any) -> dict[str, Any]:
     return msgspec.to_builtins(kept, str_keys=True)
 
 
 def _from_json(fields: Any, kind: type[_Kept]) -> _Kept:
-    return msgspec.convert(fields, kind, str_keys=True)
+    kept = msgspec.convert(fields, kind, str_keys=True)
+    # msgspec leaves a default with the class and writes only what is an object's own: a field that an earlier
+    # melbeam did not know would be lost when it is written again.
+    vars(kept).update({field.name: getattr(kept, field.name) for field in dataclass_fields(cast(Any, kind))})
+    return kept
 
 
 def _of_any_version(fields: Any) -> Any:

@@ -13,6 +13,16 @@ from melbeam.transforms.records.split_schema import NAMED_IDS, FieldCounts
 from melbeam.transforms.statistics import BinStatistics
 
 Count = Annotated[int, Meta(ge=0)]
+_SUMS = (
+    "records_read",
+    "records_converted",
+    "num_features",
+    "num_samples",
+    "microseconds",
+    "unknown_lengths",
+    "left_out",
+    "damaged_bytes",
+)
 
 
 @dataclass(kw_only=True)
@@ -25,8 +35,12 @@ class Tally:
     Attributes:
         records_read: audio records, and damages in their place.
         records_converted: those that became features.
-        num_features: feature records: one for each record converted, or one a chunk.
-        num_samples: of all clips converted, at the front end's rate, before truncation.
+        num_features: feature records: one for each record converted, or one a chunk, or a channel.
+        num_samples: of all clips converted, at the front end's rate, before truncation; of each channel that
+            became records of its own.
+        microseconds: that all clips written last, by their headers, where nothing was converted.
+        unknown_lengths: clips written whose length no header tells.
+        left_out: clips that were not taken, since another split has them; they are not counted as read.
         damaged_bytes: of the input, that belong to no record.
         rejects: records turned away, by reason.
         changes: records whose audio was changed beyond computing features, by what was done.
@@ -40,6 +54,9 @@ class Tally:
     records_converted: Count = 0
     num_features: Count = 0
     num_samples: Count = 0
+    microseconds: Count = 0
+    unknown_lengths: Count = 0
+    left_out: Count = 0
     damaged_bytes: Count = 0
     rejects: dict[str, Count] = field(default_factory=dict)
     changes: dict[str, Count] = field(default_factory=dict)
@@ -63,8 +80,12 @@ class Tally:
         self.records_read += 1
         self._count(self.rejects, reason, name)
 
-    def count_record(self) -> None:
-        """Counts a record that was written as it was read."""
+    def count_record(self, microseconds: int | None) -> None:
+        """Counts a record that was written as it was read; `microseconds` is its length, where that is known."""
+        if microseconds is None:
+            self.unknown_lengths += 1
+        else:
+            self.microseconds += microseconds
         self.records_read += 1
         self.records_converted += 1
         self.num_features += 1
@@ -95,7 +116,7 @@ class Tally:
 
     def add(self, other: Tally) -> None:
         """Adds the counts of other records to these."""
-        for name in ("records_read", "records_converted", "num_features", "num_samples", "damaged_bytes"):
+        for name in _SUMS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for mine, theirs in ((self.rejects, other.rejects), (self.changes, other.changes)):
             for what, count in theirs.items():

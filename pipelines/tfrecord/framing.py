@@ -101,7 +101,7 @@ class Window:
         return self._bytes(start, length), _UINT32.unpack_from(self._buffer, start + length)[0]
 
     def read_frame(self, length: int) -> tuple[bytes, int] | None:
-        """As `frame`, and goes on behind it."""
+        """Reads what `frame` gives, and goes on behind it."""
         frame = self.frame(length)
         if frame is not None:
             self._start += HEADER + length + FOOTER

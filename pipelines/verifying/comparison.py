@@ -10,7 +10,7 @@ from operator import attrgetter
 import numpy as np
 
 from melbeam.pipelines import files
-from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Item
@@ -46,9 +46,11 @@ def compare(splits: list[Split], package: str, sample: int, findings: Findings) 
         try:
             compute = reference(package, split.front_end)
         except ImportError as error:
-            raise UsageError(f"--against={package} needs it: pip install {package} ({error})") from error
+            raise UsageError(
+                Refusal.NO_REFERENCE, f"--against={package} needs it: pip install {package} ({error})"
+            ) from error
         except ValueError as error:
-            raise UsageError(f"--against={package}: {error}") from error
+            raise UsageError(Refusal.NO_REFERENCE, f"--against={package}: {error}") from error
         largest, usual, worst = [], [], (-1.0, "")
         for path, number, feature, samples in _sampled(split, sample, findings):
             rows, valid = compute(samples)
@@ -126,10 +128,13 @@ def _sampled_of_shard(
 
 def _wrong_length(feature: Feature, clip: np.ndarray, split: Split) -> str | None:
     """What is wrong of a record's length, in words, when its clip is decoded again."""
-    end, longest = feature.start + feature.num_samples, split.front_end.max_samples
+    end = feature.start + feature.num_samples
+    longest = split.front_end.max_samples if feature.chunk is None else split.chunking.length
     may_be_cut = feature.chunk is not None or (
         feature.is_truncated if split.record_version >= 2 else split.options.on_long == "truncate"
     )
+    if feature.chunk is not None and not feature.has_text_of_clip and len(clip) >= end:
+        return None  # it may have been cut between two texts, anywhere
     if len(clip) < end or (len(clip) > end and not (may_be_cut and feature.num_samples == longest)):
         trimmed = feature.chunk is not None and split.front_end.num_frames(max(0, len(clip) - end)) == 0
         if len(clip) < end or not trimmed:
@@ -157,7 +162,9 @@ def _check_source(shard: Shard, split: Split) -> None:
     sizes = [size for _, size in files.match(escape(shard.path))]
     if sizes != [shard.unit.size]:
         now = f"has {sizes[0]} bytes, not {shard.unit.size}" if sizes else "is not there any more"
-        raise UsageError(f"{shard.path}, the source of {split.folder.split}, {now}: put it back")
+        raise UsageError(
+            Refusal.SOURCE_IS_GONE, f"{shard.path}, the source of {split.folder.split}, {now}: put it back"
+        )
 
 
 class _Source:
@@ -166,13 +173,14 @@ class _Source:
     def __init__(self, shard: Shard, split: Split) -> None:
         self._shard, self._split = shard, split
         self._items = self._open()
-        self._number, self._samples = -1, np.zeros(0, np.float32)
+        self._number = -1
+        self._samples: np.ndarray = np.zeros(0, np.float32)
 
     def _open(self) -> Iterator[Item]:
         return read_unit(self._shard.unit, self._split.options.max_record_bytes)
 
     def samples(self, feature: Feature) -> np.ndarray:
-        """The samples of the clip that the feature was made of, read and decoded again.
+        """The samples of the clip, or of its channel, that the feature was made of, read and decoded again.
 
         Raises:
             Reject: the clip cannot be decoded, by this melbeam.
@@ -184,7 +192,9 @@ class _Source:
         if number != self._number:
             item = next((item for item in self._items if item.number == number), None)
             if not isinstance(item, AudioRecord):
-                raise UsageError(f"{feature.source}: the source record is not there any more")
+                raise UsageError(
+                    Refusal.SOURCE_IS_GONE, f"{feature.source}: the source record is not there any more"
+                )
             audio_example = read_audio_example(
                 item.data,
                 sampling_rate=self._split.front_end.sampling_rate,
@@ -192,6 +202,11 @@ class _Source:
                 pcm_sampling_rate=self._split.options.pcm_sampling_rate,
                 cut_tolerance_seconds=self._split.options.cut_tolerance_seconds,
                 check_md5=True,
+                channel=self._split.options.decoded_channel,
             )
             self._number, self._samples = number, audio_example.audio.samples
-        return self._samples
+        if feature.channel is None:
+            return self._samples
+        if feature.channel >= self._samples.shape[1]:
+            raise Reject("no_channel", f"its clip has {self._samples.shape[1]} channels")
+        return self._samples[:, feature.channel]

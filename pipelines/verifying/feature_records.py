@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,11 +21,13 @@ from melbeam.transforms.records.levels import LEVELS, check_levels
 from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.schema import BYTES, CONSUMED, FEATURE_RECORD, FLOAT, TEXT, Field
 from melbeam.transforms.records.split_schema import CONDITIONAL
+from melbeam.transforms.records.table import row_of
 from melbeam.transforms.statistics import ClipSums
 
 _TENSOR, _TAIL = "input_features", "input_features_tail"
 # Until record version 2 a record's list of no values was kept, and made readers take a list from them all.
 _COUNTED_FOR_NONE = 2
+_OF_A_CHANNEL = re.compile(r"@\d+$")
 _FLAGS = ("truncated", "text_is_of_whole_clip")
 
 
@@ -34,12 +37,15 @@ class Feature:
 
     Attributes:
         record: as the job counts it.
-        clip_id: of the clip that it is, or is a chunk of.
+        clip_id: of the clip that it is, or is a chunk of; or of the clip's channel, where each is a clip.
+        audio_id: of the audio record that it was made of.
         source: input file and record number.
         num_samples: at the front end's rate.
         start: of its first sample in the clip.
         chunk: its number in the clip, or None.
+        channel: its number in the clip, where each channel became records; else None.
         is_truncated: whether the clip was cut; never known before record version 2.
+        has_text_of_clip: whether it is a chunk whose text was not cut with it.
         levels: the clip's, by their names; none before record version 2.
         rows: of the stored dtype, `[rows, num_mels]`: the frames, and what the record holds of what lies behind.
         values: the frames alone, `[num_frames, num_mels]`.
@@ -47,11 +53,14 @@ class Feature:
 
     record: FeatureRecord
     clip_id: str
+    audio_id: str
     source: str
     num_samples: int
     start: int
     chunk: int | None
+    channel: int | None
     is_truncated: bool
+    has_text_of_clip: bool
     levels: dict[str, float]
     rows: np.ndarray
     values: np.ndarray
@@ -77,6 +86,8 @@ def read_feature(record: bytes, split: Split) -> Feature:
     values = rows[: fields["num_frames"]]
     sums, chunk = ClipSums.of(values), fields.get("chunk_index")
     counted = {name: kind_and_count(feature) for name, feature in features.items() if _is_counted(name, split)}
+    clip_id = clip_id_of(fields["id"], chunk)
+    audio_id, channel = _parts_of(clip_id, split)
     return Feature(
         record=FeatureRecord(
             parts=(record,),
@@ -86,17 +97,29 @@ def read_feature(record: bytes, split: Split) -> Feature:
             kinds={name: kind for name, (kind, _) in counted.items()},
             lengths={name: count or _COUNTED_FOR_NONE for name, (_, count) in counted.items()},
             measures=measures_of(fields, features.get(TEXT), sums),
+            row=row_of(fields, features.get(TEXT)),
         ),
-        clip_id=clip_id_of(fields["id"], chunk),
+        clip_id=clip_id,
+        audio_id=audio_id,
         source=fields["source"],
         num_samples=fields["num_samples"],
         start=fields.get("start_sample", 0),
         chunk=chunk,
+        channel=channel,
         is_truncated="truncated" in fields,
+        has_text_of_clip="text_is_of_whole_clip" in fields,
         levels={name: fields[name] for name in LEVELS if name in fields},
         rows=np.concatenate([rows, tail]) if len(tail) else rows,
         values=values,
     )
+
+
+def _parts_of(clip_id: str, split: Split) -> tuple[str, int | None]:
+    """The id of the audio record, and the number of the channel where each became records."""
+    if split.options.channels != "split":
+        return clip_id, None
+    audio_id, _, channel = clip_id.rpartition("@")
+    return audio_id, int(channel)
 
 
 def _known_fields(features: Any, split: Split) -> dict[str, Any]:
@@ -152,11 +175,14 @@ def _rows(stored: Any, split: Split) -> np.ndarray:
 
 def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
     """What of the lengths, the tokens and the place in a chunked clip is wrong, in words."""
-    front_end, options = split.front_end, split.options
+    front_end, options, chunking = split.front_end, split.options, split.chunking
     samples, frames = fields["num_samples"], fields["num_frames"]
     if samples < 1 or (front_end.max_samples is not None and samples > front_end.max_samples):
         return f"num_samples {samples}"
     tokens, chunk = fields.get("num_audio_tokens"), fields.get("chunk_index")
+    clip_id = clip_id_of(fields["id"], chunk)
+    # Of a clip whose texts have their times, cut between two of them: a chunk may begin and end anywhere.
+    is_between = chunk is not None and "text_is_of_whole_clip" not in fields
     is_cut = options.on_long == "truncate" and samples == front_end.max_samples
     for is_wrong, what in (
         (fields["front_end"] != front_end.fingerprint[:16], f"front_end {fields['front_end']}"),
@@ -169,10 +195,15 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
         ),
         (chunk is not None and options.on_long != "chunk", f"chunk_index {chunk}"),
         (
-            fields.get("start_sample", 0) != (chunk or 0) * (front_end.max_samples or 0),
+            fields.get("start_sample", 0) != (chunk or 0) * chunking.step and not (chunk and is_between),
             f"start_sample {fields.get('start_sample')}",
         ),
         (chunk is not None and not fields["id"].endswith(f"#{chunk}"), f"chunk_index {chunk}"),
+        (options.channels == "split" and not _OF_A_CHANNEL.search(clip_id), "an id of no channel"),
+        (
+            chunking.is_too_long(samples) and options.on_long == "chunk" and not is_between,
+            f"num_samples {samples}",
+        ),
         ("truncated" in fields and not is_cut, "truncated"),
         *((fields.get(name, 1) != 1, f"{name} {fields.get(name)}") for name in _FLAGS),
     ):
@@ -235,9 +266,9 @@ def _wrong_others(features: Any, fields: Mapping[str, Any], split: Split) -> str
     needs_tail = split.front_end.takes_full_length and not split.options.pads(split.front_end)
     if (_TAIL in features) != needs_tail:
         return f"{'no' if needs_tail else 'an'} {_TAIL}"
-    has_uncut_text = "chunk_index" in fields and TEXT in features
-    if ("text_is_of_whole_clip" in fields) != has_uncut_text:
-        return f"{'no ' if has_uncut_text else ''}text_is_of_whole_clip"
+    # A chunk's text is its own where the clip's texts have their times.
+    if "text_is_of_whole_clip" in fields and not ("chunk_index" in fields and TEXT in features):
+        return "text_is_of_whole_clip"
     empty = [name for name, feature in features.items() if not kind_and_count(feature)[1] and name != _TENSOR]
     return f"{empty[0]} without a value" if empty else None
 

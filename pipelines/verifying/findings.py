@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from melbeam.pipelines.words import harmless
+
 # Of one file's faults, and of its warnings, the lines that are shown; the rest are counted.
 MAX_LINES_OF_A_FILE = 20
 
@@ -42,7 +44,7 @@ class Findings:
     def lines(self) -> Iterator[str]:
         """Yields what was found, for a person."""
         for kind, name, noted in (("warnings", "warning", self.warnings), ("faults", "FAULT", self.faults)):
-            yield from (f"{name}: {line}" for line in noted)
+            yield from (f"{name}: {harmless(line)}" for line in noted)
             for (counted, place), count in self._counts.items():
                 if counted == kind and count > MAX_LINES_OF_A_FILE:
                     yield f"{name}: {place}: {count - MAX_LINES_OF_A_FILE} more {kind}"

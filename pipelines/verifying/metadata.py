@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.metadata import description, metadata
+from melbeam.pipelines.split.card import card, is_edited
+from melbeam.pipelines.split.metadata import dataset_name, description, metadata
 from melbeam.pipelines.split.mixed_fields import mixed_field_lines
-from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.pipelines.split.reports import SplitSummary, UnusableSummary
 from melbeam.pipelines.verifying.differences import differences
 from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.splits import UNREADABLE, Split
-from melbeam.transforms.folder_layout import DATASET_INFO, FEATURES, FRONT_END
+from melbeam.transforms.folder_layout import CARD, CROISSANT, DATASET_INFO, FEATURES, FRONT_END
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.reading.arrays import LACKS_TAIL
 from melbeam.transforms.reading.folder import LACKS_OF_VERSION_1
@@ -42,7 +43,10 @@ def _check_summary(split: Split, findings: Findings) -> bool:
     """Holds a split's summary and schema against the sum of its reports; False where it is not finished."""
     folder = split.folder
     try:
-        kept = SplitSummary.from_dict(files.read_json(folder.summary))
+        kept = SplitSummary.read(folder.summary)
+    except UnusableSummary as error:
+        findings.fault(folder.summary, str(error).removeprefix(f"{folder.summary}: "))
+        return False
     except UNREADABLE as error:
         findings.fault(folder.summary, f"it cannot be read ({error}): the split is not finished")
         return False
@@ -103,19 +107,25 @@ def _check_folder(
     found: dict[str, Any] = {}
     # Splits of one front end may give it different names and lengths, and be stored padded or not: the files say
     # what the last one to end wrote.
-    candidates = [metadata(summaries, split.front_end, split.options) for split in splits]
+    name_of_all = dataset_name(output)
+    candidates = [metadata(summaries, split.front_end, split.options, name_of_all) for split in splits]
     if all(split.record_version < 2 for split in splits):
         candidates += [_as_version_1_wrote(split, candidates[i]) for i, split in enumerate(splits)]
     for name in candidates[0]:
         path = f"{output}/{name}"
         try:
             found[name] = _as_now_written(name, files.read_json(path), path, findings)
+            if name == CROISSANT and isinstance(found[name], dict):  # the rest is its owner's
+                found[name] = {key: value for key, value in found[name].items() if key in candidates[0][name]}
         except (OSError, ValueError) as error:
             findings.fault(path, f"it cannot be read ({error}): extract again")
     differing = [{name: differences(found[name], candidate[name]) for name in found} for candidate in candidates]
     for name, lines in min(differing, key=lambda of_files: sum(map(len, of_files.values()))).items():
         for line in lines:
             findings.fault(f"{output}/{name}", f"{line}: extract again, which writes it anew")
+    path, cards = f"{output}/{CARD}", [card(summaries, s.front_end, s.options, name_of_all) for s in splits]
+    if files.exists(path) and not is_edited(written := files.read_bytes(path)) and written not in cards:
+        findings.fault(path, "its figures are not those of the splits: extract again, which writes it anew")
 
 
 def _as_now_written(name: str, found: Any, path: str, findings: Findings) -> Any:

@@ -5,10 +5,11 @@ Each input record must have become features or a reject, once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from itertools import groupby, islice
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,6 +19,7 @@ from melbeam.pipelines.sources.units import printable
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import ShardReport
+from melbeam.pipelines.split.table import read_table
 from melbeam.pipelines.split.tally import Tally
 from melbeam.pipelines.verifying.differences import differences
 from melbeam.pipelines.verifying.feature_records import Feature, read_feature
@@ -30,6 +32,7 @@ from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.records.conversion import Conversion
 from melbeam.transforms.records.index import decode_index
 from melbeam.transforms.records.split_schema import NAMED_IDS, SplitSchema
+from melbeam.transforms.records.table import COLUMNS
 from melbeam.transforms.statistics import BinStatistics
 
 _NAMED_MISSING = 5  # records that are neither features nor rejects
@@ -76,6 +79,11 @@ def _check_strays(split: Split, findings: Findings) -> None:
             folder.index_glob,
             {folder.index(shard.index) for shard in shards},
             "an index of no shard of the plan; remove it",
+        ),
+        (
+            folder.tables_glob,
+            {folder.table(shard.index, shard.num_shards) for shard in shards},
+            "a table of no shard of the plan; remove it",
         ),
         (
             folder.reports_glob,
@@ -128,6 +136,7 @@ class _ShardCheck:
         self._report_path = split.folder.report(shard.index)
         self._tally = Tally()
         self._places: list[tuple[int, int, int]] = []  # offset, size and frames of each feature record
+        self._rows: list[int | None] = []  # hashes of what a table says of them; None of one with a fault
         self._became: dict[int, str] = {}  # number of an input record, to "feature" or "reject"
         # Of the names in the report that cannot be counted again: those that no clip has.
         self._unknown_names = {name for change in report.changes for name in report.named_ids.get(change, ())}
@@ -139,6 +148,7 @@ class _ShardCheck:
         if is_whole(self._path, report.features, self._findings):
             features_are_read = self._count_features()
             self._check_index()
+            self._check_table()
         if report.rejected is None:
             if files.exists(rejects_path):
                 self._findings.fault(rejects_path, f"the report of {self._shard.name} knows of no rejects")
@@ -156,16 +166,19 @@ class _ShardCheck:
         """Counts the records of the shard; False where one of them is a fault."""
         records, clips = [], []
         for _, features in groupby(self._features(), attrgetter("source")):
-            conversion = Conversion("", [], 0, [])
+            conversion, end = Conversion("", [], 0, []), 0
             for feature in features:
-                conversion.id = feature.clip_id
+                conversion.id = feature.audio_id
                 # Chunks of a clip can stand in for its length; where it was cut, nothing can.
-                conversion.num_samples += feature.num_samples
+                end = end if feature.chunk else 0
+                conversion.num_samples += feature.start + feature.num_samples - end
+                end = feature.start + feature.num_samples
                 conversion.features.append(replace(feature.record, parts=()))
                 records.append(hash_of_id(feature.record.id))
+                if not feature.chunk:
+                    clips.append(hash_of_id(feature.clip_id))
                 is_chunk = feature.chunk is not None
                 conversion.changes = ["chunked"] * is_chunk + ["truncated"] * feature.is_truncated
-            clips.append(hash_of_id(conversion.id))
             self._unknown_names.discard(conversion.id)
             self._tally.count_conversion(conversion, self._shard.index)
             self._tally.statistics.add_clips([record.sums for record in conversion.features])
@@ -176,16 +189,32 @@ class _ShardCheck:
 
     def _features(self) -> Iterator[Feature]:
         """Yields the feature records that have no fault, and notes where each record lies."""
-        previous = ("", -1)  # source and chunk
+        previous = ("", -1, -1)  # source, channel and chunk
         for record in read_whole(self._path, self._findings):
             try:
                 feature = read_feature(record.data, self._split)
             except ValueError as error:
                 self._places.append((record.offset, len(record.data), -1))
+                self._rows.append(None)
                 self._findings.fault(self._path, str(error), record.number)
                 continue
             self._places.append((record.offset, len(record.data), feature.record.num_frames))
-            is_next_chunk = bool(feature.chunk) and previous == (feature.source, (feature.chunk or 0) - 1)
+            of_all_rows = {"split": self._split.folder.split, "file": file_name(self._path)}
+            self._rows.append(_hash_of_row({**feature.record.row, **of_all_rows, "record": record.number}))
+            channel = -1 if feature.channel is None else feature.channel
+            is_next_chunk = bool(feature.chunk) and previous == (
+                feature.source,
+                channel,
+                (feature.chunk or 0) - 1,
+            )
+            is_next_channel = not feature.chunk and channel > 0 and previous[:2] == (feature.source, channel - 1)
+            if channel > 0 and not (is_next_chunk or is_next_channel):
+                self._findings.fault(
+                    self._path,
+                    f"id {feature.record.id!r} is of channel {channel}, but the channel before it is not the "
+                    "record before it",
+                    record.number,
+                )
             if feature.chunk and not is_next_chunk:
                 self._findings.fault(
                     self._path,
@@ -193,8 +222,9 @@ class _ShardCheck:
                     "the record before it",
                     record.number,
                 )
-            self._note_source(feature.source, "feature", self._path, record.number, is_next_chunk)
-            previous = (feature.source, -1 if feature.chunk is None else feature.chunk)
+            goes_on = is_next_chunk or is_next_channel
+            self._note_source(feature.source, "feature", self._path, record.number, goes_on)
+            previous = (feature.source, channel, -1 if feature.chunk is None else feature.chunk)
             yield feature
 
     def _count_rejects(self, path: str) -> bool:
@@ -212,7 +242,7 @@ class _ShardCheck:
             self._note_source(rejected.source, "reject", path, record.number, False)
         return all_are_read
 
-    def _note_source(self, source: str, kind: str, path: str, record: int, is_next_chunk: bool) -> None:
+    def _note_source(self, source: str, kind: str, path: str, record: int, goes_on: bool) -> None:
         """Sees to it that each input record becomes features, or a reject, once."""
         shard = self._shard
         input_path, _, number = source.rpartition("#")
@@ -220,7 +250,7 @@ class _ShardCheck:
             self._findings.fault(path, f"source {source!r} is no record of {shard.path}", record)
             return
         before = self._became.get(int(number))
-        if before is not None and not is_next_chunk:
+        if before is not None and not goes_on:
             again = f"record {number} of {shard.path} is here again, as a {kind}; before as a {before}"
             self._findings.fault(path, again, record)
         self._became[int(number)] = kind
@@ -250,6 +280,31 @@ class _ShardCheck:
                 if value >= 0 and row[name] != value:  # the frames of a record with a fault are not known
                     wrong = f"its {name} is {row[name]}, that of the record in {file_name(self._path)} {value}"
                     self._findings.fault(path, wrong, number)
+
+    def _check_table(self) -> None:
+        """Holds each row of the table against the record that it stands for."""
+        path = self._split.folder.table(self._shard.index, self._shard.num_shards)
+        mark = self._report.table
+        if mark is None:  # it was written before there were any
+            if files.exists(path):
+                self._findings.fault(path, f"the report of {self._shard.name} knows of no table; remove it")
+            return
+        if not is_whole(path, mark, self._findings, of_records=False):
+            return
+        number = 0
+        try:
+            for number, row in enumerate(read_table(files.read_bytes(path)), start=1):
+                expected = self._rows[number - 1] if number <= len(self._rows) else None
+                if expected is not None and _hash_of_row(row) != expected:
+                    self._findings.fault(path, f"it is not what {file_name(self._path)} holds", number - 1)
+        except ValueError as error:
+            self._findings.fault(path, str(error))
+            return
+        if not number == len(self._rows) == mark.num_records:
+            self._findings.fault(
+                path,
+                f"it has {number} rows, {self._path} {len(self._rows)} records, the report {mark.num_records}",
+            )
 
     def _compare_features(self) -> None:
         report, tally = self._report, self._tally
@@ -336,10 +391,16 @@ class _ShardCheck:
 
     def _look_for_missing_records(self) -> None:
         report = self._report
-        expected = range(report.first_record, report.first_record + report.records_read)
+        # What was left out is not counted as read, and is in the input nevertheless.
+        expected = range(report.first_record, report.first_record + report.records_read + report.left_out)
         missing = report.records_read - sum(number in expected for number in self._became)
         if missing and sum(self._tally.rejects.values()) == sum(report.rejects.values()):
             named = ", ".join(map(str, islice((n for n in expected if n not in self._became), _NAMED_MISSING)))
             self._findings.fault(
                 self._path, f"{missing} records of {self._shard.path} are neither features nor rejects: {named}"
             )
+
+
+def _hash_of_row(row: Mapping[str, Any]) -> int:
+    """What tells a table's row from another one, in eight bytes, within this process."""
+    return hash(tuple(row[column.name] for column in COLUMNS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 from melbeam.pipelines import files
 from melbeam.pipelines.split.job import identity_hash
@@ -13,6 +14,7 @@ from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import ShardIds
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
 
@@ -46,6 +48,11 @@ class Split:
     has_all_reports: bool = True
     ids: list[ShardIds] = field(default_factory=list)
 
+    @cached_property
+    def chunking(self) -> Chunking:
+        """How its long clips were cut."""
+        return Chunking.of(self.front_end, self.options)
+
 
 def is_unfinished(folder: SplitFolder, findings: Findings) -> bool:
     """Notes a split whose job has not ended, as one fault: what it lacks is not wrong, only not there yet."""
@@ -76,6 +83,7 @@ def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
         job = files.read_json(folder.job)
         identity, front_end = dict(job["identity"]), FrontEnd.from_dict(job["front_end"])
         options = RecordOptions(**{f.name: identity[f.name] for f in fields(RecordOptions) if f.name in identity})
+        Chunking.of(front_end, options)
         shards = list(read_plan(folder.plan))
         job_hash, version = job["hash"], identity["record_version"]
     except UNREADABLE as error:

@@ -4,11 +4,12 @@ import contextlib
 import io
 import json
 import re
+import shlex
 
 import numpy as np
 import pytest
 
-from melbeam.pipelines import demo
+from melbeam.pipelines import cli, demo
 from melbeam.transforms import read_features
 
 
@@ -25,17 +26,25 @@ def test_it_tells_what_was_made(ran):
     status, said, folder = ran
     assert status == 0
     for pattern in (
-        r"^1\. .*melbeam ingest",
-        r"^2\. .*melbeam extract",
-        r"9 records read = 8 converted \+ 1 rejected",
+        r"^1\. .*melbeam extract",
+        r"13 records read = 8 converted \+ 5 rejected",
         r"25\.\d s of audio in ",
-        r"^3\. .*melbeam rejects",
+        r"^2\. .*melbeam rejects",
         r"^09-cut\.flac\n  bad_audio: a cut FLAC: ",
+        r"^10-too-long\.flac\n  too_long: 36\.\d+ s, the front end takes 30\.0 s",
+        r"^11-click\.wav\n  too_short: 80 samples at 16000 Hz",
+        r"^12-no-text\.wav\n  no_text: an empty feature 'text'",
+        r"^13-gone\.wav\n  not_found: .*13-gone\.wav is not there",
+        r"^3\. .*melbeam retry-rejects",
+        r"5 records read = 1 converted \+ 4 rejected",
+        r"changed: 1 chunked: 10-too-long\.flac",
         r"^4\. .*read_features",
         r"a batch of 4 clips: input_features \(4, \d+, 128\)",
         r'the first: 01-morning\.wav, "Good morning\. These features were computed once\."',
-        r"9 clips as audio TFRecords",
-        r"8 clips, 25\.\d s, as log-mel features; 1 reject \(bad_audio\)",
+        r"^5\. .*melbeam report",
+        r"train: 8 clips, 25\.\d s, as log-mel features; 5 rejects",
+        r"train_retried: 2 chunks of the clip that was too long",
+        r"features/1\.0\.0/report\.html  what there is to see and hear",
         r"log-mel\.png +the features of 01-morning\.wav",
     ):
         assert re.search(pattern, said, re.MULTILINE), (pattern, said)
@@ -43,13 +52,16 @@ def test_it_tells_what_was_made(ran):
 
 
 def test_the_next_commands_can_be_parsed(ran):
-    _, _, tail = ran[1].partition("Next:\n")
+    _, _, tail = ran[1].partition("Next, with your own files:\n")
     commands = [line.strip() for line in tail.splitlines()]
     # With the folder of the command where that is not on the PATH.
     names = [[command.split()[0].rsplit("/", 1)[-1], command.split()[1]] for command in commands]
-    assert names == [["melbeam", "ingest"], ["melbeam", "extract"], ["python", "-c"]]
+    assert names == [["melbeam", "extract"], ["melbeam", "report"], ["python", "-c"]]
+    for command in commands[:2]:
+        _, job, *arguments = shlex.split(command)
+        assert cli.command_of(job).parse(arguments)
     snippet = re.search(r'python -c "(.*)"', commands[2]).group(1)
-    exec(compile(snippet, "demo", "exec"), {})
+    exec(compile(snippet.replace("my-features", f"{ran[2]}/features"), "demo", "exec"), {})
 
 
 def test_the_picture_is_not_blank(ran):
@@ -62,11 +74,22 @@ def test_the_picture_is_not_blank(ran):
     assert inside.std() > 0.05
 
 
+def test_the_report_has_what_was_made(ran):
+    pytest.importorskip("matplotlib")
+    page = (ran[2] / "features/1.0.0/report.html").read_text(encoding="utf-8")
+    cells = {"Clips": ("8", "2"), "Records read": ("13", "5"), "Rejected": ("5", "4")}
+    for title, (train, retried) in cells.items():
+        assert f'<th scope="row">{title}</th><td>{train}</td><td>{retried}</td>' in page
+    assert page.count('aria-label="Log-mel features of ') == 8 + 2
+    assert page.count("<audio controls") == 8 + 2
+    assert not re.search(r"(src|href)=.https?:", page)
+
+
 def test_the_features_are_those_of_the_clips(ran):
     clips = list(read_features(ran[2] / "features/1.0.0"))
     names = sorted(path.name for path in (ran[2] / "clips").iterdir())
-    assert names[-2:] == ["09-cut.flac", "transcripts.csv"]
-    names = names[:-2]
+    assert names[8:] == ["09-cut.flac", "10-too-long.flac", "11-click.wav", "12-no-text.wav", "transcripts.csv"]
+    names = names[:8]
     assert [clip["id"].numpy().decode() for clip in clips] == names
     assert all(np.ptp(clip["input_features"]) > 3 for clip in clips)
     summary = json.loads((ran[2] / "features/1.0.0/_melbeam/train/summary.json").read_text())
@@ -74,13 +97,13 @@ def test_the_features_are_those_of_the_clips(ran):
 
 
 def test_it_can_be_run_again_in_its_own_folder_and_touches_nothing_else_there(ran, capsys):
-    names = ("clips/stray.wav", "audio/train.txt", "features/notes", "features/1.0.0/mine")
+    names = ("clips/stray.wav", "features/notes", "features/1.0.0/mine")
     mine = [ran[2] / name for name in names]
     for path in mine:
         path.write_bytes(b"mine")
     assert demo.main([f"--output={ran[2]}"]) == 0
-    assert "9 records read = 8 converted + 1 rejected" in capsys.readouterr().out
-    assert [path.read_bytes() for path in mine] == [b"mine"] * 4
+    assert "13 records read = 8 converted + 5 rejected" in capsys.readouterr().out
+    assert [path.read_bytes() for path in mine] == [b"mine"] * 3
 
 
 @pytest.mark.parametrize("name", ["clips/a.wav", "features/1.0.0/train-00000-of-00001.tfrecord", "notes.txt"])

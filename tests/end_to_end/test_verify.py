@@ -96,15 +96,15 @@ def test_a_split_at_work_is_told_so(folder):
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("..", "{} holds no features itself: verify {}/features\n"),
-        ("_melbeam", "{} is the bookkeeping of {folder}: verify that\n"),
-        ("_melbeam/train", "{} is the bookkeeping of {folder}: verify that\n"),
-        ("nowhere", "{} is no folder with anything in it\n"),
+        ("..", "{} holds no features itself: verify {}/features"),
+        ("_melbeam", "{} is the bookkeeping of {folder}: verify that"),
+        ("_melbeam/train", "{} is the bookkeeping of {folder}: verify that"),
+        ("nowhere", "{} is no folder with anything in it"),
     ],
 )
 def test_a_folder_beside_the_right_one_is_a_wrong_call(folder, place, said):
     path = str(folder.parent) if place == ".." else f"{folder}/{place}"
-    assert run(verify, path) == (2, "melbeam: " + said.format(path, path, folder=folder))
+    assert run(verify, path) == (2, f"melbeam: {said.format(path, path, folder=folder)} [MB501]\n")
 
 
 def swap_shards(folder):

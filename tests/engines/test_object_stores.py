@@ -45,7 +45,7 @@ def without_store_checksums(found):
     """The files as a local job leaves them: a report on a store has the store's own checksums too."""
     for name in [name for name in found if "/reports/" in name]:
         report = json.loads(found[name])
-        kinds = {"features", "index"} | ({"rejects"} if report["rejected"] else set())
+        kinds = {"features", "index", "table"} | ({"rejects"} if report["rejected"] else set())
         assert set(report["store_checksums"]) == kinds
         report["store_checksums"] = {}
         found[name] = (json.dumps(report, indent=1, sort_keys=True) + "\n").encode()
@@ -330,6 +330,22 @@ def test_ingest_on_a_store_is_the_local_one(store, to_store, files_of, request, 
     to_store("ingest", f"--input={store.url(key)}/clips/**", f"--output={store.url(key)}/out", "--num_shards=3")
     assert len(store.files(f"{key}/out")) == 3
     assert store.files(f"{key}/out") == files_of(tmp_path / "audio")
+
+
+def test_ingest_divides_on_a_store_as_it_does_here(store, to_store, files_of, request, tmp_path):
+    """Each clip is fetched by its range of what was gathered, and what was gathered goes at the end."""
+    clips = tmp_path / "clips"
+    shutil.copytree(Path(demo_clips.__path__[0]), clips, ignore=shutil.ignore_patterns("*.py*", "__pycache__"))
+    key = key_of(request)
+    options = ["--split=train=0.7,test=0.3", "--shuffle_seed=7", "--num_shards=2"]
+    to_store("ingest", f"--input={clips}/*.wav", f"--output={tmp_path}/audio", *options)
+    to_store("ingest", f"--input={clips}/*.wav", f"--output={store.url(key)}/out", *options)
+    assert store.files(f"{key}/out") == files_of(tmp_path / "audio")
+    left = [name for name in store.names(f"{key}/out") if "gathered" in name]
+    assert left == []
+    more = ["--split=more", "--not_in=train+test", "--max_reject_fraction=1"]
+    said = to_store("ingest", f"--input={clips}/0*", f"--output={store.url(key)}/out", *more)
+    assert "left out (in train, test already)" in said
 
 
 def test_what_passes_is_tried_again(store, stored_source, expected_of_stored, to_store, request):

@@ -27,8 +27,12 @@ def features(request, demo_folder):
         return demo_folder / "features" / "1.0.0"
     output = demo_folder / request.param
     if not output.exists():
-        command = [f"--input={demo_folder}/audio/train-*", f"--output={output}", f"--dtype={request.param}"]
-        assert extract.main([*command, "--max_reject_fraction=1"]) == 0
+        command = [
+            f"--input={demo_folder}/clips/transcripts.csv",
+            f"--output={output}",
+            f"--dtype={request.param}",
+        ]
+        assert extract.main([*command, "--require=text", "--max_reject_fraction=1"]) == 0
     return output
 
 
@@ -119,7 +123,7 @@ class TestPyTorch:
         from melbeam.transforms.torch_data import Collate
 
         output = demo_folder / "whisper"
-        command = [f"--input={demo_folder}/audio/train-*", f"--output={output}", "--front_end=whisper"]
+        command = [f"--input={demo_folder}/clips/transcripts.csv", f"--output={output}", "--front_end=whisper"]
         assert extract.main([*command, "--pad_to_max_length=off", "--max_reject_fraction=1"]) == 0
         source = FeatureSource(output, front_end="whisper")
         batch = Collate(source.front_end)([source[0], source[1]])

@@ -3,7 +3,7 @@
 import pytest
 
 from melbeam.pipelines.beam_options import check_beam_arguments, choose_runner
-from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.refusals import UsageError
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_the_version(capsys):
     [
         ([], "usage: melbeam JOB"),
         (["extrat"], "no job 'extrat': did you mean extract?"),
-        (["zzz"], "no job 'zzz'\n"),
+        (["zzz"], "no job 'zzz' [MB101]\n"),
     ],
 )
 def test_no_job_is_a_wrong_call(capsys, argv, said):
@@ -49,7 +49,12 @@ def test_every_job_has_its_help(capsys, job):
 
 @pytest.mark.parametrize("job", cli.JOBS)
 def test_every_job_refuses_a_mistyped_option_in_one_line(capsys, job):
-    required = {"extract": ["--input=x", "--output=y"], "ingest": ["--input=x", "--output=y"], "demo": []}
+    required = {
+        "extract": ["--input=x", "--output=y"],
+        "ingest": ["--input=x", "--output=y"],
+        "demo": [],
+        "diff": ["x", "y"],
+    }
     assert cli.main([job, *required.get(job, ["x"]), "--dry_rum"]) == 2
     said = capsys.readouterr().err
     assert "--dry_rum" in said
@@ -69,7 +74,9 @@ def test_what_a_job_has_no_use_for_is_refused_in_one_line(capsys, tmp_path, job,
     for option in options:
         assert cli.main([job, *([] if job == "demo" else [str(tmp_path)]), option]) == 2
         said = capsys.readouterr().err
-        assert said == f"melbeam: melbeam {job} has no {option.partition('=')[0]}; see melbeam {job} --help\n"
+        assert (
+            said == f"melbeam: melbeam {job} has no {option.partition('=')[0]}; see melbeam {job} --help [MB102]\n"
+        )
 
 
 def test_the_defaults_of_retry_rejects_are_the_splits(capsys):

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from melbeam.pipelines.command import Command, last_line
-from melbeam.pipelines.exit_status import EXIT_REJECTS, UsageError
+from melbeam.pipelines.exit_status import EXIT_REJECTS
 from melbeam.pipelines.job_log import current_log
+from melbeam.pipelines.refusals import Refusal, UsageError
 
 
 def status_of(run, *argv, takes_beam_options=True):
@@ -54,8 +55,8 @@ def test_a_result_is_handed_on_and_no_log_stays(capsys):
 
 
 def test_a_wrong_call(capsys):
-    assert status_of(failing(UsageError("say it so"))) == 2
-    assert capsys.readouterr().err == "melbeam: say it so\n"
+    assert status_of(failing(UsageError(Refusal.BAD_VALUE, "say it so"))) == 2
+    assert capsys.readouterr().err == "melbeam: say it so [MB103]\n"
 
 
 def test_a_failure_is_told_by_the_last_line_of_its_error_and_kept_whole(capsys):
@@ -140,9 +141,12 @@ def test_argparses_exit_is_left_alone():
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["--count=x"], "melbeam test: argument --count: invalid int value: 'x'; see melbeam test --help\n"),
-        (["--dry_run"], "melbeam: melbeam test has no --dry_run; see melbeam test --help\n"),
-        (["--runner=FlinkRunner"], "melbeam: melbeam test has no --runner; see melbeam test --help\n"),
+        (
+            ["--count=x"],
+            "melbeam test: argument --count: invalid int value: 'x'; see melbeam test --help [MB103]\n",
+        ),
+        (["--dry_run"], "melbeam: melbeam test has no --dry_run; see melbeam test --help [MB102]\n"),
+        (["--runner=FlinkRunner"], "melbeam: melbeam test has no --runner; see melbeam test --help [MB102]\n"),
     ],
 )
 def test_a_job_without_a_pipeline_refuses_what_it_has_not_in_one_line(capsys, argv, said):

@@ -4,7 +4,7 @@ import pytest
 
 from melbeam.pipelines import command_line
 from melbeam.pipelines.beam_options import choose_runner
-from melbeam.pipelines.exit_status import UsageError
+from melbeam.pipelines.refusals import UsageError
 
 
 def add_arguments(parser):

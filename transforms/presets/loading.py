@@ -8,7 +8,7 @@ from pathlib import Path
 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets.catalogue import built_in
-from melbeam.transforms.presets.preset import Preset, PresetError
+from melbeam.transforms.presets.preset import Preset, PresetError, UnknownNameError
 from melbeam.transforms.presets.reading import PRESET_FILES, named, read_preset, read_preset_file
 from melbeam.transforms.presets.sources import (
     HUGGING_FACE,
@@ -87,7 +87,7 @@ def _find(name: str) -> Preset | FrontEnd:
         except ValueError as error:
             raise PresetError(str(error)) from error
     shipped = ", ".join(FrontEnd.shipped())
-    raise PresetError(
+    raise UnknownNameError(
         f"nothing is called {name!r}: {_hint(name)}It may be a shipped front end ({shipped}), a YAML file, a "
         "built-in preset (`melbeam presets` lists them), a folder, hf://owner/repository[@revision] or "
         "kaggle://owner/model/framework/variation[/version]"

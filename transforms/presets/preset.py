@@ -20,6 +20,14 @@ class PresetError(ValueError):
     """A preset that cannot be loaded: what was wrong, where, and what to do."""
 
 
+class UnknownNameError(PresetError):
+    """A name that no front end, preset, file or folder has, or a handle that is written in another way."""
+
+
+class NotFetchedError(PresetError):
+    """A preset that is elsewhere and cannot be had from there."""
+
+
 class NoExtractorError(PresetError):
     """A file without a feature extractor, which the other one beside it may have."""
 

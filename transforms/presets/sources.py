@@ -16,7 +16,9 @@ from melbeam.transforms.presets.preset import (
     KERAS_FILE,
     OWN_FILE,
     PROCESSOR_FILE,
+    NotFetchedError,
     PresetError,
+    UnknownNameError,
 )
 
 HUGGING_FACE, KAGGLE = "hf://", "kaggle://"
@@ -95,7 +97,7 @@ class HuggingFaceSource:
         self._revision = revision or None
         parts = self._repository.split("/")
         if len(parts) != 2 or not all(parts) or bool(at) != bool(revision):
-            raise PresetError(
+            raise UnknownNameError(
                 f"{handle} must be hf://owner/repository or hf://owner/repository@revision, for example "
                 "hf://google/gemma-4-E2B-it"
             )
@@ -103,7 +105,7 @@ class HuggingFaceSource:
             import huggingface_hub
             from huggingface_hub import errors
         except ImportError as error:
-            raise PresetError(f"{handle} needs the hub's client: pip install 'melbeam[hub]'") from error
+            raise NotFetchedError(f"{handle} needs the hub's client: pip install 'melbeam[hub]'") from error
         self._hub, self._errors = huggingface_hub, errors
 
     def read(self, name: str) -> Any:
@@ -152,14 +154,14 @@ class KaggleSource:
         self._model = handle.removeprefix(KAGGLE)
         parts = self._model.split("/")
         if len(parts) not in (4, 5) or not all(parts):
-            raise PresetError(
+            raise UnknownNameError(
                 f"{handle} must be kaggle://owner/model/framework/variation[/version], for example "
                 "kaggle://keras/gemma4/keras/gemma4_2b/2"
             )
         try:
             import kagglehub
         except ImportError as error:
-            raise PresetError(f"{handle} needs Kaggle's client: pip install 'melbeam[hub]'") from error
+            raise NotFetchedError(f"{handle} needs Kaggle's client: pip install 'melbeam[hub]'") from error
         self._hub = kagglehub
 
     def read(self, name: str) -> Any:
@@ -183,7 +185,7 @@ class KaggleSource:
 
     def nothing_found(self) -> PresetError:
         """See `PresetSource`."""
-        return PresetError(
+        return NotFetchedError(
             f"{self.name}: it answers 404: there is no such model or version, or it has no {KERAS_FILE}, so no "
             "audio; check the handle"
         )
@@ -243,7 +245,7 @@ def _not_fetched(handle: str, name: str, error: Exception) -> PresetError:
     if what is None:
         reason = " ".join(str(error).split())[:300]
         what = f"{type(error).__name__}: {reason}. Try again, or fetch {name} by hand and name its folder"
-    return PresetError(f"{name} of {handle} cannot be fetched: {what}")
+    return NotFetchedError(f"{name} of {handle} cannot be fetched: {what}")
 
 
 def _parse_fetched(handle: str, name: str, path: str) -> Any:

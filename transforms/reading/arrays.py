@@ -31,12 +31,17 @@ class RecordParser:
     Args:
         folder: that they lie in.
         wanted: the columns, "input_features" among them or not; None for all.
+        needs_full_length: whether a clip whose full length nothing restores, though the model takes that, is an
+            error; else it has the rows that are stored.
 
     Raises:
         ValueError: there is no such column, or one has values of several types.
     """
 
-    def __init__(self, folder: FeatureFolder, wanted: Sequence[str] | None) -> None:
+    def __init__(
+        self, folder: FeatureFolder, wanted: Sequence[str] | None, *, needs_full_length: bool = True
+    ) -> None:
+        self._needs_full_length = needs_full_length
         self._front_end: FrontEnd = folder.front_end
         self._encoding = folder.encoding
         self._dtype = np.dtype(np.float32) if folder.encoding == "none" else numpy_dtype(folder.dtype)
@@ -69,7 +74,9 @@ class RecordParser:
         tail = self._rows(found, TAIL) if TAIL in found else features[:0]
         missing = self._front_end.padded_frames - len(features) - len(tail)
         if missing and not len(tail):
-            raise ValueError(LACKS_TAIL)
+            if self._needs_full_length:
+                raise ValueError(LACKS_TAIL)
+            return features.copy()
         return np.concatenate([features, tail, np.repeat(tail[-1:], missing, axis=0)])
 
     def _rows(self, found: Any, name: str) -> np.ndarray:

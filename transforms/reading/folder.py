@@ -68,24 +68,16 @@ class FeatureFolder:
         """
         path = path.rstrip("/")
 
-        def read_json(name: str) -> Any:
-            content = read_file(f"{path}/{name}")
-            if content is None:
-                raise ValueError(
-                    f"{path}/{name} is missing: {path} is not what a finished `melbeam extract` leaves"
-                )
-            return json.loads(content)
-
-        front_end = FrontEnd.from_dict(read_json(FRONT_END)["front_end"])
+        front_end = FrontEnd.from_dict(_read_json(path, FRONT_END, read_file)["front_end"])
         if expected is not None:
             _check_front_end(path, front_end, expected)
-        info = {entry["name"]: entry for entry in read_json(DATASET_INFO)["splits"]}
+        info = {entry["name"]: entry for entry in _read_json(path, DATASET_INFO, read_file)["splits"]}
         lengths = {name: tuple(map(int, entry["shardLengths"])) for name, entry in info.items()}
         try:
             ranges = tuple(parse_split(split, lengths))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        features_json = read_json(FEATURES)
+        features_json = _read_json(path, FEATURES, read_file)
         tensor = features_json["featuresDict"]["features"]["input_features"]["tensor"]
         names = dict.fromkeys(part.split for part in ranges)
         own = [read_file(SplitFolder(path, name).schema) for name in names]
@@ -176,6 +168,22 @@ class FeatureFolder:
                 f"extract again, or read without it: features={others}"
             )
         return SplitSchema({name: self.schema.fields[name] for name in names})
+
+
+def split_names(path: str, read_file: ReadFile) -> list[str]:
+    """The names of a folder's finished splits.
+
+    Raises:
+        ValueError: it is no folder of finished features.
+    """
+    return [entry["name"] for entry in _read_json(path.rstrip("/"), DATASET_INFO, read_file)["splits"]]
+
+
+def _read_json(path: str, name: str, read_file: ReadFile) -> Any:
+    content = read_file(f"{path}/{name}")
+    if content is None:
+        raise ValueError(f"{path}/{name} is missing: {path} is not what a finished `melbeam extract` leaves")
+    return json.loads(content)
 
 
 def _check_front_end(path: str, written: FrontEnd, expected: FrontEnd) -> None:

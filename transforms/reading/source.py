@@ -18,9 +18,9 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.reading.arrays import RecordParser
 from melbeam.transforms.reading.folder import FeatureFolder
-from melbeam.transforms.reading.storage import is_local, read_file, read_range
+from melbeam.transforms.reading.records import Place, parse_at, read_frame
+from melbeam.transforms.reading.storage import is_local, read_file
 from melbeam.transforms.records.index import INDEX_DTYPE
-from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, data_of
 
 # Indexes that are asked of a store at a time, which takes some 50 ms for each.
 _REQUESTS_AT_ONCE = 16
@@ -98,16 +98,9 @@ class FeatureSource:
         number %= len(self)
         place = int(np.searchsorted(self._starts, number, side="right")) - 1
         shard, row = self._shards[place], self._rows[number]
-        path, offset, size = self._folder.shard_path(shard), int(row["offset"]), int(row["size"])
-        try:
-            frame = read_range(path, offset, HEADER + size + FOOTER)
-            return self._parser.parse(data_of(frame))
-        except ValueError as error:
-            record = shard.start + number - int(self._starts[place])
-            raise ValueError(
-                f"{path}, record {record} (at byte {offset}): {error}. `melbeam verify {self._folder.path}` looks "
-                "at every byte"
-            ) from error
+        record = shard.start + number - int(self._starts[place])
+        found = Place(self._folder.shard_path(shard), record, int(row["offset"]), int(row["size"]))
+        return parse_at(self._folder, found, self._parser, read_frame(found))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self.__getitem__, range(len(self)))

@@ -14,6 +14,17 @@ from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.statistics import ClipSums
 
+# What may be done to a clip's audio beyond computing features, in words.
+CHANGES: dict[str, str] = {
+    "resampled": "brought to the front end's sampling rate",
+    "mixed_down": "several channels became one, their mean",
+    "truncated": "cut at the longest that the front end takes",
+    "chunked": "cut into chunks, each a feature record of its own",
+    "trimmed": "the last chunk, too short for a frame, was left out",
+    "duration_differs": "its length is not the one that its manifest says",
+    "cut_short": "the file ended before its header said, within the tolerance",
+}
+
 
 @dataclass
 class FeatureRecord:
@@ -27,6 +38,7 @@ class FeatureRecord:
         kinds: the list that holds each field of it which not every record has.
         lengths: the number of values of each of those fields.
         measures: the quantities of `distributions.BIN_WIDTHS` that it has.
+        row: what the table beside the features says of it, as `table.row_of` gives it.
     """
 
     parts: tuple[bytes | memoryview, ...]
@@ -36,6 +48,7 @@ class FeatureRecord:
     kinds: dict[str, str] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
+    row: dict[str, Any] = field(default_factory=dict)
 
     @property
     def example(self) -> bytes:
@@ -52,17 +65,17 @@ class Conversion:
 
     Attributes:
         id: of the audio record.
-        features: its feature records: one, or one a chunk.
-        num_samples: at the front end's rate, before truncation.
-        changes: what was done to the audio beyond computing features: "resampled", "mixed_down", "truncated",
-            "chunked", "trimmed" where the last chunk was too short for a frame, and "cut_short" where a file
-            ended before its header said, within the tolerance.
+        features: its feature records: one, or one a chunk, of the clip or of each of its channels.
+        num_samples: at the front end's rate, before truncation; of all channels, where each became records.
+        changes: what was done to the audio beyond computing features, by the names of `CHANGES`.
+        num_channels: that became records of their own; 1 where the clip's became one.
     """
 
     id: str
     features: list[FeatureRecord]
     num_samples: int
     changes: list[str]
+    num_channels: int = 1
 
 
 class Prepared(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,14 +13,23 @@ from melbeam.transforms.audio_inputs import refuse_after_fork
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.log_mel import rows_below
 from melbeam.transforms.packing import PackedFeatures
+from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
-from melbeam.transforms.records.examples import AudioExample, kind_and_count, read_audio_example, to_example_parts
+from melbeam.transforms.records.examples import (
+    AudioExample,
+    kind_and_count,
+    read_audio_example,
+    text_feature,
+    to_example_parts,
+)
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
+from melbeam.transforms.records.segments import Segment, cut_between, parse_segments
 from melbeam.transforms.records.split_schema import CONDITIONAL
+from melbeam.transforms.records.table import row_of
 from melbeam.transforms.statistics import ClipSums
 
 _KINDS = {field.name: field.kind for field in FEATURE_RECORD}
@@ -31,15 +40,24 @@ _FLOAT_LIST_BYTES = 4  # a value in a packed list
 
 @dataclass(frozen=True)
 class _Piece:
-    """A run of a clip's samples that becomes one feature record: the clip itself, its beginning, or a chunk."""
+    """A run of a clip's samples that becomes one feature record: the clip itself, its beginning, or a chunk.
+
+    Where each channel becomes records of its own, it is of one channel.
+    """
 
     start: int
     stop: int
     chunk: int | None = None
+    channel: int | None = None
+    text: str | None = None  # of this chunk alone; None where it is the clip's
 
     @property
     def num_samples(self) -> int:
         return self.stop - self.start
+
+    def samples_of(self, example: AudioExample) -> np.ndarray:
+        samples = example.audio.samples[self.start : self.stop]
+        return samples if self.channel is None else np.ascontiguousarray(samples[:, self.channel])
 
 
 @dataclass(frozen=True)
@@ -64,7 +82,7 @@ class PreparedRecord:
 
     def samples(self) -> list[np.ndarray]:
         """The samples of each piece."""
-        return [self.example.audio.samples[piece.start : piece.stop] for piece in self.pieces]
+        return [piece.samples_of(self.example) for piece in self.pieces]
 
 
 class RecordConverter:
@@ -75,7 +93,8 @@ class RecordConverter:
         options: how records are read and written.
 
     Raises:
-        ValueError: clips are to be padded to a length that the front end has not.
+        ValueError: clips are to be padded to a length that the front end has not, or chunked in a way that it
+            does not allow.
     """
 
     def __init__(self, front_end: FrontEnd, options: RecordOptions) -> None:
@@ -83,6 +102,7 @@ class RecordConverter:
         self.options = options
         self._fingerprint = front_end.fingerprint[:16]
         self._pads = options.pads(front_end)
+        self._chunking = Chunking.of(front_end, options)
         # Stored without what lies behind them, clips of a model that takes its full length need a tail.
         self._needs_tail = front_end.takes_full_length and not self._pads
         self._packed = PackedFeatures(
@@ -114,17 +134,20 @@ class RecordConverter:
             max_seconds=options.max_audio_seconds,
             cut_tolerance_seconds=options.cut_tolerance_seconds,
             check_md5=options.check_md5,
+            channel=options.decoded_channel,
         )
         try:
             self._check_text(example)
-            pieces, changes = self._cut(len(example.audio.samples))
+            pieces, changes = self._cut(len(example.audio.samples), example.segments)
+            if options.channels == "split":
+                channels = range(example.audio.samples.shape[1])
+                pieces = [replace(piece, channel=channel) for channel in channels for piece in pieces]
             self._check_sizes(pieces, example)
         except Reject as reject:
             reject.record_id = example.given_id
             raise
         of_decoding = [c for c in ("resampled", "mixed_down", "cut_short") if getattr(example.audio, c)]
-        samples = example.audio.samples
-        of_pieces = [levels(samples[piece.start : piece.stop], self.front_end.sampling_rate) for piece in pieces]
+        of_pieces = [levels(piece.samples_of(example), self.front_end.sampling_rate) for piece in pieces]
         num_samples = sum(piece.num_samples + self._samples_between for piece in pieces)
         return PreparedRecord(source, example, pieces, of_pieces, of_decoding + changes, num_samples)
 
@@ -170,13 +193,15 @@ class RecordConverter:
         conversion = Conversion(
             id=example.id,
             features=[],
-            num_samples=len(example.audio.samples),
+            num_samples=example.audio.samples.size,
+            num_channels=1 if example.audio.samples.ndim == 1 else example.audio.samples.shape[1],
             changes=record.changes,
         )
         try:
             for piece, loudness, features in zip(record.pieces, record.levels, found, strict=True):
                 fields = {**self._fields(record, piece), **loudness}
-                conversion.features.append(self._feature_record(fields, features, example))
+                passthrough = _with_text_of(piece, example.passthrough)
+                conversion.features.append(self._feature_record(fields, features, passthrough))
         except Reject as reject:
             reject.record_id = example.given_id
             return reject
@@ -203,13 +228,13 @@ class RecordConverter:
             what = "an empty" if text is not None else "no"
             raise Reject("no_text", f"{what} feature {TEXT!r}, which --require={TEXT} asks for")
 
-    def _cut(self, num_samples: int) -> tuple[list[_Piece], list[str]]:
+    def _cut(self, num_samples: int, segments: bytes) -> tuple[list[_Piece], list[str]]:
         """The pieces of a clip, and what cutting it changes.
 
         Raises:
             Reject: it is too short, or too long.
         """
-        front_end, longest = self.front_end, self.front_end.max_samples
+        front_end, longest, chunking = self.front_end, self.front_end.max_samples, self._chunking
         if front_end.num_frames(num_samples) == 0:
             raise Reject(
                 "too_short",
@@ -219,9 +244,9 @@ class RecordConverter:
         if num_samples < self.options.min_seconds * front_end.sampling_rate:
             seconds = num_samples / front_end.sampling_rate
             raise Reject("too_short", f"{seconds:.3f} s, below --min_seconds={self.options.min_seconds:g}")
-        if longest is None or num_samples <= longest:
+        if not chunking.is_too_long(num_samples):
             return [_Piece(0, num_samples)], []
-        if self.options.on_long == "truncate":
+        if self.options.on_long == "truncate" and longest is not None:
             return [_Piece(0, longest)], ["truncated"]
         if self.options.on_long == "reject":
             raise Reject(
@@ -229,13 +254,24 @@ class RecordConverter:
                 f"{num_samples / front_end.sampling_rate:.3f} s, the front end takes "
                 f"{front_end.max_audio_length} s: pass --on_long=truncate or --on_long=chunk",
             )
-        chunks = [
-            _Piece(start, min(start + longest, num_samples), chunk)
-            for chunk, start in enumerate(range(0, num_samples, longest))
-        ]
+        if segments and (said := parse_segments(segments, num_samples, front_end.sampling_rate)):
+            return self._cut_between(said, num_samples)
+        chunks = [_Piece(*bounds, chunk) for chunk, bounds in enumerate(chunking.bounds(num_samples))]
         if front_end.num_frames(chunks[-1].stop - chunks[-1].start):
             return chunks, ["chunked"]
         return chunks[:-1], ["chunked", "trimmed"]
+
+    def _cut_between(self, segments: list[Segment], num_samples: int) -> tuple[list[_Piece], list[str]]:
+        """The chunks of a clip whose texts have their times; where a text is required, those without one go.
+
+        Raises:
+            Reject: a segment is too long.
+        """
+        found = cut_between(segments, num_samples, self._chunking, self.front_end)
+        kept = [chunk for chunk in found if chunk.text or self.options.require != TEXT]
+        pieces = [_Piece(part.start, part.stop, chunk, text=part.text) for chunk, part in enumerate(kept)]
+        is_whole = sum(part.stop - part.start for part in kept) == num_samples
+        return pieces, ["chunked"] if is_whole else ["chunked", "trimmed"]
 
     def _check_sizes(self, pieces: list[_Piece], example: AudioExample) -> None:
         """Sees to it before any work that no record is larger than a reader takes.
@@ -273,15 +309,17 @@ class RecordConverter:
             fields["num_audio_tokens"] = tokens
         if "truncated" in record.changes:
             fields["truncated"] = 1
+        if piece.channel is not None:
+            fields["id"] = f"{example.id}@{piece.channel}"
         if piece.chunk is not None:
-            fields["id"] = f"{example.id}#{piece.chunk}"
+            fields["id"] = f"{fields['id']}#{piece.chunk}"
             fields |= {"chunk_index": piece.chunk, "start_sample": piece.start}
-            if TEXT in example.passthrough:
+            if piece.text is None and TEXT in example.passthrough:
                 fields["text_is_of_whole_clip"] = 1
         return fields
 
     def _feature_record(
-        self, fields: dict[str, Any], features: np.ndarray, example: AudioExample
+        self, fields: dict[str, Any], features: np.ndarray, passthrough: dict[str, Any]
     ) -> FeatureRecord:
         frames = fields["num_frames"]
         sums = self._sums(features[:frames])
@@ -289,33 +327,42 @@ class RecordConverter:
             features, fields["input_features_tail"] = features[:frames], _tail(features, frames)
         kinds = {name: _KINDS[name] for name in CONDITIONAL if name in fields}
         lengths = dict.fromkeys(kinds, 1)
-        for name, feature in example.passthrough.items():
+        for name, feature in passthrough.items():
             kinds[name], lengths[name] = kind_and_count(feature)
         return FeatureRecord(
-            parts=self._parts(fields, features, example),
+            parts=self._parts(fields, features, passthrough),
             id=fields["id"],
             num_frames=frames,
             sums=sums,
             kinds=kinds,
             lengths=lengths,
-            measures=measures_of(fields, example.passthrough.get(TEXT), sums),
+            measures=measures_of(fields, passthrough.get(TEXT), sums),
+            row=row_of(fields, passthrough.get(TEXT)),
         )
 
     def _parts(
-        self, fields: dict[str, Any], features: np.ndarray, example: AudioExample
+        self, fields: dict[str, Any], features: np.ndarray, passthrough: dict[str, Any]
     ) -> tuple[bytes | memoryview, ...]:
         content: Any
         if self.options.encoding == "float_list":
             content = features.astype(np.float32, copy=False).ravel()
         else:  # as bytes, for bfloat16 has no memoryview
             content = np.ascontiguousarray(features).view(np.uint8).data
-        return to_example_parts({**fields, "input_features": content}, example.passthrough)
+        return to_example_parts({**fields, "input_features": content}, passthrough)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordConverter, (self.front_end, self.options)
 
     def __repr__(self) -> str:
         return f"RecordConverter({self.front_end.name!r}, {asdict(self.options)})"
+
+
+def _with_text_of(piece: _Piece, passthrough: dict[str, Any]) -> dict[str, Any]:
+    """What a piece's record passes through: in a chunk with a text of its own, that one, or none."""
+    if piece.text is None:
+        return passthrough
+    others = {name: feature for name, feature in passthrough.items() if name != TEXT}
+    return {**others, TEXT: text_feature(piece.text)} if piece.text else others
 
 
 def _tail(features: np.ndarray, frames: int) -> bytes:

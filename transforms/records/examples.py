@@ -11,15 +11,25 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from melbeam.transforms.records.decoding import (
+    MEAN,
     Audio,
     check_is_no_file,
     decode_audio,
     decode_pcm_s16le,
     from_samples,
+    of_one_channel,
 )
-from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.example_proto import Example, Feature
 from melbeam.transforms.records.rejects import REASONS, Reject
-from melbeam.transforms.records.schema import BYTES, CONSUMED, FLOAT, INT64, MAX_EXAMPLE_BYTES, RESERVED
+from melbeam.transforms.records.schema import (
+    BYTES,
+    CONSUMED,
+    FLOAT,
+    INT64,
+    MAX_EXAMPLE_BYTES,
+    RESERVED,
+    SEGMENTS,
+)
 from melbeam.transforms.records.wire import Values as Values
 from melbeam.transforms.records.wire import example_parts
 
@@ -106,12 +116,14 @@ class AudioExample:
         given_id: the record's own, or None.
         audio: decoded.
         passthrough: name to `Feature` message of everything else.
+        segments: JSON of what is said when, as a source wrote it; empty where none did.
     """
 
     id: str
     given_id: str | None
     audio: Audio
     passthrough: dict[str, Any] = field(default_factory=dict)
+    segments: bytes = b""
 
 
 def read_audio_example(
@@ -123,8 +135,9 @@ def read_audio_example(
     max_seconds: float | None = None,
     cut_tolerance_seconds: float = 0.0,
     check_md5: bool = False,
+    channel: int | str = MEAN,
 ) -> AudioExample:
-    """Parses an audio record and decodes its audio to mono float32 at `sampling_rate` Hz.
+    """Parses an audio record and decodes its audio to float32 at `sampling_rate` Hz, mono unless told otherwise.
 
     Args:
         record: a serialized tf.train.Example; or a reject record, whose own record, unless damaged, is then read.
@@ -134,13 +147,12 @@ def read_audio_example(
         max_seconds: a longer clip is a reject, `over_limit`.
         cut_tolerance_seconds: of a file that lacks no more than this, what is there is taken.
         check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
+        channel: "mean", "each", which gives samples `[num_samples, num_channels]`, or a channel's number, from 0.
 
     Raises:
         Reject: with the reason.
     """
-    features = _parse(record)
-    if REJECT in features:
-        features = _parse_rejected(features)
+    features = audio_features(record)
     try:
         return _read(
             features,
@@ -150,6 +162,7 @@ def read_audio_example(
             max_seconds,
             cut_tolerance_seconds,
             check_md5,
+            channel,
         )
     except Reject as reject:
         reject.record_id = _readable_id(features)
@@ -164,6 +177,7 @@ def _read(
     max_seconds: float | None,
     cut_tolerance_seconds: float,
     check_md5: bool,
+    channel: int | str,
 ) -> AudioExample:
     # A list of no values says no more than an absent one, and readers of scalars take only the latter.
     passthrough = {
@@ -180,17 +194,13 @@ def _read(
         )
     declared = _single(features, "sampling_rate", INT64)
     given_id = _id_of(features)
-    kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
-    if count == 0:
-        raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
-    values: Any = getattr(features["audio"], kind).value
-    if kind == BYTES:
-        if count != 1:
-            raise Reject("bad_field", f"audio must be one bytes value, got {count}")
-        data = values[0]
+    values = _audio_values(features)
+    if isinstance(values, bytes):
+        data = values
         if audio_format == "pcm_s16le":
             rate = _rate_of_samples(declared, pcm_sampling_rate)
             audio = decode_pcm_s16le(data, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
+            audio = of_one_channel(audio, channel)
         else:
             audio = decode_audio(
                 data,
@@ -199,13 +209,15 @@ def _read(
                 max_seconds=max_seconds,
                 cut_tolerance_seconds=cut_tolerance_seconds,
                 check_md5=check_md5,
+                channel=channel,
             )
     else:
-        samples = np.asarray(values, np.float32 if kind == FLOAT else np.int64)
-        data = samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+        data = _as_bytes(values)
         rate = _rate_of_samples(declared, pcm_sampling_rate)
-        audio = from_samples(samples, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
-    return AudioExample(given_id or hashlib.sha256(data).hexdigest(), given_id, audio, passthrough)
+        audio = from_samples(values, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
+        audio = of_one_channel(audio, channel)
+    segments = _single(features, SEGMENTS, BYTES) or b""
+    return AudioExample(given_id or _hash_of(data), given_id, audio, passthrough, segments)
 
 
 def _id_of(features: Any) -> str | None:
@@ -237,12 +249,9 @@ def _readable_id(features: Any) -> str | None:
 def id_in(record: bytes) -> str | None:
     """The id of an audio record, or of the one in a reject; None where it has none, or cannot be read."""
     try:
-        features = _parse(record)
-        if REJECT in features:
-            features = _parse_rejected(features)
+        return _readable_id(audio_features(record))
     except Reject:
         return None
-    return _readable_id(features)
 
 
 def kind_and_count(feature: Any) -> tuple[str, int]:
@@ -267,14 +276,67 @@ def check_raw_audio(record: bytes) -> None:
         Reject: bad_audio.
     """
     try:
-        features = _parse(record)
-        if REJECT in features:
-            features = _parse_rejected(features)
+        features = audio_features(record)
     except Reject:
         return  # bad in another way, which is no sign of a wrong option
     values: Any = features["audio"].bytes_list.value if "audio" in features else ()
     if len(values) == 1:
         check_is_no_file(values[0])
+
+
+def audio_features(record: bytes) -> Any:
+    """The features of an audio record, or of the one in a reject.
+
+    Raises:
+        Reject: it is no Example, or was damaged when it was read first.
+    """
+    features = _parse(record)
+    return _parse_rejected(features) if REJECT in features else features
+
+
+def text_feature(text: str) -> Any:
+    """A `Feature` message of one text."""
+    feature = Feature()
+    feature.bytes_list.value.append(text.encode())
+    return feature
+
+
+def clip_id_in(features: Any) -> str:
+    """The id of the clip in an audio record's features: its own, or the SHA-256 of its audio.
+
+    Raises:
+        Reject: its own is no id, or it has none and no audio either.
+    """
+    given = _id_of(features)
+    if given is not None:
+        return given
+    values = _audio_values(features)
+    return _hash_of(values if isinstance(values, bytes) else _as_bytes(values))
+
+
+def _audio_values(features: Any) -> bytes | np.ndarray:
+    """The bytes of a file, or samples as int64 or float32.
+
+    Raises:
+        Reject: no_audio or bad_field.
+    """
+    kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
+    if count == 0:
+        raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
+    values: Any = getattr(features["audio"], kind).value
+    if kind != BYTES:
+        return np.asarray(values, np.float32 if kind == FLOAT else np.int64)
+    if count != 1:
+        raise Reject("bad_field", f"audio must be one bytes value, got {count}")
+    return bytes(values[0])
+
+
+def _as_bytes(samples: np.ndarray) -> bytes:
+    return samples.astype(samples.dtype.newbyteorder("<")).tobytes()
+
+
+def _hash_of(audio: bytes) -> str:
+    return hashlib.sha256(audio).hexdigest()
 
 
 def _parse(record: bytes) -> Any:

@@ -19,6 +19,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "encoding": ("bytes", "float_list"),
     "on_long": ("reject", "truncate", "chunk"),
     "audio_format": ("encoded", "pcm_s16le"),
+    "channels": ("mix", "split"),
 }
 # Features that may be required of a record.
 REQUIRED = ("text",)
@@ -26,6 +27,7 @@ REQUIRED = ("text",)
 PADDING = ("auto", "on", "off")
 
 MIN_PCM_RATE, MAX_PCM_RATE = 1000, 768_000  # Hz: what decoding takes; below it is a number of something else
+MEAN, MAX_CHANNELS = "mean", 64  # as decoding has them
 MAX_RECORD_BYTES = 256 << 20  # 256 MiB
 _LONGEST_AUDIO = 366 * 24 * 3600.0  # seconds, a year
 
@@ -50,6 +52,11 @@ class RecordOptions:
         check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
         require: "text" turns records without a transcript away, `no_text`; None takes them.
         min_seconds: a clip that is shorter when decoded is a reject, `too_short`.
+        channel: what becomes of a clip of several channels: "mean" of them all, or the number of one, from 0; a
+            clip that does not have it is a reject, `no_channel`.
+        channels: "mix" for one record a clip, of what `channel` says; "split" for one a channel, `id@0`, `id@1`.
+        chunk_seconds: clips that are longer are chunked; None chunks, with `on_long`, by what the front end takes.
+        chunk_overlap_seconds: of a chunk with the one before it.
 
     Raises:
         ValueError: a value is out of its bounds, or two contradict each other; the message names the field, its
@@ -69,6 +76,10 @@ class RecordOptions:
     check_md5: bool = False
     require: str | None = None
     min_seconds: float = 0.0
+    channel: int | str = MEAN
+    channels: str = "mix"
+    chunk_seconds: float | None = None
+    chunk_overlap_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         for field, choices in CHOICES.items():
@@ -96,6 +107,45 @@ class RecordOptions:
         if self.require not in (None, *REQUIRED):
             raise ValueError(f"require must be one of {REQUIRED}, got {self.require!r}")
         check_number("min_seconds", self.min_seconds, at_least=0, unit="seconds")
+        self._check_channel()
+        self._check_chunks()
+
+    def _check_channel(self) -> None:
+        channel = self.channel
+        if isinstance(channel, str) and channel.isascii() and channel.isdigit():
+            object.__setattr__(self, "channel", int(channel))
+        elif channel != MEAN and (isinstance(channel, bool) or not isinstance(channel, int)):
+            raise ValueError(f"channel must be {MEAN!r} or the number of a channel, from 0, got {channel!r}")
+        if self.channel != MEAN:
+            check_integer("channel", self.channel, at_least=0, at_most=MAX_CHANNELS - 1)
+            if self.channels == "split":
+                raise ValueError(
+                    f"channels='split' makes a record of each channel, and channel={self.channel} takes one: "
+                    "leave one of the two out"
+                )
+
+    def _check_chunks(self) -> None:
+        if self.chunk_seconds is not None:
+            check_number("chunk_seconds", self.chunk_seconds, above=0, at_most=_LONGEST_AUDIO, unit="seconds")
+            if self.on_long == "truncate":
+                raise ValueError("chunk_seconds chunks clips, and on_long='truncate' cuts them: leave one out")
+            object.__setattr__(self, "on_long", "chunk")
+        check_number("chunk_overlap_seconds", self.chunk_overlap_seconds, at_least=0, unit="seconds")
+        if self.chunk_overlap_seconds and self.on_long != "chunk":
+            raise ValueError(
+                f"chunk_overlap_seconds={self.chunk_overlap_seconds:g}, but nothing is chunked: add chunk_seconds "
+                "or on_long='chunk'"
+            )
+        if self.chunk_seconds is not None and self.chunk_overlap_seconds >= self.chunk_seconds:
+            raise ValueError(
+                f"chunk_overlap_seconds must be below chunk_seconds, {self.chunk_seconds:g}, got "
+                f"{self.chunk_overlap_seconds:g}"
+            )
+
+    @property
+    def decoded_channel(self) -> int | str:
+        """What is asked of a decoder: "mean", a channel's number, or "each"."""
+        return "each" if self.channels == "split" else self.channel
 
     def pads(self, front_end: FrontEnd) -> bool:
         """Whether clips of this front end are stored at the frames of its `max_audio_length`.
@@ -113,5 +163,5 @@ class RecordOptions:
 
     @property
     def numpy_dtype(self) -> np.dtype[Any]:
-        """Of the stored features, little-endian."""
+        """The dtype of the stored features, little-endian."""
         return numpy_dtype(self.dtype)

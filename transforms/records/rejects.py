@@ -61,6 +61,10 @@ REASONS: dict[str, Reason] = {
         "please report it, with `detail`; after a time-out, `--max_convert_seconds` may be too low",
     ),
     "no_text": Reason("no transcript, or an empty one, and `--require=text`", "add it, or leave the clip out"),
+    "no_channel": Reason(
+        "the clip does not have the channel that `--channel` names",
+        "`--channel=mean`, or a channel that every clip has; or give such clips a job of their own",
+    ),
     "not_found": Reason(
         "a manifest names audio that is not there", "correct the path, or put the file there; then `retry-rejects`"
     ),

@@ -45,6 +45,9 @@ class Field:
         return f"{words}, {self.when}" if self.when else words
 
 
+# What sources write of a clip whose texts have their times.
+SEGMENTS = "melbeam_segments"
+
 AUDIO_RECORD = (
     Field("audio", BYTES, "a whole file: WAV, FLAC, MP3, Ogg and what docs/audio.md lists; or raw 16-bit samples"),
     Field("audio", INT64, "samples as TFDS stores them, of 16 bits", when="in place of bytes", is_list=True),
@@ -57,10 +60,21 @@ AUDIO_RECORD = (
         "own header says is a reject",
         when="optional",
     ),
+    Field(
+        SEGMENTS,
+        BYTES,
+        "JSON, `[[start, end, text], ...]` in seconds of the clip, `end` null for its end: what is said when. "
+        "Sources write it; a long clip is cut between such segments, and each chunk has the texts of its own",
+        when="optional",
+    ),
 )
 
 FEATURE_RECORD = (
-    Field("id", BYTES, "the audio record's; `id#k` for chunk k of a long clip"),
+    Field(
+        "id",
+        BYTES,
+        "the audio record's; `id@c` of its channel c, with `--channels=split`; `id#k` for chunk k of a long clip",
+    ),
     Field(
         "input_features",
         BYTES,

@@ -140,3 +140,10 @@ def test_a_torn_file_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(files.TornFile, match=rf"job.json is torn \({len(content)} bytes"):
         files.read_json(str(path))
+
+
+def test_a_range_of_a_file_is_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"0123456789")
+    assert files.read_range(f"{tmp_path}/file", 3, 4) == b"3456"
+    assert files.read_range(f"{tmp_path}/file", 8, 4) == b"89"
+    assert files.read_range(f"{tmp_path}/file", 3, 0) == b""

@@ -72,6 +72,17 @@ def test_a_finished_split_of_which_nothing_can_be_told_is_not_joined(tmp_path):
     claim(mine)
 
 
+@pytest.mark.parametrize("content", TORN)
+def test_a_finished_split_without_a_usable_summary_is_found_before_any_work(tmp_path, content):
+    other, mine = a_job(tmp_path, "dev"), a_job(tmp_path)
+    claim(other)
+    files.write_bytes(other.folder.summary, content)
+    with pytest.raises(FolderRefused, match=r"dev/summary.json: it is no summary.*remove it and run that split's"):
+        claim(mine)
+    files.delete([other.folder.summary])
+    claim(mine)
+
+
 def test_while_a_split_is_being_replaced_it_is_nobodys(tmp_path):
     job = a_job(tmp_path)
     claim(job)

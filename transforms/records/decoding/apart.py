@@ -100,9 +100,9 @@ class _Process:
             raise DecoderError(answer["error"])
         if "memory" in answer:
             raise MemoryError(answer["memory"])
-        samples = bytearray(answer.pop("num_bytes"))
+        samples, shape = bytearray(answer.pop("num_bytes")), answer.pop("shape")
         self._connection.recv_bytes_into(samples)
-        return Audio(np.frombuffer(samples, np.float32), **answer)
+        return Audio(np.frombuffer(samples, np.float32).reshape(shape), **answer)
 
     def end(self) -> int:
         """Ends the process; gives its exit status, negative for a signal."""
@@ -169,6 +169,7 @@ def _answer(data: bytes, media: Media, request: Request) -> tuple[dict[str, Any]
     except ImportError as error:
         return {"error": f"PyAV does not load: {error}"}, None
     others = {
+        "shape": audio.samples.shape,
         "source_rate": audio.source_rate,
         "resampled": audio.resampled,
         "mixed_down": audio.mixed_down,

@@ -1,9 +1,12 @@
-"""A clip as it is decoded, block by block: checked, mixed down, resampled, and never held at its source's rate."""
+"""A clip as it is decoded, block by block: checked, mixed down, resampled, and never held at its source's rate.
+
+Which of its channels come out is asked by a number, or by one of two words: the mean of all, or each by itself.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soxr
@@ -20,6 +23,7 @@ MAX_PEAK = 16.0
 MAX_VALUES_A_SECOND = 384_000
 BLOCK_VALUES = 1 << 16  # decoded at a time, over all channels
 # Where memory runs out over a clip that takes less than this, two minutes at 16 kHz, something else took it.
+MEAN, EACH = "mean", "each"
 _RESAMPLING_QUALITY = "HQ"  # soxr's 20-bit quality
 
 
@@ -28,10 +32,11 @@ class Audio:
     """Decoded audio.
 
     Attributes:
-        samples: float32 `[num_samples]`, mono, at the rate that was asked for.
+        samples: float32 `[num_samples]`, mono, at the rate that was asked for; `[num_samples, num_channels]` where
+            each channel was.
         source_rate: Hz of the source.
         resampled: whether the two rates differ.
-        mixed_down: whether the source had more than one channel.
+        mixed_down: whether the samples are the mean of more than one channel.
         cut_short: whether the source ends before its header says, within the tolerance that was asked for.
     """
 
@@ -70,12 +75,14 @@ class Request:
         declared_rate: Hz that the record names, or None.
         max_seconds: a longer clip is a reject; None stands for no limit.
         check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
+        channel: `MEAN`, `EACH`, or a channel's number, from 0.
     """
 
     sampling_rate: int
     declared_rate: int | None = None
     max_seconds: float | None = None
     check_md5: bool = False
+    channel: int | str = MEAN
 
     def stream(self, opened: DecodedBlocks) -> MonoStream:
         """The samples-to-be of a file that a decoder has opened.
@@ -88,6 +95,7 @@ class Request:
             num_channels=opened.num_channels,
             sampling_rate=self.sampling_rate,
             max_seconds=self.max_seconds,
+            channel=self.channel,
         )
         self.check_rate(opened.sampling_rate)
         return stream
@@ -103,7 +111,7 @@ class Request:
 
 
 class MonoStream:
-    """Takes the blocks of one clip and gives its samples, mono, at one rate.
+    """Takes the blocks of one clip and gives its samples, mono unless each channel is asked for, at one rate.
 
     It holds what has come out so far and one block: memory follows the length of the result, not the source's
     rate or channels. The samples are those that resampling the whole clip at once gives.
@@ -112,18 +120,29 @@ class MonoStream:
         source_rate: Hz of the blocks.
         num_channels: of the blocks.
         sampling_rate: Hz of the samples that come out.
-        max_seconds: a longer clip is a reject; None stands for no limit.
+        max_seconds: a longer clip is a reject; None stands for no limit. Where each channel comes out, all of them
+            together count, as they do in memory.
+        channel: as of a `Request`.
 
     Raises:
-        Reject: bad_audio, a rate or number of channels that no recording has.
+        Reject: bad_audio, a rate or number of channels that no recording has; no_channel.
     """
 
     def __init__(
-        self, *, source_rate: int, num_channels: int = 1, sampling_rate: int, max_seconds: float | None = None
+        self,
+        *,
+        source_rate: int,
+        num_channels: int = 1,
+        sampling_rate: int,
+        max_seconds: float | None = None,
+        channel: int | str = MEAN,
     ) -> None:
         check_rate(source_rate)
         if not 1 <= num_channels <= MAX_CHANNELS:
             raise Reject("bad_audio", f"{num_channels} channels, outside 1 to {MAX_CHANNELS}")
+        check_channel(channel, num_channels)
+        self._channel = channel
+        self._num_out = num_channels if channel == EACH else 1
         self.num_samples = 0
         """Samples a channel that were taken in."""
         self._source_rate, self._sampling_rate, self._num_channels = source_rate, sampling_rate, num_channels
@@ -132,7 +151,9 @@ class MonoStream:
         self._resampler = (
             None
             if source_rate == sampling_rate
-            else soxr.ResampleStream(source_rate, sampling_rate, 1, dtype="float32", quality=_RESAMPLING_QUALITY)
+            else soxr.ResampleStream(
+                source_rate, sampling_rate, self._num_out, dtype="float32", quality=_RESAMPLING_QUALITY
+            )
         )
 
     def check_length(self, num_samples: int) -> None:
@@ -143,8 +164,8 @@ class MonoStream:
         """
         if self._max_seconds is None:
             return
-        if num_samples > self._max_seconds * self._source_rate:
-            raise over_limit(num_samples / self._source_rate, self._max_seconds)
+        if num_samples * self._num_out > self._max_seconds * self._source_rate:
+            raise over_limit(num_samples * self._num_out / self._source_rate, self._max_seconds)
         most = self._max_seconds * MAX_VALUES_A_SECOND
         if num_samples * self._num_channels > most:
             raise Reject(
@@ -165,7 +186,7 @@ class MonoStream:
         self.check_length(self.num_samples + len(block))
         check_values(block, self.num_samples)
         self.num_samples += len(block)
-        self._append(_mix_down(block), last=False)
+        self._append(self._taken(block), last=False)
 
     def audio(self, *, cut_short: bool = False) -> Audio:
         """The whole clip; nothing can be written after it.
@@ -175,11 +196,22 @@ class MonoStream:
         """
         if not self.num_samples:
             raise no_samples()
-        self._append(np.zeros(0, np.float32), last=True)
+        self._append(self._taken(np.zeros((0, self._num_channels), np.float32)), last=True)
         samples = np.frombuffer(self._mono, np.float32)
+        if self._channel == EACH:
+            samples = samples.reshape(-1, self._num_channels)
         if not len(samples):
             raise Reject("empty_audio", f"no samples are left at {self._sampling_rate} Hz")
-        return Audio(samples, self._source_rate, self._resampler is not None, self._num_channels > 1, cut_short)
+        mixed_down = self._num_channels > 1 and self._channel == MEAN
+        return Audio(samples, self._source_rate, self._resampler is not None, mixed_down, cut_short)
+
+    def _taken(self, block: np.ndarray) -> np.ndarray:
+        """What is asked for of a block: `[num_frames]`; or `[num_frames, num_channels]`, of several channels."""
+        if self._num_channels == 1:
+            return block[:, 0]
+        if self._channel == EACH:
+            return block
+        return _mix_down(block) if self._channel == MEAN else block[:, int(self._channel)]
 
     def _append(self, mono: np.ndarray, *, last: bool) -> None:
         if self._resampler is not None:
@@ -208,6 +240,27 @@ def check_values(values: np.ndarray, first: int) -> None:
     )
 
 
+def check_channel(channel: int | str, num_channels: int) -> None:
+    """Refuses a channel that a clip has not.
+
+    Raises:
+        Reject: no_channel.
+    """
+    if isinstance(channel, int) and channel >= num_channels:
+        has = "one channel, 0" if num_channels == 1 else f"{num_channels} channels, 0 to {num_channels - 1}"
+        raise Reject("no_channel", f"channel {channel} is asked for, and the clip has {has}")
+
+
+def of_one_channel(audio: Audio, channel: int | str) -> Audio:
+    """Audio of a source that has one channel, `[num_samples]`, as it is asked for.
+
+    Raises:
+        Reject: no_channel.
+    """
+    check_channel(channel, 1)
+    return replace(audio, samples=audio.samples[:, np.newaxis]) if channel == EACH else audio
+
+
 def check_rate(rate: int) -> None:
     """Refuses a rate that no recording has.
 
@@ -230,6 +283,4 @@ def no_samples() -> Reject:
 
 def _mix_down(block: np.ndarray) -> np.ndarray:
     """float32 `[num_frames, num_channels]` to `[num_frames]`: the mean, taken in float64 and rounded once."""
-    if block.shape[1] == 1:
-        return block[:, 0]
     return block.mean(axis=1, dtype=np.float64).astype(np.float32)

@@ -14,12 +14,14 @@ from melbeam.transforms.records.containers import Contents, flac_digest, inspect
 from melbeam.transforms.records.decoding.apart import decode_apart, is_installed
 from melbeam.transforms.records.decoding.audio import (
     MAX_RATE,
+    MEAN,
     MIN_RATE,
     Audio,
     DecoderError,
     MonoStream,
     Request,
     no_samples,
+    of_one_channel,
 )
 from melbeam.transforms.records.decoding.libsndfile import open_with_libsndfile
 from melbeam.transforms.records.decoding.media import Media, media_of
@@ -43,8 +45,9 @@ def decode_audio(
     max_seconds: float | None = None,
     cut_tolerance_seconds: float = 0.0,
     check_md5: bool = False,
+    channel: int | str = MEAN,
 ) -> Audio:
-    """Decodes a whole file by its own headers; channels are averaged.
+    """Decodes a whole file by its own headers; channels are averaged, unless `channel` says otherwise.
 
     The samples that its bytes hold are counted without a decoder, and what libsndfile decodes must agree: to the
     sample where the format says so, else within one frame. Where it does not, PyAV is asked, if it is installed,
@@ -57,16 +60,18 @@ def decode_audio(
         max_seconds: a longer clip is a reject; decoding stops there, whatever the header says.
         cut_tolerance_seconds: a file that lacks no more than this of what its header promises is taken.
         check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
+        channel: "mean", "each", which gives samples `[num_samples, num_channels]`, or a channel's number, from 0.
 
     Raises:
-        Reject: bad_audio, empty_audio, not_finite, out_of_range, rate_mismatch or over_limit.
+        Reject: bad_audio, empty_audio, not_finite, out_of_range, rate_mismatch, no_channel or over_limit.
     """
-    request = Request(sampling_rate, declared_rate, max_seconds, check_md5)
+    request = Request(sampling_rate, declared_rate, max_seconds, check_md5, channel)
     plain_rate = _rate_of_plain_wav(data)
     if plain_rate is not None:
         request.check_rate(plain_rate)
         samples = np.frombuffer(data, "<i2", offset=_PLAIN_WAV.size)
-        return from_16_bit(samples, source_rate=plain_rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
+        audio = from_16_bit(samples, source_rate=plain_rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
+        return of_one_channel(audio, channel)
     contents = inspect(data, cut_tolerance_seconds=cut_tolerance_seconds)
     try:
         if contents is None:

@@ -1,0 +1,149 @@
+"""The time and the size of `melbeam report` over many clips: the command behind the figures of docs/report.md.
+
+    python benchmarks/report.py
+    python benchmarks/report.py --clips 1000000
+
+Makes a folder of so many feature records, without audio: shards, indexes, reports and metadata, by the code that a
+job writes them with, of short random features and levels, durations and texts as a speech corpus has them. Then
+makes its report, in a process of its own. 100,000 clips want 0.3 GB of disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+CLIPS_A_SHARD = 500
+FRAMES, MELS, RATE = 10, 128, 16000  # frames that are stored: those of a real clip would only fill the disk
+DTYPE = "bfloat16"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--clips", type=int, default=100_000)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        began = time.perf_counter()
+        make_folder(Path(work) / "features", arguments.clips)
+        print(f"{arguments.clips} clips made in {time.perf_counter() - began:.0f} s")
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "melbeam.pipelines.report", f"{work}/features"]
+        subprocess.run(command, check=True)
+        wall = time.perf_counter() - began
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        size = (Path(work) / "features/report.html").stat().st_size
+        print(
+            f"report: {wall:.1f} s, of which {used.ru_utime + used.ru_stime:.1f} s of processor; "
+            f"{size / 2**20:.2f} MiB; {used.ru_maxrss / 2**10:.0f} MiB of memory"
+        )
+
+
+def make_folder(folder: Path, num_clips: int) -> None:
+    """Writes a finished split of so many clips."""
+    from melbeam.pipelines import files
+    from melbeam.pipelines.sources.units import Unit
+    from melbeam.pipelines.split.job import Job
+    from melbeam.pipelines.split.job_file import write_job
+    from melbeam.pipelines.split.metadata import write_metadata
+    from melbeam.pipelines.split.plan import number_shards, write_plan
+    from melbeam.pipelines.split.reports import SplitSummary
+    from melbeam.transforms.folder_layout import SplitFolder
+    from melbeam.transforms.front_end import FrontEnd
+    from melbeam.transforms.records.options import RecordOptions
+
+    num_shards = -(-num_clips // CLIPS_A_SHARD)
+    split, front_end = SplitFolder(str(folder), "train"), FrontEnd.load("gemma4")
+    shards = number_shards([Unit(f"/audio/part-{index:05d}.tfrecord", 1 << 20) for index in range(num_shards)])
+    options = RecordOptions(dtype=DTYPE)
+    job = Job.of(split, front_end, options, shards)
+    for path in (split.shard(0, 1), split.job, split.report(0), split.index(0)):
+        files.ensure_folder(path)
+    write_job(split, job.to_json())
+    write_plan(split.plan, shards)
+    summary = SplitSummary()
+    for index in range(num_shards):
+        length = min(CLIPS_A_SHARD, num_clips - index * CLIPS_A_SHARD)
+        report = write_shard(split, index, num_shards, length, job.hash)
+        files.write_json(split.report(index), report.to_dict(), sync=False)
+        summary.add_shard(report)
+    write_metadata(split, summary, front_end, options)
+
+
+def write_shard(split, index: int, num_shards: int, length: int, job_hash: str):
+    """Writes a shard and its index, and gives its report."""
+    from melbeam.pipelines import files
+    from melbeam.pipelines.split.reports import FileMark, ShardReport
+    from melbeam.pipelines.tfrecord import TFRecordWriter
+    from melbeam.transforms.precision import numpy_dtype
+    from melbeam.transforms.records.conversion import Conversion, FeatureRecord
+    from melbeam.transforms.records.examples import to_example
+    from melbeam.transforms.records.index import encode_index
+    from melbeam.transforms.records.schema import BYTES
+    from melbeam.transforms.statistics import ClipSums
+    from melbeam.transforms.versions import melbeam_version
+
+    random = np.random.default_rng(index)
+    features = random.normal(-3, 2, (FRAMES, MELS)).astype(np.float32)
+    sums, stored = ClipSums.of(features), features.astype(numpy_dtype(DTYPE)).tobytes()
+    path = split.shard(index, num_shards)
+    report = ShardReport(
+        job_hash=job_hash,
+        index=index,
+        num_shards=num_shards,
+        input_path=f"/audio/part-{index:05d}.tfrecord",
+        input_size=1 << 20,
+        features=FileMark(0, 0, 0),
+        rejected=None,
+        versions={"melbeam": melbeam_version()},
+    )
+    rows = []
+    with open(path, "wb") as file:
+        writer = TFRecordWriter(file)
+        for number in range(length):
+            name = f"clip-{index * CLIPS_A_SHARD + number:07d}"
+            text = "a word or two " * random.integers(2, 12)
+            seconds = float(np.clip(random.lognormal(1.6, 0.5), 0.3, 30))
+            fields = {
+                "num_frames": FRAMES,
+                "num_audio_tokens": round(25 * seconds),
+                "num_samples": round(RATE * seconds),
+                "sampling_rate": RATE,
+                "rms_dbfs": float(np.float32(random.normal(-26, 5))),
+                "peak_dbfs": float(np.float32(-abs(random.normal(3, 3)))),
+                "full_scale_fraction": float(np.float32(max(0.0, random.normal(-0.004, 0.002)))),
+                "silent_fraction": float(np.float32(random.beta(2, 6))),
+            }
+            source, front_end = f"{report.input_path}#{number}", "8f52391f89d1faf8"
+            example = to_example(
+                {"id": name, "input_features": stored, "text": text, "source": source, "front_end": front_end}
+                | fields
+            )
+            measured = {
+                name: float(value)
+                for name, value in fields.items()
+                if name.endswith(("dbfs", "fraction", "tokens"))
+            }
+            measures = measured | {
+                "seconds": seconds,
+                "spread": float(random.normal(2.4, 0.3)),
+                "characters_per_second": len(text.strip()) / seconds,
+            }
+            record = FeatureRecord((example,), name, FRAMES, sums, {"text": BYTES}, {"text": 1}, measures)
+            rows.append((writer.num_bytes, len(example), FRAMES))
+            writer.write(example)
+            report.count_conversion(Conversion(name, [record], fields["num_samples"], []), index)
+            report.statistics.add_clips([sums])
+    report.features = FileMark(writer.num_records, writer.num_bytes, writer.crc32c)
+    files.write_bytes(split.index(index), encode_index(rows), sync=False)
+    return report
+
+
+if __name__ == "__main__":
+    main()

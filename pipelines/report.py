@@ -1,0 +1,78 @@
+"""melbeam report: one page about a folder of features, to be looked at in a browser.
+
+What it shows is in `pipelines.reporting`.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from melbeam.pipelines import words
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.command_line import check_split, list_of
+from melbeam.pipelines.exit_status import EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.transforms.folder_layout import REPORT_PAGE
+
+if TYPE_CHECKING:
+    from melbeam.pipelines.command_line import Parser
+
+DESCRIPTION = (
+    "Writes FOLDER/report.html: warnings, figures, rejects, distributions and a dozen clips as pictures, in one "
+    "file that needs no network. It is made of the shards' own reports; only the pictured clips are read."
+)
+
+
+def add_arguments(parser: Parser) -> None:
+    """The options of report."""
+    parser.add_argument("folder", help="what melbeam extract --output wrote")
+    parser.add_argument("other", nargs="?", help="another such folder, shown beside it")
+    parser.add_argument(
+        "--split",
+        action="append",
+        help="a split to show, of each folder; may be repeated; else all of them, four at most",
+    )
+    parser.add_argument(
+        "--audio",
+        action="store_true",
+        help="put the sound of the pictured clips into the page, where their source is at hand",
+    )
+    parser.add_argument("--output", help=f"the file to write (default: {REPORT_PAGE} in the folder)")
+
+
+def run(arguments: argparse.Namespace, _: list[str]) -> int:
+    """Writes the page and says where it is; gives the exit status.
+
+    Raises:
+        UsageError: the call was wrong, or there is nothing to show.
+    """
+    from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.pipelines.reporting.parts import find_parts
+
+    splits = list_of(arguments.split or [])
+    for split in splits:
+        check_split(split)
+    folders = [folder for folder in (arguments.folder, arguments.other) if folder is not None]
+    parts = find_parts(folders, splits)
+    try:
+        from melbeam.pipelines.reporting.page import make_page
+    except ImportError as error:
+        raise UsageError(
+            Refusal.NO_PACKAGE, f"melbeam report draws with matplotlib: pip install 'melbeam[report]' ({error})"
+        ) from error
+
+    page = make_page(parts, with_audio=arguments.audio)
+    target = arguments.output or f"{parts[0].folder.output}/{REPORT_PAGE}"
+    content = page.encode()
+    files.write_bytes(target, content)
+    print(f"{target}: {words.count(len(parts), 'split')}, {words.size(len(content))}")
+    return EXIT_OK
+
+
+COMMAND = Command("report", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
+
+
+if __name__ == "__main__":
+    leave_with(main)

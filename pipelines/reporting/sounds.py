@@ -1,0 +1,87 @@
+"""The sound of pictured clips, as the front end received it, where their source is at hand."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+import numpy as np
+import soundfile
+
+from melbeam.pipelines.reporting.clips import Clip
+from melbeam.pipelines.reporting.parts import Part
+from melbeam.pipelines.sources.units import AudioRecord
+from melbeam.pipelines.split.plan import Shard, find_parts, read_plan
+from melbeam.transforms.records.examples import read_audio_example
+from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.rejects import Reject
+
+LONGEST_SECONDS = 60.0  # of one player: FLAC, some 15 kB a second
+_OPTIONS = tuple(field.name for field in fields(RecordOptions))
+# What follows the audio record's id in that of a channel's record, and perhaps of a chunk of it.
+_CHANNEL = re.compile(r"@(\d+)(#\d+)?")
+
+
+class NotAtHand(Exception):
+    """The clip's sound cannot be had; the message says why."""
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Where the sounds of a split's clips are found again."""
+
+    part: Part
+
+    @cached_property
+    def _shards(self) -> list[Shard]:
+        return list(read_plan(self.part.folder.plan))
+
+    def of(self, clip: Clip) -> bytes:
+        """The clip as a FLAC file, mono, at the front end's rate; its first minute, if it is longer.
+
+        The clip's shard of the input is read up to the clip.
+
+        Raises:
+            NotAtHand: the input is not where it was, or not what it was.
+        """
+        place, rate = clip.fields["source"].decode(errors="replace"), self.part.front_end.sampling_rate
+        try:
+            options = RecordOptions(
+                **{name: self.part.options[name] for name in _OPTIONS if name in self.part.options}
+            )
+            found = self._records(clip.shard, options.max_record_bytes)
+            record = next((item for item in found if item.place == place), None)
+            if record is None:
+                raise NotAtHand(f"{place} is not there any more")
+            example = read_audio_example(
+                record.data,
+                sampling_rate=rate,
+                audio_format=options.audio_format,
+                pcm_sampling_rate=options.pcm_sampling_rate,
+                cut_tolerance_seconds=options.cut_tolerance_seconds,
+                channel=options.decoded_channel,
+            )
+            samples = example.audio.samples
+            if samples.ndim > 1:
+                channel = _CHANNEL.fullmatch(clip.id[len(example.id) :])
+                if channel is None:
+                    raise NotAtHand(f"{place} is another record by now: its id is {example.id}")
+                samples = samples[:, int(channel[1])]
+        except (OSError, ValueError, TypeError, Reject, IndexError) as error:
+            raise NotAtHand(str(error)) from error
+        first = int(clip.fields.get("start_sample", 0))
+        kept = samples[first : first + min(int(clip.fields["num_samples"]), round(LONGEST_SECONDS * rate))]
+        file = io.BytesIO()
+        soundfile.write(file, np.clip(kept, -1, 1), rate, format="FLAC", subtype="PCM_16")
+        return file.getvalue()
+
+    def _records(self, number: int, most: int) -> Iterator[AudioRecord]:
+        shard = self._shards[number]
+        if shard.unit.num_parts > 1 and shard.unit.num_records is None:
+            # Where in its file a part begins is known only when the file was looked through.
+            same_file = [other for other in self._shards if other.path == shard.path]
+            shard = next(one for one in find_parts(same_file, most) if one.index == number)
+        return (item for item in shard.read(most) if isinstance(item, AudioRecord))

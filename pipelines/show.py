@@ -1,0 +1,102 @@
+"""melbeam show: records of a folder of features in the terminal, with their log-mel drawn in characters."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from melbeam.pipelines.command import Command
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
+from melbeam.pipelines.refusals import Refusal, UsageError
+
+if TYPE_CHECKING:
+    from melbeam.pipelines.showing.drawing import Screen
+    from melbeam.transforms.reading.records import FolderRecords
+
+DESCRIPTION = (
+    "Shows a record of a folder of features: its fields, and its log-mel drawn in characters, in colour on a "
+    "terminal that has some (unless NO_COLOR is set). Without a record, the first ones of the split."
+)
+_SHOWN = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of show."""
+    parser.add_argument("folder", help="what melbeam extract --output wrote")
+    parser.add_argument("record", nargs="?", help="its id, or its number in the split, '#0' being the first")
+    parser.add_argument(
+        "--split", help="name of the split, or a slice of it, train[100:200] (default: the only one, or train)"
+    )
+    parser.add_argument("--limit", type=int, default=_SHOWN, help="records to show where none is named")
+    parser.add_argument("--png", metavar="FILE", help="also draw the record into this file; needs melbeam[demo]")
+
+
+def run(arguments: argparse.Namespace, _: list[str]) -> int:
+    """Shows them; gives the exit status, 1 where one of them is damaged.
+
+    Raises:
+        UsageError: there is no such folder, split or record.
+    """
+    from melbeam.pipelines.showing.drawing import Screen
+    from melbeam.pipelines.showing.finding import number_of, open_folder
+    from melbeam.transforms.reading.arrays import TENSOR
+    from melbeam.transforms.reading.records import FolderRecords
+
+    if arguments.limit < 1:
+        raise UsageError(Refusal.BAD_VALUE, f"--limit must be at least 1, got {arguments.limit}")
+    folder, screen = open_folder(arguments.folder.rstrip("/"), arguments.split), Screen.of()
+    if folder.schema.mixed:
+        mixed = ", ".join(sorted(folder.schema.mixed))
+        _say(screen, f"not shown, since their values are of several types: {mixed}")
+    records = FolderRecords(folder, [TENSOR, *folder.schema.fields], needs_full_length=False)
+    try:
+        if arguments.record is None:
+            numbers = list(range(min(1 if arguments.png else arguments.limit, len(records))))
+        else:
+            numbers = [number_of(records, arguments.record)]
+        for number in numbers:
+            _show(records, number, arguments.split, screen, arguments.png)
+    except UsageError:
+        raise
+    except ValueError as error:  # a damaged shard, which the message names
+        print(f"melbeam: {screen.writable(str(error))}", file=sys.stderr)
+        return EXIT_FAILED
+    if not numbers:
+        _say(screen, f"{folder.path}: the split has no records")
+    if arguments.record is None and len(numbers) < len(records):
+        _say(screen, f"\n{len(numbers)} of {len(records)} records; melbeam show {folder.path} '#{len(numbers)}'")
+    return EXIT_OK
+
+
+def _show(records: FolderRecords, number: int, split: str | None, screen: Screen, png: str | None) -> None:
+    from melbeam.pipelines.showing.drawing import draw
+    from melbeam.pipelines.showing.fields import field_lines
+    from melbeam.pipelines.words import harmless
+    from melbeam.transforms.reading.arrays import TENSOR
+
+    record, front_end = records.read(number), records.folder.front_end
+    asked = split or records.folder.ranges[0].split
+    _say(screen, f"#{number} of {asked} in {records.folder.path}, front end {harmless(front_end.name)}")
+    for line in field_lines(record, records.folder.schema.fields):
+        _say(screen, line)
+    valid = record[TENSOR][: int(record["num_frames"])]
+    frames_per_second = front_end.sampling_rate / front_end.hop_length
+    for line in draw(valid, frames_per_second, screen) if len(valid) else ():
+        _say(screen, line)
+    if png is not None:
+        from melbeam.pipelines.showing.png import write_png
+
+        write_png(png, valid, frames_per_second, f"{harmless(record['id'])}: log-mel, {front_end.name}")
+        _say(screen, f"drawn into {png}")
+
+
+def _say(screen: Screen, text: str) -> None:
+    print(screen.writable(text))
+
+
+COMMAND = Command("show", DESCRIPTION, add_arguments, run, takes_beam_options=False)
+main = COMMAND.main
+
+if __name__ == "__main__":
+    leave_with(main)

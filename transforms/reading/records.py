@@ -1,0 +1,154 @@
+"""Records of a folder one at a time, or one after the other: by the index beside a shard, or without one.
+
+No TensorFlow and no Beam. An index is read of the shard at hand alone, so that one record of a large split is
+there at once; where a folder of before has none, the frames of the shard are walked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from melbeam.transforms.reading.arrays import RecordParser
+from melbeam.transforms.reading.folder import FeatureFolder
+from melbeam.transforms.reading.splits import ShardRange
+from melbeam.transforms.reading.storage import read_file, read_range
+from melbeam.transforms.records.index import INDEX_DTYPE
+from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, data_of, length_of
+
+# What is read of a shard at a time where all its records are wanted.
+_READ_AT_ONCE = 8 << 20  # 8 MiB
+
+
+class Place(NamedTuple):
+    """Where a record lies.
+
+    Attributes:
+        path: of its shard.
+        record: its number in the shard.
+        offset: of its frame in the shard, in bytes.
+        size: of its payload, in bytes.
+    """
+
+    path: str
+    record: int
+    offset: int
+    size: int
+
+
+class FolderRecords:
+    """The records of finished splits, read when they are asked for.
+
+    Args:
+        folder: opened for them.
+        features: the columns to read, "input_features" among them or not; None reads all.
+        needs_full_length: as `RecordParser` has it.
+
+    Raises:
+        ValueError: there is no such column, or one has values of several types.
+    """
+
+    def __init__(
+        self, folder: FeatureFolder, features: Sequence[str] | None = None, *, needs_full_length: bool = True
+    ) -> None:
+        self.folder = folder
+        self._parser = RecordParser(folder, features, needs_full_length=needs_full_length)
+        self._shards = self.folder.shards()
+        # Number of the first record of each shard.
+        self._starts = np.cumsum([0, *map(len, self._shards)])[:-1]
+        # The rows of the shard that was read from last: records that follow each other are mostly in one.
+        self._last: tuple[int, np.ndarray] = (-1, np.zeros(0, INDEX_DTYPE))
+
+    def __len__(self) -> int:
+        return len(self.folder)
+
+    def read(self, number: int) -> dict[str, Any]:
+        """The record of that number, from 0, as `FeatureSource` gives it.
+
+        Raises:
+            ValueError: the shard is damaged there, or is another one than its index was made of.
+            OSError: it cannot be read.
+        """
+        index = int(np.searchsorted(self._starts, number, side="right")) - 1
+        shard, inside = self._shards[index], number - int(self._starts[index])
+        if self._last[0] != index:
+            self._last = (index, rows_of(self.folder, shard))
+        place = _place(self.folder, shard, inside, self._last[1][inside])
+        return parse_at(self.folder, place, self._parser, read_frame(place))
+
+    def __iter__(self) -> Iterator[tuple[Place, dict[str, Any]]]:
+        """Yields each record with its place, in order; some megabytes of one shard are held at a time."""
+        for shard in self._shards:
+            for place, frame in _frames_of(self.folder, shard):
+                yield place, parse_at(self.folder, place, self._parser, frame)
+
+
+def rows_of(folder: FeatureFolder, shard: ShardRange) -> np.ndarray:
+    """The index of a shard's records, `INDEX_DTYPE` `[records]`; without `num_frames` where it has no index.
+
+    Raises:
+        ValueError: the index is that of other records, or the shard has none and is damaged.
+        OSError: it cannot be read.
+    """
+    content = read_file(folder.index_path(shard))
+    if content is not None:
+        return folder.read_index(shard, lambda _: content)
+    path, offset, rows = folder.shard_path(shard), 0, []
+    for number in range(shard.stop):
+        length = length_of(read_range(path, offset, HEADER))
+        if length is None:
+            raise ValueError(
+                f"{path}: record {number} does not begin at byte {offset}, where it must. `melbeam verify "
+                f"{folder.path}` looks at every byte"
+            )
+        rows.append((offset, length, 0))
+        offset += HEADER + length + FOOTER
+    return np.array(rows, INDEX_DTYPE)[shard.start :]
+
+
+def read_frame(place: Place) -> bytes:
+    """The bytes of a record with its frame, unchecked."""
+    return read_range(place.path, place.offset, HEADER + place.size + FOOTER)
+
+
+def parse_at(folder: FeatureFolder, place: Place, parser: RecordParser, frame: bytes) -> dict[str, Any]:
+    """The columns of a record that was read.
+
+    Raises:
+        ValueError: it is damaged, or another one than its index was made of; the message says where.
+    """
+    try:
+        return parser.parse(data_of(frame))
+    except ValueError as error:
+        raise ValueError(
+            f"{place.path}, record {place.record} (at byte {place.offset}): {error}. `melbeam verify "
+            f"{folder.path}` looks at every byte"
+        ) from error
+
+
+def _place(folder: FeatureFolder, shard: ShardRange, inside: int, row: Any) -> Place:
+    return Place(folder.shard_path(shard), shard.start + inside, int(row["offset"]), int(row["size"]))
+
+
+def _frames_of(folder: FeatureFolder, shard: ShardRange) -> Iterator[tuple[Place, bytes]]:
+    """Yields the records of a shard with their frames, many of which are read at once."""
+    rows = rows_of(folder, shard)
+    begin = 0
+    while begin < len(rows):
+        first = _place(folder, shard, begin, rows[begin])
+        places = [first]
+        while begin + len(places) < len(rows):
+            following = _place(folder, shard, begin + len(places), rows[begin + len(places)])
+            if following.offset != _end(places[-1]) or _end(following) - first.offset > _READ_AT_ONCE:
+                break
+            places.append(following)
+        block = read_range(first.path, first.offset, _end(places[-1]) - first.offset)
+        for place in places:
+            yield place, block[place.offset - first.offset : _end(place) - first.offset]
+        begin += len(places)
+
+
+def _end(place: Place) -> int:
+    return place.offset + HEADER + place.size + FOOTER
