@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: help demo test check parity bench bench-all test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-page test-examples clean
+.PHONY: help demo test check parity bench bench-all test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-tfio test-page test-examples docs matrix clean
 .NOTPARALLEL:
 
 help:
@@ -22,7 +22,10 @@ help:
 	@echo "make test-flink  the same job on Apache Flink; needs Java 17 and Maven"
 	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets; Croissant"
 	@echo "make test-page  the report's page in a browser; needs Chromium"
+	@echo "make test-tfio  decoding inside the graph with tensorflow-io; needs Python 3.11 or 3.12"
 	@echo "make test-examples  each example, run to its end"
+	@echo "make docs    the site of docs/, with the API from the docstrings, into build/site"
+	@echo "make matrix  the quick tests on Python 3.10 to 3.13 and both ends of TensorFlow; an hour"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
 
 $(BIN)/python:
@@ -50,12 +53,13 @@ test: .venv/.installed-run
 	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile
 
 # mypy does not see through an editable install, so it is shown the package by links.
-check: .venv/.installed-check
+check: .venv/.installed-check docs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	@mkdir -p .venv/typed/melbeam
 	@for p in configs pipelines transforms; do ln -sfn ../../../$$p .venv/typed/melbeam/$$p; done
 	MYPYPATH=.venv/typed $(BIN)/mypy -p melbeam.transforms -p melbeam.pipelines
+	$(BIN)/python scripts/check_types.py
 	$(BIN)/python scripts/audit.py
 	$(BIN)/python -m pytest -m slow -q -n 2 --dist loadfile
 
@@ -104,6 +108,18 @@ test-frameworks: | $(BIN)/python
 	.venv-frameworks/bin/python -m pip install -q --disable-pip-version-check -e '.[frameworks]'
 	.venv-frameworks/bin/python -m pytest tests/frameworks -q
 
+# tensorflow-io has no wheels for Python 3.13, and its operations load on TensorFlow 2.16 alone, which has none either.
+.venv-tfio/.installed: pyproject.toml setup.py
+	@TFIO_PYTHON=$$(for p in python3.12 python3.11 $(PYTHON); do $$p -c 'import ensurepip, sys; \
+		sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' >/dev/null 2>&1 && echo $$p && break; done); \
+	test -n "$$TFIO_PYTHON" || { echo "melbeam[tfio] needs Python 3.11 or 3.12" >&2; exit 1; }; \
+	$$TFIO_PYTHON -m venv .venv-tfio
+	.venv-tfio/bin/python -m pip install -q --disable-pip-version-check -e '.[tfio,test]'
+	@touch $@
+
+test-tfio: .venv-tfio/.installed
+	.venv-tfio/bin/python -m pytest tests/tfio -m tfio -q
+
 # The models that the examples train want an environment of their own, for the same reason.
 test-examples: | $(BIN)/python
 	$(PYTHON) -m venv .venv-examples
@@ -119,5 +135,18 @@ test-examples: | $(BIN)/python
 test-page: .venv-page/.installed
 	.venv-page/bin/python -m pytest tests/page -m page -q
 
+# The site reads the sources and imports none of them, so its environment has neither TensorFlow nor Beam.
+.venv-docs/.installed: pyproject.toml | $(BIN)/python
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python scripts/requirements_of_extra.py docs | xargs .venv-docs/bin/python -m pip install -q --disable-pip-version-check
+	@touch $@
+
+docs: .venv-docs/.installed
+	.venv-docs/bin/mkdocs build --strict
+
+# Each cell has an environment of its own, of two gigabytes, which goes when its tests have passed.
+matrix: | $(BIN)/python
+	$(BIN)/python scripts/matrix.py $(MATRIX)
+
 clean:
-	rm -rf .venv .venv-* melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build melbeam-demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,11 +10,13 @@ import argparse
 import io
 import statistics
 import time
+from functools import partial
 
 import numpy as np
 import soundfile
 
 from melbeam.transforms.records.containers import flac_digest, inspect
+from melbeam.transforms.records.decoding.quiet import quietly
 
 # Each entry says how a clip is made: libsndfile's format and subtype, Hz, channels.
 CLIPS = [
@@ -78,6 +80,12 @@ def milliseconds(function, data: bytes) -> float:
     return 1000 * min(times)
 
 
+def measured(data: bytes, *, is_flac: bool) -> tuple[float, float, float]:
+    """Milliseconds of a decode, of counting, and of a decode with the MD5, which a FLAC alone has."""
+    md5 = milliseconds(check_md5, data) if is_flac else float("nan")
+    return milliseconds(decode, data), milliseconds(inspect, data), md5
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=10.0, help="length of a clip")
@@ -87,9 +95,7 @@ def main() -> None:
     times: dict[tuple, list[tuple[float, float, float]]] = {clip: [] for clip in CLIPS}
     for _ in range(arguments.rounds):
         for clip, data in clips:
-            alone, counted = milliseconds(decode, data), milliseconds(inspect, data)
-            md5 = milliseconds(check_md5, data) if clip[0] == "FLAC" else float("nan")
-            times[clip].append((alone, counted, md5))
+            times[clip].append(quietly(partial(measured, data, is_flac=clip[0] == "FLAC")))
     print("| format | decode, ms | count, ms | of the decode | MD5, of the decode |\n|---|---|---|---|---|")
     for (kind, subtype, rate, channels), rows in times.items():
         alone, counted, _ = (statistics.median(column) for column in zip(*rows, strict=True))

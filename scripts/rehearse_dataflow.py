@@ -17,6 +17,8 @@ import argparse
 import importlib.util
 import json
 import os
+import re
+import shlex
 import shutil
 import signal
 import socket
@@ -31,7 +33,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 FOR_TESTS = ROOT / "tests/engines"
-BUCKET = "rehearsal"
+PAGE = ROOT / "docs/tasks/dataflow.md"
+BUCKET = "my-bucket"  # as the page has it
 SERVER_SECONDS, COMMAND_SECONDS, INSTALL_SECONDS, PIPELINE_SECONDS = 60, 300, 1800, 300
 NOT_SOURCE = (
     ".git",
@@ -233,21 +236,10 @@ class Rehearsal:
             raise Failed("--template_location wrote no template, or created a job")
 
     def launch(self, source: Path, output: str, *options: str) -> str:
-        """Runs extract as for Dataflow; gives what it said."""
-        return self.melbeam(
-            "extract",
-            f"--input=gs://{BUCKET}/audio/train-*",
-            f"--output={output}",
-            "--runner=DataflowRunner",
-            "--project=rehearsal",
-            "--region=us-central1",
-            f"--temp_location=gs://{BUCKET}/tmp",
-            "--setup_file=./setup.py",
-            "--config=configs/jobs/dataflow.yaml",
-            f"--dataflow_endpoint={self.recorder.url}",
-            *options,
-            cwd=source,
-        )
+        """Runs the task page's own extract, for this service; gives what it said."""
+        (words,) = [words for words in page_commands() if "--runner=DataflowRunner" in words]
+        words = [f"--output={output}" if word.startswith("--output=") else word for word in words]
+        return self.melbeam(*words, f"--dataflow_endpoint={self.recorder.url}", *options, cwd=source)
 
     def execute(self, job: dict[str, Any], output: str) -> None:
         """Runs a recorded job on the workers' environment."""
@@ -307,6 +299,14 @@ def whole_numbers(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def page_commands() -> list[list[str]]:
+    """The words behind `melbeam` of each command of the task page, in order."""
+    page = PAGE.read_text(encoding="utf-8").replace("\\\n", " ")
+    blocks = re.findall(r"^```bash\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    commands = [shlex.split(line) for line in "\n".join(blocks).splitlines()]
+    return [words[1:] for words in commands if words[:1] == ["melbeam"]]
+
+
 def source_copy(folder: Path) -> Path:
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*NOT_SOURCE))
     return folder
@@ -359,17 +359,25 @@ def rehearse(rehearsal: Rehearsal) -> None:
     expected = {str(p.relative_to(local)): p.read_bytes() for p in local.rglob("*") if p.is_file()}
     say(f"the local run wrote {len(expected)} files")
 
-    job = rehearsal.submit(source_copy(work / "source"), f"gs://{BUCKET}/features")
+    features = f"gs://{BUCKET}/features/1.0.0"
+    source = source_copy(work / "source")
+    plan, _, *after = page_commands()
+    if "train-00000-of-" not in rehearsal.melbeam(*plan, cwd=source):
+        raise Failed("the page's --dry_run shows no plan")
+    job = rehearsal.submit(source, features)
     say("submitted through DataflowRunner, and recorded")
     rehearsal.template(work / "source", f"gs://{BUCKET}/from_template")
     say("--template_location wrote a template, and created no job")
     rehearsal.environments()
-    rehearsal.execute(job, f"gs://{BUCKET}/features")
-    found = rehearsal.stored("features")
+    rehearsal.execute(job, features)
+    found = rehearsal.stored("features/1.0.0")
     if found != expected:
         names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         raise Failed(f"these differ from the local run: {', '.join(names)}")
     say(f"it ran on workers from a fresh environment: all {len(found)} files equal the local run's")
+    for words in after:
+        rehearsal.melbeam(*words)
+    say("the commands of the task page that look at the features end well")
 
     def no_data(source: Path) -> None:
         left = (

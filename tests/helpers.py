@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ import soundfile
 from melbeam.transforms.records.examples import to_example
 
 RATE = 16000
+BLOCK = re.compile(
+    r"(?:^<!-- (?P<said>[a-z]+: [^>]*) -->\n)?^```(?P<language>bash|python)\n(?P<code>.*?)^```", re.M | re.S
+)
 
 
 class Job(NamedTuple):
@@ -80,3 +84,21 @@ def run(job, *arguments):
 def tree(folder, pattern="*"):
     """This gives the bytes of every file at any depth whose name fits the pattern, by path in the folder."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(Path(folder).rglob(pattern)) if p.is_file()}
+
+
+class Block(NamedTuple):
+    """A command or a program of a page."""
+
+    language: str
+    code: str
+    said: dict
+
+
+def blocks(page):
+    """This gives a page's blocks, in order."""
+    found = []
+    for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        name, _, value = (match["said"] or "").partition(": ")
+        assert name in ("", "needs", "status", "run"), match["said"]
+        found.append(Block(match["language"], match["code"], {name: value}))
+    return found

@@ -127,6 +127,18 @@ def test_the_beam_transform_imports_no_tensorflow(tmp_path):
     assert heavy(loaded_after(code, tmp_path)) == {"apache_beam"}
 
 
+def test_a_type_checker_is_told_of_the_names_that_there_are():
+    tree = ast.parse(Path(melbeam.transforms.__file__).read_text(encoding="utf-8"))
+    homes = {
+        alias.name: node.module.removeprefix("melbeam.transforms.")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module.startswith("melbeam.")
+        for alias in node.names
+    }
+    assert homes == melbeam.transforms._HOMES
+    assert sorted(homes) == sorted(melbeam.transforms.__all__)
+
+
 def test_every_public_name_is_there_and_none_else():
     for name in melbeam.transforms.__all__:
         assert getattr(melbeam.transforms, name).__name__ == name

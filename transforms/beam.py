@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.pvalue import PCollection
 from apache_beam.typehints import typehints
 
 from melbeam.transforms.beam_worker import RecordMetrics, SharedRecordConverter
@@ -44,7 +45,7 @@ class LogMelDoFn(beam.DoFn):
     """
 
     def __init__(self, front_end: FrontEnd | str | Path = DEFAULT_FRONT_END, **options: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
         loaded, record_options = find_front_end(front_end), RecordOptions(**options)
         record_options.pads(loaded)  # what cannot be padded or chunked is refused here, not on the workers
         Chunking.of(loaded, record_options)
@@ -92,7 +93,7 @@ def _record_of(element: Any) -> bytes:
         raise Reject("bad_field", str(error), given if isinstance(given, str) else None) from error
 
 
-class ExtractLogMel(beam.PTransform):
+class ExtractLogMel(beam.PTransform[Any, Any]):
     """`records | ExtractLogMel(front_end="gemma4")`: bytes or dicts in; `.features` and `.rejects`, bytes, out.
 
     Args and errors are those of `LogMelDoFn`.
@@ -105,7 +106,7 @@ class ExtractLogMel(beam.PTransform):
         super().__init__()
         self._fn = LogMelDoFn(front_end, **options)
 
-    def expand(self, pcoll: beam.PCollection) -> Any:
+    def expand(self, pcoll: PCollection[Any]) -> Any:
         """Applies the DoFn."""
         found = pcoll.element_type
         if found is not None and not typehints.is_consistent_with(found, _ELEMENTS):

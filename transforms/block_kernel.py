@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from melbeam.transforms import log_mel
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.log_mel import Precision
+from melbeam.transforms.precision import Precision
 
 # Frames of a block: 64 are as quick as 128 and 256, and leave less to compute in vain behind a clip's end.
 _BLOCK_FRAMES = 64

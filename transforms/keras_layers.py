@@ -51,7 +51,7 @@ def _from_converter(name: str) -> Any:
 
 
 @keras.saving.register_keras_serializable(package="melbeam")
-class AudioConverterLayer(keras_hub.layers.AudioConverter):
+class AudioConverterLayer(keras_hub.layers.AudioConverter):  # type: ignore[misc, unused-ignore] # it has no types
     """A Keras layer of an `AudioConverter`, for any front end.
 
     Args:

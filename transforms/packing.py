@@ -20,7 +20,7 @@ from melbeam.transforms import log_mel
 from melbeam.transforms.audio_inputs import refuse_after_fork
 from melbeam.transforms.block_kernel import aligned_empty, as_tensor, frame_kernel
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.log_mel import Precision
+from melbeam.transforms.precision import Precision
 
 
 def features_of_clips(
@@ -223,7 +223,7 @@ class PackedFeatures:
 
     def _clamped(self, log_mels: np.ndarray, loudest: np.float32) -> np.ndarray:
         """`log_mel.clamp` and `log_mel.normalise`, operation by operation, so that the bits are theirs."""
-        raised = np.maximum(log_mels, np.float32(loudest) - np.float32(8))
+        raised: np.ndarray = np.maximum(log_mels, np.float32(loudest) - np.float32(8))
         raised += np.float32(4)
         raised /= np.float32(4)
         if self.front_end.per_bin_mean is not None:

@@ -85,7 +85,7 @@ class Collate:
         return {_TENSOR: to_torch(padded), _MASK: mask}
 
 
-class BucketBatchSampler(Sampler[list[int]]):
+class BucketBatchSampler(Sampler[list[int]]):  # type: ignore[misc, unused-ignore] # where torch is not installed
     """Batches of clips of about the same length, of at most so many padded frames each, for a DataLoader.
 
     Args:

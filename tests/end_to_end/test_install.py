@@ -52,16 +52,18 @@ def built(python, tmp_path_factory):
         "melbeam-demo",
     )
     shutil.copytree(ROOT, folder / "source", ignore=shutil.ignore_patterns(*unwanted))
-    succeed(python, "-m", "pip", "install", "-q", "build", cwd=folder)
+    succeed(python, "-m", "pip", "install", "-q", "build", "twine", cwd=folder)
     succeed(python, "-m", "build", "--outdir", folder / "dist", folder / "source", cwd=folder)
+    said = succeed(python, "-m", "twine", "check", "--strict", *folder.glob("dist/*"), cwd=folder)
+    assert said.count("PASSED") == 2
     (sdist,), (wheel,) = folder.glob("dist/*.tar.gz"), folder.glob("dist/*.whl")
     return sdist, wheel
 
 
 @pytest.fixture(scope="module")
 def installed(python, built):
-    """The folder of the commands of an environment with the sdist and what it needs."""
-    succeed(python, "-m", "pip", "install", "-q", built[0], cwd=built[0].parent)
+    """The folder of the commands of an environment with the wheel and what it needs."""
+    succeed(python, "-m", "pip", "install", "-q", built[1], cwd=built[1].parent)
     return python.parent
 
 
@@ -86,7 +88,11 @@ def test_the_sdist_holds_readme_and_license(built):
     assert {"README.md", "LICENSE", "pyproject.toml", "setup.py"} <= names
 
 
-def test_the_demo_runs_in_an_empty_folder_without_a_network(installed, tmp_path):
+@pytest.mark.parametrize("of", ["wheel", "sdist"])
+def test_the_demo_runs_in_an_empty_folder_without_a_network(installed, built, tmp_path, of):
+    (package,) = [path for path in built if path.name.endswith({"wheel": ".whl", "sdist": ".tar.gz"}[of])]
+    again = ("install", "-q", "--force-reinstall", "--no-deps", package)  # what it needs is there
+    succeed(installed / "python", "-m", "pip", *again, cwd=tmp_path)
     nowhere = "http://127.0.0.1:9"
     command = ["env", f"http_proxy={nowhere}", f"https_proxy={nowhere}", installed / "melbeam", "demo"]
     said = succeed(*command, cwd=tmp_path)

@@ -8,13 +8,18 @@ the workers in a pool beside, as on Kubernetes.
 import hashlib
 import os
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
+from corpora import Corpus
+from helpers import blocks
+
 pytestmark = pytest.mark.flink
 
+PAGE = Path(__file__).parents[2] / "docs/tasks/flink.md"
 POM = Path(__file__).parent / "flink_job_server.xml"
 JARS_SHA256 = (
     "dcdeff3a17d593ad695e7ee1bec0de448e340d2108a8b7e88aaa1b958c4f29d6"  # of all their checksums and names
@@ -94,6 +99,18 @@ def job_endpoint(jars, serving, free_port, tmp_path, job_server_log):
 
 
 @pytest.fixture
+def page_pool(serving, free_port, tmp_path):
+    """The worker pool that the task page starts, on a free port."""
+    port = free_port()
+    (command,) = [block.code for block in blocks(PAGE) if block.said.get("run") == "flink pool"]
+    assert "--service_port=50000" in command
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    started = ["bash", "-c", command.replace("50000", str(port))]
+    with serving(started, port, tmp_path / "page_pool.log", environment):
+        yield f"localhost:{port}"
+
+
+@pytest.fixture
 def on_flink(on_a_pool):
     return [*on_a_pool, f"--parallelism={PARALLELISM}"]
 
@@ -106,6 +123,39 @@ def test_a_worker_pool_writes_what_the_local_default_does(
     assert ended.status == 0, ended.text
     assert files_of(job.output) == expected
     assert job_server_log.read_text().count("Starting TaskManager with ResourceID") == 2
+
+
+def test_a_manifest_gives_what_it_does_by_the_local_default(on_flink, extract, files_of, tmp_path):
+    source, options = Corpus(tmp_path / "corpus", 24, 1.0).write("manifest")
+    jobs = [
+        extract(source, tmp_path / name, *options, *more) for name, more in (("local", []), ("flink", on_flink))
+    ]
+    for job in jobs:
+        ended = job.end()
+        assert ended.status == 0, ended.text
+    found = files_of(jobs[1].output)
+    assert sum(name.startswith("train-") for name in found) == 4
+    assert found == files_of(jobs[0].output)
+
+
+def test_the_task_pages_command(page_pool, job_endpoint, source, expected, files_of, tmp_path):
+    """As it stands, but for the machine's ports and folders."""
+    (command,) = [block.code for block in blocks(PAGE) if block.said.get("run") == "flink"]
+    places = {
+        "localhost:8099": job_endpoint,
+        "localhost:50000": page_pool,
+        "/shared/audio/train-*": source,
+        "/shared/features/1.0.0": f"{tmp_path}/features",
+    }
+    for there, here in places.items():
+        assert there in command
+        command = command.replace(there, here)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-eu", "-c", command], env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert files_of(f"{tmp_path}/features") == expected
 
 
 def test_a_killed_worker_is_replaced(on_flink, worker_pool, source, expected, extract, files_of, tmp_path):

@@ -165,8 +165,8 @@ def preset(data: bytes) -> None:
             assert FrontEnd.from_dict(found.to_dict()) == found
 
 
-TARGETS = {function.__name__: function for function in (tfrecord, example, audio, media, front_end, preset)}
-TARGETS = {function.__name__: function for function in (tfrecord, example, audio, container, front_end, preset)}
+FUNCTIONS = (tfrecord, example, audio, media, container, front_end, preset)
+TARGETS = {function.__name__: function for function in FUNCTIONS}
 
 
 def seeds(target: str) -> list[bytes]:

@@ -240,7 +240,7 @@ def _read_file(path: str) -> bytes | None:
         if not tf.io.gfile.exists(path):
             return None
         with tf.io.gfile.GFile(path, "rb") as file:
-            return file.read()
+            return bytes(file.read())
     except tf.errors.UnimplementedError as error:
         raise ValueError(
             f"{path}: TensorFlow reads no such paths: copy the folder to this machine or to gs://, or read it "

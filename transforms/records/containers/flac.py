@@ -60,8 +60,7 @@ class _Frame(NamedTuple):  # a frozen dataclass takes three times as long to mak
 
 def start_of_stream(data: bytes) -> int:
     """The byte of "fLaC", behind tags and zeros, or -1."""
-    start = tags.end_of_tags_in_front(data)
-    start += tags.size_of_zeros(data, start, len(data))
+    start = tags.start_of_content(data)
     return start if data.startswith(b"fLaC", start) else -1
 
 

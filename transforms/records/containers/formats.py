@@ -109,8 +109,7 @@ def format_of(data: bytes) -> Format | None:
     for format in FORMATS:
         if format.begins(data):
             return format
-    start = tags.end_of_tags_in_front(data)
-    start += tags.size_of_zeros(data, start, len(data))
+    start = tags.start_of_content(data)
     if start:
         head = data[start : start + 64]
         for format in FORMATS[:3]:
@@ -144,4 +143,6 @@ def other_name_of(data: bytes) -> str | None:
             return name
     if len(data) > 2 and data[0] == 0xFF and data[1] & 0xF6 == 0xF0:
         return "AAC"
+    if len(data) > 2 and data[0] == 0x56 and data[1] & 0xE0 == 0xE0:
+        return "AAC in LATM"
     return None

@@ -31,8 +31,7 @@ _FIRST_PIECE, _NEXT_PIECE = 512, 32  # frames, of the first stream and of those 
 
 def is_mpeg(data: bytes, *, behind_tag: bool) -> bool:
     """Whether the first frames of MPEG audio are found, at once or behind zeros, a tag or the rest of a frame."""
-    start = tags.end_of_tags_in_front(data)
-    start += tags.size_of_zeros(data, start, len(data))
+    start = tags.start_of_content(data)
     end = len(data) if behind_tag else min(len(data), start + (1 << 16))
     return find_chain(data, start, end) >= 0
 
@@ -56,8 +55,7 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
         Reject: bad_audio.
     """
     end = tags.start_of_tags_behind(data)
-    front = tags.end_of_tags_in_front(data)
-    front += tags.size_of_zeros(data, front, end)
+    front = tags.start_of_content(data, end)
     # From the tag's own beginning on: what it says of its size may be damaged, and skip audio.
     start = find_chain(data, min(front, 10), end)
     if start < 0:

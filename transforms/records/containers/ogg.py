@@ -70,8 +70,7 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     Raises:
         Reject: bad_audio.
     """
-    front = tags.end_of_tags_in_front(data)
-    front += tags.size_of_zeros(data, front, len(data))
+    front = tags.start_of_content(data)
     links = _read_links(data, front, tags.start_of_tags_behind(data))
     found = [_read_link(data, link, tolerance) for link in links]
     first = found[0]
@@ -335,11 +334,22 @@ def _opus_samples(data: bytes, stream: _Stream) -> int:
 
 
 def _read_speex(data: bytes, stream: _Stream, pages: bytes) -> Contents:
-    if len(stream.first_packet) < 68:
+    if len(stream.first_packet) < 72:
         raise Reject("bad_audio", "a damaged Ogg Speex: its header is not there")
     (rate,) = struct.unpack_from("<I", stream.first_packet, 36)
     channels, _, frame_size, _, frames_a_packet = struct.unpack_from("<IiIII", stream.first_packet, 48)
-    return Contents("Ogg Speex", rate, channels, _last_granule(stream), frame_size * max(1, frames_a_packet))
+    (num_more_headers,) = struct.unpack_from("<I", stream.first_packet, 68)
+    frames_a_packet = max(1, frames_a_packet)
+    there = (_num_packets(data, stream) - 2 - num_more_headers) * frames_a_packet * frame_size
+    promised = _last_granule(stream)
+    if promised > there + frame_size:  # GStreamer counts the decoder's look-ahead, which is less than a frame
+        raise cut("Ogg Speex", "its last page", promised, max(0, there), "samples")
+    # The last packet may have fewer frames than the others.
+    return Contents("Ogg Speex", rate, channels, max(0, there), (frames_a_packet - 1) * frame_size)
+
+
+def _num_packets(data: bytes, stream: _Stream) -> int:
+    return sum(segment < 255 for page in stream.pages for segment in data[page.start + _HEADER.size : page.body])
 
 
 def _read_flac(data: bytes, stream: _Stream, tolerance: Tolerance) -> Contents:

@@ -20,6 +20,7 @@ _MS_ADPCM, _IMA_ADPCM = 2, 0x11  # codecs, as a fmt chunk calls them
 _GSM, _NMS, _G721, _MPEG, _MP3, _EXTENSIBLE = 0x31, 0x38, 0x40, 0x50, 0x55, 0xFFFE
 _FORMATS = ("RIFF", "RIFX", "RF64", "BW64")
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
+_USUAL_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)  # Hz
 _MAX_FACT = 1 << 40  # samples; libsndfile's W64 of MS ADPCM has 2^63 - 1 there
 
 
@@ -48,8 +49,7 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     Raises:
         Reject: bad_audio.
     """
-    front = tags.end_of_tags_in_front(data)
-    front += tags.size_of_zeros(data, front, len(data))
+    front = tags.start_of_content(data)
     if front:
         data = data[front:]
     layout = _layout(data)
@@ -190,7 +190,25 @@ def _blocks(format: _Format, layout: Layout) -> Blocks:
     elif format.tag in (_IMA_ADPCM, _MS_ADPCM) and format.samples_a_block not in (0, found.num_samples):
         told = f"{format.samples_a_block} samples in blocks of {size} bytes, which hold {found.num_samples}"
         raise Reject("bad_audio", f"a damaged {layout.name}: its fmt chunk says {told}")
+    else:
+        _check_rate(format, found, layout)
     return found
+
+
+def _check_rate(format: _Format, codec: Blocks, layout: Layout) -> None:
+    """Refuses a rate of a block codec that would go with the bytes a second, were one of its bits another.
+
+    Bytes a second that go with no rate, as ffmpeg writes them, say nothing.
+    """
+
+    def goes_with_bytes(rate: int) -> bool:
+        return abs(rate * codec.num_bytes / codec.num_samples - format.bytes_a_second) <= 1
+
+    if not goes_with_bytes(format.rate):
+        for other in (format.rate ^ 1 << bit for bit in range(20)):
+            if other in _USUAL_RATES and goes_with_bytes(other):
+                told = f"{format.rate} Hz, but bytes a second of {other} Hz"
+                raise Reject("bad_audio", f"a damaged {layout.name}: its fmt chunk says {told}")
 
 
 def _check_numbers(format: _Format, codec: Blocks, layout: Layout) -> None:

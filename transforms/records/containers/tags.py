@@ -18,6 +18,12 @@ def end_of_tags_in_front(data: bytes, start: int = 0) -> int:
         start = min(start + size, len(data))
 
 
+def start_of_content(data: bytes, end: int | None = None) -> int:
+    """The byte behind the tags in front of a file and the zeros behind those; no further than `end`."""
+    start = end_of_tags_in_front(data)
+    return start + size_of_zeros(data, start, len(data) if end is None else end)
+
+
 def _size_of_tag(data: bytes, start: int) -> int:
     head = data[start : start + 10]
     # Four bytes of 7 bits, without the tag's header of 10 bytes nor its footer (ID3v2.4, section 3.1).

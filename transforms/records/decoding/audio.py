@@ -22,7 +22,7 @@ MAX_PEAK = 16.0
 # channels at 48 kHz. A small FLAC of silence can hold five million a second, and hours of it take long to decode.
 MAX_VALUES_A_SECOND = 384_000
 BLOCK_VALUES = 1 << 16  # decoded at a time, over all channels
-# Where memory runs out over a clip that takes less than this, two minutes at 16 kHz, something else took it.
+# What to do with several channels, beside the number of one: their mean, or each by itself.
 MEAN, EACH = "mean", "each"
 _RESAMPLING_QUALITY = "HQ"  # soxr's 20-bit quality
 
@@ -60,6 +60,19 @@ class DecodedBlocks:
     sampling_rate: int
     num_channels: int
     blocks: Iterator[np.ndarray]
+
+    def check_kind(self, name: str, sampling_rate: int | None, num_channels: int | None) -> None:
+        """Holds what the decoder says of the clip against what its container does; None stands for anything.
+
+        Raises:
+            DecoderError: they differ.
+        """
+        for what, right, found in (
+            ("Hz", sampling_rate, self.sampling_rate),
+            ("channels", num_channels, self.num_channels),
+        ):
+            if right not in (None, found):
+                raise DecoderError(f"{name}: it is of {right} {what}, the decoder gives {found}")
 
 
 class DecoderError(Exception):

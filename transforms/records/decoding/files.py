@@ -108,6 +108,7 @@ def _decode_with_libsndfile(data: bytes, contents: Contents, request: Request) -
     decoded = promised = 0
     for part in contents.parts or ():
         with open_with_libsndfile(part.data) as opened:
+            opened.check_kind(contents.format, contents.sampling_rate, contents.num_channels)
             if stream is None:
                 stream = request.stream(opened)
                 stream.check_length(contents.num_samples)
@@ -135,12 +136,15 @@ def _decode_with_libsndfile(data: bytes, contents: Contents, request: Request) -
 
 def _counted_media(contents: Contents) -> Media:
     """A file that was counted, for FFmpeg. Opus has no rate of its own, so that the count is in seconds there."""
+    is_opus = contents.format.endswith("Opus")
     return Media(
         contents.format,
         _DEMUXERS[contents.format.split()[0]],
         Fraction(contents.num_samples, contents.sampling_rate),
         tolerance=Fraction(contents.tolerance, contents.sampling_rate),
         allows_a_frame=False,
+        sampling_rate=None if is_opus else contents.sampling_rate,
+        num_channels=contents.num_channels,
         remark=contents.remark,
         cut_short=contents.cut_tolerated,
     )

@@ -3,6 +3,7 @@
 import struct
 import tracemalloc
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -288,3 +289,18 @@ def test_damaged_files(valid, draw):
         change = draw.draw(st.binary(min_size=1, max_size=8))
         data[position : position + draw.draw(st.sampled_from([0, len(change)]))] = change
     gives_reject_or_finite(bytes(data[: draw.draw(st.just(None) | st.integers(0, len(data)))]))
+
+
+MEDIA = sorted((Path(__file__).parents[3] / "data" / "fuzz" / "media").iterdir())
+
+
+@pytest.mark.parametrize("path", MEDIA, ids=lambda path: path.name)
+def test_without_the_extra_a_file_names_it(path, monkeypatch):
+    """Here or in an environment without PyAV; nothing is decoded first."""
+    monkeypatch.setattr(files, "is_installed", lambda: False)
+    data = path.read_bytes()
+    if path.name == "ogg-flac":  # of 16 bits, which libsndfile decodes
+        assert len(decode_audio(data, sampling_rate=RATE).samples)
+        return
+    detail = reject_of(decode_audio, data).detail
+    assert detail.endswith("is decoded with the extra melbeam[media], which is not installed here")

@@ -15,6 +15,7 @@ _AMR = {
     b"#!AMR\n": ("AMR", {**dict(enumerate((12, 13, 15, 17, 19, 20, 26, 31, 5))), 15: 0}),
     b"#!AMR-WB\n": ("AMR-WB", {**dict(enumerate((17, 23, 32, 36, 40, 46, 50, 58, 60, 5))), 14: 0, 15: 0}),
 }
+_GOOD = 0b100  # the bit of a frame's first byte that is 0 where a radio link damaged it
 # ATSC A/52: kbit/s by half the frame's size code, and samples a second by the rate code.
 _AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
 _AC3_RATES = (48000, 44100, 32000)
@@ -57,6 +58,8 @@ def _amr(data: bytes, name: str, start: int, sizes: dict[int, int]) -> Media:
         kind = data[start] >> 3 & 15
         if data[start] & 0b10000011 or kind not in sizes:
             raise damaged(name, f"no frame begins at byte {start}")
+        if sizes[kind] and not data[start] & _GOOD:
+            raise damaged(name, f"the frame at byte {start} says of itself that it is damaged")
         start += 1 + sizes[kind]
         num_frames += 1
     if start > len(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -15,6 +16,7 @@ _TIMESTAMP_SCALE, _DURATION = 0x2AD7B1, 0x4489
 # What may stand in a segment: where one of them follows, a cluster of unknown size has ended.
 _IN_SEGMENT = (_CLUSTER, _INFO, 0x114D9B74, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, 0xEC, 0xBF)
 _IN_CLUSTER = (0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xEC, 0xBF)
+_CRC32 = b"\xbf\x84"  # its identifier and its size, 4
 _MAX_NUMBER = 8  # bytes
 _NUMBERS = (0xE7, 0xA7, 0xAB)  # of those in a cluster
 _DEFAULT_SCALE = 1_000_000  # nanoseconds a tick
@@ -30,6 +32,7 @@ def read(data: bytes) -> Media | None:
         # One that is not known may be one of these with a flipped bit, and FFmpeg would leave it out.
         if identifier not in _IN_SEGMENT:
             raise damaged(NAME, f"an element {identifier:#x} in front of byte {start}")
+        _check_sum(data, identifier, start, end)
         if identifier == _CLUSTER:
             num_clusters += 1
             for inner, s, e in _elements(data, start, end):
@@ -50,6 +53,14 @@ def read(data: bytes) -> Media | None:
     return Media(
         NAME, "matroska", Fraction(duration) * scale / 10**9, tolerance=Fraction(2 * scale, 10**9), has_times=True
     )
+
+
+def _check_sum(data: bytes, identifier: int, start: int, end: int) -> None:
+    """Holds an element against the CRC-32 that it may begin with, which FFmpeg passes over (RFC 8794, 11.3.1)."""
+    if data[start : start + 2] != _CRC32 or end - start < 6:
+        return
+    if zlib.crc32(memoryview(data)[start + 6 : end]) != int.from_bytes(data[start + 2 : start + 6], "little"):
+        raise damaged(NAME, f"the checksum of the element {identifier:#x} at byte {start} does not hold")
 
 
 def _number(data: bytes, at: int, end: int, *, keep_marker: bool) -> tuple[int, int, bool]:

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from melbeam.transforms.records.decoding.media import mp4_fragments
-from melbeam.transforms.records.decoding.media.mp4_boxes import NAME, Span, boxes, child, entries, field
+from melbeam.transforms.records.decoding.media.mp4_boxes import (
+    NAME,
+    Span,
+    boxes,
+    check_rate,
+    child,
+    entries,
+    field,
+)
 from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")
@@ -29,6 +37,24 @@ _TOP_BOXES = (
     b"junk",
     b"beam",
 )
+# Ticks a second of movies. An edit that leaves audio out is not taken on the word of any other number, of which a
+# flipped bit would make it longer or shorter.
+_MOVIE_SCALES: tuple[int, ...] = (
+    600,
+    1000,
+    1800,
+    2500,
+    10_000,
+    12_800,
+    15_360,
+    24_000,
+    30_000,
+    60_000,
+    90_000,
+    1_000_000,
+    10_000_000,
+)
+_MOVIE_SCALES += (8000, 11_025, 12_000, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000)
 _WHOLE_CLIP = -1  # an edit's media_time that stands for no media: a pause before it
 
 
@@ -69,6 +95,7 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
     if not scale or not movie_scale:
         raise damaged(NAME, "a time scale of 0")
     table = child(data, *media, b"minf", b"stbl")
+    check_rate(data, track, scale)
     rows = list(entries(data, child(data, *table, b"stts"), ">II"))
     num_frames, ticks = sum(count for count, _ in rows), sum(count * each for count, each in rows)
     sizes = _sizes(data, table)
@@ -77,28 +104,38 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
     _check_places(data, table, sizes, [(s, e) for name, s, e in top if name == b"mdat"])
     duration = field(data, header, "duration")
     largest = max((each for _, each in rows), default=0)
-    # Some writers round it, or count the last frame as full.
-    if duration and abs(duration - ticks) > largest:
+    # Some writers count the last frame as full.
+    if duration and min(abs(duration - right) for right in (ticks, num_frames * largest)):
         raise damaged(NAME, f"its frames come to {ticks} ticks of 1/{scale} s, its header says {duration}")
     edits = _edits(data, track)
     if edits is None:
         return Media(NAME, "mov", Fraction(ticks, scale), is_trimmed=True, has_times=True)
     stated = field(data, child(data, *track, b"tkhd"), "track's duration")
     total = sum(length for length, _ in edits)
-    if abs(stated - total) > 1 + len(edits):
+    if abs(stated - total) > len(edits):
         raise damaged(NAME, f"its edits come to {total} ticks of 1/{movie_scale} s, its track says {stated}")
     seconds = Fraction(0)
+    # The edit's length is rounded to the movie's time scale, often a millisecond; the table of times is exact.
+    rounding = Fraction(1, movie_scale)
     for length, first in edits:
         if first == _WHOLE_CLIP:
             continue
         there = Fraction(max(0, ticks - first), scale)
         given = Fraction(length, movie_scale)
-        # The edit's length is rounded to the movie's time scale, often a millisecond.
-        if given > there + Fraction(1, movie_scale) + Fraction(largest, scale):
-            raise damaged(NAME, f"an edit of {float(given):.3f} s, of which {float(there):.3f} s are there")
-        seconds += min(given, there) if length else there
+        is_whole = any(
+            abs(Fraction(each, movie_scale) - there) <= rounding for each in {length, stated - total + length}
+        )
+        if is_whole or not length:
+            seconds += there
+        elif given > there or movie_scale not in _MOVIE_SCALES:
+            told = f"an edit of {float(given):.3f} s ({length} / {movie_scale})"
+            raise damaged(NAME, f"{told}, of which {float(there):.3f} s are there")
+        else:
+            seconds += given
     more_than_one = sum(first != _WHOLE_CLIP for _, first in edits) > 1
-    slack = Fraction(largest * len(edits), scale) if more_than_one else Fraction(0)
+    slack = (
+        Fraction(largest * len(edits), scale) if more_than_one else rounding
+    )  # FFmpeg goes by the edit's length
     return Media(NAME, "mov", seconds, slack, is_trimmed=not more_than_one, has_times=not more_than_one)
 
 

@@ -8,11 +8,24 @@ from collections.abc import Iterator
 from melbeam.transforms.records.decoding.media.stated import cut, damaged
 
 NAME = "M4A (MP4)"
+# The boxes that say how long a file is: without one, a file is another, and FFmpeg takes it without a word.
+_COUNTING = (
+    b"moov mvhd trak tkhd edts elst mdia mdhd hdlr minf stbl stts stsz stsc stco co64".split()
+    + b"moof traf tfhd tfdt trun mvex trex mdat".split()
+)
+_OTHERS = b"mehd mfhd stss sbgp".split()  # names of others, a bit from one of those
+_FLIPPED = {
+    (int.from_bytes(name, "big") ^ 1 << bit).to_bytes(4, "big") for name in _COUNTING for bit in range(32)
+}.difference(_COUNTING, _OTHERS)
 Span = tuple[int, int]  # the first byte of what a box holds, and the byte behind it
 
 
 def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, beginning and end of what is in each box, one behind the other, to the very end."""
+    """Name, beginning and end of what is in each box, one behind the other, to the very end.
+
+    Raises:
+        Reject: bad_audio, where one ends beyond `end`, or has a name that is a bit from one that counts.
+    """
     while start < end:
         header = 8
         if start + header > end:
@@ -23,12 +36,14 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]
         if size == 1 and start + 16 <= end:
             (size,) = struct.unpack_from(">Q", data, start + 8)
             header = 16
-        elif size == 0:
+        elif size == 0 and name == b"mdat":
             size = end - start
         if size < header:
             raise damaged(NAME, f"a box of {size} bytes at byte {start}")
         if start + size > end:
             raise cut(NAME, start + size, end)
+        if name in _FLIPPED:
+            raise damaged(NAME, f"a box {name.decode('latin-1')!r} at byte {start}")
         yield name, start + header, start + size
         start += size
 
@@ -62,11 +77,23 @@ def field(data: bytes, box: Span, name: str) -> int:
     return int(value)
 
 
+def check_rate(data: bytes, track: Span, scale: int) -> None:
+    """Refuses a time scale that is a bit from the sampling rate, which most writers put there.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    entry = child(data, *track, b"mdia", b"minf", b"stbl", b"stsd")[0] + 8
+    rate = int.from_bytes(data[entry + 32 : entry + 34], "big")
+    if (scale ^ rate).bit_count() == 1:
+        raise damaged(NAME, f"its times are in 1/{scale} s, its audio is of {rate} Hz")
+
+
 def entries(data: bytes, box: Span, kind: str, skip: int = 0) -> Iterator[tuple[int, ...]]:
     """The rows of a table: version and flags, `skip` bytes, the number of rows, the rows."""
     start, end = box[0] + 4 + skip, box[1]
     size = struct.calcsize(kind)
     count = int.from_bytes(data[start : start + 4], "big")
-    if start + 4 + count * size > end:
+    if start + 4 + count * size != end:
         raise damaged(NAME, f"a table of {count} rows in {end - start} bytes at byte {start}")
     return struct.iter_unpack(kind, data[start + 4 : start + 4 + count * size])

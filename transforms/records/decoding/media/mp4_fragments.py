@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from melbeam.transforms.records.decoding.media.mp4_boxes import NAME, Span, boxes, child, field
+from melbeam.transforms.records.decoding.media.mp4_boxes import NAME, Span, boxes, check_rate, child, field
 from melbeam.transforms.records.decoding.media.stated import Media, damaged
 
 _IN_FRAGMENT = (b"mfhd", b"traf", b"pssh", b"uuid", b"free", b"meta")
@@ -33,42 +33,64 @@ def stated(data: bytes, movie: Span, track: Span, fragments: list[Span]) -> Medi
     scale = field(data, child(data, *track, b"mdia", b"mdhd"), "timescale")
     if not scale:
         raise damaged(NAME, "a time scale of 0")
-    header = child(data, *track, b"tkhd")
-    number = _number(data, header, 20 if data[header[0]] == 1 else 12)
+    check_rate(data, track, scale)
+    number = _number_of_track(data, track)
+    numbers = {_number_of_track(data, (s, e)) for name, s, e in boxes(data, *movie) if name == b"trak"}
     default = 0
     for name, *box in boxes(data, *child(data, *movie, b"mvex")):
         if name == b"trex" and _number(data, (box[0], box[1]), 4) == number:
             default = _number(data, (box[0], box[1]), 12)
     first: int | None = None
-    ticks = longest = 0
+    frames: list[int] = []  # the duration of each
+    ticks = 0
     for fragment in fragments:
         for name, *box in boxes(data, *fragment):
             _check_name(name, _IN_FRAGMENT, box[0])
             if name == b"traf":
-                begins, found, each = _run(data, (box[0], box[1]), number, default)
-                longest = max(longest, each)
+                begins, found = _run(data, (box[0], box[1]), number, numbers, default)
+                longest = max((*frames, *found), default=0)
                 if begins is not None:
                     first = begins if first is None else first
                     if abs(begins - first - ticks) > longest // 2:
                         raise damaged(
                             NAME, f"a gap: {first + ticks} ticks of 1/{scale} s are followed by {begins}"
                         )
-                ticks += found
+                ticks += sum(found)
+                frames += found
+    _check_durations(frames, scale)
     if first:
         raise damaged(NAME, f"its first fragment begins at {first} ticks of 1/{scale} s, not at 0")
     return Media(NAME, "mov", Fraction(ticks, scale), is_trimmed=True, has_times=True)
 
 
-def _run(data: bytes, box: Span, number: int, default: int) -> tuple[int | None, int, int]:
-    """Where one track's part of a fragment begins, how long it is, and its longest frame, all in ticks."""
+def _number_of_track(data: bytes, track: Span) -> int:
+    header = child(data, *track, b"tkhd")
+    return _number(data, header, 20 if data[header[0]] == 1 else 12)
+
+
+def _check_durations(frames: list[int], scale: int) -> None:
+    """Refuses a stretch of frames whose duration is a bit from all others'; rounded times alternate."""
+    usual = max(set(frames), key=frames.count, default=0)
+    others = [index for index, each in enumerate(frames[:-1]) if each != usual]
+    if not others:
+        return
+    stretch = frames[others[0] : others[-1] + 1]
+    if len(stretch) == len(others) and len(set(stretch)) == 1 and (stretch[0] ^ usual).bit_count() == 1:
+        raise damaged(NAME, f"{len(others)} frames of {stretch[0]} ticks of 1/{scale} s, all others have {usual}")
+
+
+def _run(data: bytes, box: Span, number: int, numbers: set[int], default: int) -> tuple[int | None, list[int]]:
+    """Where one track's part of a fragment begins, and how long each of its frames is, in ticks."""
     header = child(data, *box, b"tfhd")
     if _number(data, header, 4) != number:
-        return None, 0, 0
+        if _number(data, header, 4) not in numbers:
+            raise damaged(NAME, f"a fragment of a track that it has not, in front of byte {header[1]}")
+        return None, []
     flags = _number(data, header, 0) & 0xFFFFFF
     if flags & 0x8:
         default = _number(data, header, 8 + (8 if flags & 0x1 else 0) + (4 if flags & 0x2 else 0))
     begins: int | None = None
-    ticks = longest = 0
+    frames: list[int] = []
     for name, *inner in boxes(data, *box):
         span = (inner[0], inner[1])
         _check_name(name, _IN_TRACK, span[0])
@@ -82,11 +104,12 @@ def _run(data: bytes, box: Span, number: int, default: int) -> tuple[int | None,
             if row + width * count != span[1]:
                 raise damaged(NAME, f"a table of {count} rows of {width} bytes in {span[1] - row} at byte {row}")
             if flags & 0x100:
-                frames = [int.from_bytes(data[at : at + 4], "big") for at in range(row, span[1], width)]
-                ticks, longest = ticks + sum(frames), max([longest, *frames])
+                frames += [int.from_bytes(data[at : at + 4], "big") for at in range(row, span[1], width)]
+            elif count > len(data):
+                raise damaged(NAME, f"a table of {count} rows in {len(data)} bytes")
             else:
-                ticks, longest = ticks + count * default, max(longest, default)
-    return begins, ticks, longest
+                frames += [default] * count
+    return begins, frames
 
 
 def _check_name(name: bytes, known: tuple[bytes, ...], at: int) -> None:

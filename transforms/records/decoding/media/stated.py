@@ -20,6 +20,8 @@ class Media:
         allows_a_frame: whether it may differ by one frame of its codec beside that, unless the codec is lossless.
         is_trimmed: whether `seconds` is to the sample, so that what a decode gives behind it is dropped.
         has_times: whether its frames carry times, which must follow each other.
+        sampling_rate: Hz that a decode has, where that was counted; None otherwise, and for Opus, which has none.
+        num_channels: of a decode, where that was counted, or None.
         remark: what a header promised and what is there, where they differ, as a clause for a message; else empty.
         cut_short: whether the file ends before its header says, within the tolerance that was asked for.
     """
@@ -31,6 +33,8 @@ class Media:
     allows_a_frame: bool = True
     is_trimmed: bool = False
     has_times: bool = False
+    sampling_rate: int | None = None
+    num_channels: int | None = None
     remark: str = ""
     cut_short: bool = False
 
