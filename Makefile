@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-tfio test-page test-examples docs matrix clean
+.PHONY: help demo test check parity bench bench-all test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-tfio test-page test-examples docs matrix clean
 .NOTPARALLEL:
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make check   ruff, mypy, pip-audit and the slow tests, two minutes of fuzzing among them"
 	@echo "make parity  the distances from keras-hub and transformers, into docs/parity.md and the README"
 	@echo "make bench   the speed of the local default, on 12 hours of audio"
+	@echo "make bench-all  every measured claim, into benchmarks/results and the docs; within an hour, after make parity"
 	@echo "make test-prism  the same job on Prism, Beam's portable runner; needs Go"
 	@echo "make test-cloud  input and output on gs:// and s3://, against the stores' emulators"
 	@echo "make rehearse-dataflow  a Dataflow job, from its submission to its features, without the cloud"
@@ -70,7 +71,17 @@ parity: | $(BIN)/python
 	.venv-parity/bin/python scripts/parity_table.py
 
 bench: .venv/.installed-run
-	$(BIN)/python benchmarks/extract_speed.py
+	$(BIN)/python benchmarks/pipeline.py --parts wav long --print_only
+
+# Each takes at most the minutes in its first lines, on an idle machine; nothing else should run.
+bench-all: .venv/.installed-run
+	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/shard.py
+	$(BIN)/python benchmarks/sizes.py
+	$(BIN)/python benchmarks/pipeline.py
+	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python scripts/performance_tables.py
 
 # An engine is fetched or built once, into ~/.cache/melbeam.
 test-prism: .venv/.installed-run

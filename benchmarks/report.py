@@ -86,12 +86,12 @@ def write_shard(split, index: int, num_shards: int, length: int, job_hash: str):
     from melbeam.transforms.records.examples import to_example
     from melbeam.transforms.records.index import encode_index
     from melbeam.transforms.records.schema import BYTES
-    from melbeam.transforms.statistics import BinStatistics
+    from melbeam.transforms.statistics import ClipSums
     from melbeam.transforms.versions import melbeam_version
 
     random = np.random.default_rng(index)
     features = random.normal(-3, 2, (FRAMES, MELS)).astype(np.float32)
-    statistics, stored = BinStatistics.of(features), features.astype(numpy_dtype(DTYPE)).tobytes()
+    sums, stored = ClipSums.of(features), features.astype(numpy_dtype(DTYPE)).tobytes()
     path = split.shard(index, num_shards)
     report = ShardReport(
         job_hash=job_hash,
@@ -135,10 +135,11 @@ def write_shard(split, index: int, num_shards: int, length: int, job_hash: str):
                 "spread": float(random.normal(2.4, 0.3)),
                 "characters_per_second": len(text.strip()) / seconds,
             }
-            record = FeatureRecord(example, name, FRAMES, {"text": BYTES}, {"text": 1}, measures)
+            record = FeatureRecord((example,), name, FRAMES, sums, {"text": BYTES}, {"text": 1}, measures)
             rows.append((writer.num_bytes, len(example), FRAMES))
             writer.write(example)
-            report.count_conversion(Conversion(name, [record], fields["num_samples"], [], statistics), index)
+            report.count_conversion(Conversion(name, [record], fields["num_samples"], []), index)
+            report.statistics.add_clips([sums])
     report.features = FileMark(writer.num_records, writer.num_bytes, writer.crc32c)
     files.write_bytes(split.index(index), encode_index(rows), sync=False)
     return report

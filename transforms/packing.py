@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from melbeam.transforms import log_mel
+from melbeam.transforms.audio_inputs import refuse_after_fork
 from melbeam.transforms.block_kernel import aligned_empty, as_tensor, frame_kernel
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
@@ -87,13 +88,16 @@ class PackedFeatures:
         Raises:
             TypeError: a clip's dtype holds no samples.
             ValueError: a clip has not one dimension.
+            RuntimeError: this process was forked after a converter ran: TensorFlow would hang.
         """
+        refuse_after_fork()
         works = [self._work(clip) for clip in clips]
         self._compute(works)
         return [self._finished(work) for work in works]
 
     def of_clip(self, clip: np.ndarray) -> tf.Tensor:
         """The features of one clip as a tensor, `[frames, num_mels]`; else as `__call__`."""
+        refuse_after_fork()
         work = self._work(clip)
         if not work.is_simple or not 0 < work.frames <= self._kernel.frames_at_once:
             return self.of_batch(clip[np.newaxis], [len(clip)])[0]
@@ -116,7 +120,9 @@ class PackedFeatures:
 
         Raises:
             TypeError: the dtype of `rows` holds no samples.
+            RuntimeError: as `__call__` says.
         """
+        refuse_after_fork()
         frames = self._num_frames(rows.shape[1])
         works = [self._work(row[:length], frames) for row, length in zip(rows, lengths, strict=True)]
         shape = (len(works), frames, self.front_end.num_mels)

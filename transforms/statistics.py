@@ -7,11 +7,85 @@ of 2**-32; from there on Python integers are added, which neither round nor over
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 UNIT = 2.0**32  # of the fixed point: a sum of x is kept as round(x * UNIT)
+# Values converted to float64 at a time: they stay in a cache of 1 MB until they are summed.
+_VALUES_AT_ONCE = 1 << 15
+# Frames that are laid side by side to find their extremes, since NumPy takes long rows faster than short ones.
+_FRAMES_SIDE_BY_SIDE = 32
+# Below it, in all, the sums of clips are added as int64.
+_SURELY_INT64 = 2.0**62
+
+
+@dataclass(frozen=True, eq=False)
+class ClipSums:
+    """Sums over the frames of one clip, as arrays `[bins]`: what `BinStatistics` takes in.
+
+    Attributes:
+        num_frames: frames summed; without any, the arrays are empty.
+        sums: of the values, in units of 2**-32: whole numbers, as float64.
+        squares: of the squared values, likewise.
+        minima: the least value of each bin.
+        maxima: the largest value of each bin.
+    """
+
+    num_frames: int
+    sums: np.ndarray
+    squares: np.ndarray
+    minima: np.ndarray
+    maxima: np.ndarray
+
+    @classmethod
+    def of(cls, features: np.ndarray) -> ClipSums:
+        """The sums of features `[frames, bins]`, taken frame by frame, so that their last bits depend on no block.
+
+        Raises:
+            ValueError: a value is NaN or infinite.
+        """
+        if not len(features):
+            return cls(0, *np.zeros((4, 0)))
+        frames, bins = features.shape
+        block = max(1, _VALUES_AT_ONCE // bins)
+        # The sum so far is the first row of the next block.
+        values = _workspace((min(block, frames) + 1, bins))
+        sums, squares = np.zeros((2, bins))
+        with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found below
+            for start in range(0, frames, block):
+                part = features[start : start + block]
+                rows = values[: len(part) + 1]
+                rows[0], rows[1:] = sums, part
+                sums = np.add.reduce(rows, axis=0)
+                np.multiply(rows[1:], rows[1:], out=rows[1:])
+                rows[0] = squares
+                squares = np.add.reduce(rows, axis=0)
+        if not np.isfinite(squares).all():
+            num_wrong = np.count_nonzero(~np.isfinite(features.astype(np.float64)))
+            raise ValueError(f"{num_wrong} feature values are not finite")
+        return cls(
+            frames,
+            np.rint(sums * UNIT),
+            np.rint(squares * UNIT),
+            _extremes(np.minimum, features),
+            _extremes(np.maximum, features),
+        )
+
+    def spread(self) -> float:
+        """Standard deviation over time, root mean square over the bins: 0 for a clip that never changes.
+
+        It is computed in floats, which is far quicker than `BinStatistics.stddev` and exact to 1e-6 for one clip.
+        """
+        if not self.num_frames:
+            return 0.0
+        unit = 1 / (self.num_frames * UNIT)
+        means = self.sums * unit
+        variances = np.maximum(self.squares * unit - means * means, 0.0)
+        variances *= self.minima != self.maxima
+        return math.sqrt(np.add.reduce(variances) / len(variances))
 
 
 @dataclass
@@ -39,14 +113,28 @@ class BinStatistics:
         Raises:
             ValueError: a value is NaN or infinite.
         """
-        values = features.astype(np.float64)
-        sums, squares = values.sum(axis=0), np.einsum("fb,fb->b", values, values)
-        if not np.isfinite(squares).all():
-            raise ValueError(f"{np.count_nonzero(~np.isfinite(values))} feature values are not finite")
-        if not len(values):
-            return cls()
-        least, largest = (extreme.reduce(values, axis=0).tolist() for extreme in (np.minimum, np.maximum))
-        return cls(len(values), _fixed(sums), _fixed(squares), least, largest)
+        statistics = cls()
+        statistics.add_clips([ClipSums.of(features)])
+        return statistics
+
+    def add_clips(self, clips: Sequence[ClipSums]) -> None:
+        """Adds the sums of clips to these, which costs less for many at a time than one by one.
+
+        Raises:
+            ValueError: there are different numbers of bins.
+        """
+        filled = [clip for clip in clips if clip.num_frames]
+        if not filled:
+            return
+        self.add(
+            BinStatistics(
+                sum(clip.num_frames for clip in filled),
+                _total([clip.sums for clip in filled]),
+                _total([clip.squares for clip in filled]),
+                np.minimum.reduce([clip.minima for clip in filled]).tolist(),
+                np.maximum.reduce([clip.maxima for clip in filled]).tolist(),
+            )
+        )
 
     def add(self, other: BinStatistics) -> None:
         """Adds the other's sums to these.
@@ -87,17 +175,35 @@ class BinStatistics:
                 deviations[number] = 0.0
         return deviations
 
-    def spread(self) -> float:
-        """Standard deviation over time, root mean square over the bins: 0 for a clip that never changes.
 
-        It is computed in floats, which is far quicker than `stddev` and exact to 1e-6 for the sums of one clip.
-        """
-        if not self.num_frames:
-            return 0.0
-        changing = np.array(self.minima) != np.array(self.maxima)
-        means, squares = (np.array(of, np.float64) / (self.num_frames * UNIT) for of in (self.sums, self.squares))
-        return float(np.sqrt(np.mean(np.maximum(squares - means * means, 0.0) * changing)))
+def _extremes(extreme: np.ufunc, features: np.ndarray) -> np.ndarray:
+    """The least or the largest value of each bin, float64, of features `[frames, bins]` with a frame at least."""
+    frames, bins = features.shape
+    if features.itemsize < 4:  # the small types have no vector instructions
+        features = features.astype(np.float32)
+    whole = frames // _FRAMES_SIDE_BY_SIDE * _FRAMES_SIDE_BY_SIDE
+    found = [extreme.reduce(features[whole:], axis=0)] if whole < frames else []
+    if whole:
+        wide = extreme.reduce(features[:whole].reshape(-1, _FRAMES_SIDE_BY_SIDE * bins), axis=0)
+        found.append(extreme.reduce(wide.reshape(-1, bins), axis=0))
+    return extreme.reduce(found).astype(np.float64)
 
 
-def _fixed(values: np.ndarray) -> list[int]:
-    return [int(value) for value in np.rint(values * UNIT).tolist()]
+def _total(rows: list[np.ndarray]) -> list[int]:
+    """The exact sums of whole numbers that are float64 `[bins]` each."""
+    stacked = np.stack(rows)
+    if np.abs(stacked).max() * len(rows) < _SURELY_INT64:
+        return stacked.astype(np.int64).sum(axis=0).tolist()
+    return [sum(int(value) for value in column) for column in stacked.T.tolist()]
+
+
+_workspaces = threading.local()
+
+
+def _workspace(shape: tuple[int, int]) -> np.ndarray:
+    """Memory for float64 `[rows, bins]`, this thread's own: new memory would cost as much as a sum."""
+    kept = getattr(_workspaces, "memory", None)
+    size = shape[0] * shape[1]
+    if kept is None or len(kept) < size:
+        kept = _workspaces.memory = np.empty(max(size, 2 * _VALUES_AT_ONCE))
+    return kept[:size].reshape(shape)

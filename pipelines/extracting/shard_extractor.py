@@ -30,6 +30,8 @@ from melbeam.transforms.records.conversion import ConfiguredConverter, Conversio
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.index import encode_index
 from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER
+from melbeam.transforms.statistics import ClipSums
 from melbeam.transforms.versions import versions
 
 # A job whose records are mostly rejects is stopped after this many of a shard.
@@ -152,9 +154,10 @@ class ShardExtractor:
                 if known and isinstance(item, AudioRecord) and is_known_record(item.data, known):
                     report.left_out += 1
                     continue
-                pack.add(item)
-                if pack.is_full:
+                waiting = pack.prepare(item)
+                if not pack.has_room_for(waiting):
                     self._write(pack, written, shard, progress)
+                pack.add(waiting)
             self._write(pack, written, shard, progress)
         report.features = features.mark
         report.rejected = rejects.mark
@@ -176,6 +179,7 @@ class ShardExtractor:
                 outcome.changes.append("duration_differs")
             written.add_conversion(outcome)
             self._metrics.converted(len(outcome.features), self._seconds(outcome.num_samples), elapsed)
+        written.add_sums()
         progress.update(Progress(self._seconds(written.report.num_samples), pack.num_bytes_read))
 
     def _lasts_otherwise(self, conversion: Conversion, item: AudioRecord) -> bool:
@@ -212,6 +216,11 @@ class _Waiting:
     prepared: Prepared | Reject
     elapsed: float
 
+    @property
+    def num_samples(self) -> int:
+        """Samples that it takes of a call of the kernel."""
+        return 0 if isinstance(self.prepared, Reject) else self.prepared.num_samples
+
 
 class _Pack:
     """Records that are converted together, as many as fill a call of the kernel.
@@ -228,29 +237,32 @@ class _Pack:
         self._num_samples = self._num_bytes = 0
         self.num_bytes_read = 0  # by all packs so far
 
-    @property
-    def is_full(self) -> bool:
-        """Whether it is time to finish."""
-        return (
-            self._num_samples >= self._samples_at_once
-            or self._num_bytes >= _MAX_WAITING_BYTES
-            or len(self._waiting) >= _MAX_WAITING
-        )
-
-    def add(self, item: Item) -> None:
-        """Prepares the next record."""
+    def prepare(self, item: Item) -> _Waiting:
+        """The next record, prepared, for this pack or for one after it."""
         start = time.perf_counter()
         prepared: Prepared | Reject
         try:
             if isinstance(item, Damage):
                 raise item.reject
             prepared = self._converter.prepare(item.data, item.place)
-            self._num_samples += prepared.num_samples
         except Reject as reject:
             prepared = reject
-        self._num_bytes += len(item.data)
         self.num_bytes_read += len(item.data)
-        self._waiting.append(_Waiting(item, prepared, time.perf_counter() - start))
+        return _Waiting(item, prepared, time.perf_counter() - start)
+
+    def has_room_for(self, waiting: _Waiting) -> bool:
+        """Whether a record fits into the call that is being filled; without any, all do."""
+        return not self._waiting or (
+            self._num_samples + waiting.num_samples <= self._samples_at_once
+            and self._num_bytes + len(waiting.item.data) <= _MAX_WAITING_BYTES
+            and len(self._waiting) < _MAX_WAITING
+        )
+
+    def add(self, waiting: _Waiting) -> None:
+        """Has a record wait for the others of the pack."""
+        self._num_samples += waiting.num_samples
+        self._num_bytes += len(waiting.item.data)
+        self._waiting.append(waiting)
 
     def finish(self) -> Iterator[tuple[_Waiting, Conversion | Reject, float]]:
         """What became of each record, in order, and the seconds that it took; the pack is empty then."""
@@ -276,6 +288,7 @@ class _Written:
         self.report = report
         self.index: list[tuple[int, int, int]] = []
         self._features, self._rejects, self._table = features, rejects, table
+        self._sums: list[ClipSums] = []
 
     def add_reject(self, item: Item, reject: Reject) -> None:
         """Writes a reject, with the bytes as they were read."""
@@ -285,12 +298,20 @@ class _Written:
         self.report.count_reject(reject.reason, reject.record_id or item.place)
 
     def add_conversion(self, conversion: Conversion) -> None:
-        """Writes the features of a record."""
+        """Writes the features of a record; their sums are added with others'."""
         for record in conversion.features:
-            self.index.append((self._features.num_bytes, len(record.example), record.num_frames))
-            self._features.write(record.example)
+            offset = self._features.num_bytes
+            self._features.write(*record.parts)
+            size = self._features.num_bytes - offset - HEADER - FOOTER
+            self.index.append((offset, size, record.num_frames))
             self._table.add(record.row)
+            self._sums.append(record.sums)
         self.report.count_conversion(conversion, self.report.index)
+
+    def add_sums(self) -> None:
+        """Adds the sums of what was written since the last time."""
+        self.report.statistics.add_clips(self._sums)
+        self._sums = []
 
 
 def _write_small(path: str, data: bytes, num_records: int) -> FileMark:

@@ -16,10 +16,9 @@ from melbeam.pipelines.sources.tfds_folder import tfds_renaming
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Found, Item, Planned, SourceOptions, Unit
 from melbeam.pipelines.tfrecord import Record, find_spans, is_compressed, read_tfrecord_file
 from melbeam.transforms.folder_layout import parent
-from melbeam.transforms.records.examples import ROW, id_in
+from melbeam.transforms.records.examples import id_in
 from melbeam.transforms.records.rejects import Reject, with_place
-
-_ROW = ROW.encode()
+from melbeam.transforms.records.rows import may_keep_row
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
@@ -67,7 +66,7 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
             lost = item.size if item.reason == "bad_framing" else 0
             where = with_place(item.detail, item.size, item.offset)
             yield Damage(number, place, Reject(item.reason, where), item.data, lost)
-        elif _ROW in item.data and (again := read_kept_row(item.data, unit, number, max_record_bytes)):
+        elif may_keep_row(item.data) and (again := read_kept_row(item.data, unit, number, max_record_bytes)):
             more -= 1
             for read_again in again:
                 more += 1

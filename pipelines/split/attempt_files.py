@@ -17,9 +17,9 @@ class RecordFile:
         self._file = files.create_file(path)
         self._writer = TFRecordWriter(self._file)
 
-    def write(self, record: bytes) -> None:
-        """Writes one record."""
-        self._writer.write(record)
+    def write(self, *parts: bytes | memoryview) -> None:
+        """Writes one record, which may come in parts."""
+        self._writer.write(*parts)
 
     def close(self) -> None:
         """Closes the file."""

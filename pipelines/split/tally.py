@@ -94,11 +94,13 @@ class Tally:
         self.num_features += 1
 
     def count_conversion(self, conversion: Conversion, shard: int) -> None:
-        """Counts a record that became the next features of a shard."""
+        """Counts a record that became the next features of a shard, all but their sums.
+
+        Those are for `statistics.add_clips`, which takes many at a time for little more than one.
+        """
         self.records_read += 1
         self.records_converted += 1
         self.num_samples += conversion.num_samples
-        self.statistics.add(conversion.statistics)
         for change in conversion.changes:
             self._count(self.changes, change, conversion.id)
         for record in conversion.features:

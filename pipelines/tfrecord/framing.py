@@ -17,6 +17,8 @@ from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, length_of
 BLOCK = 1 << 20  # 1 MiB, read at a time
 _LARGEST_FILE = 1 << 50  # 1 PiB, above any object store's limit: what a stream of unknown size can't exceed
 _LARGEST_RATIO = 1100  # a byte of DEFLATE inflates to 1032 at most (zlib's technical notes)
+_STEP = 4 << 20  # 4 MiB, at most, that a buffer grows by before it is seen whether the file goes so far
+_LARGE_BUFFER = 32 << 20  # 32 MiB: one that a record has made larger is given back behind it
 _PROOF = 64 << 10  # 64 KiB: chance bytes don't inflate as far
 _LENGTH_AND_CRC, _UINT32 = struct.Struct("<QI"), struct.Struct("<I")
 
@@ -27,13 +29,13 @@ def unchecked_length(header: bytes) -> int:
 
 
 class Window:
-    """A file seen through a buffer that grows only as far as the file goes."""
+    """A file seen through a buffer that grows only as far as the file goes, and is used again."""
 
     def __init__(self, file: Any, block: int = BLOCK) -> None:
         self._file = file
         self._block = block  # bytes, read at a time
-        self._buffer = b""
-        self._start = 0  # of the window in the buffer
+        self._buffer = bytearray()
+        self._start = self._end = 0  # of what is read and still wanted, in the buffer
         self._ended = False
         self._error = ""
         self.offset = 0  # of the window in the file
@@ -48,39 +50,55 @@ class Window:
 
     def peek(self, size: int) -> bytes:
         """The next bytes, fewer at the end of the file; they stay."""
-        if size > len(self._buffer) - self._start:
+        if size > self._end - self._start:
             self._fill(size)
-        return self._buffer[self._start : self._start + size]
+        return self._bytes(self._start, min(size, self._end - self._start))
+
+    def _bytes(self, start: int, size: int) -> bytes:
+        with memoryview(self._buffer) as view:  # else it would be copied twice
+            return bytes(view[start : start + size])
 
     def _fill(self, size: int) -> None:
-        missing = size - (len(self._buffer) - self._start)
-        parts = [self._buffer[self._start :]]
-        while missing > 0 and not self._ended:
+        kept = self._end - self._start
+        if len(self._buffer) > _LARGE_BUFFER and kept + max(size, self._block) < len(self._buffer) // 2:
+            self._buffer = self._buffer[self._start : self._end]  # a large record is behind it
+        else:
+            self._buffer[:kept] = self._buffer[self._start : self._end]
+        self._start, self._end = 0, kept
+        while self._end < size and not self._ended:
+            wanted = max(self._block, min(size - self._end, _STEP))
+            if len(self._buffer) < self._end + wanted:
+                self._buffer += bytes(self._end + wanted - len(self._buffer))
             try:
-                block = self._file.read(max(self._block, min(missing, 16 * BLOCK)))
+                found = self._read_into_buffer(wanted)
             except EOFError as error:  # how gzip.GzipFile says that it is cut
-                self._error, block = f"the compressed file is cut: {error}", b""
-            self._ended = not block
-            parts.append(block)
-            missing -= len(block)
-        if len(parts) > 1:
-            self._buffer, self._start = b"".join(parts), 0
+                self._error, found = f"the compressed file is cut: {error}", 0
+            self._ended = not found
+            self._end += found
+
+    def _read_into_buffer(self, wanted: int) -> int:
+        """Reads behind what is there; gives how many bytes came."""
+        if hasattr(self._file, "readinto"):
+            with memoryview(self._buffer) as view:
+                return self._file.readinto(view[self._end : self._end + wanted])
+        block = self._file.read(wanted)
+        self._buffer[self._end : self._end + len(block)] = block
+        return len(block)
 
     def has(self, size: int) -> bool:
         """Whether that many bytes follow; they are in the buffer then."""
         if not self.may_hold(size):
             return False
-        if size > len(self._buffer) - self._start:
+        if size > self._end - self._start:
             self._fill(size)
-        return size <= len(self._buffer) - self._start
+        return size <= self._end - self._start
 
     def frame(self, length: int, position: int = 0) -> tuple[bytes, int] | None:
         """Data and stored checksum of the record `position` bytes on, or None where the file ends first."""
         if not self.has(position + HEADER + length + FOOTER):
             return None
         start = self._start + position + HEADER
-        data = self._buffer[start : start + length]
-        return data, _UINT32.unpack_from(self._buffer, start + length)[0]
+        return self._bytes(start, length), _UINT32.unpack_from(self._buffer, start + length)[0]
 
     def read_frame(self, length: int) -> tuple[bytes, int] | None:
         """Reads what `frame` gives, and goes on behind it."""
@@ -96,19 +114,19 @@ class Window:
 
     def skip(self, size: int) -> int:
         """Goes on by `size` bytes; gives how many there were."""
-        buffered = len(self._buffer) - self._start
+        buffered = self._end - self._start
         if self._seekable and size > buffered + self._block:
             there = min(size, self.size_bound - self.offset)
             self._file.seek(there - buffered, 1)
-            self._buffer, self._start = b"", 0
+            self._start = self._end = 0
             self.offset += there
             return there
         left = size
         while left > 0:
-            if self._start == len(self._buffer):
+            if self._start == self._end:
                 self._fill(1)
             # All that is buffered at once, so that a long skip does not copy.
-            step = min(left, len(self._buffer) - self._start)
+            step = min(left, self._end - self._start)
             if step == 0:
                 break
             self._start += step

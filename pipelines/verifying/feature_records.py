@@ -22,7 +22,7 @@ from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.schema import BYTES, CONSUMED, FEATURE_RECORD, FLOAT, TEXT, Field
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.records.table import row_of
-from melbeam.transforms.statistics import BinStatistics
+from melbeam.transforms.statistics import ClipSums
 
 _TENSOR, _TAIL = "input_features", "input_features_tail"
 # Until record version 2 a record's list of no values was kept, and made readers take a list from them all.
@@ -50,7 +50,6 @@ class Feature:
         levels: the clip's, by their names; none before record version 2.
         rows: of the stored dtype, `[rows, num_mels]`: the frames, and what the record holds of what lies behind.
         values: the frames alone, `[num_frames, num_mels]`.
-        statistics: sums of the values.
     """
 
     record: FeatureRecord
@@ -66,7 +65,6 @@ class Feature:
     levels: dict[str, float]
     rows: np.ndarray
     values: np.ndarray
-    statistics: BinStatistics
 
 
 def read_feature(record: bytes, split: Split) -> Feature:
@@ -87,19 +85,20 @@ def read_feature(record: bytes, split: Split) -> Feature:
     if wrong:
         raise ValueError(f"id {fields['id']!r} has {wrong}, which is not what this split's job gives")
     values = rows[: fields["num_frames"]]
-    statistics, chunk = BinStatistics.of(values), fields.get("chunk_index")
+    sums, chunk = ClipSums.of(values), fields.get("chunk_index")
     counted = {name: kind_and_count(feature) for name, feature in features.items() if _is_counted(name, split)}
     clip_id = clip_id_of(fields["id"], chunk)
     audio_id, channel = _parts_of(clip_id, split)
     return Feature(
         record=FeatureRecord(
-            example=record,
+            parts=(record,),
             id=fields["id"],
             num_frames=fields["num_frames"],
+            sums=sums,
             kinds={name: kind for name, (kind, _) in counted.items()},
             lengths={name: count or _COUNTED_FOR_NONE for name, (_, count) in counted.items()},
-            measures=measures_of(fields, features.get(TEXT), statistics),
             has_text_of_whole_clip=fields.get(_WHOLE) == 1,
+            measures=measures_of(fields, features.get(TEXT), sums),
             row=row_of(fields, features.get(TEXT)),
         ),
         clip_id=clip_id,
@@ -114,7 +113,6 @@ def read_feature(record: bytes, split: Split) -> Feature:
         levels={name: fields[name] for name in LEVELS if name in fields},
         rows=np.concatenate([rows, tail]) if len(tail) else rows,
         values=values,
-        statistics=statistics,
     )
 
 

@@ -166,15 +166,14 @@ class _ShardCheck:
         """Counts the records of the shard; False where one of them is a fault."""
         records, clips = [], []
         for _, features in groupby(self._features(), attrgetter("source")):
-            conversion, end = Conversion("", [], 0, [], BinStatistics()), 0
+            conversion, end = Conversion("", [], 0, []), 0
             for feature in features:
                 conversion.id = feature.audio_id
                 # Chunks of a clip can stand in for its length; where it was cut, nothing can.
                 end = end if feature.chunk else 0
                 conversion.num_samples += feature.start + feature.num_samples - end
                 end = feature.start + feature.num_samples
-                conversion.statistics.add(feature.statistics)
-                conversion.features.append(replace(feature.record, example=b""))
+                conversion.features.append(replace(feature.record, parts=()))
                 records.append(hash_of_id(feature.record.id))
                 if not feature.chunk:
                     clips.append(hash_of_id(feature.clip_id))
@@ -182,6 +181,7 @@ class _ShardCheck:
                 conversion.changes = ["chunked"] * is_chunk + ["truncated"] * feature.is_truncated
             self._unknown_names.discard(conversion.id)
             self._tally.count_conversion(conversion, self._shard.index)
+            self._tally.statistics.add_clips([record.sums for record in conversion.features])
         ids = np.array(records, np.uint64)
         is_chunked = len(clips) != len(records)
         self._split.ids.append(ShardIds(self._path, ids, np.array(clips, np.uint64) if is_chunked else ids))

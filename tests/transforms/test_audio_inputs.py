@@ -263,6 +263,7 @@ class TestFork:
     CODE = """
 import os, sys, numpy as np
 from melbeam.transforms import AudioConverter, FeatureStream
+from melbeam.transforms.packing import PackedFeatures
 clip = np.zeros(2000, "float32")
 converter = AudioConverter("gemma4", pad_to_max_length=False)
 {before}
@@ -283,6 +284,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             "converter(clip)",
             pytest.param("AudioConverter('whisper')(clip)", marks=pytest.mark.slow),
             pytest.param("converter.stream().push(clip)", marks=pytest.mark.slow),
+            pytest.param("PackedFeatures(converter.front_end)([clip])", marks=pytest.mark.slow),
         ],
     )
     def test_after_a_call_is_told_at_the_childs_first(self, after):

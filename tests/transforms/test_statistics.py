@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from melbeam.transforms.statistics import BinStatistics
+from melbeam.transforms.statistics import BinStatistics, ClipSums
 
 CLIPS = st.lists(
     st.integers(1, 5).flatmap(
@@ -62,9 +62,9 @@ def test_a_constant_bin_has_no_deviation(value, frames):
 
 
 def test_a_clip_that_never_changes_has_no_spread():
-    assert BinStatistics.of(np.full((99, 4), np.log(0.001))).spread() == 0
+    assert ClipSums.of(np.full((99, 4), np.log(0.001))).spread() == 0
     changing = np.random.default_rng(0).standard_normal((5000, 4))
-    assert abs(BinStatistics.of(changing).spread() - 1) < 0.02  # of 20,000 values, a deviation to 0.5 %
+    assert abs(ClipSums.of(changing).spread() - 1) < 0.02  # of 20,000 values, a deviation to 0.5 %
 
 
 def test_millions_of_frames_do_not_lose_a_quiet_bin():

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.statistics import BinStatistics
+from melbeam.transforms.statistics import ClipSums
 
 # What may be done to a clip's audio beyond computing features, in words.
 CHANGES: dict[str, str] = {
@@ -31,9 +31,10 @@ class FeatureRecord:
     """A feature record: a clip's, or that of a chunk of it.
 
     Attributes:
-        example: the serialized tf.train.Example.
+        parts: the serialized tf.train.Example, in pieces, of which the features may lie in memory of the kernel.
         id: of the record.
         num_frames: valid frames.
+        sums: of the features as they were written, valid frames only.
         kinds: the list that holds each field of it which not every record has.
         lengths: the number of values of each of those fields.
         measures: the quantities of `distributions.BIN_WIDTHS` that it has.
@@ -41,14 +42,23 @@ class FeatureRecord:
         row: what the table beside the features says of it, as `table.row_of` gives it.
     """
 
-    example: bytes
+    parts: tuple[bytes | memoryview, ...]
     id: str
     num_frames: int
+    sums: ClipSums
     kinds: dict[str, str] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
     has_text_of_whole_clip: bool = False
     row: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def example(self) -> bytes:
+        """The serialized tf.train.Example, in one piece."""
+        return b"".join(self.parts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "parts": (self.example,)}  # memory of the kernel cannot be pickled
 
 
 @dataclass
@@ -60,7 +70,6 @@ class Conversion:
         features: its feature records: one, or one a chunk, of the clip or of each of its channels.
         num_samples: at the front end's rate, before truncation; of all channels, where each became records.
         changes: what was done to the audio beyond computing features, by the names of `CHANGES`.
-        statistics: sums of the features as they were written, valid frames only.
         num_channels: that became records of their own; 1 where the clip's became one.
     """
 
@@ -68,7 +77,6 @@ class Conversion:
     features: list[FeatureRecord]
     num_samples: int
     changes: list[str]
-    statistics: BinStatistics
     num_channels: int = 1
 
 
@@ -82,7 +90,7 @@ class Prepared(Protocol):
 
     @property
     def num_samples(self) -> int:
-        """Samples to compute features of: a converter finishes so many records at a time as fill its kernel."""
+        """Samples that it takes of a call of the kernel, what lies between two clips there included."""
         ...
 
 
@@ -120,7 +128,7 @@ class ConfiguredConverter(Converter, Protocol):
 
     @property
     def samples_at_once(self) -> int:
-        """Samples that it is worth to finish together; more gains nothing."""
+        """Samples of one call of the kernel: what is finished together had best fill one and not begin another."""
         ...
 
 

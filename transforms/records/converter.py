@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from melbeam.transforms.audio_inputs import refuse_after_fork
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.log_mel import rows_below
 from melbeam.transforms.packing import PackedFeatures
 from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
@@ -19,7 +20,7 @@ from melbeam.transforms.records.examples import (
     kind_and_count,
     read_audio_example,
     text_feature,
-    to_example,
+    to_example_parts,
 )
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.measures import measures_of
@@ -29,7 +30,7 @@ from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES,
 from melbeam.transforms.records.segments import Segment, cut_between, parse_segments
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.records.table import row_of
-from melbeam.transforms.statistics import BinStatistics
+from melbeam.transforms.statistics import ClipSums
 
 _KINDS = {field.name: field.kind for field in FEATURE_RECORD}
 # What a record's fields take beside features and what is passed through, generously.
@@ -50,30 +51,38 @@ class _Piece:
     channel: int | None = None
     text: str | None = None  # of this chunk alone; None where it is the clip's
 
+    @property
+    def num_samples(self) -> int:
+        return self.stop - self.start
+
+    def samples_of(self, example: AudioExample) -> np.ndarray:
+        samples = example.audio.samples[self.start : self.stop]
+        return samples if self.channel is None else np.ascontiguousarray(samples[:, self.channel])
+
 
 @dataclass(frozen=True)
 class PreparedRecord:
-    """An audio record that is decoded and cut into what becomes its feature records."""
+    """An audio record that is decoded and cut into what becomes its feature records.
+
+    Attributes:
+        source: where it came from.
+        example: the record.
+        pieces: of its samples, each a feature record.
+        levels: of each piece, taken while its samples are in the processor's cache.
+        changes: what was done to the audio.
+        num_samples: that it takes of a call of the kernel.
+    """
 
     source: str
     example: AudioExample
     pieces: list[_Piece]
+    levels: list[dict[str, float]]
     changes: list[str]
-
-    @property
-    def num_samples(self) -> int:
-        """Samples of all pieces."""
-        return sum(piece.stop - piece.start for piece in self.pieces)
+    num_samples: int
 
     def samples(self) -> list[np.ndarray]:
         """The samples of each piece."""
-        samples = self.example.audio.samples
-        return [
-            samples[piece.start : piece.stop]
-            if piece.channel is None
-            else np.ascontiguousarray(samples[piece.start : piece.stop, piece.channel])
-            for piece in self.pieces
-        ]
+        return [piece.samples_of(self.example) for piece in self.pieces]
 
 
 class RecordConverter:
@@ -99,6 +108,8 @@ class RecordConverter:
         self._packed = PackedFeatures(
             front_end, options.precision, pad_to_max_length=self._pads or self._needs_tail
         )
+        # A clip's last frames reach into rows of zeros, and its last row may not be full.
+        self._samples_between = (1 + rows_below(front_end)) * front_end.hop_length
         self._dtype = options.numpy_dtype
 
     @property
@@ -136,7 +147,9 @@ class RecordConverter:
             reject.record_id = example.given_id
             raise
         of_decoding = [c for c in ("resampled", "mixed_down", "cut_short") if getattr(example.audio, c)]
-        return PreparedRecord(source, example, pieces, of_decoding + changes)
+        of_pieces = [levels(piece.samples_of(example), self.front_end.sampling_rate) for piece in pieces]
+        num_samples = sum(piece.num_samples + self._samples_between for piece in pieces)
+        return PreparedRecord(source, example, pieces, of_pieces, of_decoding + changes, num_samples)
 
     def finish(self, prepared: Sequence[PreparedRecord]) -> list[Conversion | Reject]:
         """The conversion of each record, or why there is none; a bad record costs itself alone.
@@ -183,24 +196,21 @@ class RecordConverter:
             num_samples=example.audio.samples.size,
             num_channels=1 if example.audio.samples.ndim == 1 else example.audio.samples.shape[1],
             changes=record.changes,
-            statistics=BinStatistics(),
         )
         try:
-            for piece, samples, features in zip(record.pieces, record.samples(), found, strict=True):
-                statistics = self._statistics(features[: self.front_end.num_frames(len(samples))])
-                conversion.statistics.add(statistics)
-                fields = self._fields(record, piece, samples)
+            for piece, loudness, features in zip(record.pieces, record.levels, found, strict=True):
+                fields = {**self._fields(record, piece), **loudness}
                 passthrough = _with_text_of(piece, example.passthrough)
-                conversion.features.append(self._feature_record(fields, features, passthrough, statistics))
+                conversion.features.append(self._feature_record(fields, features, passthrough))
         except Reject as reject:
             reject.record_id = example.given_id
             return reject
         return conversion
 
     @staticmethod
-    def _statistics(features: np.ndarray) -> BinStatistics:
+    def _sums(features: np.ndarray) -> ClipSums:
         try:
-            return BinStatistics.of(features)
+            return ClipSums.of(features)
         except ValueError as error:
             raise Reject("converter_error", str(error)) from error
 
@@ -283,19 +293,18 @@ class RecordConverter:
                     "take a front end with max_audio_length and --on_long=chunk",
                 )
 
-    def _fields(self, record: PreparedRecord, piece: _Piece, samples: np.ndarray) -> dict[str, Any]:
-        """The small fields of a feature record."""
-        example = record.example
+    def _fields(self, record: PreparedRecord, piece: _Piece) -> dict[str, Any]:
+        """The small fields of a feature record, but for its levels."""
+        example, num_samples = record.example, piece.num_samples
         fields: dict[str, Any] = {
             "id": example.id,
-            "num_frames": self.front_end.num_frames(len(samples)),
-            "num_samples": len(samples),
+            "num_frames": self.front_end.num_frames(num_samples),
+            "num_samples": num_samples,
             "sampling_rate": self.front_end.sampling_rate,
             "source": record.source,
             "front_end": self._fingerprint,
-            **levels(samples, self.front_end.sampling_rate),
         }
-        tokens = self.front_end.num_audio_tokens(len(samples))
+        tokens = self.front_end.num_audio_tokens(num_samples)
         if tokens is not None:
             fields["num_audio_tokens"] = tokens
         if "truncated" in record.changes:
@@ -312,13 +321,10 @@ class RecordConverter:
         return fields
 
     def _feature_record(
-        self,
-        fields: dict[str, Any],
-        features: np.ndarray,
-        passthrough: dict[str, Any],
-        statistics: BinStatistics,
+        self, fields: dict[str, Any], features: np.ndarray, passthrough: dict[str, Any]
     ) -> FeatureRecord:
         frames = fields["num_frames"]
+        sums = self._sums(features[:frames])
         if self._needs_tail:
             features, fields["input_features_tail"] = features[:frames], _tail(features, frames)
         kinds = {name: _KINDS[name] for name in CONDITIONAL if name in fields}
@@ -326,23 +332,26 @@ class RecordConverter:
         for name, feature in passthrough.items():
             kinds[name], lengths[name] = kind_and_count(feature)
         return FeatureRecord(
-            example=self._example(fields, features, passthrough),
+            parts=self._parts(fields, features, passthrough),
             id=fields["id"],
             num_frames=frames,
             has_text_of_whole_clip=fields.get("text_is_of_whole_clip") == 1,
+            sums=sums,
             kinds=kinds,
             lengths=lengths,
-            measures=measures_of(fields, passthrough.get(TEXT), statistics),
+            measures=measures_of(fields, passthrough.get(TEXT), sums),
             row=row_of(fields, passthrough.get(TEXT)),
         )
 
-    def _example(self, fields: dict[str, Any], features: np.ndarray, passthrough: dict[str, Any]) -> bytes:
+    def _parts(
+        self, fields: dict[str, Any], features: np.ndarray, passthrough: dict[str, Any]
+    ) -> tuple[bytes | memoryview, ...]:
+        content: Any
         if self.options.encoding == "float_list":
-            fields = {**fields, "input_features": features.astype(np.float32).ravel()}
-            return to_example(fields, passthrough)
-        # As bytes, for bfloat16 has no memoryview.
-        content = np.ascontiguousarray(features).view(np.uint8).data
-        return to_example(fields, passthrough, ("input_features", content))
+            content = features.astype(np.float32, copy=False).ravel()
+        else:  # as bytes, for bfloat16 has no memoryview
+            content = np.ascontiguousarray(features).view(np.uint8).data
+        return to_example_parts({**fields, "input_features": content}, passthrough)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordConverter, (self.front_end, self.options)

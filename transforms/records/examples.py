@@ -19,7 +19,7 @@ from melbeam.transforms.records.decoding import (
     from_samples,
     of_one_channel,
 )
-from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.example_proto import Example, Feature
 from melbeam.transforms.records.rejects import REASONS, Reject
 from melbeam.transforms.records.schema import (
     BYTES,
@@ -30,16 +30,16 @@ from melbeam.transforms.records.schema import (
     RESERVED,
     SEGMENTS,
 )
+from melbeam.transforms.records.wire import Values as Values
+from melbeam.transforms.records.wire import example_parts
 
-_MARK = "melbeam_reject"
+REJECT = "melbeam_reject"
 # In place of audio: how a source reads a row again (`records.rows`).
 ROW = "melbeam_row"
 # Until record version 2, the reject of a retried reject held that one, whole.
 _MAX_NESTED_REJECTS = 16
 # Kept of a record whose reject would be larger than any reader takes.
 _KEPT_OF_TOO_LARGE = 64 << 10  # 64 KiB
-
-Values = bytes | str | int | float | np.ndarray | list[Any]
 
 
 def to_example(
@@ -52,70 +52,30 @@ def to_example(
     Args:
         features: name to bytes, a string, an int, a float, or a list or an array of one of them.
         passthrough: name to `Feature` message, copied unchanged.
-        bulk: name and bytes of one more feature, a large one, which is copied once; protobuf would do so thrice.
+        bulk: name and bytes of one more feature, a large one, which is copied once.
 
     Raises:
         Reject: over_limit, an Example of 2 GiB or more, which nothing could parse.
     """
-    if bulk is None:
-        example = _example_of(features, passthrough or {})
-        _check_size(example.ByteSize())
-        return example.SerializeToString(deterministic=True)
-    name, value = bulk
-    before, after = (
-        _example_of(
-            *({key: of[key] for key in of if (key < name) is is_before} for of in (features, passthrough or {}))
-        ).features.SerializeToString(deterministic=True)
-        for is_before in (True, False)
-    )
-    # In front of the value, from the inside out, each message begins with its tag and its size.
-    key = name.encode()
-    front = b""
-    for field_tags in (b"\x0a", b"\x0a", b"\x0a" + _varint(len(key)) + key + b"\x12", b"\x0a"):
-        front = field_tags + _varint(len(front) + value.nbytes) + front
-    num_bytes = len(before) + len(front) + value.nbytes + len(after)
-    size = _varint(num_bytes)
-    _check_size(num_bytes + 1 + len(size))
-    return b"".join((b"\x0a", size, before, front, value, after))
+    return b"".join(to_example_parts(features if bulk is None else {**features, bulk[0]: bulk[1]}, passthrough))
 
 
-def _check_size(num_bytes: int) -> None:
+def to_example_parts(
+    features: Mapping[str, Values], passthrough: Mapping[str, Any] | None = None
+) -> tuple[bytes | memoryview, ...]:
+    """What `to_example` gives, in pieces, of which large values are none but themselves: they are not copied.
+
+    Raises:
+        Reject: over_limit.
+    """
+    parts, num_bytes = example_parts(features, passthrough or {})
     if num_bytes > MAX_EXAMPLE_BYTES:
         raise Reject(
             "over_limit",
             f"a record of {num_bytes} bytes would be written, and no reader of tf.train.Example takes more than "
             f"{MAX_EXAMPLE_BYTES}: split the clip, or pass --on_long=chunk",
         )
-
-
-def _varint(number: int) -> bytes:
-    """A size as protobuf writes it: 7 bits a byte, the lowest first, the highest bit of all but the last set."""
-    digits = bytearray()
-    while number > 0x7F:
-        digits.append(number & 0x7F | 0x80)
-        number >>= 7
-    digits.append(number)
-    return bytes(digits)
-
-
-def _example_of(features: Mapping[str, Values], passthrough: Mapping[str, Any]) -> Any:
-    example = Example()
-    target = example.features.feature
-    for name, value in features.items():
-        values: Any = value if isinstance(value, list | np.ndarray) else [value]
-        first = values[0] if len(values) else 0.0
-        if isinstance(first, str):
-            target[name].bytes_list.value.extend(v.encode() for v in values)
-        elif isinstance(first, bytes):
-            target[name].bytes_list.value.extend(values)
-        elif isinstance(first, int | np.integer):
-            target[name].int64_list.value.extend(values)
-        else:
-            # A list is several times quicker to take in than an array.
-            target[name].float_list.value.extend(values.tolist() if isinstance(values, np.ndarray) else values)
-    for name, message in passthrough.items():
-        target[name].CopyFrom(message)
-    return example
+    return tuple(parts)
 
 
 def to_reject(record: bytes, reject: Reject, source: str) -> bytes:
@@ -125,7 +85,7 @@ def to_reject(record: bytes, reject: Reject, source: str) -> bytes:
     could parse its reject is kept by its beginning, and the detail says so.
     """
     record = rejected_record(record) or record
-    fields: dict[str, Values] = {_MARK: 1, "reason": reject.reason, "source": source}
+    fields: dict[str, Values] = {REJECT: 1, "reason": reject.reason, "source": source}
     if reject.record_id is not None:
         fields["id"] = reject.record_id
     try:
@@ -138,11 +98,11 @@ def to_reject(record: bytes, reject: Reject, source: str) -> bytes:
 
 def rejected_record(record: bytes) -> bytes | None:
     """The record in a reject; None where this is no reject."""
-    if _MARK.encode() not in record:
+    if REJECT.encode() not in record:
         return None
     try:
         features = _parse(record)
-        return _single(features, "record", BYTES) if _MARK in features else None
+        return _single(features, "record", BYTES) if REJECT in features else None
     except Reject:
         return None
 
@@ -298,7 +258,7 @@ def undecoded(record: bytes) -> tuple[bytes, str, dict[str, Any]]:
         Reject: with the reason; also where its audio is no file's bytes but samples.
     """
     features = _parse(record)
-    if _MARK in features:
+    if REJECT in features:
         features = _parse_rejected(features)
     given = _id_of(features)
     audio = _single(features, "audio", BYTES)
@@ -314,7 +274,7 @@ def passed_through(record: bytes) -> dict[str, Any]:
         Reject: it is no Example.
     """
     features = _parse(record)
-    return _others(_parse_rejected(features) if _MARK in features else features)
+    return _others(_parse_rejected(features) if REJECT in features else features)
 
 
 def _others(features: Any) -> dict[str, Any]:
@@ -335,7 +295,7 @@ def colliding_names(record: bytes) -> list[str]:
         features = _parse(record)
     except Reject:
         return []
-    return [] if _MARK in features else [name for name in RESERVED if name in features]
+    return [] if REJECT in features else [name for name in RESERVED if name in features]
 
 
 def names_in(record: bytes) -> set[str]:
@@ -368,12 +328,14 @@ def audio_features(record: bytes) -> Any:
         Reject: it is no Example, or was damaged when it was read first.
     """
     features = _parse(record)
-    return _parse_rejected(features) if _MARK in features else features
+    return _parse_rejected(features) if REJECT in features else features
 
 
 def text_feature(text: str) -> Any:
     """A `Feature` message of one text."""
-    return _example_of({"text": text}, {}).features.feature["text"]
+    feature = Feature()
+    feature.bytes_list.value.append(text.encode())
+    return feature
 
 
 def clip_id_in(features: Any) -> str:
@@ -448,7 +410,7 @@ def _parse_rejected(reject: Any) -> Any:
         if ROW in features and reason in REASONS:
             detail = (_single(reject, "detail", BYTES) or b"").decode(errors="replace")
             raise Reject(reason, detail, _readable_id(features))
-        if _MARK not in features:
+        if REJECT not in features:
             return features
         reject = features
     raise Reject("bad_field", f"rejects nested more than {_MAX_NESTED_REJECTS} deep, which melbeam never writes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -33,14 +34,15 @@ def levels(samples: np.ndarray, sampling_rate: int) -> dict[str, float]:
     whole = len(samples) // block * block
     blocks = samples[:whole].reshape(-1, block)
     energies = np.einsum("ij,ij->i", blocks, blocks).astype(np.float64)
-    rest = samples[whole:].astype(np.float64)
-    energy = float(energies.sum() + rest @ rest)
-    largest, least = float(samples.max()), float(samples.min())
-    peak = max(largest, -least)
+    energy = float(np.add.reduce(energies))
+    if whole < len(samples):
+        rest = samples[whole:].astype(np.float64)
+        energy += float(rest @ rest)
+    peak = max(float(np.maximum.reduce(samples)), -float(np.minimum.reduce(samples)))
     at_full_scale = np.count_nonzero(np.abs(samples) >= FULL_SCALE) if peak >= FULL_SCALE else 0
     silent = np.count_nonzero(energies < block * 10.0 ** (SILENCE_DBFS / 10)) if len(energies) else energy == 0
     return {
-        "rms_dbfs": _decibels(np.sqrt(energy / len(samples))),
+        "rms_dbfs": _decibels(math.sqrt(energy / len(samples))),
         "peak_dbfs": _decibels(peak),
         "full_scale_fraction": at_full_scale / len(samples),
         "silent_fraction": float(silent) / max(1, len(energies)),
@@ -95,4 +97,4 @@ def _block(sampling_rate: int) -> int:
 def _decibels(amplitude: float) -> float:
     if amplitude <= 10.0 ** (FLOOR_DBFS / 20):
         return FLOOR_DBFS
-    return round(20 * float(np.log10(amplitude)), _DECIMALS)
+    return round(20 * math.log10(amplitude), _DECIMALS)

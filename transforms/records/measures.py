@@ -10,13 +10,13 @@ import numpy as np
 from melbeam.transforms.records.examples import kind_and_count
 from melbeam.transforms.records.levels import LEVELS
 from melbeam.transforms.records.schema import BYTES
-from melbeam.transforms.statistics import BinStatistics
+from melbeam.transforms.statistics import ClipSums
 
 # The last bits of a spread may differ between types of CPU.
 _DECIMALS = 6
 
 
-def measures_of(fields: Mapping[str, Any], text: Any | None, statistics: BinStatistics) -> dict[str, float]:
+def measures_of(fields: Mapping[str, Any], text: Any | None, sums: ClipSums) -> dict[str, float]:
     """The quantities of `distributions.BIN_WIDTHS` that a feature record has.
 
     Levels are taken as the float32 values that a record holds, so that a reader comes to the same sums.
@@ -24,11 +24,11 @@ def measures_of(fields: Mapping[str, Any], text: Any | None, statistics: BinStat
     Args:
         fields: the small fields of the record, by their names.
         text: the record's transcript, a `Feature` message; None where there is none.
-        statistics: of the record's features, valid frames only.
+        sums: of the record's features, valid frames only.
     """
     seconds = fields["num_samples"] / fields["sampling_rate"]
     measures = {name: float(np.float32(fields[name])) for name in LEVELS if name in fields}
-    measures |= {"seconds": seconds, "spread": round(statistics.spread(), _DECIMALS)}
+    measures |= {"seconds": seconds, "spread": round(sums.spread(), _DECIMALS)}
     if "num_audio_tokens" in fields:
         measures["num_audio_tokens"] = float(fields["num_audio_tokens"])
     if text is not None and "text_is_of_whole_clip" not in fields and kind_and_count(text) == (BYTES, 1):

@@ -14,7 +14,10 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import ROW, Values, rejected_record, to_example
+from melbeam.transforms.records.examples import REJECT, ROW, Values, rejected_record, to_example
+from melbeam.transforms.records.wire import feature_names
+
+_ROW, _REJECT = ROW.encode(), REJECT.encode()
 
 
 def keep_row(row: Mapping[str, Any], columns: Mapping[str, Values], features: Mapping[str, Any]) -> bytes:
@@ -28,13 +31,21 @@ def keep_row(row: Mapping[str, Any], columns: Mapping[str, Values], features: Ma
     return to_example({**columns, ROW: json.dumps(row)}, features)
 
 
+def may_keep_row(record: bytes) -> bool:
+    """Whether a record may stand for a row; it is not searched where the names of its features say no."""
+    names = feature_names(record)
+    if names is not None and _ROW not in names and _REJECT not in names:
+        return False
+    return _ROW in record
+
+
 def kept_row(record: bytes) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """The row that a record stands for, and its columns as `Feature` messages; None for a record that is none.
 
     Args:
         record: serialized; a row, or the reject of one.
     """
-    if ROW.encode() not in record:
+    if not may_keep_row(record):
         return None
     try:
         features = Example.FromString(rejected_record(record) or record).features.feature

@@ -13,13 +13,27 @@ import google_crc32c
 
 HEADER, FOOTER = 12, 4  # bytes
 MASK_DELTA = 0xA282EAD8
-_LENGTH_AND_CRC, _UINT32 = struct.Struct("<QI"), struct.Struct("<I")
+_LENGTH_AND_CRC, _UINT32, _UINT64 = struct.Struct("<QI"), struct.Struct("<I"), struct.Struct("<Q")
 
 
 def masked_crc32c(data: bytes) -> int:
     """The checksum that TFRecords store: CRC32C, rotated by 15 bits, plus a constant."""
-    crc = google_crc32c.value(data)
+    return _masked(google_crc32c.value(data))
+
+
+def _masked(crc: int) -> int:
     return (((crc >> 15) | (crc << 17)) + MASK_DELTA) & 0xFFFFFFFF
+
+
+def frame_header(length: int) -> bytes:
+    """What stands in front of so many bytes of data."""
+    size = _UINT64.pack(length)
+    return size + _UINT32.pack(masked_crc32c(size))
+
+
+def frame_footer(crc32c: int) -> bytes:
+    """What stands behind data of that CRC32C."""
+    return _UINT32.pack(_masked(crc32c))
 
 
 def length_of(header: bytes) -> int | None:

@@ -101,6 +101,11 @@ class CountingFile(io.BufferedReader):
         CountingFile.num_bytes += len(data)
         return data
 
+    def readinto(self, buffer):
+        size = super().readinto(buffer)
+        CountingFile.num_bytes += size
+        return size
+
 
 def test_the_parts_of_a_large_file_are_read_once(folders, tmp_path, monkeypatch):
     folder, size = make_parts(folders, tmp_path, num_clips=64, seconds=6.0)

@@ -1,0 +1,209 @@
+"""Where each millisecond of a warm shard goes, and what levels, extremes, sums and index cost of it.
+
+    python benchmarks/shard.py          # at most 4 minutes
+
+One process takes an hour of 16-bit WAV clips through the extractor, shard after shard, in processor seconds; the
+first one, which compiles, is left out. In one round of three the steps are timed, each without those that it
+calls; in one the job runs as it is; and in one without levels, extremes of bins, spread, distributions and index,
+whose cost is the difference between the two, round by round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+from claims import Claim, report
+from corpus import Corpus
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+class Steps:
+    """Processor seconds of this thread by step, each without the steps inside it."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._inside: list[float] = []
+
+    def timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function, timed as a step."""
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            self._inside.append(0.0)
+            start = time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                taken = time.thread_time() - start
+                self.seconds[name] = self.seconds.get(name, 0.0) + taken - self._inside.pop()
+                if self._inside:
+                    self._inside[-1] += taken
+
+        return wrapped
+
+    def timed_items(self, name: str, function: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+        """The function, each of whose items is timed as a step."""
+
+        def wrapped(*args: Any, **kwargs: Any) -> Iterator[Any]:
+            items = function(*args, **kwargs)
+            step = self.timed(name, lambda: next(items, None))
+            while (item := step()) is not None:
+                yield item
+
+        return wrapped
+
+
+# Step, where its function is, and its name there.
+STEPS = [
+    ("parse, and copy the audio out", "melbeam.transforms.records.converter", "read_audio_example"),
+    ("decode", "melbeam.transforms.records.examples", "decode_audio"),
+    ("levels", "melbeam.transforms.records.converter", "levels"),
+    ("features: packing and kernel", "melbeam.transforms.packing", "PackedFeatures.__call__"),
+    ("sums of each bin", "melbeam.transforms.statistics", "ClipSums.of"),
+    ("extremes of each bin", "melbeam.transforms.statistics", "_extremes"),
+    ("spread", "melbeam.transforms.statistics", "ClipSums.spread"),
+    ("encode the records", "melbeam.transforms.records.converter", "to_example_parts"),
+    ("checksum and write", "melbeam.pipelines.tfrecord", "TFRecordWriter.write"),
+    ("count, distributions among it", "melbeam.pipelines.split.tally", "Tally.count_conversion"),
+    ("add the sums", "melbeam.transforms.statistics", "BinStatistics.add_clips"),
+    ("table of the records", "melbeam.pipelines.split.table", "TableOfShard.add"),
+    ("write the table", "melbeam.pipelines.split.table", "TableOfShard.to_bytes"),
+    ("index", "melbeam.pipelines.extracting.shard_extractor", "encode_index"),
+]
+# What a report page needs: as steps, and what is left out to see its cost.
+OF_THE_REPORT = ("levels", "extremes of each bin", "spread", "count, distributions among it", "index")
+LEFT_OUT = [step for step in STEPS if step[0] in OF_THE_REPORT and "count" not in step[0]]
+LEFT_OUT.append(("distributions", "melbeam.transforms.distributions", "Distribution.add_value"))
+
+
+def place_of(module: str, name: str) -> tuple[Any, str]:
+    """The object that holds a function, and its name there."""
+    import importlib
+
+    *path, last = name.split(".")
+    holder: Any = importlib.import_module(module)
+    for part in path:
+        holder = getattr(holder, part)
+    return holder, last
+
+
+@contextlib.contextmanager
+def timed_steps() -> Iterator[Steps]:
+    """Has the steps timed."""
+    from melbeam.pipelines.split.plan import Shard
+
+    steps = Steps()
+    with contextlib.ExitStack() as stack:
+        for step, module, name in STEPS:
+            holder, last = place_of(module, name)
+            is_class_method = isinstance(holder.__dict__[last], classmethod)
+            timed = steps.timed(step, getattr(holder, last))
+            stack.enter_context(mock.patch.object(holder, last, staticmethod(timed) if is_class_method else timed))
+        stack.enter_context(mock.patch.object(Shard, "read", steps.timed_items("read the records", Shard.read)))
+        yield steps
+
+
+@contextlib.contextmanager
+def without_what_reports_want() -> Iterator[None]:
+    """Leaves out what a report page needs beside the sums of each bin."""
+    from melbeam.transforms.records.levels import LEVELS
+
+    none = dict.fromkeys(LEVELS, 0.0)
+    instead = {
+        "levels": lambda *_: none,
+        "extremes of each bin": lambda _, features: np.zeros(features.shape[1]),
+        "spread": lambda _: 0.0,
+        "distributions": lambda *_: None,
+        "index": lambda _: b"",
+    }
+    with contextlib.ExitStack() as stack:
+        for step, module, name in LEFT_OUT:
+            stack.enter_context(mock.patch.object(*place_of(module, name), instead[step]))
+        yield
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=15, help="of three shards each")
+    parser.add_argument("--hours", type=float, default=1.0, help="of audio in the shard")
+    parser.add_argument("--dtype", default="float32", help="as of melbeam extract; the JSON is of the default")
+    options = parser.parse_args()
+
+    from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
+
+    prepare_tensorflow(gpu=False)
+    from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
+    from melbeam.pipelines.sources.units import SourceOptions
+    from melbeam.pipelines.split.plan import plan_shards
+    from melbeam.transforms.folder_layout import SplitFolder
+    from melbeam.transforms.front_end import FrontEnd
+    from melbeam.transforms.records.converter import RecordConverter
+    from melbeam.transforms.records.options import RecordOptions
+
+    with tempfile.TemporaryDirectory(prefix="melbeam-bench-") as work:
+        corpus = Corpus(Path(work), options.hours, 1)
+        shards, _ = plan_shards([f"{corpus.folder}/train-*"], SourceOptions(shard_bytes=None))
+        converter = RecordConverter(FrontEnd.load("gemma4"), RecordOptions(dtype=options.dtype))
+        output = Path(work) / "features"
+
+        def extract() -> float:
+            """Milliseconds of the processor, an hour of audio."""
+            extractor = ShardExtractor(
+                SplitFolder(str(output), "train"), converter, "0" * 64, max_reject_fraction=0
+            )
+            before = time.process_time()
+            extractor.extract(shards[0])
+            taken = time.process_time() - before
+            shutil.rmtree(output)
+            return 1000 * taken / corpus.hours
+
+        extract()  # compiles
+        whole: list[float] = []
+        bare: list[float] = []
+        by_step: dict[str, list[float]] = {}
+        for _ in range(options.rounds):
+            whole.append(extract())
+            with without_what_reports_want():
+                bare.append(extract())
+            with timed_steps() as steps:
+                total = extract()
+            taken = {step: 1000 * seconds / corpus.hours for step, seconds in steps.seconds.items()}
+            for step, milliseconds in taken.items():
+                by_step.setdefault(step, []).append(milliseconds)
+            by_step.setdefault("all else", []).append(total - sum(taken.values()))
+    share = [100 * (1 - less / all_of) for all_of, less in zip(whole, bare, strict=True)]
+    timers = [
+        100 * sum(by_step[step][number] for step in OF_THE_REPORT) / whole[number]
+        for number in range(options.rounds)
+    ]
+    order = sorted(by_step, key=lambda step: -statistics.median(by_step[step]))
+    claims = [
+        Claim("a warm shard, an hour of audio", "ms", whole, 1000),
+        *(Claim(f"of it: {step}", "ms", by_step[step]) for step in order),
+        Claim("levels, extremes, spread, distributions, index: with and without", "%", share, 3),
+        Claim("the same by timers, whose own cost is in it", "%", timers),
+    ]
+    if options.dtype == "float32":
+        report("shard", claims, minutes=4, hours=corpus.hours)
+    else:
+        for claim in claims:
+            print(f"{claim.what:70} {claim.median:.4g} {claim.unit}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Writes the tables of docs/performance.md and the figures of docs/scale.md from the JSON of the benchmarks.
+
+    python scripts/performance_tables.py
+
+Each table stands between two comments that name its file: `<!-- shard.json -->` and `<!-- /shard.json -->`. The
+tests compare what stands there with what this makes of the JSON; they measure nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PAGES = ("docs/performance.md", "docs/scale.md")
+_BLOCK = re.compile(
+    r"(<!-- (?P<name>[a-z_ ]+\.json)(?P<what>: [a-z ]+)? -->\n).*?(<!-- /(?P=name) -->)", re.DOTALL
+)
+
+# What docs/scale.md computes with.
+VCPUS_A_CORE = 2
+GB_OF_AUDIO, GB_OF_FEATURES = 0.1152, 0.1843  # an hour of 16-bit audio at 16 kHz; of float32 features
+PRICE_OF_VCPU_HOUR, PRICE_OF_GB_MONTH = 0.072, 0.02  # US$
+WORKERS = {1000: 2, 100_000: 20, 10_000_000: 500}
+VCPUS_A_WORKER = 2
+BOOT_MINUTES = 5
+
+
+def made_page(text: str) -> str:
+    """A page with its tables made anew."""
+
+    def table(found: re.Match[str]) -> str:
+        path = RESULTS / found["name"]
+        if not path.exists():  # it was not run yet
+            return found[0]
+        results = json.loads(path.read_text())
+        made = {None: claims_table, ": corpora": corpora_table}[found["what"]](results)
+        return f"{found[1]}{made}\n{found[4]}"
+
+    return _BLOCK.sub(table, text)
+
+
+def claims_table(results: dict[str, Any]) -> str:
+    """The claims of a benchmark as Markdown, and what they were measured on."""
+    lines = ["| measured | median | least to most | target |", "|---|---|---|---|"]
+    for claim in results["claims"]:
+        unit = f" {claim['unit']}" if claim["unit"] else ""
+        bound = "" if claim["target"] is None else f"{'≥' if claim['at_least'] else '≤'} {claim['target']:g}{unit}"
+        met = {None: "", True: ", met", False: ", not met"}[claim["is_met"]]
+        spread = f"{claim['least']:g} to {claim['most']:g}" if claim["rounds"] > 1 else "one round"
+        lines.append(f"| {claim['what']} | {claim['median']:g}{unit} | {spread} | {bound}{met} |")
+    machine = results["machine"]
+    packages = machine["packages"]
+    load = "" if machine["load"] is None else f"; load {machine['load']:.1f} at the end"
+    lines += [
+        "",
+        f"`{results['command']}`: {machine['processor']['name']}, {machine['cores']} cores, Python "
+        f"{machine['python']}, TensorFlow {packages.get('tensorflow')}, Beam {packages.get('apache-beam')}{load}.",
+    ]
+    return "\n".join(lines)
+
+
+def corpora_table(results: dict[str, Any]) -> str:
+    """What corpora of three sizes take, by the slope of 16-bit WAV."""
+    slope = next(claim["median"] for claim in results["claims"] if claim["what"].startswith("16-bit WAV"))
+    vcpu_seconds = slope * VCPUS_A_CORE
+    lines = [
+        f"An hour of 16-bit audio takes **{slope:.2f} processor seconds** (`{results['command']}`, the slope). A "
+        f"cloud's vCPU is half a core, and object stores want work too, so count twice as many: "
+        f"**{vcpu_seconds:.1f} vCPU seconds an hour of audio**, in each row below.",
+        "",
+        "| hours of audio | 16-bit input | features, float32 | vCPU hours | Dataflow workers of 2 vCPU | time | "
+        "a worker reads and writes | Dataflow, US$ | features stored, US$ a month |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for hours, workers in WORKERS.items():
+        vcpu_hours = hours * vcpu_seconds / 3600
+        minutes = 60 * vcpu_hours / (workers * VCPUS_A_WORKER)
+        mb_a_second = VCPUS_A_WORKER * (GB_OF_AUDIO + GB_OF_FEATURES) * 1000 / vcpu_seconds
+        lines.append(
+            f"| {hours:,} | {_bytes(hours * GB_OF_AUDIO)} | {_bytes(hours * GB_OF_FEATURES)} | "
+            f"{vcpu_hours:,.1f} | {workers} | {_time(minutes + BOOT_MINUTES)} | {mb_a_second:.0f} MB/s | "
+            f"{vcpu_hours * PRICE_OF_VCPU_HOUR:,.2f} | {hours * GB_OF_FEATURES * PRICE_OF_GB_MONTH:,.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _bytes(gigabytes: float) -> str:
+    for unit in ("GB", "TB"):
+        if gigabytes < 1000:
+            return f"{gigabytes:.3g} {unit}"
+        gigabytes /= 1000
+    return f"{gigabytes:.3g} PB"
+
+
+def _time(minutes: float) -> str:
+    return f"{minutes:.0f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def main() -> None:
+    for page in PAGES:
+        path = ROOT / page
+        path.write_text(made_page(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
