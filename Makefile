@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-page test-examples docs matrix clean
+.PHONY: help demo test check parity bench test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-tfio test-page test-examples docs matrix clean
 .NOTPARALLEL:
 
 help:
@@ -21,6 +21,7 @@ help:
 	@echo "make test-flink  the same job on Apache Flink; needs Java 17 and Maven"
 	@echo "make test-frameworks  the demo's features in TFDS, PyTorch, grain and datasets; Croissant"
 	@echo "make test-page  the report's page in a browser; needs Chromium"
+	@echo "make test-tfio  decoding inside the graph with tensorflow-io; needs Python 3.11 or 3.12"
 	@echo "make test-examples  each example, run to its end"
 	@echo "make docs    the site of docs/, with the API from the docstrings, into build/site"
 	@echo "make matrix  the quick tests on Python 3.10 to 3.13 and both ends of TensorFlow; an hour"
@@ -95,6 +96,18 @@ test-frameworks: | $(BIN)/python
 	$(PYTHON) -m venv .venv-frameworks
 	.venv-frameworks/bin/python -m pip install -q --disable-pip-version-check -e '.[frameworks]'
 	.venv-frameworks/bin/python -m pytest tests/frameworks -q
+
+# tensorflow-io has no wheels for Python 3.13, and its operations load on TensorFlow 2.16 alone, which has none either.
+.venv-tfio/.installed: pyproject.toml setup.py
+	@TFIO_PYTHON=$$(for p in python3.12 python3.11 $(PYTHON); do $$p -c 'import ensurepip, sys; \
+		sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' >/dev/null 2>&1 && echo $$p && break; done); \
+	test -n "$$TFIO_PYTHON" || { echo "melbeam[tfio] needs Python 3.11 or 3.12" >&2; exit 1; }; \
+	$$TFIO_PYTHON -m venv .venv-tfio
+	.venv-tfio/bin/python -m pip install -q --disable-pip-version-check -e '.[tfio,test]'
+	@touch $@
+
+test-tfio: .venv-tfio/.installed
+	.venv-tfio/bin/python -m pytest tests/tfio -m tfio -q
 
 # The models that the examples train want an environment of their own, for the same reason.
 test-examples: | $(BIN)/python

@@ -224,11 +224,6 @@ class Refusal(Enum):
         "Two folders have no split in common, features of different numbers of mel bins, or damage.",
         "Name the folders of one front end, and a split that both have; `verify` looks at every byte of one.",
     )
-    NO_PLOTS = (
-        "MB508",
-        "A picture is asked for, and the library that draws it is not installed.",
-        "`pip install 'melbeam[demo]'`.",
-    )
 
     NOT_THERE = (
         "MB601",

@@ -7,6 +7,7 @@ bytes. Readers take both, `train+train_retried` in TFDS.
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         "split": f"{folder.split}_retried",
         "allow_missing_shards": True,
         "input_format": TFRECORD,
+        # Records are numbered within a file, and one reject may stand for a row group's many.
+        "shard_bytes": sys.maxsize,
         "columns": None,
         "root": None,
         "not_in": None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines.command import Command
@@ -11,7 +12,10 @@ from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from melbeam.pipelines.showing.drawing import Screen
+    from melbeam.transforms.front_end import FrontEnd
     from melbeam.transforms.reading.records import FolderRecords
 
 DESCRIPTION = (
@@ -19,6 +23,7 @@ DESCRIPTION = (
     "terminal that has some (unless NO_COLOR is set). Without a record, the first ones of the split."
 )
 _SHOWN = 3
+_LONGEST_TITLE, _DPI = 80, 130  # characters; dots an inch
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--split", help="name of the split, or a slice of it, train[100:200] (default: the only one, or train)"
     )
     parser.add_argument("--limit", type=int, default=_SHOWN, help="records to show where none is named")
-    parser.add_argument("--png", metavar="FILE", help="also draw the record into this file; needs melbeam[demo]")
+    parser.add_argument("--png", metavar="FILE", help="also draw the record into this file; needs melbeam[report]")
 
 
 def run(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -85,10 +90,27 @@ def _show(records: FolderRecords, number: int, split: str | None, screen: Screen
     for line in draw(valid, frames_per_second, screen) if len(valid) else ():
         _say(screen, line)
     if png is not None:
-        from melbeam.pipelines.showing.png import write_png
-
-        write_png(png, valid, frames_per_second, f"{harmless(record['id'])}: log-mel, {front_end.name}")
+        _write_png(png, valid, front_end, harmless(record["id"]))
         _say(screen, f"drawn into {png}")
+
+
+def _write_png(path: str, features: np.ndarray, front_end: FrontEnd, title: str) -> None:
+    """Draws a clip into a file.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+        OSError: the file cannot be written.
+    """
+    try:
+        from melbeam.transforms.plots import spectrogram
+    except ImportError as error:
+        raise UsageError(
+            Refusal.NO_PACKAGE, f"--png draws with matplotlib: pip install 'melbeam[report]' ({error})"
+        ) from error
+    title = title if len(title) <= _LONGEST_TITLE else f"{title[:_LONGEST_TITLE]}..."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of characters that its font lacks
+        spectrogram(features, front_end, title=title).savefig(path, format="png", dpi=_DPI, facecolor="white")
 
 
 def _say(screen: Screen, text: str) -> None:

@@ -28,8 +28,9 @@ def load(name):
     return module
 
 
-# Tests import it by name, and pytest's importlib mode does not put its folder on the path.
-sys.modules["helpers"] = load("helpers")
+# Tests import them by name, and pytest's importlib mode does not put their folder on the path.
+for name in ("helpers", "corpora"):
+    sys.modules[name] = load(name)
 
 
 @pytest.fixture(scope="session")

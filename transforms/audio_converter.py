@@ -188,9 +188,9 @@ class AudioConverter(ConverterBase):
         lengths = tf.cast(tf.convert_to_tensor(lengths), tf.int32)
         return tf.sequence_mask(log_mel.num_frames(lengths, self.front_end), num_frames)
 
-    def export(self, folder: str | Path, *, xla: bool = False) -> None:
+    def export(self, folder: str | Path, *, xla: bool = False, from_bytes: bool = False) -> None:
         """Writes a SavedModel that needs no melbeam: `exporting.export_saved_model`."""
-        export_saved_model(self, self.front_end, folder, xla=xla)
+        export_saved_model(self, self.front_end, folder, xla=xla, from_bytes=from_bytes)
 
     def export_tflite(self, path: str | Path) -> None:
         """Writes a TFLite model of built-in operations, float32: `exporting.export_tflite`."""

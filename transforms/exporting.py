@@ -11,10 +11,16 @@ import tensorflow as tf
 from melbeam.transforms import log_mel
 from melbeam.transforms.block_kernel import plain_graphs
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.graph_audio import decode_in_graph
 
 
 def export_saved_model(
-    converter: Callable[..., tf.Tensor], front_end: FrontEnd, folder: str | Path, *, xla: bool = False
+    converter: Callable[..., tf.Tensor],
+    front_end: FrontEnd,
+    folder: str | Path,
+    *,
+    xla: bool = False,
+    from_bytes: bool = False,
 ) -> None:
     """Writes a SavedModel of a converter, for any batch size and length.
 
@@ -27,6 +33,10 @@ def export_saved_model(
     - "serving_default": audio to "input_features", `[batch, frames, num_mels]`;
     - "with_lengths": audio and lengths, int32 `[batch]` (valid samples of each row), to "input_features" and
       "num_frames", int32 `[batch]`.
+
+    - with `from_bytes`, "from_bytes": contents, string `[batch]` (whole audio files), to the same two, decoded and
+      resampled by `graph_audio`, whose limits it has. Where tensorflow-io is installed when it is exported, who
+      loads the model imports that first (`import tensorflow_io`).
 
     `assets.extra/front_end.yaml` holds the front end, with its fingerprint.
     """
@@ -43,6 +53,19 @@ def export_saved_model(
     )
     module.convert_with_lengths = tf.function(with_lengths, input_signature=[audio, lengths], autograph=False)
     signatures = {"serving_default": module.convert, "with_lengths": module.convert_with_lengths}
+    if from_bytes:
+        contents = tf.TensorSpec([None], tf.string, name="contents")
+
+        def convert_bytes(contents: tf.Tensor) -> dict[str, tf.Tensor]:
+            clips = tf.map_fn(
+                lambda one: decode_in_graph(one, front_end.sampling_rate),
+                contents,
+                fn_output_signature=tf.RaggedTensorSpec([None], tf.float32),
+            )
+            return with_lengths(clips.to_tensor(), tf.cast(clips.row_lengths(), tf.int32))
+
+        module.convert_bytes = tf.function(convert_bytes, input_signature=[contents], autograph=False)
+        signatures["from_bytes"] = module.convert_bytes
     with contextlib.nullcontext() if xla else plain_graphs():
         tf.saved_model.save(module, str(folder), signatures=signatures)
     extra = f"{folder}/assets.extra"

@@ -114,6 +114,10 @@ class AudioConverterLayer(keras_hub.layers.AudioConverter):  # type: ignore[misc
             frames = self.converter.num_frames(num_samples)
         return keras.KerasTensor((*batch, frames, num_mels), dtype=self.compute_dtype)
 
+    def features_of_file(self, path: str | Path) -> Any:
+        """Features of an audio file, decoded as the job does: see `AudioConverter.features_of_file`."""
+        return self.converter.features_of_file(path)
+
     @classmethod
     def from_preset(cls, preset: str | Path, load_weights: bool = True, **kwargs: Any) -> AudioConverterLayer:
         """The layer of a preset: `AudioConverter.from_preset`, whose built-in names need no network.

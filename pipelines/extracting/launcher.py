@@ -174,8 +174,7 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
 
 def _texts_in_words(summary: SplitSummary) -> list[str]:
     """How many chunks have a text that is not theirs alone."""
-    counts = summary.fields.get("text_is_of_whole_clip")
-    num_chunks = sum(counts.kinds.values()) if counts is not None else 0
+    num_chunks = summary.whole_texts
     if not num_chunks:
         return []
     have = (

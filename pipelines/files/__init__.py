@@ -29,6 +29,16 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
+def check_scheme(path: str) -> None:
+    """Refuses a path of a scheme that nothing here reads, without a word to any store.
+
+    Raises:
+        NoFileSystem: with what to install, if that helps.
+    """
+    if not is_local(path):
+        stores.check_scheme(path)
+
+
 def open_file(path: str) -> Any:
     """The file, open for reading bytes as they are, never decompressed."""
     return local.open_file(path) if is_local(path) else stores.open_file(path)

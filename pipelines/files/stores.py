@@ -35,6 +35,16 @@ class NoFileSystem(OSError):
     """A path of a scheme that nothing here reads."""
 
 
+def check_scheme(path: str) -> None:
+    """Refuses a path of a scheme that nothing here reads.
+
+    Raises:
+        NoFileSystem: with what to install, if that helps.
+    """
+    with with_advice(path):
+        FileSystems.get_filesystem(path)
+
+
 def open_file(path: str) -> Any:
     """The file, open for reading bytes as they are, never decompressed."""
     with with_advice(path):

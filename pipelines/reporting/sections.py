@@ -49,7 +49,13 @@ def quantity(name: str, value: float) -> str:
     """A value of a quantity as a person reads it, with its unit."""
     if QUANTITIES[name].unit == "share":
         percent = 100 * value
-        return f"{percent:.0f} %" if percent in (0, 100) else f"{percent:.3g} %"
+        return (
+            f"{percent:.0f} %"
+            if percent in (0, 100)
+            else f"{percent:.1f} %"
+            if percent >= 1
+            else f"{percent:.2g} %"
+        )
     if name.endswith("_dbfs") and value <= FLOOR_DBFS:
         return "digital silence"
     return f"{value:,.{_DECIMALS[name]}f}{_UNITS.get(name, '')}".replace("-", "−")

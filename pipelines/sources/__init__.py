@@ -6,6 +6,7 @@ audio records and damages (`units`). The launcher plans, with `plan_units`; a wo
     units.py         the protocol, and the plan's line
     finding.py       which kind an input is
     tfrecord.py audio_files.py manifests.py kaldi.py lhotse.py parquet.py webdataset.py     one a kind
+    tar_members.py   a damaged tar file as far as it can be read; nemo_tarred.py: which rows a member has
     rows.py          clips named by their path; segments.py: of long recordings; kept.py: rows of rejects, again
     in_pipelines.py  ReadAudio and read_audio, for somebody's own pipeline
     columns.py       which column is what; values.py: their types; renaming.py: features of other names

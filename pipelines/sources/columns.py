@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources.rows import Row, id_of, is_absolute
+from melbeam.pipelines.sources.rows import Row, id_of, path_in
 from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.values import as_feature, as_seconds
@@ -109,7 +109,7 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
         audio = audio.get("path")
     if not isinstance(audio, str) or not audio:
         raise ValueError(f"{columns['audio']} must be the path of an audio file, got {audio!r}")
-    path = audio if is_absolute(audio) else folder + audio.removeprefix("./")
+    path = path_in(folder, audio)
     start, end, duration = (
         as_seconds(values.get(columns[name]), columns[name]) if name in columns else None
         for name in ("start", "end", "duration")

@@ -14,15 +14,15 @@ from glob import escape
 from itertools import product
 
 from melbeam.pipelines import files
-from melbeam.pipelines.files.globs import literal_path, literal_prefix
+from melbeam.pipelines.files.globs import literal_path, literal_prefix, with_literal_brackets
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import audio_files
 from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS, TABLE_ENDINGS, TAR_ENDINGS
 from melbeam.pipelines.sources.kaldi import WAV_SCP
 from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
+from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import Found, LeftOut, SourceOptions, printable
-from melbeam.pipelines.sources.webdataset import NEMO_MANIFEST
 from melbeam.pipelines.tfrecord import is_compressed
 from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name
 from melbeam.transforms.records.containers.formats import name_of_beginning
@@ -64,6 +64,7 @@ def find_inputs(pattern: str) -> list[Found]:
 
 
 def _find(pattern: str) -> Found:
+    pattern = _as_meant(pattern)
     folder = as_folder(pattern)
     if folder is not None:
         glob = f"{escape(folder)}**"
@@ -74,6 +75,14 @@ def _find(pattern: str) -> Found:
         root = literal_prefix(pattern)
         paths = _without_bookkeeping(paths, root)
     return Found(pattern, root[: root.rfind("/") + 1], paths, files.dangling_links(pattern))
+
+
+def _as_meant(pattern: str) -> str:
+    """The glob that `files.find_input` goes by: its brackets are literal where only so it names anything."""
+    literal = with_literal_brackets(pattern)
+    if literal == pattern or files.match(escape(pattern)) or files.match(pattern):
+        return pattern
+    return literal if files.match(literal) else pattern
 
 
 def _without_bookkeeping(paths: list[tuple[str, int]], root: str) -> list[tuple[str, int]]:
@@ -147,6 +156,11 @@ def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
     by_kind = _by_kind(found.paths)
     of_records = [kind for kind in (PARQUET, WEBDATASET, TFRECORD, AUDIO) if kind in by_kind]
     named = of_records or [kind for kind in (KALDI, LHOTSE, MANIFEST) if kind in by_kind]
+    if not named and any(file_name(path) == NEMO_MANIFEST for path, _ in found.paths):
+        raise UsageError(
+            Refusal.UNKNOWN_FORMAT,
+            f"--input={found.pattern} is the manifest of tar files that lie beside it: name these, or the folder",
+        )
     if len(named) > 1:
         examples = ", ".join(f"{kind} ({printable(by_kind[kind][0][0])})" for kind in named)
         raise UsageError(

@@ -11,7 +11,13 @@ from apache_beam.pvalue import PCollection
 from melbeam.pipelines.sources.columns import parse_columns
 from melbeam.pipelines.sources.planning import find_parts, plan_units, read_unit
 from melbeam.pipelines.sources.units import AudioRecord, SourceOptions, Unit
-from melbeam.transforms.records.examples import kind_and_count, read_audio_example, to_reject
+from melbeam.transforms.records.examples import (
+    kind_and_count,
+    passed_through,
+    read_audio_example,
+    to_reject,
+    undecoded,
+)
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
@@ -61,7 +67,7 @@ class ReadAudio(beam.PTransform[Any, Any]):
 def _read_line(line: Any) -> Iterator[bytes]:
     for item in read_unit(Unit.from_json(line)):
         if isinstance(item, AudioRecord):
-            yield item.data
+            yield item.whole.data
         else:
             yield to_reject(item.data, item.reject, item.place)
 
@@ -85,6 +91,7 @@ def read_audio(
     columns: Mapping[str, str] | str | None = None,
     input_format: str | None = None,
     sampling_rate: int = 16_000,
+    in_graph: bool = False,
 ) -> tf.data.Dataset:
     """`read_audio("clips/**").map(log_mel_map())`: any source as a `tf.data` dataset.
 
@@ -97,6 +104,9 @@ def read_audio(
         columns: our names to theirs.
         input_format: the kind of source, where it is not to be found by itself.
         sampling_rate: Hz of the samples.
+        in_graph: whether files are decoded and resampled by operations of TensorFlow, several at once, and not by
+            this process's Python: WAV alone, or with the extra `tfio` FLAC, MP3 and Ogg Vorbis too
+            (`transforms.graph_audio`). Files that are cut or damaged are not told then.
 
     Raises:
         ValueError: the input cannot be taken, or holds nothing.
@@ -106,24 +116,32 @@ def read_audio(
     import tensorflow as tf
 
     units = _units(pattern, columns, input_format)
-    specs = _specs(units, sampling_rate)
+    specs = _specs(units)
 
     def elements() -> Iterator[dict[str, Any]]:
         for unit in units:
             for item in read_unit(unit, MAX_RECORD_BYTES):
                 if not isinstance(item, AudioRecord):
                     raise ValueError(f"{item.place}: {item.reject}")
-                yield _element(item, sampling_rate, specs)
+                yield _element(item, sampling_rate, specs, in_graph=in_graph)
 
     signature = {
-        "audio": tf.TensorSpec([None], tf.float32),
+        "audio": tf.TensorSpec([], tf.string) if in_graph else tf.TensorSpec([None], tf.float32),
         "id": tf.TensorSpec([], tf.string),
         **{
             name: tf.TensorSpec([] if is_scalar else [None], _dtypes()[kind])
             for name, (kind, is_scalar) in specs.items()
         },
     }
-    return tf.data.Dataset.from_generator(elements, output_signature=signature)
+    dataset = tf.data.Dataset.from_generator(elements, output_signature=signature)
+    if not in_graph:
+        return dataset
+    from melbeam.transforms.graph_audio import decode_in_graph
+
+    def decode(element: dict[str, Any]) -> dict[str, Any]:
+        return {**element, "audio": decode_in_graph(element["audio"], sampling_rate)}
+
+    return dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 def _dtypes() -> dict[str, Any]:
@@ -132,7 +150,7 @@ def _dtypes() -> dict[str, Any]:
     return {BYTES: tf.string, INT64: tf.int64, FLOAT: tf.float32}
 
 
-def _specs(units: list[Unit], sampling_rate: int) -> dict[str, tuple[str, bool]]:
+def _specs(units: list[Unit]) -> dict[str, tuple[str, bool]]:
     """Kind of each feature that is passed through, and whether it is one value."""
     specs: dict[str, tuple[str, bool]] = {}
     seen = 0
@@ -140,7 +158,7 @@ def _specs(units: list[Unit], sampling_rate: int) -> dict[str, tuple[str, bool]]
         for item in read_unit(unit, MAX_RECORD_BYTES):
             if not isinstance(item, AudioRecord):
                 continue
-            for name, feature in _passthrough(item, sampling_rate).items():
+            for name, feature in _passthrough(item).items():
                 kind, count = kind_and_count(feature)
                 before = specs.get(name, (kind, True))
                 specs[name] = (kind, before[1] and count == 1)
@@ -152,18 +170,25 @@ def _specs(units: list[Unit], sampling_rate: int) -> dict[str, tuple[str, bool]]
     return specs
 
 
-def _passthrough(item: AudioRecord, sampling_rate: int) -> dict[str, Any]:
+def _passthrough(item: AudioRecord) -> dict[str, Any]:
     try:
-        return read_audio_example(item.data, sampling_rate=sampling_rate).passthrough
+        return passed_through(item.data)
     except Reject:
         return {}
 
 
-def _element(item: AudioRecord, sampling_rate: int, specs: Mapping[str, tuple[str, bool]]) -> dict[str, Any]:
+def _element(
+    item: AudioRecord, sampling_rate: int, specs: Mapping[str, tuple[str, bool]], *, in_graph: bool
+) -> dict[str, Any]:
     import numpy as np
 
+    audio: Any
     try:
-        example = read_audio_example(item.data, sampling_rate=sampling_rate)
+        if in_graph:
+            audio, name_of_clip, passthrough = undecoded(item.data)
+        else:
+            example = read_audio_example(item.data, sampling_rate=sampling_rate)
+            audio, name_of_clip, passthrough = example.audio.samples, example.id, example.passthrough
     except Reject as reject:
         raise ValueError(f"{item.place}: {reject}") from reject
     missing: dict[str, Any] = {
@@ -171,9 +196,9 @@ def _element(item: AudioRecord, sampling_rate: int, specs: Mapping[str, tuple[st
         INT64: np.iinfo(np.int64).min,
         FLOAT: np.finfo(np.float32).min,
     }
-    element: dict[str, Any] = {"audio": example.audio.samples, "id": example.id}
+    element: dict[str, Any] = {"audio": audio, "id": name_of_clip}
     for name, (kind, is_scalar) in specs.items():
-        feature = example.passthrough.get(name)
+        feature = passthrough.get(name)
         found, count = kind_and_count(feature) if feature is not None else ("", 0)
         if count and (found != kind or (is_scalar and count != 1)):
             raise ValueError(

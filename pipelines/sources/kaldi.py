@@ -6,7 +6,9 @@ Kaldi are sorted alike, so that a worker reads no more than that of each.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from glob import escape
 from typing import Any
@@ -15,7 +17,14 @@ from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.kinds import KALDI
-from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
+from melbeam.pipelines.sources.rows import (
+    BadRow,
+    Row,
+    check_can_be_read,
+    folder_of_relative,
+    path_in,
+    read_rows,
+)
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import (
     BYTES_A_SECOND,
@@ -36,6 +45,8 @@ from melbeam.transforms.records.values import as_seconds
 
 WAV_SCP = "wav.scp"
 _SEGMENTS = "segments"
+_TO_THE_END = ("-1", "-1.0")
+_IN_AN_ARCHIVE = re.compile(r"\.ark(\.gz)?:\d+$")
 # Of an utterance: the table, and the column that it becomes.
 _TABLES = {"text": TEXT, "utt2spk": "speaker"}
 
@@ -55,6 +66,8 @@ def _plan_folder(folder: str, options: SourceOptions) -> list[Unit]:
     encoding = options.encoding_of_text
     columns = _columns(folder, options)
     first = _check_recordings(f"{folder}/{WAV_SCP}", encoding)
+    if first is not None:
+        check_can_be_read(first, f"{printable(folder)}/{WAV_SCP}")
     base = folder_of_relative(first, f"{folder}/")
     has_segments = files.exists(f"{folder}/{_SEGMENTS}")
     main = _SEGMENTS if has_segments else WAV_SCP
@@ -69,9 +82,11 @@ def _plan_folder(folder: str, options: SourceOptions) -> list[Unit]:
         offsets.append(offset)
         seconds = SECONDS_OF_A_RECORD
         if has_segments:
-            recording, start, stop = _times(rest)
+            recording, *times = rest.split() or [""]
             recordings.append(recording)
-            seconds = (stop - start) if start is not None and stop is not None else SECONDS_OF_A_RECORD
+            with suppress(ValueError):
+                start, stop, _ = _segment(times)
+                seconds = SECONDS_OF_A_RECORD if stop is None else stop - start
         weights.append(round(seconds * BYTES_A_SECOND))
     if not utterances:
         raise ValueError(f"{printable(folder)}/{main} is empty")
@@ -133,7 +148,7 @@ def _check_recordings(path: str, encoding: str) -> str | None:
     """The first recording's path.
 
     Raises:
-        ValueError: one of them is the output of a command.
+        ValueError: one of them is the output of a command, or lies in an archive of Kaldi's.
     """
     first = None
     for _, _, name, location in _lines(path, encoding):
@@ -141,6 +156,11 @@ def _check_recordings(path: str, encoding: str) -> str | None:
             raise ValueError(
                 f"{printable(path)}: recording {name} is the output of a command, which melbeam does not run: "
                 f"{location[:100]!r}: write the files first, and a {WAV_SCP} that names them"
+            )
+        if _IN_AN_ARCHIVE.search(location):
+            raise ValueError(
+                f"{printable(path)}: recording {name} lies in an archive of Kaldi's, which melbeam does not read: "
+                f"{location[:100]!r}: write it as a file first (wav-copy)"
             )
         first = first or location
     return first
@@ -156,14 +176,24 @@ def _note_ranges(
             ranges[part][table] = [min(start, offset), max(stop, end)]
 
 
-def _times(rest: str) -> tuple[str, float | None, float | None]:
-    """Recording, start and end of a line of `segments`; no times where they are none."""
-    recording, *times = rest.split()
-    try:
-        start, end = (as_seconds(time, _SEGMENTS) for time in times[:2])
-    except ValueError:
-        return recording, None, None
-    return recording, start, end
+def _segment(fields: list[str]) -> tuple[float, float | None, int | None]:
+    """Start, end and channel of a segment, from what follows its recording in a line of `segments`.
+
+    As Kaldi has it, an end of -1 is the recording's own, which is None here, and so is the channel where none is
+    named.
+
+    Raises:
+        ValueError: these are none.
+    """
+    if len(fields) < 2:
+        raise ValueError("a segment has a recording, a start and an end")
+    start = as_seconds(fields[0], _SEGMENTS) or 0.0
+    end = None if fields[1] in _TO_THE_END else as_seconds(fields[1], _SEGMENTS)
+    if end is not None and end <= start:
+        raise ValueError(f"the segment ends at {fields[1]} s, not behind its start at {fields[0]} s")
+    if len(fields) > 2 and not fields[2].isdigit():
+        raise ValueError(f"a segment's channel is a number, counted from 0, got {fields[2]!r}")
+    return start, end, int(fields[2]) if len(fields) > 2 else None
 
 
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
@@ -188,7 +218,7 @@ def _rows(unit: Unit) -> Iterator[Row | BadRow]:
         values = {ours: table[name].encode() for ours, table in columns.items() if name in table}
         try:
             row = _row(name, rest, locations, values) if main == _SEGMENTS else _whole(name, rest, values)
-            yield row if is_absolute(row.audio) else replace(row, audio=details["base"] + row.audio)
+            yield replace(row, audio=path_in(details["base"], row.audio))
         except ValueError as error:
             kept = {"kind": KALDI, "path": folder, "name": name, "rest": rest, "main": main, "detail": str(error)}
             yield BadRow(f"{error}: {name} {rest}"[:300], keep_row(kept, {**values, "id": name}, {}), name)
@@ -204,20 +234,17 @@ def _row(name: str, rest: str, locations: Mapping[str, str], values: Mapping[str
     recording, *times = rest.split() or [""]
     if recording not in locations:
         raise ValueError(f"its recording {recording!r} is not in {WAV_SCP}")
-    if len(times) < 2:
-        raise ValueError("a segment has a recording, a start and an end")
-    start, end = (as_seconds(time, _SEGMENTS) for time in times[:2])
-    if start is None or end is None or end <= start:
-        raise ValueError(f"the segment ends at {times[1]} s, not behind its start at {times[0]} s")
-    return Row(locations[recording], name, start, end, columns=values)
+    start, end, channel = _segment(times)
+    return Row(locations[recording], name, start, end, channel=channel, columns=values)
 
 
 def _table(folder: str, table: str, span: list[int], encoding: str, wanted: set[str]) -> dict[str, str]:
     return {name: rest for _, _, name, rest in _lines(f"{folder}/{table}", encoding, *span) if name in wanted}
 
 
-def row_again(row: Mapping[str, Any]) -> Row | BadRow:
+def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """A row that could not be read before, and still says nothing that could be read."""
-    return BadRow(
-        f"{row['detail']}: {row['name']} {row['rest']}"[:300], keep_row(row, {"id": row["name"]}, {}), row["name"]
+    detail = f"{row['detail']}: {row['name']} {row['rest']}"[:300]
+    yield from read_rows(
+        [BadRow(detail, keep_row(row, {"id": row["name"]}, {}), row["name"])], unit, max_record_bytes
     )

@@ -11,7 +11,14 @@ from typing import Any
 
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.kinds import LHOTSE
-from melbeam.pipelines.sources.rows import BadRow, Row, folder_of_relative, is_absolute, read_rows
+from melbeam.pipelines.sources.rows import (
+    BadRow,
+    Row,
+    check_can_be_read,
+    folder_of_relative,
+    path_in,
+    read_rows,
+)
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import (
     BYTES_A_SECOND,
@@ -28,7 +35,7 @@ from melbeam.pipelines.sources.units import (
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.rows import keep_row
-from melbeam.transforms.records.schema import RESERVED, SEGMENTS, TEXT
+from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.segments import encode_segments
 from melbeam.transforms.records.values import as_feature
 
@@ -88,6 +95,8 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
     found = runs(weights, options)
     starts.append(end)
     folder = f"{parent(path)}/" if "/" in path else ""
+    if first is not None:
+        check_can_be_read(first, printable(path))
     folder = folder_of_relative(first, folder)
     details = {"sha256": digest, "columns": dict(options.columns), "folder": folder}
     return units_of_lines(path, size, LHOTSE, found, starts, [details] * len(found))
@@ -97,7 +106,7 @@ def _cut_of(line: bytes) -> dict[str, Any]:
     """A cut's JSON.
 
     Raises:
-        ValueError: it is no cut with audio of its own.
+        ValueError: it is no cut of one recording, or is of several channels.
     """
     try:
         cut = json.loads(line)
@@ -108,6 +117,12 @@ def _cut_of(line: bytes) -> dict[str, Any]:
     if "recording" not in cut:
         kind = cut.get("type", "a cut without a recording")
         raise ValueError(f"{kind}: only cuts of one recording can be read; lhotse's save_audios makes them")
+    if isinstance(cut.get("channel"), list) and len(cut["channel"]) > 1:
+        # What is said in each of them is lost in their mean.
+        raise ValueError(
+            f"{cut.get('type', 'MultiCut')} {cut['id']!r} is of the channels {cut['channel']}, and cuts of one "
+            "are read: lhotse's to_mono makes one of each"
+        )
     return cut
 
 
@@ -165,22 +180,22 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
             raise ValueError(f"a recording of {len(sources)} sources ({kinds}); one file is read")
         if recording.get("transforms"):
             raise ValueError("a recording with transforms, which lhotse applies as it reads: save the audio first")
-        audio = sources[0]["source"]
-        audio = audio if is_absolute(audio) else details["folder"] + audio
+        audio = path_in(details["folder"], sources[0]["source"])
         start, duration = float(cut.get("start", 0.0)), float(cut["duration"])
         whole = start < _NEAR and abs(duration - float(recording["duration"])) < _NEAR
         columns = _columns_of(cut)
         renamed = {ours: columns[theirs] for ours, theirs in details["columns"].items() if theirs in columns}
         others = {name: value for name, value in columns.items() if name not in details["columns"].values()}
         columns = {**others, **renamed}
-        segments = _segments_of(cut, duration)
-        if segments and TEXT in columns:
-            columns[SEGMENTS] = encode_segments(segments)
+        said = _segments_of(cut, duration)
+        segments = encode_segments(said) if said and TEXT in columns else ""
         channel = _channel_of(cut, recording)
         if whole:
-            return Row(audio, str(cut["id"]), seconds=duration, channel=channel, columns=columns)
+            return Row(
+                audio, str(cut["id"]), seconds=duration, channel=channel, segments=segments, columns=columns
+            )
         end = round(start + duration, 9)
-        return Row(audio, str(cut["id"]), start, end, channel=channel, columns=columns)
+        return Row(audio, str(cut["id"]), start, end, channel=channel, segments=segments, columns=columns)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         detail = f"no {error} in the cut" if isinstance(error, KeyError) else str(error)
         kept = {"kind": LHOTSE, "line": line.decode("latin-1"), "details": dict(details)}
@@ -188,21 +203,17 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
 
 
 def _channel_of(cut: Mapping[str, Any], recording: Mapping[str, Any]) -> int | None:
-    """The channel that a cut is of a recording with several; None where it is of all.
+    """The channel that a cut is of a recording with several; None where there is one.
 
     Raises:
-        ValueError: it is of some of them.
+        ValueError: the recording has no such channel.
     """
     there = recording.get("channel_ids") or recording["sources"][0].get("channels") or [0]
     channels = cut.get("channel", there)
     channels = channels if isinstance(channels, list) else [channels]
-    if len(there) == 1 or sorted(channels) == sorted(there):
-        return None
-    if len(channels) > 1:
-        raise ValueError(f"a cut of the channels {channels} of {there}: cuts of one channel, or of all, are read")
-    return there.index(channels[0])
+    return None if len(there) == 1 or len(channels) > 1 else there.index(channels[0])
 
 
-def row_again(row: Mapping[str, Any]) -> Row | BadRow:
-    """A row that could not be read before."""
-    return _row(row["line"].encode("latin-1"), row["details"])
+def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
+    """A cut that could not be read before."""
+    yield from read_rows([_row(row["line"].encode("latin-1"), row["details"])], unit, max_record_bytes)

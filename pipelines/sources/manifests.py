@@ -7,6 +7,7 @@ becomes of the audio: on the seconds that its rows name, else on `SECONDS_OF_A_R
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from typing import Any
 
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.columns import find_columns, row_of
+from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import MANIFEST
-from melbeam.pipelines.sources.rows import BadRow, Row, read_rows
+from melbeam.pipelines.sources.rows import BadRow, Row, check_can_be_read, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text
 from melbeam.pipelines.sources.units import (
     BYTES_A_SECOND,
@@ -68,8 +70,15 @@ class Format:
                 yield line.decode("latin-1")  # byte for byte: where rows end is the same in every encoding
 
         start = lines.offset
-        for values in csv.reader(texts(), delimiter=self.delimiter):
-            if values:
+        reader = csv.reader(texts(), delimiter=self.delimiter)
+        while True:
+            try:
+                is_row = bool(next(reader))
+            except StopIteration:
+                return
+            except csv.Error:  # `values` says what it is
+                is_row = True
+            if is_row:
                 yield start, b"".join(taken)
             taken.clear()
             start = lines.offset
@@ -98,9 +107,9 @@ class Format:
         if not self.quoted:
             return text.rstrip("\r\n").split(self.delimiter)
         try:
-            return next(csv.reader(text.splitlines(keepends=True), delimiter=self.delimiter), [])
+            return next(csv.reader(_lines_of(text), delimiter=self.delimiter, strict=True), [])
         except csv.Error as error:
-            raise ValueError(str(error)) from error
+            raise ValueError(f"{error}: a quote inside a quoted column is doubled") from error
 
 
 @dataclass(frozen=True)
@@ -158,14 +167,10 @@ class Table:
             kept = {"kind": MANIFEST, "path": self.path, "line": line.decode("latin-1"), "details": self.to_json()}
             return BadRow(f"{error}: {line[:80]!r}", keep_row(kept, {}, {}))
 
-    def seconds(self, line: bytes) -> float:
-        """How long the row's audio is, as far as the row says; else `SECONDS_OF_A_RECORD`."""
-        row = self.row(line)
-        if isinstance(row, BadRow):
-            return SECONDS_OF_A_RECORD
-        if row.start is not None and row.end is not None:
-            return row.end - row.start
-        return row.seconds or SECONDS_OF_A_RECORD
+
+def _lines_of(text: str) -> Iterator[str]:
+    """The lines as `csv` wants them; `str.splitlines` would end some in the middle of a text, at U+2028."""
+    return iter(io.StringIO(text, newline="\n"))
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
@@ -186,17 +191,30 @@ def _plan_table(path: str, size: int, options: SourceOptions) -> list[Unit]:
     with open_text(path) as file:
         lines = Lines(file)
         _skip_to(lines, start)
-        last = b""
+        last, is_first = b"", True
         for offset, line in format.rows(lines, path):
             starts.append(offset)
-            weights.append(round(table.seconds(line) * BYTES_A_SECOND))
+            row = table.row(line)
+            weights.append(round(_seconds_of(row) * BYTES_A_SECOND))
             last = line
+            if is_first and isinstance(row, Row):
+                check_can_be_read(row.audio, printable(path))
+                is_first = False
         _check_last_quote(path, format, last, len(starts))
         end, digest = lines.offset, lines.digest.hexdigest()
     table = Table(path, format, table.columns, table.folder, table.root, digest)
     found = runs(weights, options)
     starts.append(end)
     return units_of_lines(path, size, MANIFEST, found, starts, [table.to_json()] * len(found))
+
+
+def _seconds_of(row: Row | BadRow) -> float:
+    """How long a row's audio lasts, as far as the row says; else `SECONDS_OF_A_RECORD`."""
+    if isinstance(row, BadRow):
+        return SECONDS_OF_A_RECORD
+    if row.start is not None and row.end is not None:
+        return row.end - row.start
+    return row.seconds or SECONDS_OF_A_RECORD
 
 
 def _skip_to(lines: Lines, offset: int) -> None:
@@ -212,7 +230,7 @@ def _check_last_quote(path: str, format: Format, last: bytes, num_rows: int) -> 
     """
     if format.header is None or not format.quoted or not last:
         return
-    text = last.decode("latin-1").splitlines(keepends=True)
+    text = list(_lines_of(last.decode("latin-1")))
     try:
         list(csv.reader(text, delimiter=format.delimiter, strict=True))
     except csv.Error as error:
@@ -241,9 +259,47 @@ def _find_format(path: str, encoding: str) -> tuple[Format, int]:
         if head.lstrip()[:1] == b"[":
             raise ValueError(f"{printable(path)} is one JSON list: write one object a line (jq -c '.[]')")
         text = text_lines.decode(head, path, encoding).rstrip("\r\n")
+        if "\r" in text:
+            raise ValueError(
+                f"{printable(path)} ends its lines with a carriage return alone, as old Macs did: convert it "
+                "first (tr '\\r' '\\n')"
+            )
         delimiter = max(_DELIMITERS, key=text.count)
         header = tuple(next(csv.reader([text], delimiter=delimiter)))
-        return Format(header, delimiter, not _is_common_voice(header), encoding), lines.offset
+        start = lines.offset
+    _check_header(path, header)
+    quoted = not _is_common_voice(header) and (delimiter != "\t" or _quotes_enclose(path, start))
+    return Format(header, delimiter, quoted, encoding), start
+
+
+def _check_header(path: str, header: tuple[str, ...]) -> None:
+    """Refuses a first row that names two columns alike, or is a row like any other.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{printable(path)} has two columns {twice!r}: rename one of them")
+    clip = next((name for name in header if name.lower().endswith((*ENDINGS, *MEDIA_ENDINGS))), None)
+    if clip is not None:
+        raise ValueError(
+            f"{printable(path)} has no header: its first row, which must name the columns (audio, text, ...), "
+            f"holds {clip!r}"
+        )
+
+
+def _quotes_enclose(path: str, start: int) -> bool:
+    """Whether all quotes of a TSV enclose columns; if one does not, as in `"Yes," he said`, all are literal."""
+    with open_text(path) as file:
+        lines = Lines(file)
+        _skip_to(lines, start)
+        try:
+            for _ in csv.reader((line.decode("latin-1") for line in lines), delimiter="\t", strict=True):
+                pass
+        except csv.Error:
+            return False
+    return True
 
 
 def _is_common_voice(names: tuple[str, ...]) -> bool:
@@ -257,6 +313,7 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions) -
         ValueError: none names audio; or the text is not of the encoding.
     """
     names = list(format.header or ())
+    first_error: ValueError | None = None
     with open_text(path) as file:
         lines = Lines(file)
         _skip_to(lines, start)
@@ -267,8 +324,12 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions) -
                 names += format.values(line, path)
             except NotText:
                 raise
-            except ValueError:
-                continue  # a reject of its own
+            except ValueError as error:
+                first_error = first_error or error  # the row is a reject of its own
+    if not names and first_error is not None:
+        raise ValueError(
+            f"{printable(path)}: no row is a JSON object ({first_error}): write one object a line (jq -c .)"
+        )
     columns = find_columns(names, options.columns, printable(path))
     folder = f"{parent(path)}/" if "/" in path else ""
     root = folder if options.root is None else options.root
@@ -291,6 +352,7 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     yield from read_rows(rows(), unit, max_record_bytes)
 
 
-def row_again(row: Mapping[str, Any]) -> Row | BadRow:
+def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """A row that could not be read before."""
-    return Table.from_json(row["path"], row["details"]).row(row["line"].encode("latin-1"))
+    table = Table.from_json(row["path"], row["details"])
+    yield from read_rows([table.row(row["line"].encode("latin-1"))], unit, max_record_bytes)

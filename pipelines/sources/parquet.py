@@ -6,7 +6,8 @@ them), or a path. pyarrow, which reads them, comes with Beam.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.columns import find_columns, passed_through, row_of
 from melbeam.pipelines.sources.kinds import PARQUET
-from melbeam.pipelines.sources.rows import BadRow, Row, read_rows
+from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, read_rows
 from melbeam.pipelines.sources.text_lines import RawFile
 from melbeam.pipelines.sources.units import (
     AudioRecord,
@@ -80,78 +81,144 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
 
 
 def _find_columns(schema: Any, asked: Mapping[str, str], where: str) -> dict[str, str]:
-    """Ours to theirs; a struct that has bytes is audio, whatever its name."""
+    """Ours to theirs; where no name tells it, the one column that can hold audio is the audio."""
     names = list(schema.names)
+    columns: dict[str, str] = {**asked}
     if "audio" not in asked and "audio" not in names:
-        structs = [field.name for field in schema if pa.types.is_struct(field.type) and _holds_audio(field.type)]
-        if len(structs) == 1:
-            asked = {**asked, "audio": structs[0]}
-    columns = find_columns(names, asked, where)
-    kind = schema.field(columns["audio"]).type
-    if _is_path(kind):
+        for can_hold in (_is_audio_struct, _is_bytes):
+            found = [field.name for field in schema if can_hold(_values_of(field.type))]
+            if len(found) == 1:
+                columns["audio"] = found[0]
+                break
+    columns = find_columns(names, columns, where)
+    if _is_path(_values_of(schema.field(columns["audio"]).type)):
         return columns
     # What holds its audio is whole: its times are columns like any other.
     return {ours: theirs for ours, theirs in columns.items() if ours not in ("start", "end") or ours in asked}
 
 
-def _holds_audio(kind: Any) -> bool:
+def _values_of(kind: Any) -> Any:
+    """The type of a column's values, which a dictionary may hold."""
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_audio_struct(kind: Any) -> bool:
+    if not pa.types.is_struct(kind):
+        return False
     names = {kind.field(i).name for i in range(kind.num_fields)}
     return bool(names & {"bytes", "array"})
 
 
+def _is_bytes(kind: Any) -> bool:
+    is_view = getattr(pa.types, "is_binary_view", None)  # of newer versions
+    return (
+        pa.types.is_binary(kind)
+        or pa.types.is_large_binary(kind)
+        or pa.types.is_fixed_size_binary(kind)
+        or (is_view is not None and is_view(kind))
+    )
+
+
 def _is_path(kind: Any) -> bool:
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    is_view = getattr(pa.types, "is_string_view", None)
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or (is_view is not None and is_view(kind))
 
 
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
-    """The rows, in order; a row group that cannot be read is one damage."""
-    number = unit.span.number
-    with files.open_file(unit.path) as file:
-        opened = pq.ParquetFile(RawFile(file), page_checksum_verification=True)
-        for group in range(*unit.details["groups"]):
-            num_rows, read_rows_of_group = opened.metadata.row_group(group).num_rows, 0
+    """The rows, in order; what cannot be read of a row group is one damage."""
+    groups = [(group, 0) for group in range(*unit.details["groups"])]
+    yield from read_rows(_rows(unit.path, unit.details, groups, unit, max_record_bytes), unit, max_record_bytes)
+
+
+def _rows(
+    path: str, details: Mapping[str, Any], groups: Iterable[tuple[int, int]], unit: Unit, max_record_bytes: int
+) -> Iterator[Row | BadRow | Item]:
+    """The rows of some row groups, each from one of its rows on; numbered and placed as in a unit."""
+    numbers = count(unit.span.number)
+    with files.open_file(path) as file:
+        try:
+            opened = pq.ParquetFile(RawFile(file), page_checksum_verification=True)
+        except pa.ArrowException as error:
+            raise OSError(f"{printable(path)} is no whole Parquet file: {error}") from error
+        for group, first in groups:
+            if group >= opened.metadata.num_row_groups:
+                raise FileNotFoundError(f"{printable(path)} has no row group {group}")
+            num_rows, rows_seen = opened.metadata.row_group(group).num_rows, 0
             try:
                 for batch in opened.iter_batches(_ROWS_AT_ONCE, row_groups=[group]):
-                    for values in batch.to_pylist():
-                        yield _item(values, unit, number, max_record_bytes)
-                        number += 1
-                        read_rows_of_group += 1
+                    for row in range(max(0, first - rows_seen), batch.num_rows):
+                        yield _row(batch, row, details, unit, next(numbers), max_record_bytes)
+                    rows_seen += batch.num_rows
             except (OSError, pa.ArrowException) as error:
-                lost = num_rows - read_rows_of_group
+                lost = num_rows - max(rows_seen, first)
                 why = " ".join(str(error).split())[:200]
                 detail = f"{lost} of the {num_rows} rows of row group {group} cannot be read: {why}"
-                kept = {"kind": PARQUET, "unit": unit.path, "group": group, "detail": detail}
-                yield Damage(number, unit.place(number), Reject("bad_row", detail), keep_row(kept, {}, {}))
-                number += 1
+                kept = {"kind": PARQUET, "path": path, "group": group, "first": max(rows_seen, first)}
+                yield _damage(unit, next(numbers), detail, {**kept, "details": dict(details)})
 
 
-def _item(values: dict[str, Any], unit: Unit, number: int, max_record_bytes: int) -> Item:
-    columns, place = unit.details["columns"], unit.place(number)
-    audio = values[columns["audio"]]
+def _damage(unit: Unit, number: int, detail: str, row: Mapping[str, Any]) -> Damage:
+    return Damage(number, unit.place(number), Reject("bad_row", detail), keep_row(row, {}, {}))
+
+
+def _row(
+    batch: Any, row: int, details: Mapping[str, Any], unit: Unit, number: int, max_record_bytes: int
+) -> Row | BadRow | Item:
+    """A row that names its audio, or the record that holds it."""
+    columns = details["columns"]
+    values: dict[str, Any] = {}
+    unreadable = ""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            values[name] = _value(column[row], is_audio=name == columns["audio"])
+        except UnicodeDecodeError as error:
+            unreadable = unreadable or f"column {name!r} is not UTF-8: {error}"
+    audio = values.get(columns["audio"])
     path = audio.get("path") if isinstance(audio, dict) else audio
-    if isinstance(path, str) and not (isinstance(audio, dict) and _has_samples(audio)):
-        at_its_place = Unit(unit.path, 0, kind=PARQUET, span=Span(number=number))
-        return next(read_rows([_row(values, unit)], at_its_place, max_record_bytes))
+    if not unreadable and isinstance(path, str) and not (isinstance(audio, dict) and _has_samples(audio)):
+        try:
+            return row_of(values, columns, folder=details["folder"], root=details["root"])
+        except ValueError as error:
+            kept = {"kind": PARQUET, "path": unit.path, "detail": str(error)}
+            return BadRow(str(error), keep_row(kept, passed_through(values, columns), {}))
     fields: dict[str, Values] = {}
     try:
         fields = passed_through(values, columns)
         given = values.get(columns["id"]) if "id" in columns else None
         if given is not None and given != "":
             fields["id"] = str(given)
+        if unreadable:
+            raise Reject("bad_row", unreadable)
         if audio is None:
             raise Reject("no_audio", f"no audio in column {columns['audio']!r}")
         content = _content(audio, fields)
         if len(content) > max_record_bytes:
             raise Reject("over_limit", f"audio of {len(content)} bytes, above {max_record_bytes}")
         if isinstance(content, bytes):
-            return AudioRecord(number, place, to_example(fields, None, ("audio", memoryview(content))))
-        return AudioRecord(number, place, to_example({**fields, "audio": content}))
+            record = to_example(fields, None, ("audio", memoryview(content)))
+        else:
+            record = to_example({**fields, "audio": content})
+        return AudioRecord(number, unit.place(number), record)
     except Reject as reject:
         others = {name: value for name, value in values.items() if name != columns["audio"]}
-        kept = passed_through(others, columns)
+        fields_kept = passed_through(others, columns)
         if "id" in fields:
-            reject.record_id = kept["id"] = str(fields["id"])
-        return Damage(number, place, reject, to_example(kept))
+            reject.record_id = fields_kept["id"] = str(fields["id"])
+        return Damage(number, unit.place(number), reject, to_example(fields_kept))
+
+
+def _value(scalar: Any, *, is_audio: bool) -> Any:
+    """A value as Python has it; the samples of an audio column as an array, which is many times quicker."""
+    if is_audio and scalar.is_valid:
+        if isinstance(scalar, pa.ListScalar) and _is_number(scalar.type.value_type):
+            return scalar.values.to_numpy(zero_copy_only=False)
+        if pa.types.is_struct(scalar.type):
+            return {name: _value(scalar[name], is_audio=True) for name in scalar}
+    return scalar.as_py()
+
+
+def _is_number(kind: Any) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
 def _has_samples(audio: Mapping[str, Any]) -> bool:
@@ -173,26 +240,22 @@ def _content(audio: Any, fields: dict[str, Values]) -> bytes | np.ndarray:
             fields["sampling_rate"] = int(rate)
     if isinstance(audio, bytes):
         return audio
-    if isinstance(audio, list) and audio and all(isinstance(value, int) for value in audio):
-        return np.asarray(audio, np.int64)
+    if isinstance(audio, np.ndarray):
+        return audio.astype(np.int64 if audio.dtype.kind in "iu" else np.float32)
     if isinstance(audio, list):
-        try:
-            return np.asarray(audio, np.float32)
-        except (TypeError, ValueError) as error:
-            raise Reject("bad_field", "audio must be samples of one channel") from error
+        raise Reject("bad_field", "audio must be samples of one channel")
     raise Reject("no_audio", f"audio must be bytes, samples or a path, got {type(audio).__name__}")
 
 
-def _row(values: dict[str, Any], unit: Unit) -> Row | BadRow:
-    details = unit.details
+def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
+    """What could not be read before: the rest of a row group, from its file, which may be whole by now."""
+    detail = f"copy {printable(row['path'])} again from its source"
+    if "group" not in row:  # a row that says nothing that could be read
+        yield _damage(unit, unit.span.number, f"{row['detail']}: {detail}, and extract it", row)
+        return
+    groups = [(row["group"], row["first"])]
+    rows = _rows(row["path"], row["details"], groups, unit, max_record_bytes)
     try:
-        return row_of(values, details["columns"], folder=details["folder"], root=details["root"])
-    except ValueError as error:
-        kept = {"kind": PARQUET, "unit": unit.path, "detail": str(error)}
-        return BadRow(str(error), keep_row(kept, passed_through(values, details["columns"]), {}))
-
-
-def row_again(row: Mapping[str, Any]) -> Row | BadRow:
-    """A row or a row group that could not be read before; the file itself has to be mended."""
-    detail = f"{row['detail']}: copy {printable(row['unit'])} again from its source, and extract it"
-    return BadRow(detail, keep_row(row, {}, {}))
+        yield from read_rows(rows, unit, max_record_bytes)
+    except OF_ONE_FILE as error:
+        yield _damage(unit, unit.span.number, f"{' '.join(str(error).split())[:200]}: {detail}", row)

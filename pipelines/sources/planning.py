@@ -14,7 +14,7 @@ from google.protobuf.unknown_fields import UnknownFieldSet
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import tfrecord
 from melbeam.pipelines.sources.finding import find_inputs, find_kind, is_lhotse
-from melbeam.pipelines.sources.kinds import CUT_AT_FILES, LHOTSE, MANIFEST, MODULES, TFRECORD
+from melbeam.pipelines.sources.kinds import CUT_AT_FILES, LHOTSE, MANIFEST, MODULES, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.units import (
     AudioRecord,
     Damage,
@@ -28,13 +28,14 @@ from melbeam.pipelines.sources.units import (
     printable,
 )
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import check_raw_audio, colliding_names
+from melbeam.transforms.records.examples import check_raw_audio, colliding_names, names_in
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.rejects import Reject
 
 _SEQUENCE_FIELD = 2  # feature_lists, of a SequenceExample; an Example has none
 _OF_MANY = re.compile(r"^(?P<name>.*)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?P<ending>\.[\w.]+)?$")
 _NAMED_MISSING = 3  # of the missing shards
+_LOOKED_AT = 100  # records in which a name of --columns must be found
 
 
 def source_of(kind: str) -> Source:
@@ -137,6 +138,7 @@ def check_first_record(
         if unit.size == 0:
             continue
         first = next(read_unit(unit), None)
+        _check_asked_columns(unit)
         if must_be_tfrecord and isinstance(first, Damage) and first.reject.reason == "bad_framing":
             raise UsageError(
                 Refusal.UNKNOWN_FORMAT,
@@ -167,6 +169,32 @@ def check_first_record(
                     Refusal.NOT_RAW_SAMPLES, f"the first record of {printable(unit.path)}: {reject.detail}"
                 ) from reject
         return
+
+
+def _check_asked_columns(unit: Unit) -> None:
+    """Refuses names of `--columns` that no record has, of sources that have no table of their names.
+
+    Raises:
+        ValueError: with the name that is missing.
+    """
+    if unit.kind not in (TFRECORD, WEBDATASET) or not unit.details.get("columns"):
+        return
+    missing = dict(unit.details["columns"])
+    seen = 0
+    for item in islice(read_unit(unit), _LOOKED_AT):
+        if isinstance(item, AudioRecord):
+            missing = {ours: theirs for ours, theirs in missing.items() if ours not in names_in(item.data)}
+        elif item.reject.reason != "no_audio":
+            continue  # what could not be read has no names
+        seen += 1
+        if not missing:
+            return
+    if seen:
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
+            f"none of the first {seen} records of {printable(unit.path)} has {next(iter(missing.values()))!r}, "
+            "which --columns or features.json names",
+        )
 
 
 def _is_sequence_example(record: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,6 +17,9 @@ from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
 
 _INT16 = np.iinfo(np.int16)
+# How TFDS keeps a tensor's bytes, and which samples they may be.
+ENCODINGS = ("bytes", "zlib")
+DTYPES = ("int16", "int32", "int64", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,15 @@ class Renaming:
         columns: our name to theirs.
         num_channels: of lists of samples, which are stored interleaved.
         sampling_rate: Hz of samples, where no record says it.
+        encoding: one of `ENCODINGS`, where the audio is kept so; else "".
+        dtype: one of `DTYPES`, of samples that are kept as bytes; else "", and then bytes are a file.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
     num_channels: int = 1
     sampling_rate: int | None = None
+    encoding: str = ""
+    dtype: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The renaming as a unit's details hold it; nothing where there is nothing to do."""
@@ -75,6 +83,8 @@ class Renaming:
         Raises:
             Reject: bad_field, where the list is not a whole number of frames.
         """
+        if self.encoding and "audio" in features:
+            self._decode(features["audio"])
         kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
         if kind not in (INT64, FLOAT):
             if kind == BYTES and self.sampling_rate is not None and "sampling_rate" not in features:
@@ -96,6 +106,29 @@ class Renaming:
         data = wav_bytes(samples, features["sampling_rate"].int64_list.value[0])
         features["audio"].Clear()
         features["audio"].bytes_list.value.append(data)
+
+    def _decode(self, audio: Any) -> None:
+        """Undoes TFDS's encoding of the audio, in place.
+
+        Raises:
+            Reject: bad_audio, where the bytes are none of that encoding.
+        """
+        if kind_and_count(audio) != (BYTES, 1):
+            return  # written without it, whatever features.json says
+        data = audio.bytes_list.value[0]
+        try:
+            data = zlib.decompress(data) if self.encoding == "zlib" else data
+            samples = np.frombuffer(data, np.dtype(self.dtype).newbyteorder("<")) if self.dtype else None
+        except (zlib.error, ValueError) as error:
+            what = f"{self.encoding} of {self.dtype or 'a file'}"
+            raise Reject("bad_audio", f"{len(data)} bytes that are no {what}: {error}") from error
+        audio.Clear()
+        if samples is None:
+            audio.bytes_list.value.append(data)
+        elif samples.dtype.kind == "i":
+            audio.int64_list.value.extend(samples.tolist())
+        else:
+            audio.float_list.value.extend(samples.tolist())
 
 
 def _samples(values: Any, kind: str) -> np.ndarray:

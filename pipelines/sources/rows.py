@@ -12,23 +12,26 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from glob import escape
+from posixpath import normpath
 from typing import Any
+from urllib.parse import unquote
 
 from melbeam.pipelines import files
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item, Unit, printable
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
-from melbeam.transforms.records.schema import SEGMENTS, TEXT
+from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.segments import encode_segments
 
 _FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
 _BLOCK = 8 << 20  # 8 MiB
 _FETCHED_BYTES = 64 << 20  # 64 MiB ahead of what is converted; more only where one file is larger
 # What is wrong with one file, of a file system that is there.
-_OF_ONE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
+OF_ONE_FILE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, files.NoFileSystem)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Row:
         end: of the clip in the file, in seconds; None for the file's end.
         seconds: that the clip is said to last; None where nothing is said.
         channel: of the file, counted from 0, that the clip is; None for all of them.
+        segments: what is said when in it, as `records.segments` encodes it; empty where the source does not say.
         columns: name to value of what is passed through.
         features: name to `Feature` message of more of that.
     """
@@ -52,6 +56,7 @@ class Row:
     end: float | None = None
     seconds: float | None = None
     channel: int | None = None
+    segments: str = ""
     columns: Mapping[str, Values] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,17 +66,23 @@ class Row:
         return self.start is not None or self.end is not None or self.channel is not None
 
     @property
-    def text(self) -> str:
-        """Its transcript; empty where it has none."""
+    def said(self) -> str:
+        """What is said when: as its source says; of a segment with a text, that text throughout."""
         text: Any = self.columns.get(TEXT)
         if TEXT in self.features:
             text = b" ".join(self.features[TEXT].bytes_list.value)
-        return text.decode(errors="replace") if isinstance(text, bytes) else str(text or "")
+        if self.segments or not text or (self.start is None and self.end is None):
+            return self.segments
+        return encode_segments(
+            [(0.0, None, text.decode(errors="replace") if isinstance(text, bytes) else str(text))]
+        )
 
     def kept(self, kind: str) -> bytes:
         """The row as a reject keeps it."""
         names = ("audio", "id", "start", "end", "seconds", "channel")
         row = {"kind": kind, **{name: getattr(self, name) for name in names}}
+        if self.segments:
+            row["segments"] = self.segments
         return keep_row(row, {**self.columns, "id": self.id}, self.features)
 
     @classmethod
@@ -96,10 +107,11 @@ class BadRow:
     id: str | None = None
 
 
-def read_rows(rows: Iterable[Row | BadRow], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
+def read_rows(rows: Iterable[Row | BadRow | Item], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """The records that rows name, in order; `unit` gives them their numbers and places.
 
-    Whole files of a store are fetched several at once.
+    Whole files of a store are fetched several at once. What a source has read by itself passes through; its number
+    is the one that its place among the rows gives.
     """
     recordings = Recordings(max_record_bytes)
     try:
@@ -108,8 +120,11 @@ def read_rows(rows: Iterable[Row | BadRow], unit: Unit, max_record_bytes: int) -
             if isinstance(row, BadRow):
                 yield Damage(number, place, Reject("bad_row", row.detail, row.id), row.kept)
                 continue
+            if not isinstance(row, Row):
+                yield row
+                continue
             try:
-                yield AudioRecord(number, place, _record(row, fetched, recordings), row.seconds)
+                yield AudioRecord(number, place, _record(row, fetched, recordings), row.seconds, row.said)
             except Reject as reject:
                 reject.record_id = row.id
                 yield Damage(number, place, reject, row.kept(unit.kind))
@@ -124,25 +139,21 @@ def _record(row: Row, fetched: bytes | Reject | None, recordings: Recordings) ->
     if audio is None:
         try:
             audio = recordings.segment(row.audio, row.start or 0.0, row.end, row.channel)
-        except _OF_ONE_FILE as error:
+        except OF_ONE_FILE as error:
             raise _not_found(row.audio, error) from error
     fields = {name: value for name, value in row.columns.items() if name not in ("audio", "id")}
-    text = row.text
-    is_timed = row.start is not None or row.end is not None
-    if is_timed and text and not {SEGMENTS} & (row.columns.keys() | row.features.keys()):
-        fields[SEGMENTS] = encode_segments([(0.0, None, text)])  # what a table gives a text and times is one
     return to_example({**fields, "id": row.id}, row.features, ("audio", memoryview(audio)))
 
 
 def _fetched(
-    rows: Iterable[Row | BadRow], max_record_bytes: int
-) -> Iterator[tuple[Row | BadRow, bytes | Reject | None]]:
+    rows: Iterable[Row | BadRow | Item], max_record_bytes: int
+) -> Iterator[tuple[Row | BadRow | Item, bytes | Reject | None]]:
     """Rows with their files' bytes; None for those of which nothing is read, or only a segment."""
-    waiting: deque[tuple[Row | BadRow, Future[bytes | Reject] | None]] = deque()
+    waiting: deque[tuple[Row | BadRow | Item, Future[bytes | Reject] | None]] = deque()
     ahead = 0  # bytes
     with ThreadPoolExecutor(_FETCHES, thread_name_prefix="melbeam-fetch") as pool:
         for row in rows:
-            if isinstance(row, BadRow) or row.is_segment or files.is_local(row.audio):
+            if not isinstance(row, Row) or row.is_segment or files.is_local(row.audio):
                 if not waiting:
                     yield row, _fetch_local(row, max_record_bytes)
                     continue
@@ -157,8 +168,8 @@ def _fetched(
 
 
 def _next(
-    waiting: deque[tuple[Row | BadRow, Future[bytes | Reject] | None]], max_record_bytes: int
-) -> tuple[Row | BadRow, bytes | Reject | None]:
+    waiting: deque[tuple[Row | BadRow | Item, Future[bytes | Reject] | None]], max_record_bytes: int
+) -> tuple[Row | BadRow | Item, bytes | Reject | None]:
     row, future = waiting.popleft()
     return row, _fetch_local(row, max_record_bytes) if future is None else future.result()
 
@@ -170,8 +181,8 @@ def _num_bytes(future: Future[bytes | Reject] | None) -> int:
     return len(fetched) if isinstance(fetched, bytes) else 0
 
 
-def _fetch_local(row: Row | BadRow, max_record_bytes: int) -> bytes | Reject | None:
-    return None if isinstance(row, BadRow) or row.is_segment else _fetch(row.audio, max_record_bytes)
+def _fetch_local(row: Row | BadRow | Item, max_record_bytes: int) -> bytes | Reject | None:
+    return None if not isinstance(row, Row) or row.is_segment else _fetch(row.audio, max_record_bytes)
 
 
 def _fetch(path: str, max_record_bytes: int) -> bytes | Reject:
@@ -183,7 +194,7 @@ def _fetch(path: str, max_record_bytes: int) -> bytes | Reject:
                 data = file.read() if size <= max_record_bytes else b""
             else:
                 data, size = _read_up_to(file, max_record_bytes)
-    except _OF_ONE_FILE as error:
+    except OF_ONE_FILE as error:
         return _not_found(path, error)
     except OSError as error:
         if files.is_local(path):  # a bad sector, a link that leads in a circle
@@ -207,9 +218,11 @@ def _read_up_to(file: Any, max_bytes: int) -> tuple[bytes, int]:
 def _not_found(path: str, error: OSError) -> Reject:
     if isinstance(error, FileNotFoundError):
         detail = f"{printable(path)} is not there"
+    elif isinstance(error, files.NoFileSystem):
+        detail = str(error)
     else:
         detail = f"{printable(path)} cannot be read: {error.strerror or error}"
-    return Reject("not_found", f"{detail}; once it is, `melbeam retry-rejects` takes it")
+    return Reject("not_found", f"{detail}; once it can be read, `melbeam retry-rejects` takes it")
 
 
 def folder_of_relative(first: str | None, folder: str) -> str:
@@ -223,6 +236,35 @@ def folder_of_relative(first: str | None, folder: str) -> str:
         folder: of the table, with a slash at its end, or "".
     """
     return "" if first is None or is_absolute(first) or files.exists(first) else folder
+
+
+def path_in(folder: str, audio: str) -> str:
+    """The path of a file that a table names.
+
+    Args:
+        folder: that relative paths are meant from, with a slash at its end, or "".
+        audio: a path, or a URI; `file://` ones are local paths with their `%20` and the like undone.
+    """
+    if audio.startswith("file://"):
+        return unquote(audio.removeprefix("file://").removeprefix("localhost"))
+    if is_absolute(audio):
+        return audio
+    path = folder + audio.removeprefix("./")
+    scheme, is_address, key = path.partition("://")
+    # A store has no folders to go up from, so `..` is undone here.
+    return f"{scheme}://{normpath(key)}" if is_address and ".." in key else path
+
+
+def check_can_be_read(path: str, where: str) -> None:
+    """Refuses the first of a table's files where it is of a scheme that nothing here reads.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    try:
+        files.check_scheme(path)
+    except files.NoFileSystem as error:
+        raise UsageError(Refusal.NO_FILE_SYSTEM, f"{where} names {error}") from error
 
 
 def is_absolute(path: str) -> bool:

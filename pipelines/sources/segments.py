@@ -1,12 +1,15 @@
 """Segments of long recordings, as WAV bytes of the same samples.
 
-WAV and FLAC are read at the segment alone, by seeking. Any other format is decoded once, for as long as segments
-of the same file follow one another, and sliced. Both give the samples that decoding the whole file gives there.
+WAV and FLAC are read at the segment alone, by seeking. Any other format is decoded once and sliced, as long as the
+files of a unit, decoded, take no more than `_DECODED_BYTES`. Both give the samples that decoding the whole file at
+its own rate gives there.
 """
 
 from __future__ import annotations
 
 import struct
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -24,19 +27,33 @@ _SIXTEEN_BITS = ("PCM_16", "PCM_S8", "PCM_U8")
 _PCM, _IEEE_FLOAT = 1, 3  # format tags of WAV
 _WAV_HEADER = struct.Struct("<4sI4s 4sIHHIIHH 4sI")
 _CHECKED_FRAMES = 1024  # of the end of a FLAC, which a cut one has not
+# Kept between segments of one unit, whose rows need not be sorted by file.
+_OPEN_FILES, _DECODED_BYTES = 16, 256 << 20  # 256 MiB: an hour and more at 16 kHz
+_RATE = 16_000  # Hz, asked of a file before its own rate is known
 
 
 class Recordings:
-    """The files that segments lie in; the last one stays open.
+    """The files that segments lie in; the last ones stay open, or decoded.
 
     Args:
         max_bytes: of a file that is decoded whole; one that is read by seeking may be of any size.
+        open_file: gives the file of a path, open for reading bytes.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, open_file: Callable[[str], Any] = files.open_file) -> None:
         self._max_bytes = max_bytes
-        self._path: str | None = None
-        self._recording: _Seekable | _Decoded | Reject | None = None
+        self._open_file = open_file
+        self._recordings: OrderedDict[str, _Seekable | _Decoded | Reject] = OrderedDict()
+
+    def seconds(self, path: str) -> float:
+        """How long a file lasts.
+
+        Raises:
+            Reject: it cannot be decoded.
+            OSError: the file is not there, or cannot be read.
+        """
+        recording = self._recording(path)
+        return recording.num_frames / recording.rate
 
     def segment(self, path: str, start: float, end: float | None, channel: int | None = None) -> bytes:
         """A segment of a file, `[start, end)` in seconds, as a WAV of the file's rate; of one channel, or of all.
@@ -45,12 +62,7 @@ class Recordings:
             Reject: bad_audio, bad_row or another of decoding.
             OSError: the file is not there, or cannot be read.
         """
-        if path != self._path:
-            self.close()
-            self._recording, self._path = self._open(path), path
-        recording = self._recording
-        if recording is None or isinstance(recording, Reject):
-            raise recording or RuntimeError("no recording is open")
+        recording = self._recording(path)
         rate, num_frames = recording.rate, recording.num_frames
         first = round(start * rate)
         last = num_frames if end is None else round(end * rate)
@@ -63,13 +75,31 @@ class Recordings:
         return recording.read(first, min(last, num_frames), channel)
 
     def close(self) -> None:
-        """Closes the file that is open."""
-        if isinstance(self._recording, _Seekable):
-            self._recording.close()
-        self._recording = self._path = None
+        """Closes all files that are open."""
+        while self._recordings:
+            self._forget_oldest()
+
+    def _recording(self, path: str) -> _Seekable | _Decoded:
+        if path not in self._recordings:
+            self._recordings[path] = self._open(path)
+            while len(self._recordings) > 1 and (
+                len(self._recordings) > _OPEN_FILES
+                or sum(map(_num_bytes, self._recordings.values())) > _DECODED_BYTES
+            ):
+                self._forget_oldest()
+        self._recordings.move_to_end(path)
+        recording = self._recordings[path]
+        if isinstance(recording, Reject):
+            raise Reject(recording.reason, recording.detail)
+        return recording
+
+    def _forget_oldest(self) -> None:
+        _, recording = self._recordings.popitem(last=False)
+        if isinstance(recording, _Seekable):
+            recording.close()
 
     def _open(self, path: str) -> _Seekable | _Decoded | Reject:
-        file = files.open_file(path)
+        file = self._open_file(path)
         try:
             opened = soundfile.SoundFile(file)
         except soundfile.SoundFileError:
@@ -82,10 +112,17 @@ class Recordings:
             data = file.read(self._max_bytes + 1)
             if len(data) > self._max_bytes:
                 raise Reject("over_limit", f"{printable(path)} has more than {self._max_bytes} bytes")
-            return _Decoded(data, rate)
+            decoded = _Decoded(data, rate)
         except Reject as reject:  # of every segment of the file
             file.close()
             return reject
+        file.close()
+        return decoded
+
+
+def _num_bytes(recording: _Seekable | _Decoded | Reject) -> int:
+    """Of memory that a recording takes beyond a block."""
+    return recording.num_bytes if isinstance(recording, _Decoded) else 0
 
 
 class _Seekable:
@@ -139,12 +176,19 @@ class _Seekable:
 
 
 class _Decoded:
-    """Another format, decoded whole, each channel by itself: which of them are taken is decided later."""
+    """Another format, decoded whole, at its own rate, each channel by itself: which are taken is decided later."""
 
     def __init__(self, data: bytes, rate: int | None) -> None:
-        audio = decode_audio(data, sampling_rate=rate or 16_000, channel=EACH)
-        self.rate, self.num_frames = rate or 16_000, len(audio.samples)
+        audio = decode_audio(data, sampling_rate=rate or _RATE, channel=EACH)
+        if audio.resampled:  # only decoding tells the rate of what libsndfile does not open
+            audio = decode_audio(data, sampling_rate=audio.source_rate, channel=EACH)
+        self.rate, self.num_frames = audio.source_rate, len(audio.samples)
         self._samples = audio.samples
+
+    @property
+    def num_bytes(self) -> int:
+        """What it takes of memory."""
+        return self._samples.nbytes
 
     def read(self, first: int, last: int, channel: int | None = None) -> bytes:
         return wav_bytes(_of_channel(self._samples, channel)[first:last], self.rate)

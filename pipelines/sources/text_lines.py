@@ -59,6 +59,10 @@ class RawFile(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
+    def read(self, size: int = -1) -> bytes:
+        """Reads up to so many bytes, all for a negative number; without the copies that `RawIOBase` makes."""
+        return self._file.read() if size is None or size < 0 else self._file.read(size)
+
     def seek(self, offset: int, whence: int = 0) -> int:
         """Goes to a place."""
         self._file.seek(offset, whence)
@@ -133,6 +137,7 @@ def check_encoding(encoding: str) -> None:
 
 
 def looks_wide(path: str) -> bool:
-    """Whether a text begins as UTF-16 or UTF-32 do, which are refused by name."""
+    """Whether a text begins as UTF-16 or UTF-32 do, with a mark or with the zeros in their letters."""
     with open_text(path) as file:
-        return file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        head = file.read(4)
+    return head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) or b"\0" in head

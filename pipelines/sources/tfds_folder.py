@@ -1,4 +1,4 @@
-"""What the features.json of a TFDS data set says of its audio: its name, rate and channels."""
+"""What the features.json of a TFDS data set says of its audio: its name, rate, channels and encoding."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources.renaming import Renaming
+from melbeam.pipelines.sources.renaming import DTYPES, ENCODINGS, Renaming
 from melbeam.transforms.folder_layout import FEATURES
 
 _AUDIO_CLASS = "audio_feature.Audio"
@@ -66,4 +66,19 @@ def _renaming(path: str, name: str, audio: Mapping[str, Any]) -> Renaming:
     if channels < 1:
         raise ValueError(f"{path}: the shape of {name!r} is {dimensions}, without the number of channels")
     rate = audio.get("sampleRate")
-    return Renaming({"audio": name}, channels, None if rate is None else int(rate))
+    encoding = str(audio.get("encoding") or "none").lower()
+    if encoding not in ("none", *ENCODINGS):
+        raise ValueError(
+            f"{path}: the encoding of {name!r} is {encoding!r}; none, {' and '.join(ENCODINGS)} are known"
+        )
+    if encoding == "none":
+        encoding = ""
+    dtype = str(audio.get("dtype", "int64"))
+    is_file = bool(audio.get("lazyDecode"))  # then it is kept as it was, and says all of this itself
+    if is_file:
+        return Renaming({"audio": name}, encoding=encoding)
+    if encoding and dtype not in DTYPES:
+        raise ValueError(f"{path}: the samples of {name!r} are {dtype}; {', '.join(DTYPES)} are known")
+    return Renaming(
+        {"audio": name}, channels, None if rate is None else int(rate), encoding, dtype if encoding else ""
+    )

@@ -59,19 +59,24 @@ def find_parts(units: list[Unit], max_record_bytes: int) -> list[Unit]:
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """Everything in the file, or the part of it."""
     renaming = Renaming.from_json(unit.details) if unit.details else None
+    more = 0  # records than the file has, where one of it became several
     for item in read_tfrecord_file(unit.path, max_record_bytes=max_record_bytes, span=unit.span):
-        place = unit.place(item.number)
+        number = item.number + more
+        place = unit.place(number)
         if not isinstance(item, Record):
             lost = item.size if item.reason == "bad_framing" else 0
             where = with_place(item.detail, item.size, item.offset)
-            yield Damage(item.number, place, Reject(item.reason, where), item.data, lost)
-        elif _ROW in item.data and (read_again := read_kept_row(item.data, unit, item.number, max_record_bytes)):
-            yield read_again
+            yield Damage(number, place, Reject(item.reason, where), item.data, lost)
+        elif _ROW in item.data and (again := read_kept_row(item.data, unit, number, max_record_bytes)):
+            more -= 1
+            for read_again in again:
+                more += 1
+                yield read_again
         elif renaming is not None:
             try:
-                yield AudioRecord(item.number, place, renaming.apply(item.data))
+                yield AudioRecord(number, place, renaming.apply(item.data))
             except Reject as reject:
                 reject.record_id = id_in(item.data)
-                yield Damage(item.number, place, reject, item.data)
+                yield Damage(number, place, reject, item.data)
         else:
-            yield AudioRecord(item.number, place, item.data)
+            yield AudioRecord(number, place, item.data)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from melbeam.pipelines import words
@@ -15,6 +15,7 @@ from melbeam.pipelines.defaults import SHARD_BYTES
 from melbeam.pipelines.sources.kinds import AUDIO, KINDS, TFRECORD
 from melbeam.pipelines.tfrecord import WHOLE, Span
 from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.segments import with_segments
 
 # What a record of a table counts for where shards are cut, since its audio is not looked at.
 BYTES_A_SECOND = 32_000  # of 16-bit samples at 16 kHz
@@ -110,12 +111,19 @@ class AudioRecord:
         place: where it lies: `Unit.place` of its number.
         data: a serialized tf.train.Example, as `melbeam extract` takes it.
         seconds: that the source says its audio lasts, to be compared; None where it says nothing.
+        segments: what is said when in it, as `records.segments` encodes it; empty where the source does not say.
     """
 
     number: int
     place: str
     data: bytes
     seconds: float | None = None
+    segments: str = ""
+
+    @property
+    def whole(self) -> AudioRecord:
+        """The record with what is said when in its data, as jobs take it."""
+        return replace(self, data=with_segments(self.data, self.segments), segments="") if self.segments else self
 
 
 @dataclass(frozen=True, slots=True)

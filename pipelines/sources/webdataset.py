@@ -1,25 +1,28 @@
 """WebDataset's tar files: members of one stem are one sample; also NeMo's tarred sets, with their manifest.
 
 A sample's key is its members' path up to the first dot of the name. The audio is the member whose ending is an
-audio file's; other members pass through under their endings.
+audio file's; other members pass through under their endings, in small letters, as webdataset itself has them.
 """
 
 from __future__ import annotations
 
-import gzip
 import io
 import json
 import re
-import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
 from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.columns import SPELLINGS, passed_through
 from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import WEBDATASET
-from melbeam.pipelines.sources.text_lines import Lines, RawFile, open_text
+from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, NemoRow, NemoRows
+from melbeam.pipelines.sources.rows import OF_ONE_FILE
+from melbeam.pipelines.sources.segments import Recordings
+from melbeam.pipelines.sources.tar_members import Lost, members_of
 from melbeam.pipelines.sources.units import (
     AudioRecord,
     Damage,
@@ -32,16 +35,14 @@ from melbeam.pipelines.sources.units import (
 )
 from melbeam.transforms.folder_layout import file_name, parent
 from melbeam.transforms.records.examples import Values, to_example
-from melbeam.transforms.records.rejects import Reject, with_place
+from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED
 from melbeam.transforms.records.values import as_feature
 
-NEMO_MANIFEST = "tarred_audio_manifest.json"
-_AUDIO = tuple(ending.removeprefix(".") for ending in (*ENDINGS, *MEDIA_ENDINGS))
+_AUDIO, _MEDIA = (tuple(ending.removeprefix(".") for ending in endings) for endings in (ENDINGS, MEDIA_ENDINGS))
 _KEY = re.compile(r"((?:.*/|)[^./]+)[.]([^/]*)")  # webdataset's own rule
-_SHARD = re.compile(r"(\d+)$")
-_GZIP = b"\x1f\x8b"
-_BLOCK = 512  # bytes, of tar
+_NEAR = 1e-4  # seconds: a segment that ends so near its recording's end is all of it
 
 
 @dataclass
@@ -49,116 +50,212 @@ class _Sample:
     """Members of one key.
 
     Attributes:
-        key: of them.
+        key: of them; empty for bytes that belong to no member.
+        start: offset of the first of them in the tar file.
+        end: offset of what comes behind them; None where nothing does that could be read.
         members: ending to content.
         reject: why they cannot be used.
         damaged_bytes: of the tar file, that are no members, within it or in its place.
     """
 
     key: str
+    start: int
+    end: int | None = None
     members: dict[str, bytes] = field(default_factory=dict)
     reject: Reject | None = None
     damaged_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class _Lost:
-    """Bytes of a tar file that are no members.
-
-    Attributes:
-        reject: what is said of them.
-        size: how many they are; 0 where only the end is missing.
-    """
-
-    reject: Reject
-    size: int = 0
-
-    @classmethod
-    def between(cls, start: int, end: int) -> _Lost:
-        """The bytes between two members."""
-        detail = "bytes that are no members of the tar file"
-        return cls(Reject("bad_framing", with_place(detail, end - start, start)), end - start)
-
-
 def plan(found: Found, options: SourceOptions) -> Planned:
-    """A unit for each tar file.
-
-    Raises:
-        ValueError: a number of shards was asked for, which whole tar files cannot give.
-    """
+    """A unit for each tar file."""
     units = []
+    columns = {ours: _in_small_letters(theirs) for ours, theirs in options.columns.items()}
     for path, size in found.paths:
         if file_name(path) == NEMO_MANIFEST:
             continue
         manifest = f"{parent(path) if '/' in path else '.'}/{NEMO_MANIFEST}"
-        details: dict[str, Any] = {"columns": dict(options.columns)}
+        details: dict[str, Any] = {"columns": columns}
         if files.exists(manifest):
             details["manifest"] = manifest
         units.append(Unit(path, size, kind=WEBDATASET, details=details))
     return Planned(units)
 
 
+def _in_small_letters(member: str) -> str:
+    """The name of a member; of a field of the member `json`, that part of it."""
+    ending, dot, name = member.partition(".")
+    return f"json.{name}" if dot and ending.lower() == "json" else member.lower()
+
+
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """The samples, in order; a broken member is one damage."""
-    rows = _nemo_rows(unit) if "manifest" in unit.details else None
-    for number, sample in enumerate(_samples(unit.path, max_record_bytes)):
-        place = unit.place(number)
+    yield from _read(unit.path, unit.details, unit, max_record_bytes)
+
+
+def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
+    """What could not be read before: a part of a tar file, which may be whole by now."""
+    number = unit.span.number
+    try:
+        is_there = False
+        part = (row["start"], row["end"], row["only"])
+        for item in _read(row["path"], row["details"], unit, max_record_bytes, *part):
+            is_there = True
+            yield item
+        if is_there:
+            return
+        why = f"no sample begins there in {printable(row['path'])}"
+    except OF_ONE_FILE as error:
+        why = str(error)
+    reject = Reject("bad_row", f"{why}: copy {printable(row['path'])} again from its source")
+    yield Damage(number, unit.place(number), reject, keep_row(row, {}, {}))
+
+
+def _read(
+    tar: str,
+    details: Mapping[str, Any],
+    unit: Unit,
+    max_record_bytes: int,
+    start: int = 0,
+    end: int | None = None,
+    only: str | None = None,
+) -> Iterator[Item]:
+    """The samples that begin in a part of a tar file, numbered and placed as in a unit.
+
+    Args:
+        tar: path of the file.
+        details: of the unit that the file is read for.
+        unit: which numbers and places are of.
+        max_record_bytes: of a member.
+        start: offset of the first sample.
+        end: offset behind the last; None for the file's end.
+        only: the one row of NeMo's manifest that is wanted.
+    """
+    nemo = NemoRows(details["manifest"], tar) if "manifest" in details else None
+    numbers = count(unit.span.number)
+
+    def damage(reject: Reject, sample: _Sample, only: str | None = None) -> Damage:
+        number = next(numbers)
+        row = {"kind": WEBDATASET, "path": tar, "start": sample.start, "end": sample.end, "only": only}
+        kept = keep_row({**row, "details": dict(details)}, _fields_of_damage(sample), {})
+        return Damage(number, unit.place(number), reject, kept, sample.damaged_bytes)
+
+    for sample in _samples(tar, max_record_bytes, start, end):
+        key = printable(sample.key) or None
         try:
             if sample.reject is not None:
                 raise sample.reject
-            record, seconds = _record(sample, unit.details["columns"], rows)
-            yield AudioRecord(number, place, record, seconds)
+            name = _name_of_audio(sample, details["columns"])
+            rows: Sequence[NemoRow | None] = [None] if nemo is None else _rows_of(nemo, f"{sample.key}.{name}")
         except Reject as reject:
-            reject.record_id = printable(sample.key) or None
-            data = b"".join(sample.members.values()) if not sample.key else _kept(sample)
-            yield Damage(number, place, reject, data, sample.damaged_bytes)
+            reject.record_id = key
+            yield damage(reject, sample)
+            continue
+        recordings = Recordings(max_record_bytes, partial(_member, sample))
+        for row in rows:
+            if only is not None and (row is None or row.path != only):
+                continue
+            try:
+                record, seconds = _record(sample, name, details["columns"], row, recordings)
+            except Reject as reject:
+                reject.record_id = key if row is None else row.id
+                yield damage(reject, sample, None if row is None else row.path)
+                continue
+            number = next(numbers)
+            yield AudioRecord(number, unit.place(number), record, seconds)
+        recordings.close()
+    for row in nemo.missing() if nemo is not None and start == 0 and end is None and only is None else ():
+        detail = f"{row.path} of the set's {NEMO_MANIFEST} is not in {printable(tar)}"
+        yield damage(Reject("not_found", detail, row.id), _Sample(row.id, 0), row.path)
 
 
-def _kept(sample: _Sample) -> bytes:
-    fields = {name.replace(".", "_"): value for name, value in sample.members.items() if name not in RESERVED}
-    return to_example({**fields, "id": printable(sample.key)})
+def _member(sample: _Sample, name: str) -> io.BytesIO:
+    return io.BytesIO(sample.members[name])
+
+
+def _rows_of(nemo: NemoRows, member: str) -> list[NemoRow]:
+    rows = nemo.of_member(member)
+    if not rows:
+        raise Reject("bad_row", f"{printable(member)} is not in the set's {NEMO_MANIFEST}")
+    return rows
+
+
+def _fields_of_damage(sample: _Sample) -> dict[str, Values]:
+    fields: dict[str, Values] = {
+        name.replace(".", "_"): value for name, value in sample.members.items() if name not in RESERVED
+    }
+    return {**fields, "id": printable(sample.key)} if sample.key else fields
+
+
+def _name_of_audio(sample: _Sample, columns: Mapping[str, str]) -> str:
+    """The member that is the sample's audio.
+
+    Raises:
+        Reject: no_audio; or bad_row, where several could be it.
+    """
+    members = sample.members
+    if "audio" in columns:
+        found = [columns["audio"]] if columns["audio"] in members else []
+    else:
+        by_ending = (
+            [name for name in members if name in _AUDIO],
+            [name for name in members if name in _MEDIA],
+            [name for name in members if name.rpartition(".")[2] in _AUDIO],
+            [name for name in members if name.rpartition(".")[2] in _MEDIA],
+            [name for name in SPELLINGS["audio"] if name in members][:1],
+        )
+        found = next((names for names in by_ending if names), [])
+    if not found:
+        raise Reject("no_audio", f"no audio among the members {', '.join(members)} of {printable(sample.key)!r}")
+    if len(found) > 1:
+        raise Reject(
+            "bad_row",
+            f"{printable(sample.key)!r} has {len(found)} members that are audio, {', '.join(found[:3])}, for "
+            "WebDataset's key of a name ends at its first dot: choose one with "
+            f"--columns=audio={found[0]}, or pack clips of their own under names without further dots",
+        )
+    return found[0]
 
 
 def _record(
-    sample: _Sample, columns: Mapping[str, str], rows: Mapping[str, dict[str, Any]] | None
+    sample: _Sample, name: str, columns: Mapping[str, str], row: NemoRow | None, recordings: Recordings
 ) -> tuple[bytes, float | None]:
-    """The sample as an audio record, and the seconds that a manifest says.
+    """The sample, or a row's part of it, as an audio record; and the seconds that a manifest says.
 
     Raises:
-        Reject: it has no audio, or none of one name.
+        Reject: its metadata cannot be read, or a segment does not lie in its audio.
     """
-    name = columns.get("audio") or _audio_among(sample.members)
-    if name is None or name not in sample.members:
-        raise Reject("no_audio", f"no audio among the members {', '.join(sample.members)} of {sample.key!r}")
+    audio, seconds = sample.members[name], None
     values: dict[str, Any] = {
         other: _value(other, data) for other, data in sample.members.items() if other != name
     }
-    seconds = None
-    if rows is not None:
-        row = rows.get(f"{sample.key}.{name}") or rows.get(file_name(f"{sample.key}.{name}"))
-        if row is None:
-            raise Reject("bad_row", f"{sample.key}.{name} is not in the set's {NEMO_MANIFEST}")
-        values |= {key: value for key, value in row.items() if key not in ("audio_filepath", "shard_id")}
-        duration = row.get("duration")
-        seconds = float(duration) if isinstance(duration, int | float) else None
+    if row is not None:
+        audio, seconds = _segment(audio, name, row, recordings)
+        values |= row.passed_through
     for ours, theirs in columns.items():
         if theirs not in values and theirs.startswith("json.") and ours != "audio":
             values[theirs] = _field_of_json(sample.members.get("json", b"{}"), theirs.removeprefix("json."))
-    fields = passed_through({**values}, {ours: theirs for ours, theirs in columns.items() if ours != "audio"})
+    fields = passed_through(values, {ours: theirs for ours, theirs in columns.items() if ours != "audio"})
     given = values.get(columns["id"]) if "id" in columns else None
-    fields = {name: value for name, value in fields.items() if not (rows is not None and name in _TIMES)}
-    key = given.decode(errors="replace") if isinstance(given, bytes) else given
-    fields["id"] = printable(sample.key) if key is None else str(key)
-    return to_example(fields, None, ("audio", memoryview(sample.members[name]))), seconds
+    given = given.decode(errors="replace") if isinstance(given, bytes) else given
+    fields["id"] = printable(sample.key if row is None else row.id) if given is None else str(given)
+    return to_example(fields, None, ("audio", memoryview(audio))), seconds
 
 
-_TIMES = ("offset",)
+def _segment(audio: bytes, name: str, row: NemoRow, recordings: Recordings) -> tuple[bytes, float | None]:
+    """What a row takes of its member, and the seconds that are only compared.
 
+    Without an offset that is all of it; NeMo cuts where there is one.
 
-def _audio_among(members: Mapping[str, bytes]) -> str | None:
-    return next((name for name in members if name.lower().rpartition(".")[2] in _AUDIO), None) or next(
-        (name for name in SPELLINGS["audio"] if name in members), None
-    )
+    Raises:
+        Reject: it does not lie in the audio, or this cannot be decoded.
+    """
+    offset, duration = row.times()
+    if offset is None:
+        return audio, duration
+    end = None if duration is None else round(offset + duration, 9)
+    if not offset and (end is None or abs(end - recordings.seconds(name)) < _NEAR):
+        return audio, duration
+    return recordings.segment(name, offset, end), None
 
 
 def _value(name: str, data: bytes) -> Values | None:
@@ -183,115 +280,43 @@ def _field_of_json(data: bytes, name: str) -> Values | None:
         raise Reject("bad_row", f"the member json is no JSON object: {data[:60]!r}") from error
 
 
-def _samples(path: str, max_record_bytes: int) -> Iterator[_Sample]:
-    """The samples; bytes that belong to no member are a sample without a key, unless they lie within one."""
+def _samples(path: str, max_record_bytes: int, start: int, end: int | None) -> Iterator[_Sample]:
+    """The samples that begin between two offsets.
+
+    Bytes that belong to no member are a sample without a key, unless they lie within one.
+    """
     sample: _Sample | None = None
-    damage: _Lost | None = None  # behind the last member
-    for name, content in _members(path, max_record_bytes):
-        if isinstance(content, _Lost):
-            damage = content
+    lost: _Sample | None = None  # behind the last member
+    for member in members_of(path, max_record_bytes, start):
+        if isinstance(member.content, Lost):
+            if end is not None and member.start >= end:
+                break
+            lost = _Sample("", member.start, None, {}, member.content.reject, member.content.size)
             continue
-        match = _KEY.fullmatch(name)
-        if match is None or file_name(name).startswith("."):
+        match = _KEY.fullmatch(member.name)
+        if match is None or file_name(member.name).startswith("."):
             continue  # a folder's own file, such as README, is of no sample
-        key, ending = match[1], match[2]
+        key, ending = match[1], match[2].lower()
         if sample is None or sample.key != key or ending in sample.members:
             if sample is not None:
+                sample.end = member.start if lost is None else lost.start
                 yield sample
-            if damage is not None:
-                yield _Sample("", reject=damage.reject, damaged_bytes=damage.size)
-            sample = _Sample(key)
-        elif damage is not None:  # a member of it is lost
-            sample.reject, sample.damaged_bytes = damage.reject, damage.size
-        damage = None
-        if isinstance(content, Reject):
-            sample.reject = sample.reject or content
-        else:
-            sample.members[ending] = content
-    if sample is not None:
-        yield sample
-    if damage is not None:
-        yield _Sample("", reject=damage.reject, damaged_bytes=damage.size)
-
-
-def _members(path: str, max_record_bytes: int) -> Iterator[tuple[str, bytes | Reject | _Lost]]:
-    """Names and contents, and what lies between the members and is none."""
-    with files.open_file(path) as opened:
-        compressed = opened.read(2) == _GZIP
-        opened.seek(0)
-        file: io.BufferedIOBase = io.BufferedReader(RawFile(opened), 1 << 20)
-        if compressed:
-            file = gzip.GzipFile(fileobj=file)
-        try:
-            # Where a header does not hold, the next block that is one goes on.
-            tar = tarfile.open(fileobj=file, mode="r:", ignore_zeros=True)  # noqa: SIM115
-        except (tarfile.ReadError, EOFError, OSError) as error:
-            yield "", _Lost(Reject("bad_framing", f"no tar file: {error}"))
-            return
-        end, content = 0, None
-        while True:
-            try:
-                member = tar.next()
-            except (tarfile.TarError, EOFError, OSError, ValueError) as error:
-                if not isinstance(content, Reject):  # a cut member has said so itself
-                    detail = f"the tar file is cut or damaged behind byte {end}: {error}"
-                    yield "", _Lost(Reject("bad_framing", detail))
+            if lost is not None:
+                lost.end = member.start
+                yield lost
+            sample = lost = None
+            if end is not None and member.start >= end:
                 return
-            if member is None:
-                break
-            if member.offset > end and _has_content(file, end, member.offset):
-                yield "", _Lost.between(end, member.offset)
-            vars(tar)["members"] = []  # which tarfile would keep all of
-            end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK if member.isreg() else member.offset_data
-            if member.isreg():
-                content = _content(tar, member, max_record_bytes)
-                yield member.name, content
-        there = file.seek(0, 2) if not compressed else end
-        if there > end and _has_content(file, end, there):
-            yield "", _Lost.between(end, there)
-
-
-def _has_content(file: io.BufferedIOBase, start: int, end: int) -> bool:
-    """Whether bytes between two members are no zeros, as at the end of each tar of several in one file."""
-    position = file.tell()
-    try:
-        file.seek(start)
-        left = end - start
-        while left > 0 and (block := file.read(min(left, 1 << 20))):
-            if block.strip(b"\0"):
-                return True
-            left -= len(block)
-        return False
-    finally:
-        file.seek(position)
-
-
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, max_record_bytes: int) -> bytes | Reject:
-    if member.size > max_record_bytes:
-        return Reject("over_limit", f"{printable(member.name)} has {member.size} bytes, above {max_record_bytes}")
-    try:
-        opened = tar.extractfile(member)
-        data = b"" if opened is None else opened.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        return Reject("bad_row", f"{printable(member.name)} cannot be read: {error}")
-    if len(data) < member.size:
-        return Reject(
-            "bad_row", f"{printable(member.name)} is cut: {len(data)} of its {member.size} bytes are there"
-        )
-    return data
-
-
-def _nemo_rows(unit: Unit) -> dict[str, dict[str, Any]]:
-    """The manifest's rows of one tar file, by the members' names."""
-    number = _SHARD.search(file_name(unit.path).partition(".")[0])
-    shard = int(number[1]) if number else None
-    rows: dict[str, dict[str, Any]] = {}
-    with open_text(unit.details["manifest"]) as file:
-        for line in Lines(file):
-            try:
-                row = json.loads(line)
-                if row.get("shard_id") in (None, shard):
-                    rows[str(row["audio_filepath"])] = row
-            except (ValueError, KeyError, AttributeError):
-                continue  # its member, if there is one, is a reject
-    return rows
+            sample = _Sample(key, member.start)
+        elif lost is not None:  # a member of it is lost
+            sample.reject, sample.damaged_bytes = lost.reject, lost.damaged_bytes
+            lost = None
+        if isinstance(member.content, Reject):
+            sample.reject = sample.reject or member.content
+        else:
+            sample.members[ending] = member.content
+    if sample is not None:
+        sample.end = None if lost is None else lost.start
+        yield sample
+    if lost is not None:
+        yield lost

@@ -14,7 +14,7 @@ from itertools import groupby
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources import planning
-from melbeam.pipelines.sources.units import Item, LeftOut, SourceOptions, Unit
+from melbeam.pipelines.sources.units import AudioRecord, Item, LeftOut, SourceOptions, Unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Shard:
         for number, item in enumerate(planning.read_unit(self.unit, max_record_bytes)):
             if number == self.limit:
                 return
-            yield item
+            yield item.whole if isinstance(item, AudioRecord) else item
 
 
 def plan_shards(patterns: Sequence[str], options: SourceOptions) -> tuple[list[Shard], LeftOut]:

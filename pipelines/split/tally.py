@@ -20,6 +20,7 @@ _SUMS = (
     "num_samples",
     "microseconds",
     "unknown_lengths",
+    "whole_texts",
     "left_out",
     "damaged_bytes",
 )
@@ -40,6 +41,7 @@ class Tally:
             became records of its own.
         microseconds: that all clips written last, by their headers, where nothing was converted.
         unknown_lengths: clips written whose length no header tells.
+        whole_texts: chunks whose text is that of their whole clip.
         left_out: clips that were not taken, since another split has them; they are not counted as read.
         damaged_bytes: of the input, that belong to no record.
         rejects: records turned away, by reason.
@@ -56,6 +58,7 @@ class Tally:
     num_samples: Count = 0
     microseconds: Count = 0
     unknown_lengths: Count = 0
+    whole_texts: Count = 0
     left_out: Count = 0
     damaged_bytes: Count = 0
     rejects: dict[str, Count] = field(default_factory=dict)
@@ -99,6 +102,7 @@ class Tally:
         for change in conversion.changes:
             self._count(self.changes, change, conversion.id)
         for record in conversion.features:
+            self.whole_texts += record.has_text_of_whole_clip
             for name, kind in record.kinds.items():
                 counts = self.fields.setdefault(name, FieldCounts())
                 counts.add_record(kind, record.lengths[name], record.id)

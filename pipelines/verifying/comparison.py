@@ -133,8 +133,8 @@ def _wrong_length(feature: Feature, clip: np.ndarray, split: Split) -> str | Non
     may_be_cut = feature.chunk is not None or (
         feature.is_truncated if split.record_version >= 2 else split.options.on_long == "truncate"
     )
-    if feature.chunk is not None and not feature.has_text_of_clip and len(clip) >= end:
-        return None  # it may have been cut between two texts, anywhere
+    if feature.is_between_texts and len(clip) >= end:
+        return None
     if len(clip) < end or (len(clip) > end and not (may_be_cut and feature.num_samples == longest)):
         trimmed = feature.chunk is not None and split.front_end.num_frames(max(0, len(clip) - end)) == 0
         if len(clip) < end or not trimmed:

@@ -28,7 +28,8 @@ _TENSOR, _TAIL = "input_features", "input_features_tail"
 # Until record version 2 a record's list of no values was kept, and made readers take a list from them all.
 _COUNTED_FOR_NONE = 2
 _OF_A_CHANNEL = re.compile(r"@\d+$")
-_FLAGS = ("truncated", "text_is_of_whole_clip")
+_WHOLE = "text_is_of_whole_clip"
+_FLAGS = ("truncated",)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Feature:
         chunk: its number in the clip, or None.
         channel: its number in the clip, where each channel became records; else None.
         is_truncated: whether the clip was cut; never known before record version 2.
-        has_text_of_clip: whether it is a chunk whose text was not cut with it.
+        is_between_texts: whether it is a chunk of a clip that was cut between its texts, and may begin anywhere.
         levels: the clip's, by their names; none before record version 2.
         rows: of the stored dtype, `[rows, num_mels]`: the frames, and what the record holds of what lies behind.
         values: the frames alone, `[num_frames, num_mels]`.
@@ -61,7 +62,7 @@ class Feature:
     chunk: int | None
     channel: int | None
     is_truncated: bool
-    has_text_of_clip: bool
+    is_between_texts: bool
     levels: dict[str, float]
     rows: np.ndarray
     values: np.ndarray
@@ -98,6 +99,7 @@ def read_feature(record: bytes, split: Split) -> Feature:
             kinds={name: kind for name, (kind, _) in counted.items()},
             lengths={name: count or _COUNTED_FOR_NONE for name, (_, count) in counted.items()},
             measures=measures_of(fields, features.get(TEXT), statistics),
+            has_text_of_whole_clip=fields.get(_WHOLE) == 1,
             row=row_of(fields, features.get(TEXT)),
         ),
         clip_id=clip_id,
@@ -108,7 +110,7 @@ def read_feature(record: bytes, split: Split) -> Feature:
         chunk=chunk,
         channel=channel,
         is_truncated="truncated" in fields,
-        has_text_of_clip="text_is_of_whole_clip" in fields,
+        is_between_texts=fields.get(_WHOLE) == 0,
         levels={name: fields[name] for name in LEVELS if name in fields},
         rows=np.concatenate([rows, tail]) if len(tail) else rows,
         values=values,
@@ -184,7 +186,7 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
     tokens, chunk = fields.get("num_audio_tokens"), fields.get("chunk_index")
     clip_id = clip_id_of(fields["id"], chunk)
     # Of a clip whose texts have their times, cut between two of them: a chunk may begin and end anywhere.
-    is_between = chunk is not None and "text_is_of_whole_clip" not in fields
+    is_between = chunk is not None and fields.get(_WHOLE) == 0
     is_cut = options.on_long == "truncate" and samples == front_end.max_samples
     for is_wrong, what in (
         (fields["front_end"] != front_end.fingerprint[:16], f"front_end {fields['front_end']}"),
@@ -196,6 +198,7 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
             "chunk_index or start_sample alone",
         ),
         (chunk is not None and options.on_long != "chunk", f"chunk_index {chunk}"),
+        (fields.get(_WHOLE, 1) not in (0, 1), f"{_WHOLE} {fields.get(_WHOLE)}"),
         (
             fields.get("start_sample", 0) != (chunk or 0) * chunking.step and not (chunk and is_between),
             f"start_sample {fields.get('start_sample')}",
@@ -268,9 +271,12 @@ def _wrong_others(features: Any, fields: Mapping[str, Any], split: Split) -> str
     needs_tail = split.front_end.takes_full_length and not split.options.pads(split.front_end)
     if (_TAIL in features) != needs_tail:
         return f"{'no' if needs_tail else 'an'} {_TAIL}"
-    # A chunk's text is its own where the clip's texts have their times.
-    if "text_is_of_whole_clip" in fields and not ("chunk_index" in fields and TEXT in features):
-        return "text_is_of_whole_clip"
+    # It is 0 in chunks that were cut between texts, with a text of their own or none.
+    must_say = "chunk_index" in fields and TEXT in features
+    if (fields.get(_WHOLE) == 1 and not must_say) or (must_say and _WHOLE not in fields):
+        return f"{'no ' if must_say else ''}{_WHOLE}"
+    if _WHOLE in fields and "chunk_index" not in fields:
+        return _WHOLE
     empty = [name for name, feature in features.items() if not kind_and_count(feature)[1] and name != _TENSOR]
     return f"{empty[0]} without a value" if empty else None
 

@@ -159,6 +159,8 @@ class TestFinished:
         assert sorted(tree(finished[1])) == sorted(
             [
                 *(f"train-0000{i}-of-00003.tfrecord" for i in range(3)),
+                *(f"records/train-0000{i}-of-00003.parquet" for i in range(3)),
+                *("README.md", "croissant.json"),
                 *("dataset_info.json", "features.json", "front_end.json", "statistics.json"),
                 *(f"_melbeam/train/{name}" for name in ("job.json", "plan.jsonl", "schema.json", "summary.json")),
                 *(f"_melbeam/train/reports/0000{i}.json" for i in range(3)),

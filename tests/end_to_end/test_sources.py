@@ -2,14 +2,18 @@
 
 import json
 import shutil
+import zlib
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import soundfile
 
-from helpers import run
+from helpers import run, write
 from melbeam.pipelines import extract, ingest, retry_rejects, verify
 from melbeam.transforms import read_features
+from melbeam.transforms.records.examples import to_example
 
 FIXTURES = Path(__file__).parents[1] / "data/sources"
 TEXTS = {"morning": b"good morning", "river": b"the river", "weather": b"the weather"}
@@ -31,7 +35,38 @@ def corpus(tmp_path, monkeypatch):
     for path in paths.values():
         shutil.copy(path, "libri")
     Path("libri/1-2.trans.txt").write_text(Path("kaldi/text").read_text())
+    write_tables(paths)
+    write_records(paths)
     return tmp_path
+
+
+def write_tables(paths):
+    """The clips as CSV with a byte order mark and CRLF, as Common Voice, and in LJSpeech's layout."""
+    rows = "".join(f'{path},"{TEXTS[name].decode()}"\r\n' for name, path in paths.items())
+    Path("table.csv").write_text(f"\ufefffile_name,transcription\r\n{rows}", newline="")
+    rows = "".join(f"speaker\t{path.name}\t{TEXTS[name].decode()}\n" for name, path in paths.items())
+    Path("cv.tsv").write_text(f"client_id\tpath\tsentence\n{rows}")
+    Path("lj/wavs").mkdir(parents=True)
+    for path in paths.values():
+        shutil.copy(path, "lj/wavs")
+    rows = "".join(f"{name}|as read|{text.decode()}\n" for name, text in TEXTS.items())
+    Path("lj/metadata.csv").write_text(rows)
+
+
+def write_records(paths):
+    """The clips as TFRecords of other names, and as LibriTTS might be kept by TFDS: samples that zlib packs."""
+    records = {name: {"data/speech": path.read_bytes(), "data/text": TEXTS[name]} for name, path in paths.items()}
+    write("tf/train-00000", [to_example({**record, "key": name}) for name, record in records.items()])
+    samples, rate = soundfile.read(paths["morning"], dtype="int16")
+    audio = {"dtype": "int16", "encoding": "ZLIB", "sampleRate": str(rate), "shape": {"dimensions": ["-1"]}}
+    features = {
+        "audio": {"audio": audio, "pythonClassName": "tensorflow_datasets.core.features.audio_feature.Audio"},
+        "text": {"text": {}, "pythonClassName": "tensorflow_datasets.core.features.text_feature.Text"},
+    }
+    Path("zlib").mkdir()
+    Path("zlib/features.json").write_text(json.dumps({"featuresDict": {"features": features}}))
+    record = {"audio": zlib.compress(samples.astype("<i2").tobytes()), "text": TEXTS["morning"]}
+    write("zlib/x-train.tfrecord-00000-of-00001", [to_example(record)])
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +86,35 @@ def expected(tmp_path_factory):
         ("kaldi/", [], ["morning", "river", "weather"]),
         ("libri/**", [], ["morning", "river", "weather"]),
         ("webdataset-{0000..0001}.tar", ["--columns=text=txt"], ["said/morning", "said/river", "said/weather"]),
-        ("datasets.parquet", ["--shard_bytes=9000"], None),
+        ("datasets.parquet", ["--shard_bytes=9000"], 3),
         ("nemo", [], ["morning", "river"]),
+        ("table.csv", [], ["clips/morning.wav", "clips/river.flac", "clips/weather.mp3"]),
+        ("cv.tsv", ["--root=clips"], ["morning.wav", "river.flac", "weather.mp3"]),
+        ("lj", ["--columns=text=normalized_text"], ["morning", "river", "weather"]),
+        ("tf/train-*", ["--columns=audio=data/speech,text=data/text,id=key"], ["morning", "river", "weather"]),
+        ("zlib/", [], 1),
+        ("zlib/*.tfrecord*", [], 1),
     ],
 )
 def test_every_source_gives_the_same_features(corpus, expected, source, options, ids):
     status, said = run(extract, f"--input={source}", "--output=out", *options, *OPTIONS)
     assert status == 0, said
     clips = list(read_features("out"))
-    count = len(ids) if ids else 3
-    assert f"{count} records read = {count} converted + 0 rejected" in said
+    count = ids if isinstance(ids, int) else len(ids)
+    assert f"{count} record{'s' * (count > 1)} read = {count} converted + 0 rejected" in said
     for clip in clips:
         np.testing.assert_array_equal(clip["input_features"], expected[clip["text"].numpy()])
-    assert ids is None or [clip["id"].numpy().decode() for clip in clips] == ids
+    assert isinstance(ids, int) or [clip["id"].numpy().decode() for clip in clips] == ids
     assert run(verify, "out")[0] == 0
+
+
+def test_lhotses_cuts_and_their_segments(corpus, expected):
+    status, said = run(extract, "--input=cuts.jsonl.gz", "--output=out", *OPTIONS)
+    assert (status, "7 records read = 7 converted + 0 rejected" in said) == (0, True), said
+    clips = {clip["id"].numpy().decode(): clip for clip in read_features("out")}
+    for name, text in TEXTS.items():
+        assert clips[name]["text"].numpy() == clips[f"{name}-part"]["text"].numpy() == text
+        np.testing.assert_array_equal(clips[name]["input_features"], expected[text])
 
 
 def test_through_ingest_they_are_the_same(corpus, expected):
@@ -94,6 +144,47 @@ def test_rows_that_were_not_there_are_read_by_retry_rejects(corpus, expected):
     np.testing.assert_array_equal(clip["input_features"], expected[b"the river"])
 
 
+def damage_a_row_group():
+    table = pq.read_table("datasets.parquet")
+    pq.write_table(table, "datasets.parquet", row_group_size=2, write_page_checksum=True)
+    whole = Path("datasets.parquet").read_bytes()
+    page = pq.ParquetFile("datasets.parquet").metadata.row_group(0).column(0).data_page_offset
+    Path("datasets.parquet").write_bytes(whole[: page + 60] + bytes(64) + whole[page + 124 :])
+    return whole
+
+
+def cut_a_member():
+    whole = Path("webdataset-0000.tar").read_bytes()
+    Path("webdataset-0000.tar").write_bytes(whole[:8000])
+    return whole
+
+
+@pytest.mark.parametrize(
+    ("source", "spoil", "texts"),
+    [
+        ("datasets.parquet", damage_a_row_group, [b"good morning", b"the river"]),
+        ("webdataset-0000.tar", cut_a_member, [b"good morning", b"the river"]),
+    ],
+)
+def test_what_lay_in_a_damaged_part_is_read_by_retry_rejects(corpus, expected, source, spoil, texts):
+    whole = spoil()
+    options = ["--max_reject_fraction=1", *OPTIONS]
+    columns = ["--columns=text=txt"] if source.endswith(".tar") else []
+    status, said = run(extract, f"--input={source}", "--output=out", *columns, *options)
+    assert (status, "1 rejected" in said, "rejected: 1 bad_row" in said) == (0, True, True), said
+    assert run(verify, "out")[0] == 0
+    status, said = run(retry_rejects, "out", *options)
+    assert (status, "1 record read = 0 converted + 1 rejected" in said) == (0, True), said
+    Path(source).write_bytes(whole)
+    status, said = run(retry_rejects, "out", "--overwrite", *options)
+    assert (status, "2 records read = 2 converted + 0 rejected" in said) == (0, True), said
+    clips = list(read_features("out", split="train_retried"))
+    assert [clip["text"].numpy() for clip in clips] == texts
+    for clip in clips:
+        np.testing.assert_array_equal(clip["input_features"], expected[clip["text"].numpy()])
+    assert run(verify, "out")[0] == 0
+
+
 def test_a_duration_that_differs_is_counted(corpus):
     rows = [{"audio_filepath": "clips/morning.wav", "duration": seconds} for seconds in (0.5, 0.45, 0.7)]
     Path("nemo.json").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
@@ -117,6 +208,10 @@ def test_stereo_of_tfds_lasts_as_long_as_it_does(corpus):
         (["--input=manifest.jsonl", "--input=datasets.parquet"], "several kinds of sources"),
         (["--input=webdataset-{0000..0002}.tar"], "webdataset-0002.tar names no file"),
         (["--input=manifest.jsonl", "--input_format=csv"], "invalid choice"),
+        (["--input=nemo/tarred_audio_manifest.json"], "the manifest of tar files that lie beside it"),
+        (["--input=tf/train-*", "--columns=audio=data/speech,text=words"], "has 'words', which --columns"),
+        (["--input=webdataset-0000.tar", "--columns=text=json.word"], "has 'json.word', which --columns"),
+        (["--input=tf/train-*", "--columns=audio=speech"], "has 'speech', which --columns"),
     ],
 )
 def test_a_wrong_call_is_refused(corpus, arguments, told):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from corpora import Corpus
 from helpers import blocks
 
 pytestmark = pytest.mark.flink
@@ -122,6 +123,19 @@ def test_a_worker_pool_writes_what_the_local_default_does(
     assert ended.status == 0, ended.text
     assert files_of(job.output) == expected
     assert job_server_log.read_text().count("Starting TaskManager with ResourceID") == 2
+
+
+def test_a_manifest_gives_what_it_does_by_the_local_default(on_flink, extract, files_of, tmp_path):
+    source, options = Corpus(tmp_path / "corpus", 24, 1.0).write("manifest")
+    jobs = [
+        extract(source, tmp_path / name, *options, *more) for name, more in (("local", []), ("flink", on_flink))
+    ]
+    for job in jobs:
+        ended = job.end()
+        assert ended.status == 0, ended.text
+    found = files_of(jobs[1].output)
+    assert sum(name.startswith("train-") for name in found) == 4
+    assert found == files_of(jobs[0].output)
 
 
 def test_the_task_pages_command(page_pool, job_endpoint, source, expected, files_of, tmp_path):

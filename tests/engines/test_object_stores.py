@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from corpora import Corpus
 from melbeam.pipelines import demo_clips, files, index
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
@@ -231,6 +232,23 @@ def test_input_and_output_on_a_store(
     assert compared == 62
     for name in ("statistics.json", "features.json", "front_end.json"):
         assert found[name].replace(stored_folder.encode(), local_folder.encode()) == expected[name]
+
+
+@pytest.mark.parametrize("kind", ["manifest", "parquet", "webdataset"])
+def test_other_sources_on_a_store(store, to_store, request, tmp_path, kind):
+    """As they are on a disk; a manifest's relative paths lead to the store, whose objects are fetched."""
+    key = key_of(request)
+    local, options = Corpus(tmp_path / "corpus", 12, 0.5, num_files=2).write(kind)
+    store.put_folder(tmp_path / "corpus", key)
+    stored = local.replace(str(tmp_path / "corpus"), store.url(key))
+    for name, source in (("here", local), ("there", stored)):
+        to_store("extract", f"--input={source}", f"--output={tmp_path}/{name}", *options)
+    here, there = (
+        [record for path in sorted((tmp_path / name).glob("train-*")) for record in read_tfrecord_file(str(path))]
+        for name in ("here", "there")
+    )
+    assert len(here) == 12
+    assert without_source(there, store.url(key)) == without_source(here, str(tmp_path / "corpus"))
 
 
 def test_parts_of_a_large_file_on_a_store(store, stored_source, expected_of_stored, to_store, request):

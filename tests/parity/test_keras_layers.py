@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import soundfile
 import tensorflow as tf
 
 from melbeam.transforms import AudioConverter, FrontEnd, Gemma3nAudioConverter, Gemma4AudioConverter
@@ -74,11 +75,13 @@ def layer(request):
 
 
 class TestAsAnyLayer:
-    def test_computes_what_its_converter_does(self, layer, noise):
+    def test_computes_what_its_converter_does(self, layer, noise, tmp_path):
         expected = layer.converter(noise)
         assert_same(tf.nest.flatten(layer(noise))[0], expected)
         assert tf.nest.flatten(layer(noise))[0].dtype == layer.compute_dtype
         assert layer.audio_shape() == layer.converter.audio_shape()
+        soundfile.write(tmp_path / "clip.wav", noise[0], layer.sampling_rate, subtype="FLOAT")
+        assert_same(layer.features_of_file(tmp_path / "clip.wav"), layer.converter(noise[0]))
         assert_same(layer(noise[0], training=False), tf.nest.map_structure(lambda part: part[0], layer(noise)))
 
     def test_is_deserialised_equal(self, layer, noise):

@@ -37,6 +37,7 @@ class FeatureRecord:
         kinds: the list that holds each field of it which not every record has.
         lengths: the number of values of each of those fields.
         measures: the quantities of `distributions.BIN_WIDTHS` that it has.
+        has_text_of_whole_clip: whether it is a chunk whose text was not cut with it.
         row: what the table beside the features says of it, as `table.row_of` gives it.
     """
 
@@ -46,6 +47,7 @@ class FeatureRecord:
     kinds: dict[str, str] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
+    has_text_of_whole_clip: bool = False
     row: dict[str, Any] = field(default_factory=dict)
 
 

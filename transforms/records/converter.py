@@ -305,7 +305,9 @@ class RecordConverter:
         if piece.chunk is not None:
             fields["id"] = f"{fields['id']}#{piece.chunk}"
             fields |= {"chunk_index": piece.chunk, "start_sample": piece.start}
-            if piece.text is None and TEXT in example.passthrough:
+            if piece.text is not None:
+                fields["text_is_of_whole_clip"] = 0
+            elif TEXT in example.passthrough:
                 fields["text_is_of_whole_clip"] = 1
         return fields
 
@@ -327,6 +329,7 @@ class RecordConverter:
             example=self._example(fields, features, passthrough),
             id=fields["id"],
             num_frames=frames,
+            has_text_of_whole_clip=fields.get("text_is_of_whole_clip") == 1,
             kinds=kinds,
             lengths=lengths,
             measures=measures_of(fields, passthrough.get(TEXT), statistics),

@@ -219,10 +219,7 @@ def _read(
     check_md5: bool,
     channel: int | str,
 ) -> AudioExample:
-    # A list of no values says no more than an absent one, and readers of scalars take only the latter.
-    passthrough = {
-        name: value for name, value in features.items() if name not in CONSUMED and kind_and_count(value)[1]
-    }
+    passthrough = _others(features)
     collisions = [name for name in RESERVED if name in features]
     if collisions:
         raise Reject("bad_field", f"features {collisions} have names that melbeam writes itself: rename them")
@@ -294,6 +291,38 @@ def id_in(record: bytes) -> str | None:
         return None
 
 
+def undecoded(record: bytes) -> tuple[bytes, str, dict[str, Any]]:
+    """The bytes of an audio record's file, its id or their SHA-256, and what is passed through.
+
+    Raises:
+        Reject: with the reason; also where its audio is no file's bytes but samples.
+    """
+    features = _parse(record)
+    if _MARK in features:
+        features = _parse_rejected(features)
+    given = _id_of(features)
+    audio = _single(features, "audio", BYTES)
+    if audio is None:
+        raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
+    return audio, given or hashlib.sha256(audio).hexdigest(), _others(features)
+
+
+def passed_through(record: bytes) -> dict[str, Any]:
+    """Name to `Feature` message of what an audio record has beside its audio; nothing is decoded.
+
+    Raises:
+        Reject: it is no Example.
+    """
+    features = _parse(record)
+    return _others(_parse_rejected(features) if _MARK in features else features)
+
+
+def _others(features: Any) -> dict[str, Any]:
+    """What is passed through. A list of no values is left out, for readers of scalars take only an absent one."""
+    consumed = (*CONSUMED, SEGMENTS)
+    return {name: value for name, value in features.items() if name not in consumed and kind_and_count(value)[1]}
+
+
 def kind_and_count(feature: Any) -> tuple[str, int]:
     """The list that holds a `Feature`'s values, and their number; ("", 0) where it holds none."""
     kind = feature.WhichOneof("kind")
@@ -307,6 +336,14 @@ def colliding_names(record: bytes) -> list[str]:
     except Reject:
         return []
     return [] if _MARK in features else [name for name in RESERVED if name in features]
+
+
+def names_in(record: bytes) -> set[str]:
+    """The names of a record's features; none where it cannot be parsed."""
+    try:
+        return set(_parse(record))
+    except Reject:
+        return set()
 
 
 def check_raw_audio(record: bytes) -> None:

@@ -45,9 +45,6 @@ class Field:
         return f"{words}, {self.when}" if self.when else words
 
 
-# What sources write of a clip whose texts have their times.
-SEGMENTS = "melbeam_segments"
-
 AUDIO_RECORD = (
     Field("audio", BYTES, "a whole file: WAV, FLAC, MP3, Ogg and what docs/audio.md lists; or raw 16-bit samples"),
     Field("audio", INT64, "samples as TFDS stores them, of 16 bits", when="in place of bytes", is_list=True),
@@ -58,13 +55,6 @@ AUDIO_RECORD = (
         INT64,
         "Hz; needed for raw samples and lists unless `--pcm_sampling_rate` names it. Another one than the audio's "
         "own header says is a reject",
-        when="optional",
-    ),
-    Field(
-        SEGMENTS,
-        BYTES,
-        "JSON, `[[start, end, text], ...]` in seconds of the clip, `end` null for its end: what is said when. "
-        "Sources write it; a long clip is cut between such segments, and each chunk has the texts of its own",
         when="optional",
     ),
 )
@@ -94,7 +84,13 @@ FEATURE_RECORD = (
     Field("truncated", INT64, "1", when="where the clip was cut", since=2),
     Field("chunk_index", INT64, "number of the chunk in its clip, from 0", when="in chunks"),
     Field("start_sample", INT64, "the chunk's first sample in its clip", when="in chunks"),
-    Field("text_is_of_whole_clip", INT64, "1", when="in chunks whose `text` was not cut with them", since=2),
+    Field(
+        "text_is_of_whole_clip",
+        INT64,
+        "1; or 0 where the clip was cut between its texts, and `text` is what is said in the chunk",
+        when="in chunks with a `text`, and in all of a clip that was cut between its texts",
+        since=2,
+    ),
     Field(
         "input_features_tail",
         BYTES,
@@ -120,6 +116,8 @@ CONSUMED = tuple(dict.fromkeys(field.name for field in AUDIO_RECORD))
 RESERVED = tuple(
     name for name in (*(field.name for field in FEATURE_RECORD), "melbeam_reject") if name not in CONSUMED
 )
+# Beside an audio record's features, where a clip's texts have their times: `records.segments` writes and reads it.
+SEGMENTS = "melbeam_segments"
 # The name under which every source gives a transcript.
 TEXT = "text"
 

@@ -1,7 +1,7 @@
 """What is said when in a clip, and so where one that is too long is cut: between two segments, never within one.
 
-A source that knows the times of a clip's texts, lhotse's supervisions or a manifest's segment, writes them into
-the audio record (`schema.SEGMENTS`).
+Where a source knows the times of a clip's texts, of lhotse's supervisions or of a manifest's segment, jobs write
+them into the audio record (`schema.SEGMENTS`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.chunks import Chunking
+from melbeam.transforms.records.examples import to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import SEGMENTS
 
@@ -37,6 +38,12 @@ class SegmentChunk:
 def encode_segments(segments: Iterable[tuple[float, float | None, str]]) -> str:
     """Start and end in seconds, and text, as a record holds them; no end stands for the clip's."""
     return json.dumps([list(segment) for segment in segments], ensure_ascii=False)
+
+
+def with_segments(record: bytes, segments: str) -> bytes:
+    """A serialized audio record with what is said when; as it is where nothing is known."""
+    # Serialized messages that follow one another are one message: protobuf merges them.
+    return record + to_example({SEGMENTS: segments}) if segments else record
 
 
 def parse_segments(encoded: bytes, num_samples: int, rate: int) -> list[Segment]:

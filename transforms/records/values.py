@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 from typing import Any
@@ -36,8 +37,18 @@ def _scalar(value: Any) -> Values | None:
     if isinstance(value, int):
         return value if value in _INT64 else str(value).encode()
     if isinstance(value, dict | list | tuple):
-        return json.dumps(value, ensure_ascii=False, default=str).encode(errors="replace")
+        return json.dumps(value, ensure_ascii=False, default=_as_json).encode(errors="replace")
     return str(value).encode(errors="replace")
+
+
+def _as_json(value: Any) -> str:
+    """What JSON has no type for: bytes are text where they are UTF-8, else base64."""
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode()
+    return str(value)
 
 
 def _list(values: list[Any]) -> Values | None:

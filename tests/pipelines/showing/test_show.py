@@ -244,10 +244,11 @@ def test_as_a_picture(made, tmp_path):
 
 
 def test_without_matplotlib(made, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "melbeam.transforms.plots", raising=False)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     shown = run(show, made(), "#0", f"--png={tmp_path}/clip.png")
     assert shown.status == 2
-    assert "pip install 'melbeam[demo]'" in shown.text
+    assert "pip install 'melbeam[report]'" in shown.text
 
 
 def test_it_changes_nothing(made):

@@ -167,3 +167,25 @@ def test_runs_are_the_whole_in_order_and_none_is_empty(seed):
     assert found[-1][1] == len(sizes)
     assert all(first < last for first, last in found)
     assert all(sum(sizes[first:last]) <= 5000 or last - first == 1 for first, last in found)
+
+
+NAMES = [
+    "A B.WAV",
+    "we[i]rd*?.wav",
+    "two\nlines.wav",
+    "sub dir/c.d.e.wav",
+    "100%.wav",
+    "q\"uote'.wav",
+    "#1.wav",
+    "-d.wav",
+]
+
+
+@pytest.mark.parametrize("pattern", ["clips [v1]", "clips [v1]/", "clips [v1]/**", "clips [v1]/**/*"])
+def test_odd_names_in_a_folder_with_brackets(tmp_path, monkeypatch, read, tone, pattern):
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        tone(f"clips [v1]/{name}")
+    found = read(pattern)
+    assert sorted(clip.id for clip in found.clips) == sorted(NAMES)
+    assert [unit.path for unit in found.units] == ["clips [v1]"]

@@ -79,3 +79,20 @@ def test_columns(folder, read):
     assert read("data", columns={"who": "utt2spk"}).clips[0].fields == {"text": b"first  words", "who": b"anna"}
     with pytest.raises(ValueError, match="--columns names 'age'; a Kaldi folder, data, has text, speaker"):
         read("data", columns={"who": "age"})
+
+
+def test_a_segments_end_and_channel_as_kaldi_has_them(folder, read, tone, tmp_path):
+    two = tone("two.wav", channels=2)
+    (folder / "wav.scp").write_text(f"r {tmp_path}/two.wav\n")
+    (folder / "segments").write_text("a r 0.25 -1\nb r 0 0.25 1\nc r 0 0.25 left\n")
+    found = read(folder)
+    first, second = (clip.samples for clip in found.clips)
+    assert (first * 2**15 == two[4000:]).all()
+    assert (second * 2**15 == two[:4000, 1:]).all()
+    assert [damage.reject.record_id for damage in found.damages] == ["c"]
+
+
+def test_a_recording_in_an_archive_is_refused_by_name(folder, read):
+    (folder / "wav.scp").write_text("r data/raw.ark:1234\n")
+    with pytest.raises(ValueError, match=r"recording r lies in an archive of Kaldi's.*raw\.ark:1234"):
+        read(folder)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from melbeam.pipelines.sources import segments
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import Unit
 from melbeam.pipelines.tfrecord import TFRecordWriter
@@ -94,6 +95,57 @@ def test_quoted_line_feeds_are_inside_their_row(corpus, read):
         ]
 
 
+@pytest.mark.parametrize("mark", ["\u2028", "\x0b", "\x0c", "\x1c", "\x85"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_what_only_python_takes_for_the_end_of_a_line_is_text(corpus, read, mark, quote):
+    write("m.csv", f"audio,text\na.wav,{quote}one{mark}two{quote}\nsub/b.flac,three\n")
+    texts = [clip.fields["text"].decode() for clip in read("m.csv").clips]
+    assert texts == [f"one{mark}two", "three"]
+
+
+@pytest.mark.parametrize("said", ['"Yes," she said', '"Yes she said', '"No" and "yes"'])
+def test_quotes_that_enclose_no_column(corpus, read, said):
+    """A TSV's are then literal, all of them; in a CSV, where they would be doubled, the row is a reject."""
+    write("m.tsv", f'audio\ttext\na.wav\t{said}\nsub/b.flac\t"ok"\n')
+    assert [clip.fields["text"].decode() for clip in read("m.tsv").clips] == [said, '"ok"']
+    if said.count('"') % 2 == 0:
+        write("m.csv", f"audio,text\na.wav,{said}\nsub/b.flac,ok\n")
+        found = read("m.csv")
+        assert [clip.fields["text"] for clip in found.clips] == [b"ok"]
+        assert [(damage.place, damage.reject.reason) for damage in found.damages] == [("m.csv#0", "bad_row")]
+
+
+def test_a_carriage_return_within_a_row_is_its_reject(corpus, read):
+    write("m.csv", "audio,text\na.wav,one\rtwo\nsub/b.flac,three\n")
+    found = read("m.csv")
+    assert ([clip.id for clip in found.clips], len(found.damages)) == (["sub/b.flac"], 1)
+
+
+def test_paths_and_uris_relative_and_absolute(corpus, read, tmp_path, tone):
+    tone("with space.wav")
+    paths = [
+        "../a.wav",
+        "./../a.wav",
+        f"{tmp_path}/a.wav",
+        f"file://{tmp_path}/a.wav",
+        f"file://{tmp_path}/with%20space.wav",
+    ]
+    Path("list").mkdir()
+    write("list/m.jsonl", lines(*({"audio": path} for path in [*paths, "https://host/a.wav"])))
+    found = read("list/m.jsonl")
+    expected = [Path("a.wav").read_bytes()] * 4 + [Path("with space.wav").read_bytes()]
+    assert [clip.audio for clip in found.clips] == expected
+    assert [(damage.reject.reason, damage.reject.record_id) for damage in found.damages] == [
+        ("not_found", "https://host/a.wav")
+    ]
+
+
+def test_upper_case_endings(corpus, read):
+    for name, text in (("M.CSV", "audio,text\na.wav,x\n"), ("M.JSONL", lines({"audio": "a.wav", "text": "x"}))):
+        write(name, text)
+        assert [clip.fields["text"] for clip in read(name).clips] == [b"x"]
+
+
 @pytest.mark.parametrize("name", ["a.wav", "sub/b.flac", "clips/c.mp3"])
 def test_segments_are_the_samples_of_the_whole(corpus, read, name):
     write("m.jsonl", lines(*({"audio": name, "offset": k / 10, "duration": 0.1} for k in (3, 0, 1))))
@@ -120,6 +172,48 @@ def test_a_float_wavs_segments_are_exact(tmp_path, read):
     write(f"{tmp_path}/m.jsonl", lines({"audio": "f.wav", "start": 0.5}))
     (clip,) = read(tmp_path / "m.jsonl").clips
     assert (soundfile.read(io.BytesIO(clip.audio), dtype="float32")[0] == samples[4000:]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("x.ogg", {}), ("x.mp3", {}), ("x.m4a", {}), ("y.m4a", {"channels": 2})]
+)
+def test_other_formats_are_decoded_once_a_unit_at_their_own_rate(tmp_path, read, monkeypatch, name, options):
+    """Segments of two files in turn, as a shuffled manifest has them; an M4A is what libsndfile does not open."""
+    channels = options.get("channels", 1)
+    for other in ("one", "two"):
+        write_clip(tmp_path / f"{other}-{name}", 44_100, channels)
+    times = [0.5, 0.125, 0.75, 0.0]
+    rows = [{"audio": f"{other}-{name}", "start": t, "end": t + 0.125} for t in times for other in ("one", "two")]
+    write(f"{tmp_path}/m.jsonl", lines(*rows))
+    decoded = []
+    monkeypatch.setattr(
+        segments, "decode_audio", lambda data, **how: decoded.append(how) or decode_audio(data, **how)
+    )
+    clips = read(tmp_path / "m.jsonl").clips
+    assert len(clips) == 8
+    # Of an M4A the rate is known once it is decoded.
+    assert len(decoded) == (4 if name.endswith("m4a") else 2)
+    for clip, row in zip(clips, rows, strict=True):
+        whole = decode_audio((tmp_path / row["audio"]).read_bytes(), sampling_rate=44_100).samples
+        found = decode_audio(clip.audio, sampling_rate=44_100)
+        assert not found.resampled
+        first = round(row["start"] * 44_100)
+        assert (found.samples == whole[first : round(row["end"] * 44_100)]).all()
+
+
+def write_clip(path, rate, channels):
+    """A second of noise in the format that the name says; M4A through PyAV."""
+    samples = np.random.default_rng(len(path.name)).standard_normal((rate, channels)).astype(np.float32) / 8
+    if path.suffix != ".m4a":
+        soundfile.write(path, samples, rate)
+        return
+    av = pytest.importorskip("av")
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=rate, layout="mono" if channels == 1 else "stereo")
+        frame = av.AudioFrame.from_ndarray(samples.T.copy(), format="fltp", layout=stream.layout.name)
+        frame.sample_rate = rate
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            container.mux(packet)
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac"])
@@ -192,6 +286,11 @@ def test_a_file_above_the_limit_is_a_reject_with_its_size(corpus, read):
         ("", {}, "is empty"),
         ('[{"audio": "a.wav"}]', {}, "is one JSON list"),
         ('audio,text\na.wav,"never\nclosed,1\n', {}, "a quote in row 1 is never closed"),
+        ("audio,text,text\na.wav,x,y\n", {}, "two columns 'text': rename one of them"),
+        ("a.wav,hello\nb.wav,you\n", {}, "has no header.*holds 'a.wav'"),
+        ("audio,text\ra.wav,x\r", {}, "ends its lines with a carriage return alone"),
+        ('{\n "audio": "a.wav"\n}', {}, "no row is a JSON object.*write one object a line"),
+        ("audio,text\nhttps://host/a.wav,x\n", {}, "https:// cannot be read"),
         ("audio,text\na.wav,x\n", {"encoding_of_text": "klingon"}, "no encoding that Python knows"),
         ("audio,text\na.wav,x\n", {"encoding_of_text": "utf-16"}, "convert the file to UTF-8 first"),
     ],
@@ -207,9 +306,10 @@ def test_another_encoding_is_refused_by_name_and_read_when_it_is_told(corpus, re
     with pytest.raises(ValueError, match=r"m\.csv is not utf-8.*--encoding_of_text"):
         read("m.csv")
     assert read("m.csv", encoding_of_text="latin-1").clips[0].fields == {"text": "café".encode()}
-    write("wide.csv", "audio,text\na.wav,x\n", "utf-16")
-    with pytest.raises(ValueError, match="is UTF-16: convert it"):
-        read("wide.csv")
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        write("wide.csv", "audio,text\na.wav,x\n", encoding)
+        with pytest.raises(ValueError, match="is UTF-16: convert it"):
+            read("wide.csv")
 
 
 def test_a_duration_is_compared_and_does_not_cut(corpus, read):

@@ -37,6 +37,7 @@ def attempted(folder, name="abc", job=JOB, first=b"one"):
         input_path=SHARD.path,
         input_size=SHARD.unit.size,
         index_file=FileMark(**write(folder.temporary(SHARD.index, name, "index"), [b"where they lie"])),
+        table=FileMark(**write(folder.temporary(SHARD.index, name, "table"), [b"what they say"])),
         features=FileMark(**write(folder.temporary(SHARD.index, name, "features"), [first, b"two"])),
         rejected=FileMark(**write(folder.temporary(SHARD.index, name, "rejects"), [b"bad"])),
         records_read=3,
@@ -64,7 +65,7 @@ def attempt(folder):
 
 
 def finals(folder):
-    return folder.shard(3, 9), folder.rejects(3), folder.index(3), folder.report(3)
+    return folder.shard(3, 9), folder.rejects(3), folder.index(3), folder.table(3, 9), folder.report(3)
 
 
 def test_a_report_comes_back_from_json(attempt):
@@ -92,9 +93,9 @@ def test_commit(folder, attempt):
 
 def test_committing_twice_changes_nothing(folder, attempt):
     commit(folder, attempt)
-    before = [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:3]]
+    before = [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:4]]
     commit(folder, attempt)
-    assert [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:3]] == before
+    assert [(files.read_bytes(path), os.stat(path).st_ino) for path in finals(folder)[:4]] == before
     commit(folder, committed(folder, SHARD, JOB))
     assert committed(folder, SHARD, JOB).report == attempt.report
 
@@ -106,7 +107,7 @@ def test_an_attempt_whose_files_are_gone_is_not_committed(folder, attempt):
     assert not files.exists(folder.report(3))
 
 
-@pytest.mark.parametrize("step", range(9))
+@pytest.mark.parametrize("step", range(10))
 def test_cut_off_anywhere_the_shard_is_finished_by_the_next_start(folder, attempt, monkeypatch, step):
     """The next start finds the shard done, or the attempt; here never nothing, as the attempt had ended."""
     left = [step]
@@ -130,7 +131,7 @@ def test_cut_off_anywhere_the_shard_is_finished_by_the_next_start(folder, attemp
         except CutOff:
             pass
         else:
-            assert step >= 6  # three renames, the report written and renamed, the temporaries deleted
+            assert step >= 7  # four renames, the report written and renamed, the temporaries deleted
     found = committed(folder, SHARD, JOB) or finished_attempt(folder, SHARD, JOB)
     assert found.report == attempt.report
     commit(folder, found)
@@ -165,7 +166,7 @@ def test_what_a_next_start_takes_over(folder):
     attempted(folder, "other", job="another hash")
     files.write_bytes(folder.temporary(4, "begun", "features"), b"x")
     files.write_bytes(folder.temporary(4, "begun", "progress"), b"x")
-    kept = {folder.temporary(3, "whole", kind) for kind in ("features", "rejects", "index", "report")}
+    kept = {folder.temporary(3, "whole", kind) for kind in ("features", "rejects", "index", "table", "report")}
     assert files_to_take_over(folder, JOB) == kept
     commit(folder, finished_attempt(folder, SHARD, JOB))
     attempted(folder, "late")
@@ -177,14 +178,14 @@ def test_an_attempt_that_did_not_end_is_nothing(folder, attempt):
     assert finished_attempt(folder, SHARD, JOB) is None
 
 
-@pytest.mark.parametrize("kind", ["features", "rejects", "index"])
+@pytest.mark.parametrize("kind", ["features", "rejects", "index", "table"])
 def test_a_damaged_attempt_is_nothing(folder, attempt, kind):
     with open(folder.temporary(3, "abc", kind), "r+b") as file:
         file.write(b"x")
     assert finished_attempt(folder, SHARD, JOB) is None
 
 
-@pytest.mark.parametrize("index", [0, 1, 2])
+@pytest.mark.parametrize("index", [0, 1, 2, 3])
 def test_a_damaged_shard_is_not_done(folder, attempt, index):
     commit(folder, attempt)
     with open(finals(folder)[index], "r+b") as file:

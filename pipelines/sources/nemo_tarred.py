@@ -1,0 +1,98 @@
+"""The manifest of NeMo's tarred sets: which rows a member of a tar file has.
+
+A recording with several segments is one member, `x.wav`, and its rows are called `x.wav`, `x-sub1.wav` and so on;
+each has the offset and the duration of its segment, which NeMo cuts as it reads.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.transforms.folder_layout import file_name
+from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.values import as_seconds
+
+NEMO_MANIFEST = "tarred_audio_manifest.json"
+_SHARD = re.compile(r"(\d+)$")
+_SUB = re.compile(r"-sub\d+(?=\.[^.]*$)")
+_PATHS = ("audio_filepath", "audio_file")
+_NOT_PASSED = (*_PATHS, "shard_id", "offset")
+
+
+@dataclass(frozen=True)
+class NemoRow:
+    """A row of the manifest.
+
+    Attributes:
+        path: its name for its audio; unique in the tar file.
+        values: all of its columns.
+    """
+
+    path: str
+    values: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The name without its ending."""
+        return self.path.rpartition(".")[0] or self.path
+
+    @property
+    def passed_through(self) -> dict[str, Any]:
+        """Its columns but for those that say which audio it is."""
+        return {name: value for name, value in self.values.items() if name not in _NOT_PASSED}
+
+    def times(self) -> tuple[float | None, float | None]:
+        """Offset and duration in seconds, None where the row says none.
+
+        Raises:
+            Reject: bad_row, they are no such numbers.
+        """
+        try:
+            offset, duration = (as_seconds(self.values.get(name), name) for name in ("offset", "duration"))
+        except ValueError as error:
+            raise Reject("bad_row", str(error)) from error
+        return offset, duration
+
+
+class NemoRows:
+    """The rows of one tar file, by its members.
+
+    Args:
+        manifest: path of the set's manifest.
+        tar: path of the tar file, whose number its rows have as `shard_id`.
+    """
+
+    def __init__(self, manifest: str, tar: str) -> None:
+        number = _SHARD.search(file_name(tar).partition(".")[0])
+        shard = int(number[1]) if number else None
+        self._of_member: dict[str, list[NemoRow]] = {}
+        self._missing: dict[str, NemoRow] = {}
+        with open_text(manifest) as file:
+            for line in Lines(file):
+                try:
+                    row = json.loads(line)
+                    path = next(str(row[name]) for name in _PATHS if name in row)
+                    said = row.get("shard_id")
+                except (ValueError, StopIteration, TypeError, AttributeError):
+                    continue  # its member, if there is one, is a reject
+                if said is None or said == shard:
+                    found = NemoRow(path, row)
+                    self._of_member.setdefault(_SUB.sub("", path), []).append(found)
+                    if said is not None:
+                        self._missing[path] = found
+
+    def of_member(self, name: str) -> list[NemoRow]:
+        """The rows of a member; none where the manifest does not know it."""
+        found = self._of_member.get(name) or self._of_member.get(file_name(name)) or []
+        for row in found:
+            self._missing.pop(row.path, None)
+        return found
+
+    def missing(self) -> list[NemoRow]:
+        """The rows of this tar file, by their number, whose member has not been asked for."""
+        return list(self._missing.values())

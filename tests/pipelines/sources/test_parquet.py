@@ -1,0 +1,178 @@
+"""Parquet of every shape in which hubs store audio, and row groups that cannot be read."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import soundfile
+
+from helpers import encode, write
+from melbeam.transforms.records.examples import to_example, to_reject
+
+STRUCT = pa.struct([("bytes", pa.large_binary()), ("path", pa.large_string())])
+NOISE = np.random.default_rng(0).integers(-9000, 9000, (4, 4000), "int16")
+WAVS = [encode(noise) for noise in NOISE]
+TEXTS = ["one", "two", "three", "four"]
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """Writes columns as a Parquet file of row groups of two."""
+    monkeypatch.chdir(tmp_path)
+
+    def write_table(columns, name="t.parquet"):
+        pq.write_table(pa.table(columns), name, row_group_size=2)
+        return name
+
+    return write_table
+
+
+def as_samples(clip):
+    if isinstance(clip.audio, bytes):
+        return soundfile.read(io.BytesIO(clip.audio), dtype="int16")[0]
+    audio = np.asarray(clip.audio)
+    return audio if audio.dtype == np.int64 else np.round(audio * 2**15).astype(int)
+
+
+FLOATS = [noise / 2**15 for noise in NOISE]
+RATE = pa.array([16000] * 4, pa.int32())
+SHAPES = {
+    "struct of bytes and path": {"audio": pa.array([{"bytes": wav, "path": None} for wav in WAVS], STRUCT)},
+    "struct, another name": {"speech": pa.array([{"bytes": wav, "path": "x.wav"} for wav in WAVS])},
+    "bytes": {"audio": pa.array(WAVS)},
+    "large bytes": {"audio": pa.array(WAVS, pa.large_binary())},
+    "bytes in a dictionary": {"audio": pa.array(WAVS).dictionary_encode()},
+    "bytes, another name": {"speech": pa.array(WAVS, pa.large_binary())},
+    "floats and a rate": {"audio": pa.array(FLOATS, pa.list_(pa.float32())), "sampling_rate": RATE},
+    "doubles and a rate": {"audio": pa.array(FLOATS, pa.large_list(pa.float64())), "sampling_rate": RATE},
+    "floats of one length": {"audio": pa.array(FLOATS, pa.list_(pa.float32(), 4000)), "sampling_rate": RATE},
+    "integers and a rate": {"audio": pa.array(list(NOISE), pa.list_(pa.int16())), "sampling_rate": RATE},
+    "struct of array and rate": {
+        "audio": pa.array([{"array": floats, "sampling_rate": 16000, "path": "x"} for floats in FLOATS])
+    },
+}
+PATHS = [f"{text}.wav" for text in TEXTS]
+PATH_SHAPES = {
+    "paths": pa.array(PATHS),
+    "large paths": pa.array(PATHS, pa.large_string()),
+    "paths in a dictionary": pa.array(PATHS).dictionary_encode(),
+    "struct of a path alone": pa.array([{"bytes": None, "path": path} for path in PATHS], STRUCT),
+}
+
+
+@pytest.mark.parametrize("texts", [TEXTS, pa.array(TEXTS, pa.large_string()), pa.array(TEXTS).dictionary_encode()])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_that_hold_their_audio(table, read, shape, texts):
+    found = read(table({**SHAPES[shape], "text": texts}))
+    assert found.damages == []
+    assert [clip.fields["text"].decode() for clip in found.clips] == TEXTS
+    for clip, noise in zip(found.clips, NOISE, strict=True):
+        np.testing.assert_array_equal(as_samples(clip), noise)
+        assert set(clip.fields) - {"text"} <= {"sampling_rate"}
+
+
+@pytest.mark.parametrize("shape", PATH_SHAPES)
+def test_shapes_that_name_their_audio(table, read, shape):
+    table({"audio": PATH_SHAPES[shape], "text": TEXTS})
+    for path, wav in zip(PATHS[1:], WAVS[1:], strict=True):
+        Path(path).write_bytes(wav)
+    found = read("t.parquet")
+    assert [(clip.id, clip.audio, clip.place) for clip in found.clips] == [
+        (path, wav, f"t.parquet#{number}")
+        for number, (path, wav) in enumerate(zip(PATHS, WAVS, strict=True))
+        if number
+    ]
+    assert [damage.reject.reason for damage in found.damages] == ["not_found"]
+
+
+def test_segments_of_paths_in_a_dictionary(table, read):
+    Path("long.wav").write_bytes(WAVS[0])
+    paths = pa.array(["long.wav", "long.wav"]).dictionary_encode()
+    found = read(table({"audio": paths, "offset": [0.0, 0.125], "duration": [0.125, 0.0625]}))
+    assert [clip.id for clip in found.clips] == ["long.wav@0-0.125", "long.wav@0.125-0.1875"]
+    np.testing.assert_array_equal(as_samples(found.clips[1]), NOISE[0][2000:3000])
+
+
+def test_nested_columns_and_odd_types_pass_through(table, read):
+    columns = {
+        "audio": pa.array(WAVS[:1]),
+        "speaker": [{"id": 7, "names": ["é"], "key": b"k", "raw": b"\xff"}],
+        "tags": [["a", "b"]],
+        "scores": [[0.5, 1.5]],
+        "pairs": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
+        "half": np.array([1.5], np.float16),
+        "nothing": pa.nulls(1),
+    }
+    (clip,) = read(table(columns)).clips
+    assert clip.fields == {
+        "speaker": '{"id": 7, "names": ["é"], "key": "k", "raw": "/w=="}'.encode(),
+        "tags": [b"a", b"b"],
+        "scores": [0.5, 1.5],
+        "pairs": b'[["a", 1]]',
+        "half": 1.5,
+    }
+
+
+def test_rows_without_audio_or_text_that_is_none(table, read):
+    good, bad = pa.array([b"ok", b"ok"]), pa.array([b"ok", b"\xff\xfe"])
+    texts = [pa.Array.from_buffers(pa.string(), 2, one.buffers()) for one in (good, bad)]
+    audio = pa.array([WAVS[0], None, WAVS[2], WAVS[3]])
+    found = read(table({"audio": audio, "text": pa.chunked_array(texts), "id": [1, 2, 3, 4]}))
+    assert [clip.id for clip in found.clips] == ["1", "3"]
+    assert [(damage.reject.reason, damage.reject.record_id) for damage in found.damages] == [
+        ("no_audio", "2"),
+        ("bad_row", "4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        ({"text": TEXTS}, "has no column that names audio; it has text"),
+        ({"one": pa.array(WAVS), "two": pa.array(WAVS)}, "it has one, two: name it with --columns=audio=COLUMN"),
+        ({"audio": pa.array(WAVS), "source": TEXTS}, "rename it with --columns=my_source=source"),
+    ],
+)
+def test_what_makes_every_row_a_reject_is_refused(table, read, columns, told):
+    with pytest.raises(ValueError, match=told):
+        read(table(columns))
+
+
+def damage_group(group):
+    """Flips bytes in the middle of a row group's first column."""
+    column = pq.ParquetFile("t.parquet").metadata.row_group(group).column(0)
+    data = bytearray(Path("t.parquet").read_bytes())
+    middle = column.data_page_offset + 40
+    data[middle : middle + 64] = b"\xff" * 64
+    Path("t.parquet").write_bytes(data)
+
+
+def test_a_row_group_that_cannot_be_read_is_read_again_once_the_file_is_whole(tmp_path, monkeypatch, read):
+    monkeypatch.chdir(tmp_path)
+    columns = pa.table({"audio": pa.array(WAVS), "text": TEXTS})
+    pq.write_table(columns, "t.parquet", row_group_size=2, write_page_checksum=True)
+    whole = Path("t.parquet").read_bytes()
+    complete = read("t.parquet").clips
+    damage_group(0)
+    broken = read("t.parquet")
+    assert [clip.fields["text"] for clip in broken.clips] == [b"three", b"four"]
+    (damage,) = broken.damages
+    assert damage.reject.reason == "bad_row"
+    assert "2 of the 2 rows of row group 0 cannot be read" in damage.reject.detail
+    another = to_example({"audio": WAVS[3], "id": "another"})
+    write("r.tfrecord", [to_reject(damage.data, damage.reject, damage.place), another])
+    before = read("r.tfrecord")
+    assert [one.reject.reason for one in before.damages] == ["bad_row"]
+    assert before.damages[0].data == damage.data  # and can be tried again
+    Path("t.parquet").write_bytes(whole)
+    after = read("r.tfrecord")
+    assert [clip._replace(place="") for clip in after.clips[:2]] == [
+        clip._replace(place="") for clip in complete[:2]
+    ]
+    assert [clip.place for clip in after.clips] == ["r.tfrecord#0", "r.tfrecord#1", "r.tfrecord#2"]
+    Path("t.parquet").unlink()
+    (gone,) = read("r.tfrecord").damages
+    assert "copy t.parquet again from its source" in gone.reject.detail

@@ -1,0 +1,189 @@
+"""Tar files that were packed in other ways than the fixtures, and what is wrong with some."""
+
+import gzip
+import io
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from helpers import encode, write
+from melbeam.transforms.records.examples import to_reject
+
+
+@pytest.fixture
+def pack(tmp_path, monkeypatch):
+    """Writes a tar file of names and contents; None is a link to the first of them."""
+    monkeypatch.chdir(tmp_path)
+
+    def write_tar(name, members, mode="w"):
+        with tarfile.open(name, mode) as tar:
+            for member, content in members.items():
+                info = tarfile.TarInfo(member)
+                if content is None:
+                    info.type, info.linkname = tarfile.LNKTYPE, next(iter(members))
+                else:
+                    info.size = len(content)
+                tar.addfile(info, io.BytesIO(content or b""))
+        return name
+
+    return write_tar
+
+
+@pytest.fixture
+def wav(tone, tmp_path):
+    tone("clip.wav")
+    return (tmp_path / "clip.wav").read_bytes()
+
+
+def test_names_with_dots_and_endings_in_capitals(pack, read, wav):
+    members = {
+        "x/y.z/c.16k.wav": wav,
+        "x/y.z/c.lang.txt": b"en",
+        "./UP.WAV": wav,
+        "./UP.TXT": b"u",
+        "README": b"-",
+    }
+    found = read(pack("T.TAR", members))
+    assert [(clip.id, clip.fields) for clip in found.clips] == [
+        ("x/y.z/c", {"lang.txt": b"en"}),
+        ("./UP", {"txt": b"u"}),
+    ]
+    assert read("T.TAR", columns={"audio": "16k.WAV", "text": "lang.txt"}).clips[0].fields == {"text": b"en"}
+
+
+def test_of_several_members_that_are_audio_none_is_taken_in_silence(pack, read, wav):
+    """The key of `s.001.wav` is `s`: what were two clips to whoever packed them is one sample to WebDataset."""
+    found = read(
+        pack("t.tar", {"s.001.wav": wav, "s.001.txt": b"1", "s.002.wav": wav, "b.wav": wav, "b.raw.wav": wav})
+    )
+    assert [(clip.id, clip.audio) for clip in found.clips] == [("b", wav)]
+    (damage,) = found.damages
+    assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", "s")
+    assert "001.wav, 002.wav" in damage.reject.detail
+    assert [clip.id for clip in read("t.tar", columns={"audio": "001.wav"}).clips] == ["s"]
+
+
+def test_a_link_is_a_reject(pack, read, wav):
+    found = read(pack("t.tar", {"a.wav": wav, "b.wav": None}))
+    assert ([clip.id for clip in found.clips], found.damages[0].reject.reason) == (["a"], "bad_row")
+    assert "b.wav is a link to a.wav" in found.damages[0].reject.detail
+
+
+def retried(read, damages, name):
+    """The rejects of some damages, read again as `melbeam retry-rejects` does."""
+    write(name, [to_reject(damage.data, damage.reject, damage.place) for damage in damages])
+    return read(name)
+
+
+def samples_of(names, wav):
+    return {f"{name}.{ending}": data for name in names for ending, data in (("wav", wav), ("txt", name.encode()))}
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+@pytest.mark.parametrize("keep", [0.35, 0.5, 0.7])
+def test_what_a_cut_tar_lacks_is_read_again_once_it_is_whole(pack, read, wav, is_compressed, keep):
+    name = pack(
+        "t.tar.gz" if is_compressed else "t.tar", samples_of("abcd", wav), "w:gz" if is_compressed else "w"
+    )
+    whole = Path(name).read_bytes()
+    complete = read(name).clips
+    Path(name).write_bytes(whole[: int(keep * len(whole))])
+    cut = read(name)
+    assert cut.damages
+    assert cut.clips == complete[: len(cut.clips)]
+    again = retried(read, cut.damages, "before.tfrecord")
+    assert again.damages
+    assert {damage.reject.reason for damage in again.damages} <= {"bad_row", "bad_framing"}
+    Path(name).write_bytes(whole)
+    mended = retried(read, cut.damages, "after.tfrecord")
+    assert mended.damages == []
+    found = [clip._replace(place="") for clip in [*cut.clips, *mended.clips]]
+    assert found == [clip._replace(place="") for clip in complete]
+
+
+def test_what_stands_in_place_of_members_is_read_again_once_it_is_whole(pack, read, wav):
+    whole = Path(pack("t.tar", samples_of("abcd", wav))).read_bytes()
+    complete = {clip.id: clip._replace(place="") for clip in read("t.tar").clips}
+    size = len(whole) - len(whole) % 512
+    second = whole.index(b"b.wav")
+    damaged = bytearray(whole)
+    damaged[second : second + 400] = b"\xff" * 400  # the header of b.wav, and so all of it
+    Path("t.tar").write_bytes(damaged)
+    broken = read("t.tar")
+    assert [clip.id for clip in broken.clips] == ["a", "c", "d"]
+    assert [damage.reject.reason for damage in broken.damages] == ["bad_framing", "no_audio"]
+    assert 0 < broken.damages[0].damaged_bytes < size
+    before = retried(read, broken.damages, "before.tfrecord")
+    assert (before.clips, len(before.damages)) == ([], 2)
+    Path("t.tar").write_bytes(whole)
+    after = retried(read, broken.damages[:1], "after.tfrecord")
+    assert [clip._replace(place="") for clip in after.clips] == [complete["b"]]
+
+
+def test_a_tar_that_is_gone_stays_a_reject(pack, read, wav):
+    whole = Path(pack("t.tar", samples_of("ab", wav))).read_bytes()
+    Path("t.tar").write_bytes(whole[: len(whole) // 2])
+    damages = read("t.tar").damages
+    Path("t.tar").unlink()
+    again = retried(read, damages, "r.tfrecord").damages
+    assert len(again) == len(damages)
+    assert "copy t.tar again from its source" in again[0].reject.detail
+
+
+def nemo(pack, rows, members, shard=3):
+    Path("set").mkdir(exist_ok=True)
+    lines = "".join(json.dumps({"shard_id": shard, **row}) + "\n" for row in rows)
+    Path("set/tarred_audio_manifest.json").write_text(lines)
+    return pack(f"set/audio_{shard}.tar", members)
+
+
+def test_nemos_segments_of_one_member(pack, read, tone, tmp_path):
+    """NeMo keeps a recording once, calls its further rows `-subN`, and cuts them as it reads."""
+    samples = tone("long.flac", 1.0)[:, 0]
+    flac = (tmp_path / "long.flac").read_bytes()
+    rows = [
+        {"audio_filepath": "long.flac", "offset": 0.0, "duration": 0.25, "text": "one"},
+        {"audio_filepath": "long-sub1.flac", "offset": 0.25, "duration": 0.5, "text": "two"},
+        {"audio_filepath": "whole.flac", "offset": 0, "duration": 1.0, "text": "all"},
+        {"audio_filepath": "said.flac", "duration": 0.9, "text": "compared"},
+        {"audio_filepath": "long-sub2.flac", "offset": 0.9, "duration": 0.5, "text": "beyond"},
+        {"audio_filepath": "gone.flac", "duration": 1.0, "text": "gone"},
+        {"audio_filepath": "other.flac", "duration": 1.0, "text": "of another file", "shard_id": 4},
+    ]
+    nemo(pack, rows, {"long.flac": flac, "whole.flac": flac, "said.flac": flac, "unknown.flac": flac})
+    found = read("set")
+    clips = {clip.id: clip for clip in found.clips}
+    assert {name: clip.fields["text"] for name, clip in clips.items()} == {
+        "long": b"one",
+        "long-sub1": b"two",
+        "whole": b"all",
+        "said": b"compared",
+    }
+    for name, first, last in (("long", 0, 4000), ("long-sub1", 4000, 12000)):
+        assert (soundfile.read(io.BytesIO(clips[name].audio), dtype="int16")[0] == samples[first:last]).all()
+    assert clips["whole"].audio == clips["said"].audio == flac
+    assert (clips["said"].seconds, clips["long"].seconds) == (0.9, None)
+    assert [(damage.reject.record_id, damage.reject.reason) for damage in found.damages] == [
+        ("long-sub2", "bad_row"),
+        ("unknown", "bad_row"),
+        ("gone", "not_found"),
+    ]
+    nemo(pack, rows, {"long.flac": flac, "gone.flac": flac})
+    again = retried(read, found.damages[2:], "r.tfrecord")
+    assert [(clip.id, clip.audio, clip.fields["text"]) for clip in again.clips] == [("gone", flac, b"gone")]
+
+
+def test_a_gzip_whose_end_is_damaged_gives_what_lies_before(pack, read, wav):
+    data = bytearray(gzip.compress(Path(pack("t.tar", samples_of("abc", wav))).read_bytes()))
+    data[len(data) // 2] ^= 0xFF
+    Path("t.tar.gz").write_bytes(data)
+    found = read("t.tar.gz")
+    assert [clip.audio for clip in found.clips] == [encode_again(clip.audio) for clip in found.clips]
+    assert found.damages
+
+
+def encode_again(data):
+    return encode(soundfile.read(io.BytesIO(data), dtype="int16")[0])
