@@ -66,6 +66,10 @@ class TextSide:
         prompt_lengths = [len(row) for row in rows]
         if responses is not None:
             answers, end = _texts("responses", responses, num_rows), self._special("eos")
+            if not end:
+                raise ValueError(
+                    f"the tokenizer, a {type(self.tokenizer).__name__}, has no end token for responses"
+                )
             rows = [row + self._ids(text) + end for row, text in zip(rows, answers, strict=True)]
         return self._inputs(rows, prompt_lengths, has_responses=responses is not None)
 
@@ -168,8 +172,9 @@ class TextSide:
         if self.package == "transformers":
             found = getattr(self.tokenizer, f"{which}_token_id")
         else:
-            names = {"bos": "start_token_id", "eos": "end_token_id", "pad": "pad_token_id"}
-            found = getattr(self.tokenizer, names[which], None)
+            # Whisper's tokenizer calls them otherwise than Gemma's.
+            other = {"bos": "start_token_id", "eos": "end_token_id", "pad": "pad_token_id"}[which]
+            found = getattr(self.tokenizer, f"{which}_token_id", getattr(self.tokenizer, other, None))
         if found is None and which == "pad":
             return self._special("eos")
         return [] if found is None else [int(found)]
