@@ -163,7 +163,7 @@ def _text_side(batch: Mapping[str, Any], text: TextSide, prompts: Any, responses
     if is_symbolic(features):
         import tensorflow as tf
 
-        return text.in_graph(tf.shape(features)[0], features.shape[0], prompts, responses, counts)
+        return dict(text.in_graph(tf.shape(features)[0], features.shape[0], prompts, responses, counts))
     made = text.made(int(features.shape[0]), prompts, responses, counts)
     if text.package == "transformers":
         return {name: to_torch(value) for name, value in made.items()}
