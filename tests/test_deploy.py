@@ -34,10 +34,6 @@ VALUES = {
     "output": (["gs://bucket/features/1.0.0", "gs://bucket"], ["features", "gs://bucket/*", "gs://"]),
     "split": (["train", "dev_2"], ["a-b", "", "a/b"]),
     "dataset_name": (["my_corpus", "a2"], ["My", "a/b", "2a", ""]),
-    "not_in": (["train", "train+dev", "train,dev_2"], ["", "a-b", "+train"]),
-    "channel": (["mean", "0", "12"], ["", "left", "-1"]),
-    "chunk_seconds": (["20", "7.5"], ["-1", "x"]),
-    "chunk_overlap_seconds": (["0", "0.5"], ["-1", "x"]),
     "front_end": (
         ["gemma4", "hf://google/gemma-4-E2B-it", "kaggle://keras/gemma4/keras/gemma4_2b/2"],
         ["", "a b"],
