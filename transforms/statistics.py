@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 
 import numpy as np
 
@@ -73,6 +73,15 @@ class ClipSums:
             _extremes(np.minimum, features),
             _extremes(np.maximum, features),
         )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ClipSums):
+            return NotImplemented
+        return all(
+            np.array_equal(mine, theirs) for mine, theirs in zip(astuple(self), astuple(other), strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
 
     def spread(self) -> float:
         """Standard deviation over time, root mean square over the bins: 0 for a clip that never changes.

@@ -26,7 +26,7 @@ CHANGES: dict[str, str] = {
 }
 
 
-@dataclass
+@dataclass(eq=False)
 class FeatureRecord:
     """A feature record: a clip's, or that of a chunk of it.
 
@@ -56,6 +56,13 @@ class FeatureRecord:
     def example(self) -> bytes:
         """The serialized tf.train.Example, in one piece."""
         return b"".join(self.parts)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FeatureRecord):
+            return NotImplemented
+        return self.__getstate__() == other.__getstate__()  # in whatever pieces each is
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "parts": (self.example,)}  # memory of the kernel cannot be pickled
