@@ -550,7 +550,6 @@ def hub(server, tmp_path, monkeypatch):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hf"))
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", url)
     monkeypatch.setenv("KAGGLEHUB_CACHE", str(tmp_path / "kaggle"))
     monkeypatch.setenv("KAGGLE_API_ENDPOINT", url)  # read by older clients; the newer have a table
     monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "TEST")
