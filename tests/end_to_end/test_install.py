@@ -71,7 +71,7 @@ def shipped():
     """Files of the package in the repository, by their names in the installed one."""
     floors = ("configs", "pipelines", "transforms")
     files = [path for floor in floors for path in (ROOT / floor).rglob("*") if path.is_file()]
-    wanted = (".py", ".yaml", ".typed", ".wav", ".flac", ".mp3", ".ogg", ".csv")
+    wanted = (".py", ".css", ".yaml", ".typed", ".wav", ".flac", ".mp3", ".ogg", ".csv")
     return sorted(f"melbeam/{path.relative_to(ROOT)}" for path in files if path.name.endswith(wanted))
 
 

@@ -55,6 +55,7 @@ import json, sys
 from melbeam.pipelines.split.commit import commit
 from melbeam.pipelines.extracting.pipeline import ExtractShard
 from melbeam.pipelines.split.job import Job
+from melbeam.pipelines.split.known_ids import KnownIds
 from melbeam.pipelines.split.plan import read_plan
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms import FrontEnd
@@ -66,7 +67,7 @@ bounds = {"max_reject_fraction": 1.0, "max_convert_seconds": float(sys.argv[2])}
 job = Job.of(folder, FrontEnd.load("gemma4"), RecordOptions(), shards, **bounds)
 extract = ExtractShard(job)
 for shard in shards:
-    for attempt in extract.process(shard):
+    for attempt in extract.process(shard, KnownIds()):
         commit(folder, attempt)
 """
 
