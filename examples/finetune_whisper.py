@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--features", required=True, help="folder of the features, read if it is there already")
     parser.add_argument("--front_end", default="whisper", help="whisper_large_v3 for large-v3 and turbo")
     parser.add_argument("--model", help="on Hugging Face, or a folder; none: tiny and random")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=80)
     arguments = parser.parse_args()
 
     # Features, once, in a process of its own: here is no TensorFlow. A second run finds them done.

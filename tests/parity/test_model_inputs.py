@@ -511,6 +511,9 @@ class TestKerasHub:
 
     def test_gemma4_generates(self, keras_hub, gemma4_tokenizer, stored):
         """From ready inputs, a clip gets the same answer in a batch as alone."""
+        import keras
+
+        keras.utils.set_random_seed(4)  # not every random model says different things of different clips
         batch, _ = stored("gemma4", "bytes")
         model = self.gemma4(keras_hub, gemma4_tokenizer)
         model.compile(jit_compile=False, sampler="greedy")
