@@ -144,10 +144,12 @@ def _check_batch(batch: Mapping[str, Any], model: str, kind: _Model, text: TextS
     if missing:
         raise ValueError(f"{model} needs {', '.join(missing)} in the batch, which has {', '.join(sorted(batch))}")
     features = batch["input_features"]
-    if len(features.shape) != 3:
+    shape = getattr(features, "shape", None)
+    if shape is None or len(shape) != 3:
+        got = f"a {type(features).__name__}" if shape is None else f"shape {tuple(shape)}"
         raise ValueError(
-            f"input_features must be [batch, frames, mels], got shape {tuple(features.shape)}: "
-            "read batches, read_features(batch_size=...)"
+            f"input_features must be one array, [batch, frames, mels], got {got}: read batches, "
+            "read_features(batch_size=...), or join the clips of FeatureSource with torch_data.Collate"
         )
     if model.startswith("transformers/") and is_symbolic(features):
         raise ValueError(
