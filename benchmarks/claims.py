@@ -35,7 +35,7 @@ class Claim:
 
     @property
     def median(self) -> float:
-        """Of the rounds."""
+        """The median of the rounds."""
         return statistics.median(self.values)
 
     def to_json(self) -> dict[str, Any]:

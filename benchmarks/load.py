@@ -125,7 +125,7 @@ def judge(name: str, looks: dict[int, list[Look]], elapsed: float, imports: floa
     for _, all_looks in sorted(looks.items()):
         if all_looks[-1].when - all_looks[0].when < elapsed / 2 or all_looks[-1].peak < imports / 2:
             continue  # no worker: a launcher or a shell, which never imports TensorFlow
-        # Of the first look after a third of the process's life, and of one near its end: before it winds down.
+        # The first look after a third of the process's life, and one near its end, before it winds down.
         third, end = all_looks[len(all_looks) // 3], all_looks[len(all_looks) * 9 // 10]
         above = all_looks[-1].peak - imports
         within = (

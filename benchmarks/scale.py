@@ -27,7 +27,7 @@ FRONT_END, RATE = "gemma4", 16000
 
 
 def audio_path(folder: Path, index: int) -> Path:
-    """Of one input file: names as long as those of a bucket."""
+    """One input file, with a name as long as those of a bucket."""
     return folder / f"{index // FILES_A_FOLDER:04d}" / f"a-corpus-of-speech-train-{index:07d}.tfrecord"
 
 
@@ -52,17 +52,18 @@ def job_of(work: Path, shards: list[Any]) -> Any:
 
 
 def report(index: int, num_shards: int, job_hash: str) -> Any:
-    """Of one shard, as full as they come."""
-    from melbeam.pipelines.split.commit import FileMark, ShardReport
+    """The report of one shard, as full as they come."""
+    from melbeam.pipelines.split.reports import FileMark, ShardReport
+    from melbeam.transforms.records.split_schema import FieldCounts
     from melbeam.transforms.statistics import BinStatistics
 
     frames = 99 * 3600
     return ShardReport(
-        job_hash,
-        index,
-        num_shards,
-        str(audio_path(Path("/audio"), index)),
-        10**8,
+        job_hash=job_hash,
+        index=index,
+        num_shards=num_shards,
+        input_path=str(audio_path(Path("/audio"), index)),
+        input_size=10**8,
         features=FileMark(400, 10**8 + index, index),
         rejected=FileMark(3, 10**6, index),
         records_read=403,
@@ -74,8 +75,14 @@ def report(index: int, num_shards: int, job_hash: str) -> Any:
         named_ids={
             what: [f"clip-{index}-{i}" for i in range(5)] for what in ("too_long", "bad_audio", "resampled")
         },
-        passthrough={"speaker": {"kinds": ["bytes_list"], "records": 400, "min": 1, "max": 1}},
-        statistics=BinStatistics(frames, [-(2**33) * frames + index] * 128, [2**36 * frames - index] * 128),
+        fields={"speaker": FieldCounts({"bytes_list": 400}, 1, {"bytes_list": [f"clip-{index}-0"]})},
+        statistics=BinStatistics(
+            frames,
+            [-(2**33) * frames + index] * 128,
+            [2**36 * frames - index] * 128,
+            [-7.0 - index / 1e6] * 128,
+            [5.0 + index / 1e6] * 128,
+        ),
     )
 
 

@@ -75,7 +75,7 @@ def as_float32(data: bytes, dtype: np.dtype[Any]) -> float:
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """Of the processor."""
+    """Seconds of the processor."""
     before = time.process_time()
     work()
     return time.process_time() - before

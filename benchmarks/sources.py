@@ -96,7 +96,7 @@ class Extractor:
         self._extractor = ShardExtractor(SplitFolder(str(folder), "train"), converter, "", max_reject_fraction=0)
 
     def seconds(self, unit: Any) -> dict[str, float]:
-        """Of the clock and of the processor, that a unit's shard takes."""
+        """Seconds of the clock and of the processor that a unit's shard takes."""
         from melbeam.pipelines.split.plan import Shard
 
         wall, before = time.perf_counter(), time.process_time()

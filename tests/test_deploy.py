@@ -28,7 +28,7 @@ PARAMETERS = {parameter["name"]: parameter for parameter in METADATA["parameters
 OPTIONS = extract.COMMAND.parser.options
 ACTIONS = {name: action for name, action in OPTIONS.items() if name not in flex_template.LEFT_OUT}
 
-# Of each parameter: values that extract takes, and values that it, or a template, does not.
+# For each parameter: values that extract takes, and values that it, or a template, does not.
 VALUES = {
     "input": (["gs://bucket/audio/train-*", "gs://b.c-d/**"], ["audio/train-*", "gs://bucket", "gs:///x"]),
     "output": (["gs://bucket/features/1.0.0", "gs://bucket"], ["features", "gs://bucket/*", "gs://"]),

@@ -170,7 +170,7 @@ def test_each_page_says_the_problem_shows_commands_and_says_what_can_go_wrong(pa
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_each_option_that_a_page_names_is_one_of_melbeams_or_beams(page):
-    """Of commands that run elsewhere, too, before anybody has a cluster."""
+    """Commands that run elsewhere are parsed too, before anybody has a cluster."""
     for block in blocks(page):
         for line in block.code.replace("\\\n", " ").splitlines():
             words = shlex.split(line.partition(" | ")[0].partition(" > ")[0], comments=True)

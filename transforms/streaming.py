@@ -44,7 +44,7 @@ class FeatureStream:
         self._left = front_end.left_padding
         self._num_samples = 0
         self._frames_given = 0
-        # Of the padded clip, from the first sample of the next frame on; None until the clip's start is padded.
+        # The padded clip from the first sample of the next frame on; None until the clip's start is padded.
         self._pending: np.ndarray | None = None
         self._start: list[np.ndarray] = []
         self._finished = False

@@ -101,7 +101,7 @@ class SplitDifference:
 
     @property
     def root_mean_square(self) -> float:
-        """Of the differences between features."""
+        """The root mean square of the differences between features."""
         return math.sqrt(self.sum_of_squares / self.num_values) if self.num_values else 0.0
 
 

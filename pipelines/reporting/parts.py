@@ -66,7 +66,7 @@ class Part:
 
     @property
     def seconds(self) -> float:
-        """Of audio, in all."""
+        """Seconds of audio, in all."""
         return self.summary.num_samples / self.front_end.sampling_rate
 
     @property

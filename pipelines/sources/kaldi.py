@@ -47,7 +47,7 @@ WAV_SCP = "wav.scp"
 _SEGMENTS = "segments"
 _TO_THE_END = ("-1", "-1.0")
 _IN_AN_ARCHIVE = re.compile(r"\.ark(\.gz)?:\d+$")
-# Of an utterance: the table, and the column that it becomes.
+# The tables of utterances, and the column that each becomes.
 _TABLES = {"text": TEXT, "utt2spk": "speaker"}
 
 

@@ -121,7 +121,7 @@ class Recordings:
 
 
 def _num_bytes(recording: _Seekable | _Decoded | Reject) -> int:
-    """Of memory that a recording takes beyond a block."""
+    """Bytes of memory that a recording takes beyond a block."""
     return recording.num_bytes if isinstance(recording, _Decoded) else 0
 
 

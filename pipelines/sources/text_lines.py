@@ -19,7 +19,7 @@ from melbeam.pipelines.sources.units import printable
 
 _GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 20  # 1 MiB
-# Of encodings in which a line feed is more than one byte, or another byte.
+# These encodings write a line feed as more than one byte, or as another byte.
 _WIDE = ("utf-16", "utf-32", "utf_16", "utf_32")
 
 

@@ -24,7 +24,7 @@ _LENGTH_AND_CRC, _UINT32 = struct.Struct("<QI"), struct.Struct("<I")
 
 
 def unchecked_length(header: bytes) -> int:
-    """The length that a header gives, whatever its checksum; of a cut one, more than any file holds."""
+    """The length that a header gives, whatever its checksum; more than any file holds where it is cut."""
     return _LENGTH_AND_CRC.unpack(header)[0] if len(header) == HEADER else _LARGEST_FILE
 
 

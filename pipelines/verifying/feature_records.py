@@ -183,7 +183,7 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
         return f"num_samples {samples}"
     tokens, chunk = fields.get("num_audio_tokens"), fields.get("chunk_index")
     clip_id = clip_id_of(fields["id"], chunk)
-    # Of a clip whose texts have their times, cut between two of them: a chunk may begin and end anywhere.
+    # A clip whose texts have their times is cut between two of them: a chunk may begin and end anywhere.
     is_between = chunk is not None and fields.get(_WHOLE) == 0
     is_cut = options.on_long == "truncate" and samples == front_end.max_samples
     for is_wrong, what in (

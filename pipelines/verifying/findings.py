@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from melbeam.pipelines.words import harmless
 
-# Of one file's faults, and of its warnings, the lines that are shown; the rest are counted.
+# So many lines of one file's faults are shown, and so many of its warnings; the rest are counted.
 MAX_LINES_OF_A_FILE = 20
 
 

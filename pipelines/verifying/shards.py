@@ -138,7 +138,7 @@ class _ShardCheck:
         self._places: list[tuple[int, int, int]] = []  # offset, size and frames of each feature record
         self._rows: list[int | None] = []  # hashes of what a table says of them; None of one with a fault
         self._became: dict[int, str] = {}  # number of an input record, to "feature" or "reject"
-        # Of the names in the report that cannot be counted again: those that no clip has.
+        # These names in the report cannot be counted again: no clip has them.
         self._unknown_names = {name for change in report.changes for name in report.named_ids.get(change, ())}
 
     def run(self) -> None:

@@ -11,7 +11,7 @@ from melbeam.transforms import FeatureSource, audio_example, read_features
 
 SECONDS = 7
 RNG = np.random.default_rng(0)
-# Of values that 16 bits hold, so that files and lists of integers have the same.
+# The values are such as 16 bits hold, so that files and lists of integers have the same.
 STEREO = np.rint(32768 * 0.1 * RNG.standard_normal((RATE * SECONDS, 2)) * [1, 0.1]) / 32768
 
 

@@ -43,7 +43,7 @@ def test_the_beam_yaml_of_the_docs_runs(source, expected, tmp_path):
 
 
 def features(paths):
-    """Of each id: its features. Beam YAML keeps no order, and knows no sources."""
+    """The features by id: Beam YAML keeps no order, and knows no sources."""
     from tensorflow.train import Example
 
     found = {}

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.page
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 WIDTHS = {"desktop": 1280, "phone": 390}
-# Of WCAG 2.1, levels A and AA: contrast, names of controls, structure of lists and tables.
+# WCAG 2.1's levels A and AA: contrast, names of controls, structure of lists and tables.
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}}
 # A picture is what an <img> or an SVG's <image> shows.
 PICTURES = """async () => {

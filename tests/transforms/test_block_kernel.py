@@ -37,7 +37,7 @@ def needs_blocks(precision):
 @pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("name", ONE_QUICKLY)
 def test_bits_do_not_depend_on_the_place(audio, name, precision):
-    """Of a frame in a block, in a call, and in a program, nor on what lies beside it."""
+    """A frame's bits depend neither on its place in a block, a call or a program, nor on what lies beside it."""
     needs_blocks(precision)
     kernel = frame_kernel(FrontEnd.load(name), precision)
     hop = FrontEnd.load(name).hop_length

@@ -147,7 +147,7 @@ def test_another_jobs_work_is_not_taken(folder, attempt):
 
 @pytest.mark.parametrize("done", [False, True])
 def test_a_late_attempt_of_another_job_changes_nothing(folder, done):
-    """Of a job on a runner elsewhere, say, that went on when its launcher had given up."""
+    """A job on a runner elsewhere, say, went on when its launcher had given up."""
     write_job(folder, {"hash": "the new job's hash", "identity": {}})
     if done:
         commit(folder, attempted(folder, "new", job="the new job's hash"))
@@ -214,7 +214,7 @@ def test_of_two_attempts_the_committed_one_sweeps_the_other_away(folder):
 
 
 def test_a_late_attempt_of_other_bytes_changes_nothing(folder):
-    """Of a worker of another type of CPU, say, that was taken for dead."""
+    """A worker of another type of CPU, say, was taken for dead."""
     first = commit(folder, attempted(folder))
     before = tree(folder.output)
     late = attempted(folder, "late", first=b"uno")

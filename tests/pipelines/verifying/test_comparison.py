@@ -65,7 +65,7 @@ def test_silence_of_another_value_is_found(full_length_folder):
     ],
 )
 def test_other_audio_in_the_source_is_found(folders, tmp_path, other, named):
-    """Of the same size, so that only what is decoded shows it: another level, or another length."""
+    """Both have the same size, so that only what is decoded shows it: another level, or another length."""
 
     def source(seconds, loudness, size):
         clip = {"audio": wav(1, seconds, loudness=loudness), "id": "clip"}

@@ -77,7 +77,7 @@ GEMMA3N = {
     "min_frequency": 125.0,
     "preemphasis": 0.97,
 }
-# Of the image processor, in the one flat file that Gemma 3n's processor shares with it.
+# The image processor's, in the one flat file that Gemma 3n's processor shares with it.
 IMAGE_PROCESSOR = {
     "image_processor_type": "SiglipImageProcessorFast",
     "do_normalize": False,

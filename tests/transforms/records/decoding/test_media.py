@@ -21,7 +21,7 @@ av = pytest.importorskip("av", reason="the extra media is not installed")
 
 RATE = 16000
 SECONDS = 3
-# Of each: FFmpeg's muxer, its encoder, Hz, the longest frame in samples, and how many frames length and place may
+# Each has FFmpeg's muxer, its encoder, Hz, the longest frame in samples, and how many frames length and place may
 # differ by: where nothing states the encoder's delay, it stays, and the last frame is whole.
 FORMATS = {
     "M4A": ("ipod", "aac", 44100, 1024, 0),
