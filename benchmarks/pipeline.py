@@ -183,7 +183,7 @@ def speeds_of_map(rounds: int) -> list[float]:
 
     def in_threads() -> None:
         with ThreadPoolExecutor(2) as pool:
-            list(pool.map(lambda clip: graph(audio=clip)["num_frames"].numpy(), tensors))
+            list(pool.map(lambda clip: graph({"audio": clip})["num_frames"].numpy(), tensors))
 
     ratios = []
     for number in range(rounds + 1):  # the first compiles
