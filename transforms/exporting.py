@@ -36,7 +36,8 @@ def export_saved_model(
 
     - with `from_bytes`, "from_bytes": contents, string `[batch]` (whole audio files), to the same two, decoded and
       resampled by `graph_audio`, whose limits it has. Where tensorflow-io is installed when it is exported, who
-      loads the model imports that first (`import tensorflow_io`).
+      loads the model loads that one's operations first, which importing it does not:
+      `from tensorflow_io.python.ops import core_ops; dir(core_ops)`.
 
     `assets.extra/front_end.yaml` holds the front end, with its fingerprint.
     """
