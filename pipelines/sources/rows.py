@@ -66,7 +66,7 @@ class Row:
         return self.start is not None or self.end is not None or self.channel is not None
 
     @property
-    def said(self) -> str:
+    def texts_with_times(self) -> str:
         """What is said when: as its source says; of a segment with a text, that text throughout."""
         text: Any = self.columns.get(TEXT)
         if TEXT in self.features:
@@ -124,7 +124,9 @@ def read_rows(rows: Iterable[Row | BadRow | Item], unit: Unit, max_record_bytes:
                 yield row
                 continue
             try:
-                yield AudioRecord(number, place, _record(row, fetched, recordings), row.seconds, row.said)
+                yield AudioRecord(
+                    number, place, _record(row, fetched, recordings), row.seconds, row.texts_with_times
+                )
             except Reject as reject:
                 reject.record_id = row.id
                 yield Damage(number, place, reject, row.kept(unit.kind))

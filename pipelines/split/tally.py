@@ -39,7 +39,7 @@ class Tally:
         num_features: feature records: one for each record converted, or one a chunk, or a channel.
         num_samples: of all clips converted, at the front end's rate, before truncation; of each channel that
             became records of its own.
-        microseconds: that all clips written last, by their headers, where nothing was converted.
+        microseconds: the length of all clips that `ingest` wrote, by their headers; 0 where clips were converted.
         unknown_lengths: clips written whose length no header tells.
         whole_texts: chunks whose text is that of their whole clip.
         left_out: clips that were not taken, since another split has them; they are not counted as read.
