@@ -128,7 +128,7 @@ def test_a_worker_pool_writes_what_the_local_default_does(
 def test_a_manifest_gives_what_it_does_by_the_local_default(on_flink, extract, files_of, tmp_path):
     source, options = Corpus(tmp_path / "corpus", 24, 1.0).write("manifest")
     jobs = [
-        extract(source, tmp_path / name, *options, *more) for name, more in (("local", []), ("flink", on_flink))
+        extract(source, tmp_path / name, *options, *more) for name, more in (("here", []), ("there", on_flink))
     ]
     for job in jobs:
         ended = job.end()
@@ -154,7 +154,7 @@ def test_the_task_pages_command(page_pool, job_endpoint, source, expected, files
     done = subprocess.run(
         ["bash", "-eu", "-c", command], env=environment, capture_output=True, text=True, timeout=600
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 3, done.stdout + done.stderr  # two damaged records of 62 are more than 1 %
     assert files_of(f"{tmp_path}/features") == expected
 
 
