@@ -346,6 +346,13 @@ def main() -> int:
     return 0
 
 
+def as_a_local_job_has_it(name: str, data: bytes) -> bytes:
+    """The file, but for the checksums of the store itself, which a report on a store has."""
+    if "/reports/" not in name:
+        return data
+    return (json.dumps({**json.loads(data), "store_checksums": {}}, indent=1, sort_keys=True) + "\n").encode()
+
+
 def rehearse(rehearsal: Rehearsal) -> None:
     start, work = time.monotonic(), rehearsal.work
 
@@ -370,7 +377,7 @@ def rehearse(rehearsal: Rehearsal) -> None:
     say("--template_location wrote a template, and created no job")
     rehearsal.environments()
     rehearsal.execute(job, features)
-    found = rehearsal.stored("features/1.0.0")
+    found = {name: as_a_local_job_has_it(name, data) for name, data in rehearsal.stored("features/1.0.0").items()}
     if found != expected:
         names = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
         raise Failed(f"these differ from the local run: {', '.join(names)}")
