@@ -63,10 +63,14 @@ check: .venv/.installed-check docs
 	$(BIN)/python scripts/audit.py
 	$(BIN)/python -m pytest -m slow -q -n 2 --dist loadfile
 
-# The references want an environment of their own: they bring hundreds of packages.
-parity: | $(BIN)/python
-	$(PYTHON) -m venv .venv-parity
-	.venv-parity/bin/python -m pip install -q --disable-pip-version-check -e '.[parity]'
+# What brings hundreds of packages, or some gigabytes, has an environment of its own: .venv-NAME, with the extra NAME.
+.venv-%/.installed: pyproject.toml setup.py | $(BIN)/python
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install -q --disable-pip-version-check -e '.[$*]'
+	@touch $@
+
+# keras-hub and transformers.
+parity: .venv-parity/.installed
 	.venv-parity/bin/python -m pytest tests/parity tests/end_to_end/test_verify.py -q
 	.venv-parity/bin/python scripts/parity_table.py
 
@@ -87,12 +91,7 @@ bench-all: .venv/.installed-run
 test-prism: .venv/.installed-run
 	$(BIN)/python -m pytest tests/engines -m prism -q
 
-# The stores' clients and emulators want an environment of their own.
-.venv-cloud/.installed: pyproject.toml setup.py | $(BIN)/python
-	$(PYTHON) -m venv .venv-cloud
-	.venv-cloud/bin/python -m pip install -q --disable-pip-version-check -e '.[cloud]'
-	@touch $@
-
+# The stores' clients and emulators.
 test-cloud: .venv-cloud/.installed
 	.venv-cloud/bin/python -m pytest tests/engines -m cloud -q
 
@@ -102,10 +101,8 @@ rehearse-dataflow: .venv-cloud/.installed
 test-flink: .venv/.installed-run
 	$(BIN)/python -m pytest tests/engines -m flink -q
 
-# What reads arrays wants an environment of its own: PyTorch alone is some gigabytes.
-test-frameworks: | $(BIN)/python
-	$(PYTHON) -m venv .venv-frameworks
-	.venv-frameworks/bin/python -m pip install -q --disable-pip-version-check -e '.[frameworks]'
+# What reads arrays: PyTorch alone is some gigabytes.
+test-frameworks: .venv-frameworks/.installed
 	.venv-frameworks/bin/python -m pytest tests/frameworks tests/test_tasks.py -q -k 'frameworks or from_datasets'
 
 # tensorflow-io has no wheels for Python 3.13, and its operations load on TensorFlow 2.16 alone, which has none either.
@@ -120,18 +117,11 @@ test-frameworks: | $(BIN)/python
 test-tfio: .venv-tfio/.installed
 	.venv-tfio/bin/python -m pytest tests/tfio -m tfio -q
 
-# The models that the examples train want an environment of their own, for the same reason.
-test-examples: | $(BIN)/python
-	$(PYTHON) -m venv .venv-examples
-	.venv-examples/bin/python -m pip install -q --disable-pip-version-check -e '.[examples]'
+# The models that the examples train.
+test-examples: .venv-examples/.installed
 	.venv-examples/bin/python -m pytest tests/examples tests/test_tasks.py -q
 
-# A browser's driver and axe-core want an environment of their own; the browser is the system's.
-.venv-page/.installed: pyproject.toml setup.py | $(BIN)/python
-	$(PYTHON) -m venv .venv-page
-	.venv-page/bin/python -m pip install -q --disable-pip-version-check -e '.[page]'
-	@touch $@
-
+# A browser's driver and axe-core; the browser is the system's.
 test-page: .venv-page/.installed
 	.venv-page/bin/python -m pytest tests/page -m page -q
 

@@ -1,4 +1,4 @@
-"""What a benchmark claims: measured values beside their target, as a table and as JSON that names the machine."""
+"""A benchmark's claims are measured values beside their targets: a table, and JSON that names the machine."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ FORMATS = {
 
 
 class Spent(NamedTuple):
-    """What a run took, of the clock and of the processor, in seconds; its children included."""
+    """A run took so many seconds of the clock and of the processor, its children included."""
 
     wall: float
     processor: float

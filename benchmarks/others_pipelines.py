@@ -1,4 +1,4 @@
-"""What people write without melbeam, run by `benchmarks/pipeline.py` in an environment that has it.
+"""These pipelines are what people write without melbeam; `benchmarks/pipeline.py` runs them, in their environment.
 
 python benchmarks/others_pipelines.py beam AUDIO OUTPUT        # Beam, keras-hub in a DoFn, float lists
 python benchmarks/others_pipelines.py datasets AUDIO OUTPUT    # datasets.map with transformers' extractor

@@ -1,4 +1,4 @@
-"""What a job costs: processor seconds an hour of audio, beside decoders alone and what people write themselves.
+"""This measures what a job costs, in processor seconds an hour of audio, beside decoders and pipelines of others.
 
     make parity                                # once, for the pipelines of others
     python benchmarks/pipeline.py              # at most 25 minutes, 12 GB of disk

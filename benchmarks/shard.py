@@ -1,4 +1,4 @@
-"""Where each millisecond of a warm shard goes, and what levels, extremes, sums and index cost of it.
+"""This measures where each millisecond of a warm shard goes, and what levels, extremes, sums and index cost.
 
     python benchmarks/shard.py          # at most 4 minutes
 
@@ -83,7 +83,7 @@ STEPS = [
     ("write the table", "melbeam.pipelines.split.table", "TableOfShard.to_bytes"),
     ("index", "melbeam.pipelines.extracting.shard_extractor", "encode_index"),
 ]
-# What a report page needs: as steps, and what is left out to see its cost.
+# A report page needs these steps; the second list is what is left out to see their cost.
 OF_THE_REPORT = ("levels", "extremes of each bin", "spread", "count, distributions among it", "index")
 LEFT_OUT = [step for step in STEPS if step[0] in OF_THE_REPORT and "count" not in step[0]]
 LEFT_OUT.append(("distributions", "melbeam.transforms.distributions", "Distribution.add_value"))

@@ -1,4 +1,4 @@
-"""What stored features of speech take, by type and with zlib, which TFDS reads; and what each loses and costs.
+"""This measures what stored features of speech take, lose and cost, by type and with zlib, which TFDS reads.
 
     python benchmarks/sizes.py          # at most 2 minutes
 

@@ -156,7 +156,7 @@ def ratio(reference: list[dict[str, float]], measured: list[dict[str, float]], w
 
 
 def memory(corpora: Any, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """What reading a source adds to this process at most, in MB, for one size and for four times that (Linux)."""
+    """Measures the MB that reading a source adds to this process, at one size and at four times that (Linux)."""
     found: dict[str, Any] = {}
     for times in (1, 4):
         corpus = corpora.Corpus(folder / f"memory-{times}", times * options.clips, options.seconds, num_files=1)
