@@ -38,13 +38,15 @@ class Claim:
         """The median of the rounds."""
         return statistics.median(self.values)
 
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the median is within the target; None where there is none."""
+        if self.target is None:
+            return None
+        return self.median >= self.target if self.at_least else self.median <= self.target
+
     def to_json(self) -> dict[str, Any]:
         """The claim as the results' files hold it."""
-        held = (
-            None
-            if self.target is None
-            else (self.median >= self.target) == self.at_least or (self.median == self.target)
-        )
         return {
             "what": self.what,
             "unit": self.unit,
@@ -54,7 +56,7 @@ class Claim:
             "rounds": len(self.values),
             "target": self.target,
             "at_least": self.at_least,
-            "is_met": held,
+            "is_met": self.is_met,
         }
 
 
