@@ -11,7 +11,7 @@ from melbeam.pipelines.reporting.pictures import inline_svg
 from melbeam.pipelines.reporting.remarks import Remark, remarks_on, remarks_on_all
 from melbeam.transforms import plots
 from melbeam.transforms.distributions import QUANTITIES, Distribution
-from melbeam.transforms.markup import Html, element, joined, of_command, of_data, of_id, with_code
+from melbeam.transforms.markup import Html, element, listed, of_command, of_data, of_id, with_code
 from melbeam.transforms.records.conversion import CHANGES
 from melbeam.transforms.records.levels import FLOOR_DBFS
 from melbeam.transforms.records.rejects import REASONS
@@ -260,7 +260,7 @@ def bins(parts: Sequence[Part]) -> Html | None:
             )
             for kind, size in (("wide", (11.4, 2.8)), ("narrow", (3.5, 2.1)))
         ]
-        caption = element("figcaption", [[", " if n else None, _name_of(part)] for n, part in enumerate(alike)])
+        caption = element("figcaption", listed(map(_name_of, alike)))
         pictures.append(element("figure", caption if len(by_front_end) > 1 else None, svg))
     if not pictures:
         return None
@@ -352,7 +352,7 @@ def _swatch(index: int) -> Html:
 
 
 def _ids(ids: Sequence[str]) -> Html:
-    return joined([[", " if number else None, of_id(one)] for number, one in enumerate(ids)])
+    return listed(map(of_id, ids))
 
 
 def _scrolled(table: Html, label: str) -> Html:
