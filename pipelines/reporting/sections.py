@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from melbeam.pipelines import words
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.pipelines.reporting.pictures import inline_svg
-from melbeam.pipelines.reporting.remarks import Remark, remarks_on, remarks_on_all
+from melbeam.pipelines.reporting.remarks import Remark, by_count, remarks_on, remarks_on_all
 from melbeam.transforms import plots
 from melbeam.transforms.distributions import QUANTITIES, Distribution
 from melbeam.transforms.markup import Html, element, listed, of_command, of_data, of_id, with_code
@@ -144,7 +144,7 @@ def rejects(parts: Sequence[Part]) -> Html:
                 else None,
                 part.summary.named_ids.get(reason, []),
             )
-            for reason, count in _by_count(part.summary.rejects)
+            for reason, count in by_count(part.summary.rejects)
         ]
         command = of_command("melbeam", "rejects", part.folder.output, f"--split={part.folder.split}")
         return [
@@ -169,7 +169,7 @@ def changes(parts: Sequence[Part]) -> Html:
                 f"{_capital(CHANGES[change])}." if change in CHANGES else None,
                 part.summary.named_ids.get(change, []),
             )
-            for change, count in _by_count(part.summary.changes)
+            for change, count in by_count(part.summary.changes)
         ]
         return element("div", rows, class_="rows")
 
@@ -358,10 +358,6 @@ def _ids(ids: Sequence[str]) -> Html:
 def _scrolled(table: Html, label: str) -> Html:
     """A table that may be wider than a phone, by itself."""
     return element("div", table, class_="scrolled", role="region", tabindex="0", aria_label=label)
-
-
-def _by_count(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    return iter(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _capital(text: str) -> str:
