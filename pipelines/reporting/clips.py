@@ -83,8 +83,7 @@ class Pictured:
 
 def choose(part: Part) -> dict[int, tuple[str, ...]]:
     """The clips to picture, by their numbers in the split, with what each is shown for; the same on every run."""
-    lengths = [count for _, count in sorted(part.summary.shard_features.items())]
-    starts = dict(zip(sorted(part.summary.shard_features), [0, *accumulate(lengths)], strict=False))
+    *starts, total = [0, *_ends_of_shards(part)]
     roles: dict[int, list[str]] = {}
     for role, quantity, end in _ROLES:
         distribution = part.summary.distributions.get(quantity)
@@ -92,7 +91,6 @@ def choose(part: Part) -> dict[int, tuple[str, ...]]:
         if not extremes or (quantity == "full_scale_fraction" and not extremes[0].value):
             continue
         roles.setdefault(starts[extremes[0].shard] + extremes[0].record, []).append(role)
-    total = sum(lengths)
     # More than are needed are drawn, since some may be shown already.
     drawn = random.Random(part.job_hash).sample(range(total), min(total, 2 * NUM_CLIPS))
     for number in drawn:
@@ -110,8 +108,7 @@ def read_clips(part: Part) -> Pictured:
     if not chosen:
         return pictured
     split, output = part.folder.split, part.folder.output
-    lengths = [count for _, count in sorted(part.summary.shard_features.items())]
-    ends = list(accumulate(lengths))
+    ends = _ends_of_shards(part)
     try:
         # One slice a clip: only the indexes of their shards are read.
         slices = "+".join(f"{split}[{number}:{number + 1}]" for number in chosen)
@@ -126,6 +123,11 @@ def read_clips(part: Part) -> Pictured:
             continue
         pictured.clips.append(_clip(record, roles, bisect_right(ends, number), columns))
     return pictured
+
+
+def _ends_of_shards(part: Part) -> list[int]:
+    """How many records of a finished split there are up to the end of each shard."""
+    return list(accumulate(count for _, count in sorted(part.summary.shard_features.items())))
 
 
 def limits_of(clips: Sequence[Clip]) -> tuple[float, float]:
