@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
@@ -116,13 +119,9 @@ def _front_ends(a: FeatureFolder, b: FeatureFolder) -> dict[str, Any]:
 
 
 def _to_json(found: SplitDifference) -> dict[str, Any]:
-    from dataclasses import asdict
-
     content = asdict(found)
     content.pop("sum_of_squares")
     if found.farthest is not None:  # JSON knows no infinity and no NaN
-        from math import isfinite
-
         content["farthest"] = {
             name: value if not isinstance(value, float) or isfinite(value) else str(value)
             for name, value in content["farthest"].items()
@@ -152,8 +151,6 @@ def _in_words(report: dict[str, Any]) -> list[str]:
 
 
 def _split_in_words(name: str, split: dict[str, Any], report: dict[str, Any]) -> list[str]:
-    from melbeam.pipelines import words
-
     a, b = split["num_records"]
     lines = [f"split {name}: {a} and {b} records, {split['num_equal']} of them equal"]
     for side, repeated in zip("ab", split["repeated"], strict=True):
@@ -185,14 +182,10 @@ def _split_in_words(name: str, split: dict[str, Any], report: dict[str, Any]) ->
 
 
 def _names(fields: list[str]) -> str:
-    from melbeam.pipelines import words
-
     return ", ".join(map(words.harmless, fields))
 
 
 def _named(what: str, named: dict[str, Any]) -> list[str]:
-    from melbeam.pipelines import words
-
     count, ids = named["count"], named["ids"]
     if not count:
         return []

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
@@ -55,8 +56,6 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
 
 
 def _print_for_people(rejects: list[dict[str, str]], folder: str) -> None:
-    from melbeam.pipelines import words
-
     print(f"{folder}: {words.count(len(rejects), 'reject')}")
     for reason, count in sorted(Counter(reject["reason"] for reject in rejects).items()):
         print(f"  {count} {words.harmless(reason)}")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.words import harmless
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,7 +78,6 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
 def _show(records: FolderRecords, number: int, split: str | None, screen: Screen, png: str | None) -> None:
     from melbeam.pipelines.showing.drawing import draw
     from melbeam.pipelines.showing.fields import field_lines
-    from melbeam.pipelines.words import harmless
     from melbeam.transforms.reading.arrays import TENSOR
 
     record, front_end = records.read(number), records.folder.front_end

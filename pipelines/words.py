@@ -1,4 +1,4 @@
-"""Figures for people: durations, sizes and counts as one would say them."""
+"""Words for people: durations, sizes and counts as one would say them, and text that a terminal does not obey."""
 
 from __future__ import annotations
 

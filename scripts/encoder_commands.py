@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 AAC_FRAME, AAC_DELAY = 1024, 2112  # samples; the longest delay that an encoder is known to have
 # Speech of the demo's clips, music-like chords, or noise; Hz; channels.
-S8, S11, S16, S22, S24, S32 = (("speech", rate, 1) for rate in (8000, 11025, 16000, 22050, 24000, 32000))
+S8, S16, S22, S24, S32 = (("speech", rate, 1) for rate in (8000, 16000, 22050, 24000, 32000))
 S44, S48, S44x2, S16x2 = ("speech", 44100, 1), ("speech", 48000, 1), ("speech", 44100, 2), ("speech", 16000, 2)
 N16, N12, M44x2, M48x2, M32 = (
     ("noise", 16000, 1),
@@ -19,7 +19,6 @@ N16, N12, M44x2, M48x2, M32 = (
     ("music", 48000, 2),
     ("music", 32000, 1),
 )
-LOW, MIDDLE, HIGH = (S8, N12), (S16, S22), (S44, M44x2, M48x2)
 ALL = (S8, S16, S24, M44x2, S48)
 
 
@@ -28,7 +27,7 @@ class Way:
     """One way to make a file.
 
     Attributes:
-        command: for the shell; the first word is the encoder's name. "python: NAME" is a function of PYTHON.
+        command: for the shell; the first word is the encoder's name. "python: ..." is for compare_decoders.make.
         clips: of which one file each is made.
         longer: samples a channel by which the file may be longer than the clip, where nothing in it states its
             encoder's delay or how much of its last frame is audio.
@@ -282,7 +281,7 @@ OPUS = Family(
             for options in ("--bitrate 24", "--framesize 60", "")
         ),
         Way("opusenc --quiet --hard-cbr --title x --picture picture.jpg clip.wav out", (S16, M44x2)),
-        Way("opusenc --quiet clip.wav out", (S48,), edit=None),
+        Way("opusenc --quiet clip.wav out", (S48,)),
         Way(ffmpeg("-c:a libopus -f ogg"), (S8, S16, S24, S48, M48x2)),
         Way(ffmpeg("-c:a opus -strict -2 -f ogg"), (S48, M48x2), 120),
         Way(gst("audioresample ! opusenc ! oggmux"), (S16, M48x2), 960),

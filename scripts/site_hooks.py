@@ -121,7 +121,7 @@ def api_page(module: str) -> str:
         home, definition = _definition(module, name)
         if definition is None or not ast.get_docstring(definition):
             raise PluginError(f"{module}.{name} is public, and has no docstring")
-        for member in getattr(definition, "body", []) if isinstance(definition, ast.ClassDef) else []:
+        for member in definition.body if isinstance(definition, ast.ClassDef) else []:
             if isinstance(member, _DEFINITIONS) and not member.name.startswith("_") and not _is_said(member):
                 raise PluginError(f"{module}.{name}.{member.name} is public, and has no docstring")
         lines += [f"::: {home}.{name}", ""]

@@ -51,6 +51,11 @@ def joined(children: Child) -> Html:
     return Html("".join(map(joined, children)))
 
 
+def listed(items: Iterable[Child], between: Child = ", ") -> Html:
+    """The items one behind the other, with something between each two."""
+    return joined([[between if number else None, item] for number, item in enumerate(items)])
+
+
 def escaped(text: str) -> Html:
     """The text, in which nothing is markup."""
     return Html(html.escape(_NO_CHARACTERS.sub("\ufffd", text)))
@@ -81,9 +86,7 @@ def of_id(value: str) -> Html:
 def of_command(*arguments: str) -> Html:
     """A command as it is typed, quoted for a shell; its lines are broken between arguments."""
     parts = [element("span", _breakable(shlex.quote(argument))) for argument in arguments]
-    return element(
-        "code", [[" " if number else None, part] for number, part in enumerate(parts)], class_="command"
-    )
+    return element("code", listed(parts, " "), class_="command")
 
 
 def _breakable(text: str) -> Html:

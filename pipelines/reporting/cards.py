@@ -26,16 +26,10 @@ _LEVELS = (("Level", "rms_dbfs"), ("Peak", "peak_dbfs"), ("Silence", "silent_fra
 def clips(parts: Sequence[Part], *, with_audio: bool) -> Html:
     """The section of all of them."""
     pictured = [read_clips(part) for part in parts]
-    limits = {}
-    for part in parts:
-        alike = [
-            clip
-            for other, found in zip(parts, pictured, strict=True)
-            if other.front_end.fingerprint == part.front_end.fingerprint
-            for clip in found.clips
-        ]
-        if alike:
-            limits[part.front_end.fingerprint] = limits_of(alike)
+    alike: dict[str, list[Clip]] = {}
+    for part, found in zip(parts, pictured, strict=True):
+        alike.setdefault(part.front_end.fingerprint, []).extend(found.clips)
+    limits = {fingerprint: limits_of(found) for fingerprint, found in alike.items() if found}
     groups = []
     for number, (part, found) in enumerate(zip(parts, pictured, strict=True)):
         heading = heading_of(part, parts)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from melbeam.pipelines.reporting.parts import Part
-from melbeam.transforms.reading.arrays import DEFAULTS
+from melbeam.transforms.reading.arrays import TENSOR, is_default
 from melbeam.transforms.reading.source import FeatureSource
-from melbeam.transforms.records.schema import BYTES, FEATURE_RECORD, TEXT
+from melbeam.transforms.records.schema import FEATURE_RECORD, TEXT
+from melbeam.transforms.records.split_schema import StoredField
 
 NUM_CLIPS = 12
 # What a clip is shown for, by quantity and by which end of it.
@@ -82,8 +83,7 @@ class Pictured:
 
 def choose(part: Part) -> dict[int, tuple[str, ...]]:
     """The clips to picture, by their numbers in the split, with what each is shown for; the same on every run."""
-    lengths = [count for _, count in sorted(part.summary.shard_features.items())]
-    starts = dict(zip(sorted(part.summary.shard_features), [0, *accumulate(lengths)], strict=False))
+    *starts, total = [0, *_ends_of_shards(part)]
     roles: dict[int, list[str]] = {}
     for role, quantity, end in _ROLES:
         distribution = part.summary.distributions.get(quantity)
@@ -91,7 +91,6 @@ def choose(part: Part) -> dict[int, tuple[str, ...]]:
         if not extremes or (quantity == "full_scale_fraction" and not extremes[0].value):
             continue
         roles.setdefault(starts[extremes[0].shard] + extremes[0].record, []).append(role)
-    total = sum(lengths)
     # More than are needed are drawn, since some may be shown already.
     drawn = random.Random(part.job_hash).sample(range(total), min(total, 2 * NUM_CLIPS))
     for number in drawn:
@@ -109,12 +108,11 @@ def read_clips(part: Part) -> Pictured:
     if not chosen:
         return pictured
     split, output = part.folder.split, part.folder.output
-    lengths = [count for _, count in sorted(part.summary.shard_features.items())]
-    ends = list(accumulate(lengths))
+    ends = _ends_of_shards(part)
     try:
         # One slice a clip: only the indexes of their shards are read.
         slices = "+".join(f"{split}[{number}:{number + 1}]" for number in chosen)
-        source = FeatureSource(output, slices, features=["input_features", *columns])
+        source = FeatureSource(output, slices, features=[TENSOR, *columns])
     except (ValueError, OSError) as error:
         return Pictured(faults=[str(error)])
     for place, (number, roles) in enumerate(chosen.items()):
@@ -123,9 +121,13 @@ def read_clips(part: Part) -> Pictured:
         except (ValueError, OSError) as error:
             pictured.faults.append(str(error))
             continue
-        optional = [name for name, stored in columns.items() if stored.optional]
-        pictured.clips.append(_clip(record, roles, bisect_right(ends, number), optional))
+        pictured.clips.append(_clip(record, roles, bisect_right(ends, number), columns))
     return pictured
+
+
+def _ends_of_shards(part: Part) -> list[int]:
+    """How many records of a finished split there are up to the end of each shard."""
+    return list(accumulate(count for _, count in sorted(part.summary.shard_features.items())))
 
 
 def limits_of(clips: Sequence[Clip]) -> tuple[float, float]:
@@ -133,22 +135,17 @@ def limits_of(clips: Sequence[Clip]) -> tuple[float, float]:
     return min(float(clip.features.min()) for clip in clips), max(float(clip.features.max()) for clip in clips)
 
 
-def _clip(record: Mapping[str, Any], roles: tuple[str, ...], shard: int, optional: Sequence[str]) -> Clip:
-    features = np.asarray(record["input_features"], np.float32)[: int(record["num_frames"])]
+def _clip(
+    record: Mapping[str, Any], roles: tuple[str, ...], shard: int, columns: Mapping[str, StoredField]
+) -> Clip:
+    features = np.asarray(record[TENSOR], np.float32)[: int(record["num_frames"])]
     found = {
         name: value
         for name, value in record.items()
-        if name != "input_features" and not (name in optional and _is_default(value))
+        if name != TENSOR and not (columns[name].optional and is_default(value, columns[name]))
     }
     own = {name: value for name, value in found.items() if name in _OWN}
     return Clip(roles, shard, features, own, {name: value for name, value in found.items() if name not in _OWN})
-
-
-def _is_default(value: Any) -> bool:
-    """Whether it stands for a field that the record lacks."""
-    if isinstance(value, np.ndarray):
-        return not value.size
-    return value == DEFAULTS[BYTES] if isinstance(value, bytes) else value in list(DEFAULTS.values())[1:]
 
 
 def _text(value: bytes) -> str:

@@ -7,7 +7,7 @@ from importlib import resources
 
 from melbeam.pipelines.reporting import cards, sections
 from melbeam.pipelines.reporting.parts import Part
-from melbeam.transforms.markup import Html, element, joined, of_data
+from melbeam.transforms.markup import Html, element, joined, listed, of_data
 from melbeam.transforms.versions import melbeam_version
 
 # Whatever a page may hold: nothing is run, and nothing is fetched.
@@ -49,7 +49,7 @@ def make_page(parts: Sequence[Part], *, with_audio: bool) -> str:
         "body",
         element("header", _title(parts)),
         element("main", shown),
-        element("footer", element("p", f"melbeam {melbeam_version()}, `melbeam report`.".replace("`", ""))),
+        element("footer", element("p", f"melbeam {melbeam_version()}, melbeam report.")),
     )
     return joined([Html("<!doctype html>\n"), element("html", head, body, lang="en"), "\n"])
 
@@ -57,17 +57,14 @@ def make_page(parts: Sequence[Part], *, with_audio: bool) -> str:
 def _title(parts: Sequence[Part]) -> Sequence[Html]:
     outputs = list(dict.fromkeys(part.folder.output for part in parts))
     splits = list(dict.fromkeys(part.folder.split for part in parts))
-    named = [
-        [element("span", " and ", class_="and") if n else None, of_data(path)] for n, path in enumerate(outputs)
-    ]
     front_ends = ", ".join(dict.fromkeys(part.front_end.name for part in parts))
     return [
         element("p", "melbeam report", class_="eyebrow"),
-        element("h1", named),
+        element("h1", listed(map(of_data, outputs), element("span", " and ", class_="and"))),
         element(
             "p",
             "split " if len(splits) == 1 else "splits ",
-            [[", " if n else None, of_data(split)] for n, split in enumerate(splits)],
+            listed(map(of_data, splits)),
             ", front end ",
             of_data(front_ends),
             class_="lead",

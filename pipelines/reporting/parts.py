@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from melbeam.pipelines import files
-from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
+from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
+from melbeam.pipelines.split.job_file import read_job
 from melbeam.pipelines.split.plan import read_plan
 from melbeam.pipelines.split.reports import ShardReport, SplitSummary, UnusableSummary
 from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
@@ -126,10 +126,8 @@ def _label(folder: SplitFolder, among: Sequence[SplitFolder]) -> str:
 
 
 def _read(folder: SplitFolder, label: str) -> Part:
-    try:
+    with refused_as(Refusal.UNUSABLE_JOB_FILE):
         job = read_job(folder)
-    except UnusableJobFile as error:
-        raise UsageError(Refusal.UNUSABLE_JOB_FILE, str(error)) from error
     if job is None or "front_end" not in job:
         raise UsageError(
             Refusal.NO_FEATURES,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from melbeam.pipelines.defaults import MAX_REJECT_FRACTION
@@ -58,6 +58,11 @@ def remarks_on_all(parts: Sequence[Part]) -> list[Remark]:
     ]
 
 
+def by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """What was counted with its numbers, the largest first."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
 def _on_completeness(part: Part) -> Iterator[Remark]:
     summary = part.summary
     if not part.is_finished:
@@ -81,7 +86,7 @@ def _on_rejects(part: Part) -> Iterator[Remark]:
     summary = part.summary
     if not summary.num_rejects:
         return
-    reasons = ", ".join(f"{count:,} `{reason}`" for reason, count in _by_count(summary.rejects))
+    reasons = ", ".join(f"{count:,} `{reason}`" for reason, count in by_count(summary.rejects))
     yield Remark(
         "Rejects",
         f"{summary.num_rejects:,} of {summary.records_read:,} records were turned away: {reasons}.",
@@ -221,10 +226,6 @@ def _clips(count: int) -> str:
 
 def _were(count: int) -> str:
     return "was" if count == 1 else "were"
-
-
-def _by_count(counts: dict[str, int]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _records_with(part: Part, name: str) -> int:

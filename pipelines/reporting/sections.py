@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from melbeam.pipelines import words
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.pipelines.reporting.pictures import inline_svg
-from melbeam.pipelines.reporting.remarks import Remark, remarks_on, remarks_on_all
+from melbeam.pipelines.reporting.remarks import Remark, by_count, remarks_on, remarks_on_all
 from melbeam.transforms import plots
 from melbeam.transforms.distributions import QUANTITIES, Distribution
-from melbeam.transforms.markup import Html, element, joined, of_command, of_data, of_id, with_code
+from melbeam.transforms.markup import Html, element, listed, of_command, of_data, of_id, with_code
 from melbeam.transforms.records.conversion import CHANGES
 from melbeam.transforms.records.levels import FLOOR_DBFS
 from melbeam.transforms.records.rejects import REASONS
@@ -144,7 +144,7 @@ def rejects(parts: Sequence[Part]) -> Html:
                 else None,
                 part.summary.named_ids.get(reason, []),
             )
-            for reason, count in _by_count(part.summary.rejects)
+            for reason, count in by_count(part.summary.rejects)
         ]
         command = of_command("melbeam", "rejects", part.folder.output, f"--split={part.folder.split}")
         return [
@@ -169,7 +169,7 @@ def changes(parts: Sequence[Part]) -> Html:
                 f"{_capital(CHANGES[change])}." if change in CHANGES else None,
                 part.summary.named_ids.get(change, []),
             )
-            for change, count in _by_count(part.summary.changes)
+            for change, count in by_count(part.summary.changes)
         ]
         return element("div", rows, class_="rows")
 
@@ -260,7 +260,7 @@ def bins(parts: Sequence[Part]) -> Html | None:
             )
             for kind, size in (("wide", (11.4, 2.8)), ("narrow", (3.5, 2.1)))
         ]
-        caption = element("figcaption", [[", " if n else None, _name_of(part)] for n, part in enumerate(alike)])
+        caption = element("figcaption", listed(map(_name_of, alike)))
         pictures.append(element("figure", caption if len(by_front_end) > 1 else None, svg))
     if not pictures:
         return None
@@ -352,16 +352,12 @@ def _swatch(index: int) -> Html:
 
 
 def _ids(ids: Sequence[str]) -> Html:
-    return joined([[", " if number else None, of_id(one)] for number, one in enumerate(ids)])
+    return listed(map(of_id, ids))
 
 
 def _scrolled(table: Html, label: str) -> Html:
     """A table that may be wider than a phone, by itself."""
     return element("div", table, class_="scrolled", role="region", tabindex="0", aria_label=label)
-
-
-def _by_count(counts: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    return iter(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _capital(text: str) -> str:

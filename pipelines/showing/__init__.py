@@ -1,1 +1,1 @@
-"""Records shown to a person: found by id or number, in words, and drawn in characters or as a picture."""
+"""Records shown to a person: found by id or number, in words, and drawn in characters."""

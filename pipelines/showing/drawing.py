@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from typing import TextIO
@@ -39,8 +40,6 @@ class Screen:
         There are colours on a terminal, unless the variable NO_COLOR is set (https://no-color.org) or the terminal
         is called "dumb".
         """
-        import shutil
-
         stream = sys.stdout if stream is None else stream
         obeys = stream.isatty() and os.environ.get("TERM", "dumb") != "dumb"
         encoding = getattr(stream, "encoding", None) or "utf-8"

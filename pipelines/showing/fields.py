@@ -9,7 +9,7 @@ import numpy as np
 
 from melbeam.pipelines import words
 from melbeam.pipelines.words import harmless
-from melbeam.transforms.reading.arrays import DEFAULTS, TENSOR
+from melbeam.transforms.reading.arrays import TENSOR, is_default
 from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.split_schema import StoredField
 
@@ -37,9 +37,7 @@ def field_lines(record: Mapping[str, Any], schema: Mapping[str, StoredField]) ->
 
 
 def _is_lacking(value: Any, stored: StoredField) -> bool:
-    if stored.is_list:
-        return not len(value)
-    return stored.optional and value == DEFAULTS[stored.kind]
+    return (stored.is_list or stored.optional) and is_default(value, stored)
 
 
 def _seconds(name: str, record: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
@@ -27,11 +28,12 @@ def open_folder(path: str, split: str | None) -> FeatureFolder:
         UsageError: it is no folder of features, or has no such split.
     """
     names = split_names_or_refusal(path)
-    with refused_as(Refusal.NO_SPLIT):
-        if not names:
-            raise ValueError(f"{path} has no finished split")
-        if split is None and len(names) > 1 and DEFAULT_SPLIT not in names:
-            raise ValueError(f"{path} has the splits {', '.join(names)}: name one, --split={names[0]}")
+    if not names:
+        raise UsageError(Refusal.NO_SPLIT, f"{path} has no finished split")
+    if split is None and len(names) > 1 and DEFAULT_SPLIT not in names:
+        raise UsageError(
+            Refusal.NO_SPLIT, f"{path} has the splits {', '.join(names)}: name one, --split={names[0]}"
+        )
     return open_split(path, split or (names[0] if len(names) == 1 else DEFAULT_SPLIT))
 
 
@@ -41,14 +43,8 @@ def open_split(path: str, split: str) -> FeatureFolder:
     Raises:
         UsageError: it has no such split, or its metadata are not what melbeam writes.
     """
-    try:
+    with refused_as(Refusal.NO_SPLIT), _refused_if_not_as_written(f"{path}: its metadata are"):
         return FeatureFolder.open(path, split, None, read_file)
-    except ValueError as error:
-        raise UsageError(Refusal.NO_SPLIT, str(error)) from error
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(
-            Refusal.NO_FEATURES, f"{path}: its metadata are not what melbeam writes ({error!r}): verify it"
-        ) from error
 
 
 def split_names_or_refusal(path: str) -> list[str]:
@@ -57,14 +53,17 @@ def split_names_or_refusal(path: str) -> list[str]:
     Raises:
         UsageError: it is no folder of finished features.
     """
-    try:
+    with refused_as(Refusal.NO_FEATURES), _refused_if_not_as_written(f"{path}: its {DATASET_INFO} is"):
         return split_names(path, read_file)
-    except ValueError as error:
-        raise UsageError(Refusal.NO_FEATURES, str(error)) from error
+
+
+@contextmanager
+def _refused_if_not_as_written(what: str) -> Iterator[None]:
+    """Makes a refusal of what its block stumbles on in JSON of another form than melbeam writes."""
+    try:
+        yield
     except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(
-            Refusal.NO_FEATURES, f"{path}: its {DATASET_INFO} is not what melbeam writes ({error!r}): verify it"
-        ) from error
+        raise UsageError(Refusal.NO_FEATURES, f"{what} not what melbeam writes ({error!r}): verify it") from error
 
 
 def number_of(records: FolderRecords, wanted: str) -> int:

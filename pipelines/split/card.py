@@ -8,19 +8,15 @@ edited is known; such a one is never written over.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 
 from melbeam.pipelines import words
 from melbeam.pipelines.split.croissant import tabled_splits
 from melbeam.pipelines.split.reports import SplitSummary
-from melbeam.transforms.folder_layout import CROISSANT, STATISTICS, TABLES
+from melbeam.transforms.folder_layout import CROISSANT, STATISTICS, TABLES, tables_of
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 
-_MARK = re.compile(
-    r"<!-- melbeam writes this card anew with each split, until somebody edits it: ([0-9a-f]{64}) -->\n"
-)
 _SECONDS = "seconds"
 # The hubs' words for the number of records, by their upper bounds.
 _SIZES = (
@@ -38,8 +34,7 @@ _SIZES = (
 def is_edited(card: bytes) -> bool:
     """Whether somebody has changed a card since it was written, or wrote it."""
     text, _, last = card.rstrip(b"\n").rpartition(b"\n")
-    found = _MARK.fullmatch(f"{last.decode(errors='replace')}\n")
-    return found is None or found[1] != _hash(text + b"\n")
+    return last != _mark(text + b"\n").encode()
 
 
 def card(
@@ -54,10 +49,12 @@ def card(
         name: that TFDS finds the folder by, where it has one.
     """
     text = "\n".join([*_front_matter(summaries, name), "", *_body(summaries, front_end, options, name), ""])
-    mark = (
-        f"<!-- melbeam writes this card anew with each split, until somebody edits it: {_hash(text.encode())} -->"
-    )
-    return f"{text}{mark}\n".encode()
+    return f"{text}{_mark(text.encode())}\n".encode()
+
+
+def _mark(text: bytes) -> str:
+    """The last line of a card, by what stands above it."""
+    return f"<!-- melbeam writes this card anew with each split, until somebody edits it: {_hash(text)} -->"
 
 
 def _hash(text: bytes) -> str:
@@ -80,7 +77,7 @@ def _front_matter(summaries: Mapping[str, SplitSummary], name: str | None) -> li
     if tabled:
         lines += ["configs:", "- config_name: records", "  data_files:"]
     for split in tabled:
-        lines += [f"  - split: {split}", f"    path: {TABLES}/{split}-*-of-*.parquet"]
+        lines += [f"  - split: {split}", f"    path: {tables_of(split)}"]
     return [*lines, "---"]
 
 

@@ -92,6 +92,11 @@ class RecordParser:
         return values.reshape(-1, self._front_end.num_mels)
 
 
+def is_default(value: Any, stored: StoredField) -> bool:
+    """Whether a column has the value that stands for a field which its record lacks."""
+    return not len(value) if isinstance(value, np.ndarray) else bool(value == DEFAULTS[stored.kind])
+
+
 def _column(found: Any, name: str, stored: StoredField) -> Any:
     values = getattr(found[name], stored.kind).value if name in found else []
     if stored.is_list:

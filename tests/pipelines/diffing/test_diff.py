@@ -249,7 +249,7 @@ def test_padded_and_compact_clips_of_whisper_are_equal(made):
     assert run(diff, padded, made("--front_end=whisper", "--pad_to_max_length=off")).status == 0
 
 
-def test_pairing_reads_each_record_but_keeps_none(made, monkeypatch):
+def test_pairing_reads_each_record_but_keeps_none(made):
     """What is kept of a split is one array of hashes."""
     from melbeam.pipelines.diffing.splits import FolderRecords
     from melbeam.transforms.reading.folder import FeatureFolder

@@ -4,18 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
-import zlib
 
 import numpy as np
 import pytest
 
-from helpers import run, tree, write
+from helpers import compress_features, run, tree
 from melbeam.pipelines import extract, index, show
 from melbeam.pipelines.showing import finding
-from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.pipelines.words import harmless
 from melbeam.transforms import FeatureSource
-from melbeam.transforms.records.example_proto import Example
 
 
 def test_a_record_by_id_and_by_number(made):
@@ -124,16 +121,7 @@ def test_every_way_to_store_features(made, options, tensor):
 
 def test_features_that_are_compressed(made, copied):
     folder = copied(made())
-    for path in folder.glob("*.tfrecord"):
-        examples = [Example.FromString(item.data) for item in read_tfrecord_file(str(path))]
-        for example in examples:
-            values = example.features.feature["input_features"].bytes_list.value
-            values[0] = zlib.compress(values[0])
-        write(path, [example.SerializeToString() for example in examples])
-    described = json.loads((folder / "features.json").read_text())
-    described["featuresDict"]["features"]["input_features"]["tensor"]["encoding"] = "zlib"
-    (folder / "features.json").write_text(json.dumps(described))
-    assert index.main([str(folder), "--overwrite"]) == 0
+    compress_features(folder)
     expected = run(show, made(), "clip-3").text.replace(str(made()), str(folder))
     assert run(show, folder, "clip-3").text == expected
 

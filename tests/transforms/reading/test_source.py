@@ -1,19 +1,17 @@
 """Features by number, as NumPy arrays: the values of `read_features`, without TensorFlow."""
 
-import json
 import multiprocessing
 import pickle
 import shutil
 import subprocess
 import sys
-import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from helpers import write
+from helpers import compress_features, write
 from melbeam.pipelines import extract, index
 from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import FeatureSource, read_features
@@ -74,16 +72,7 @@ def test_features_that_are_compressed(several_shards, tmp_path):
     """As TFDS stores a tensor whose encoding is zlib."""
     folder = tmp_path / "f"
     shutil.copytree(several_shards, folder)
-    for path in folder.glob("*.tfrecord"):
-        examples = [Example.FromString(item.data) for item in read_tfrecord_file(str(path))]
-        for example in examples:
-            values = example.features.feature["input_features"].bytes_list.value
-            values[0] = zlib.compress(values[0])
-        write(path, [example.SerializeToString() for example in examples])
-    described = json.loads((folder / "features.json").read_text())
-    described["featuresDict"]["features"]["input_features"]["tensor"]["encoding"] = "zlib"
-    (folder / "features.json").write_text(json.dumps(described))
-    assert index.main([str(folder), "--overwrite"]) == 0
+    compress_features(folder)
     assert_equal_elements(FeatureSource(folder), FeatureSource(several_shards))
     assert_equal_elements(FeatureSource(folder), of_tf_data(folder))
 
