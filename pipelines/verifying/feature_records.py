@@ -16,12 +16,12 @@ from melbeam.pipelines.verifying.ids import clip_id_of
 from melbeam.pipelines.verifying.splits import Split
 from melbeam.transforms.records.conversion import FeatureRecord
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import kind_and_count
 from melbeam.transforms.records.levels import LEVELS, check_levels
 from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.schema import BYTES, CONSUMED, FEATURE_RECORD, FLOAT, TEXT, Field
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.records.table import row_of
+from melbeam.transforms.records.tf_example import kind_and_count
 from melbeam.transforms.statistics import ClipSums
 
 _TENSOR, _TAIL = "input_features", "input_features_tail"
