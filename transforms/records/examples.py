@@ -221,14 +221,12 @@ def undecoded(record: bytes) -> tuple[bytes, str, dict[str, Any]]:
     Raises:
         Reject: with the reason; also where its audio is no file's bytes but samples.
     """
-    features = parse_features(record)
-    if REJECT in features:
-        features = _parse_rejected(features)
+    features = audio_features(record)
     given = _id_of(features)
     audio = single_value(features, "audio", BYTES)
     if audio is None:
         raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
-    return audio, given or hashlib.sha256(audio).hexdigest(), _others(features)
+    return audio, given or _hash_of(audio), _others(features)
 
 
 def passed_through(record: bytes) -> dict[str, Any]:
@@ -237,8 +235,7 @@ def passed_through(record: bytes) -> dict[str, Any]:
     Raises:
         Reject: it is no Example.
     """
-    features = parse_features(record)
-    return _others(_parse_rejected(features) if REJECT in features else features)
+    return _others(audio_features(record))
 
 
 def _others(features: Any) -> dict[str, Any]:
