@@ -77,8 +77,7 @@ class PackedFeatures:
 
         Args:
             clips: each `[num_samples]`, of any length from 0 on, at the front end's sampling rate: floating
-            point in
-                [-1, 1), or integers, which are scaled as `log_mel.to_waveform` says. Samples beyond
+                point in [-1, 1), or integers, which are scaled as `log_mel.to_waveform` says. Samples beyond
                 `max_audio_length` are cut off.
 
         Returns:

@@ -55,6 +55,8 @@ class ClipSums:
         values = _workspace((min(block, frames) + 1, bins))
         sums, squares = np.zeros((2, bins))
         with np.errstate(invalid="ignore", over="ignore"):  # what is not finite is found below
+            if features.itemsize < 4:  # the small types have no vector instructions
+                features = features.astype(np.float32)
             for start in range(0, frames, block):
                 part = features[start : start + block]
                 rows = values[: len(part) + 1]
@@ -188,8 +190,6 @@ class BinStatistics:
 def _extremes(extreme: np.ufunc, features: np.ndarray) -> np.ndarray:
     """The least or the largest value of each bin, float64, of features `[frames, bins]` with a frame at least."""
     frames, bins = features.shape
-    if features.itemsize < 4:  # the small types have no vector instructions
-        features = features.astype(np.float32)
     whole = frames // _FRAMES_SIDE_BY_SIDE * _FRAMES_SIDE_BY_SIDE
     found = [extreme.reduce(features[whole:], axis=0)] if whole < frames else []
     if whole:

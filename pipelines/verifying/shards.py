@@ -16,7 +16,6 @@ import numpy as np
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.units import printable
-from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import ShardReport
 from melbeam.pipelines.split.table import read_table
@@ -28,6 +27,7 @@ from melbeam.pipelines.verifying.ids import ShardIds, hash_of_id
 from melbeam.pipelines.verifying.marked_files import is_whole, read_whole
 from melbeam.pipelines.verifying.reject_records import read_reject
 from melbeam.pipelines.verifying.splits import UNREADABLE, Split
+from melbeam.pipelines.verifying.strays import check_strays
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.records.conversion import Conversion
 from melbeam.transforms.records.index import decode_index
@@ -42,7 +42,7 @@ _RECORDS_COME_TO = "the records come to"
 
 def check_shards(split: Split, findings: Findings) -> None:
     """Checks all shards of a split, and adds their reports to its summary and their ids to its ids."""
-    _check_strays(split, findings)
+    check_strays(split, findings)
     next_record: int | None = 0  # of the file that the shard at hand is a part of
     for shard in split.shards:
         report = _read_report(split, shard, findings)
@@ -59,43 +59,6 @@ def check_shards(split: Split, findings: Findings) -> None:
         split.summary.add_shard(report)
         _ShardCheck(split, shard, report, findings).run()
         next_record = report.first_record + report.records_read
-
-
-def _check_strays(split: Split, findings: Findings) -> None:
-    """Looks for files that belong to no shard of the plan, and for what attempts have left."""
-    folder, shards = split.folder, split.shards
-    for glob, expected, what in (
-        (
-            folder.shards_glob,
-            {folder.shard(shard.index, shard.num_shards) for shard in shards},
-            "no shard of this split's plan: readers that glob will take it; remove it",
-        ),
-        (
-            folder.rejects_glob,
-            {folder.rejects(shard.index) for shard in shards},
-            "rejects of no shard of the plan; remove it",
-        ),
-        (
-            folder.index_glob,
-            {folder.index(shard.index) for shard in shards},
-            "an index of no shard of the plan; remove it",
-        ),
-        (
-            folder.tables_glob,
-            {folder.table(shard.index, shard.num_shards) for shard in shards},
-            "a table of no shard of the plan; remove it",
-        ),
-        (
-            folder.reports_glob,
-            {folder.report(shard.index) for shard in shards},
-            "a report of no shard of the plan; remove it",
-        ),
-    ):
-        for path, _ in files.match(glob):
-            if path not in expected:
-                findings.fault(path, what)
-    for path in temporaries(folder):
-        findings.warn(path, "left by an attempt that did not end; `melbeam clean` removes it")
 
 
 def _read_report(split: Split, shard: Shard, findings: Findings) -> ShardReport | None:

@@ -189,16 +189,18 @@ def _no_image(name: str, backbone: Any, inputs: Mapping[str, Any]) -> dict[str, 
     else:
         empty["images"] = ((0, *encoder.image_shape), "float32")
     like = next(iter(inputs.values()))
+    made: dict[str, Any]
     if is_of(like, "tensorflow"):
         import tensorflow as tf
 
-        rows = tf.shape(like)[:1]
+        rows, zeros_like = tf.shape(like)[:1], tf.zeros_like
         made = {key: tf.zeros(tf.concat([rows, shape], 0), dtype) for key, (shape, dtype) in empty.items()}
-        mask = {"vision_mask": tf.zeros_like(inputs["padding_mask"])} if "padding_mask" in inputs else {}
     else:
+        zeros_like = np.zeros_like
         made = {key: np.zeros((len(like), *shape), dtype) for key, (shape, dtype) in empty.items()}
-        mask = {"vision_mask": np.zeros_like(inputs["padding_mask"])} if "padding_mask" in inputs else {}
-    return {**made, **mask}
+    if "padding_mask" in inputs:
+        made["vision_mask"] = zeros_like(inputs["padding_mask"])
+    return made
 
 
 def _audio_side(batch: Mapping[str, Any], kind: _Model, package: str) -> dict[str, Any]:

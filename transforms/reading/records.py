@@ -75,7 +75,7 @@ class FolderRecords:
         shard, inside = self._shards[index], number - int(self._starts[index])
         if self._last[0] != index:
             self._last = (index, rows_of(self.folder, shard))
-        place = _place(self.folder, shard, inside, self._last[1][inside])
+        place = place_of(self.folder, shard, inside, self._last[1][inside])
         return parse_at(self.folder, place, self._parser, read_frame(place))
 
     def __iter__(self) -> Iterator[tuple[Place, dict[str, Any]]]:
@@ -108,6 +108,11 @@ def rows_of(folder: FeatureFolder, shard: ShardRange) -> np.ndarray:
     return np.array(rows, INDEX_DTYPE)[shard.start :]
 
 
+def place_of(folder: FeatureFolder, shard: ShardRange, inside: int, row: Any) -> Place:
+    """Where a record lies, by its number among the shard's that were asked for, and by its row of the index."""
+    return Place(folder.shard_path(shard), shard.start + inside, int(row["offset"]), int(row["size"]))
+
+
 def read_frame(place: Place) -> bytes:
     """The bytes of a record with its frame, unchecked."""
     return read_range(place.path, place.offset, HEADER + place.size + FOOTER)
@@ -128,19 +133,15 @@ def parse_at(folder: FeatureFolder, place: Place, parser: RecordParser, frame: b
         ) from error
 
 
-def _place(folder: FeatureFolder, shard: ShardRange, inside: int, row: Any) -> Place:
-    return Place(folder.shard_path(shard), shard.start + inside, int(row["offset"]), int(row["size"]))
-
-
 def _frames_of(folder: FeatureFolder, shard: ShardRange) -> Iterator[tuple[Place, bytes]]:
     """Yields the records of a shard with their frames, many of which are read at once."""
     rows = rows_of(folder, shard)
     begin = 0
     while begin < len(rows):
-        first = _place(folder, shard, begin, rows[begin])
+        first = place_of(folder, shard, begin, rows[begin])
         places = [first]
         while begin + len(places) < len(rows):
-            following = _place(folder, shard, begin + len(places), rows[begin + len(places)])
+            following = place_of(folder, shard, begin + len(places), rows[begin + len(places)])
             if following.offset != _end(places[-1]) or _end(following) - first.offset > _READ_AT_ONCE:
                 break
             places.append(following)

@@ -18,7 +18,7 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.reading.arrays import RecordParser
 from melbeam.transforms.reading.folder import FeatureFolder
-from melbeam.transforms.reading.records import Place, parse_at, read_frame
+from melbeam.transforms.reading.records import parse_at, place_of, read_frame
 from melbeam.transforms.reading.storage import is_local, read_file
 from melbeam.transforms.records.index import INDEX_DTYPE
 
@@ -98,8 +98,7 @@ class FeatureSource:
         number %= len(self)
         place = int(np.searchsorted(self._starts, number, side="right")) - 1
         shard, row = self._shards[place], self._rows[number]
-        record = shard.start + number - int(self._starts[place])
-        found = Place(self._folder.shard_path(shard), record, int(row["offset"]), int(row["size"]))
+        found = place_of(self._folder, shard, number - int(self._starts[place]), row)
         return parse_at(self._folder, found, self._parser, read_frame(found))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.schema import RESERVED
+from melbeam.transforms.records.tf_example import to_example
 from melbeam.transforms.records.values import as_feature
+from melbeam.transforms.records.wire import Values
 
 # Integers of these are 16-bit samples, whatever holds them; of others the full scale is their type's own.
 _SIXTEEN_BITS = (np.int16, np.int64)

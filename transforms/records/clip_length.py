@@ -6,9 +6,9 @@ from typing import Any
 
 from melbeam.transforms.records.containers import inspect
 from melbeam.transforms.records.decoding.media import media_of
-from melbeam.transforms.records.examples import kind_and_count
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, INT64
+from melbeam.transforms.records.tf_example import kind_and_count
 
 
 def microseconds_of(features: Any) -> int | None:

@@ -15,13 +15,7 @@ from melbeam.transforms.log_mel import rows_below
 from melbeam.transforms.packing import PackedFeatures
 from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
-from melbeam.transforms.records.examples import (
-    AudioExample,
-    kind_and_count,
-    read_audio_example,
-    text_feature,
-    to_example_parts,
-)
+from melbeam.transforms.records.examples import AudioExample, read_audio_example
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.measures import measures_of
 from melbeam.transforms.records.options import RecordOptions
@@ -30,6 +24,7 @@ from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES,
 from melbeam.transforms.records.segments import Segment, cut_between, parse_segments
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.records.table import row_of
+from melbeam.transforms.records.tf_example import kind_and_count, text_feature, to_example_parts
 from melbeam.transforms.statistics import ClipSums
 
 _KINDS = {field.name: field.kind for field in FEATURE_RECORD}

@@ -1,14 +1,12 @@
-"""tf.train.Examples: audio records read, feature records and reject records written."""
+"""Audio records read, and reject records written and read: what the features of a tf.train.Example mean there."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from melbeam.transforms.records.decoding import (
     MEAN,
@@ -19,19 +17,21 @@ from melbeam.transforms.records.decoding import (
     from_samples,
     of_one_channel,
 )
-from melbeam.transforms.records.example_proto import Example, Feature
+from melbeam.transforms.records.example_proto import Example as Example
 from melbeam.transforms.records.rejects import REASONS, Reject
 from melbeam.transforms.records.schema import (
     BYTES,
     CONSUMED,
     FLOAT,
     INT64,
-    MAX_EXAMPLE_BYTES,
     RESERVED,
     SEGMENTS,
 )
+from melbeam.transforms.records.tf_example import kind_and_count as kind_and_count
+from melbeam.transforms.records.tf_example import names_in as names_in
+from melbeam.transforms.records.tf_example import parse_features, single_value
+from melbeam.transforms.records.tf_example import to_example as to_example
 from melbeam.transforms.records.wire import Values as Values
-from melbeam.transforms.records.wire import example_parts
 
 REJECT = "melbeam_reject"
 # In place of audio: how a source reads a row again (`records.rows`).
@@ -40,42 +40,6 @@ ROW = "melbeam_row"
 _MAX_NESTED_REJECTS = 16
 # Kept of a record whose reject would be larger than any reader takes.
 _KEPT_OF_TOO_LARGE = 64 << 10  # 64 KiB
-
-
-def to_example(
-    features: Mapping[str, Values],
-    passthrough: Mapping[str, Any] | None = None,
-    bulk: tuple[str, memoryview] | None = None,
-) -> bytes:
-    """Serializes features, in a fixed order of names, so that equal features are equal bytes.
-
-    Args:
-        features: name to bytes, a string, an int, a float, or a list or an array of one of them.
-        passthrough: name to `Feature` message, copied unchanged.
-        bulk: name and bytes of one more feature, a large one, which is copied once.
-
-    Raises:
-        Reject: over_limit, an Example of 2 GiB or more, which nothing could parse.
-    """
-    return b"".join(to_example_parts(features if bulk is None else {**features, bulk[0]: bulk[1]}, passthrough))
-
-
-def to_example_parts(
-    features: Mapping[str, Values], passthrough: Mapping[str, Any] | None = None
-) -> tuple[bytes | memoryview, ...]:
-    """What `to_example` gives, in pieces, of which large values are none but themselves: they are not copied.
-
-    Raises:
-        Reject: over_limit.
-    """
-    parts, num_bytes = example_parts(features, passthrough or {})
-    if num_bytes > MAX_EXAMPLE_BYTES:
-        raise Reject(
-            "over_limit",
-            f"a record of {num_bytes} bytes would be written, and no reader of tf.train.Example takes more than "
-            f"{MAX_EXAMPLE_BYTES}: split the clip, or pass --on_long=chunk",
-        )
-    return tuple(parts)
 
 
 def to_reject(record: bytes, reject: Reject, source: str) -> bytes:
@@ -101,8 +65,8 @@ def rejected_record(record: bytes) -> bytes | None:
     if REJECT.encode() not in record:
         return None
     try:
-        features = _parse(record)
-        return _single(features, "record", BYTES) if REJECT in features else None
+        features = parse_features(record)
+        return single_value(features, "record", BYTES) if REJECT in features else None
     except Reject:
         return None
 
@@ -189,7 +153,7 @@ def _read(
             "the record is a row that names its audio and does not hold it: melbeam extract and retry-rejects "
             "read such rows again, where they are read from files",
         )
-    declared = _single(features, "sampling_rate", INT64)
+    declared = single_value(features, "sampling_rate", INT64)
     given_id = _id_of(features)
     values = _audio_values(features)
     if isinstance(values, bytes):
@@ -213,7 +177,7 @@ def _read(
         rate = _rate_of_samples(declared, pcm_sampling_rate)
         audio = from_samples(values, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
         audio = of_one_channel(audio, channel)
-    segments = _single(features, SEGMENTS, BYTES) or b""
+    segments = single_value(features, SEGMENTS, BYTES) or b""
     return AudioExample(given_id or _hash_of(data), given_id, audio, passthrough, segments)
 
 
@@ -223,7 +187,7 @@ def _id_of(features: Any) -> str | None:
     Raises:
         Reject: it is no id.
     """
-    given = _single(features, "id", BYTES)
+    given = single_value(features, "id", BYTES)
     if given is None:
         return None
     try:
@@ -257,14 +221,12 @@ def undecoded(record: bytes) -> tuple[bytes, str, dict[str, Any]]:
     Raises:
         Reject: with the reason; also where its audio is no file's bytes but samples.
     """
-    features = _parse(record)
-    if REJECT in features:
-        features = _parse_rejected(features)
+    features = audio_features(record)
     given = _id_of(features)
-    audio = _single(features, "audio", BYTES)
+    audio = single_value(features, "audio", BYTES)
     if audio is None:
         raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
-    return audio, given or hashlib.sha256(audio).hexdigest(), _others(features)
+    return audio, given or _hash_of(audio), _others(features)
 
 
 def passed_through(record: bytes) -> dict[str, Any]:
@@ -273,8 +235,7 @@ def passed_through(record: bytes) -> dict[str, Any]:
     Raises:
         Reject: it is no Example.
     """
-    features = _parse(record)
-    return _others(_parse_rejected(features) if REJECT in features else features)
+    return _others(audio_features(record))
 
 
 def _others(features: Any) -> dict[str, Any]:
@@ -283,27 +244,13 @@ def _others(features: Any) -> dict[str, Any]:
     return {name: value for name, value in features.items() if name not in consumed and kind_and_count(value)[1]}
 
 
-def kind_and_count(feature: Any) -> tuple[str, int]:
-    """The list that holds a `Feature`'s values, and their number; ("", 0) where it holds none."""
-    kind = feature.WhichOneof("kind")
-    return (kind, len(getattr(feature, kind).value)) if kind else ("", 0)
-
-
 def colliding_names(record: bytes) -> list[str]:
     """The features of an audio record whose names melbeam writes itself; none where it cannot be parsed."""
     try:
-        features = _parse(record)
+        features = parse_features(record)
     except Reject:
         return []
     return [] if REJECT in features else [name for name in RESERVED if name in features]
-
-
-def names_in(record: bytes) -> set[str]:
-    """The names of a record's features; none where it cannot be parsed."""
-    try:
-        return set(_parse(record))
-    except Reject:
-        return set()
 
 
 def check_raw_audio(record: bytes) -> None:
@@ -327,15 +274,8 @@ def audio_features(record: bytes) -> Any:
     Raises:
         Reject: it is no Example, or was damaged when it was read first.
     """
-    features = _parse(record)
+    features = parse_features(record)
     return _parse_rejected(features) if REJECT in features else features
-
-
-def text_feature(text: str) -> Any:
-    """A `Feature` message of one text."""
-    feature = Feature()
-    feature.bytes_list.value.append(text.encode())
-    return feature
 
 
 def clip_id_in(features: Any) -> str:
@@ -376,13 +316,6 @@ def _hash_of(audio: bytes) -> str:
     return hashlib.sha256(audio).hexdigest()
 
 
-def _parse(record: bytes) -> Any:
-    try:
-        return Example.FromString(record).features.feature
-    except DecodeError as error:
-        raise Reject("not_an_example", f"{len(record)} bytes that are no tf.train.Example") from error
-
-
 def _parse_rejected(reject: Any) -> Any:
     """The features of the record in a reject, or in the reject in it, where a retried record was rejected again.
 
@@ -390,16 +323,16 @@ def _parse_rejected(reject: Any) -> Any:
         Reject: also where the record was damaged or cut when it was read: its audio may still decode, to noise.
     """
     for _ in range(_MAX_NESTED_REJECTS):
-        record = _single(reject, "record", BYTES)
+        record = single_value(reject, "record", BYTES)
         if record is None:
             raise Reject("bad_field", "a reject record without its feature 'record'")
-        reason = (_single(reject, "reason", BYTES) or b"").decode(errors="replace")
+        reason = (single_value(reject, "reason", BYTES) or b"").decode(errors="replace")
         if reason in ("bad_checksum", "bad_framing"):
             raise Reject(
                 reason, "the record was damaged when it was read first: copy its file again from its source"
             )
         try:
-            features = _parse(record)
+            features = parse_features(record)
         except Reject as error:
             if reason == "over_limit":
                 detail = (
@@ -408,24 +341,12 @@ def _parse_rejected(reject: Any) -> Any:
                 raise Reject("over_limit", detail) from error
             raise
         if ROW in features and reason in REASONS:
-            detail = (_single(reject, "detail", BYTES) or b"").decode(errors="replace")
+            detail = (single_value(reject, "detail", BYTES) or b"").decode(errors="replace")
             raise Reject(reason, detail, _readable_id(features))
         if REJECT not in features:
             return features
         reject = features
     raise Reject("bad_field", f"rejects nested more than {_MAX_NESTED_REJECTS} deep, which melbeam never writes")
-
-
-def _single(features: Any, name: str, kind: str) -> Any:
-    """The one value of an optional feature, or None."""
-    if name not in features:
-        return None
-    found, count = kind_and_count(features[name])
-    if not count:
-        return None
-    if found != kind or count != 1:
-        raise Reject("bad_field", f"{name} must be one value in a {kind}, got {count} in a {found}")
-    return getattr(features[name], found).value[0]
 
 
 def _rate_of_samples(declared: int | None, pcm_sampling_rate: int | None) -> int:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from melbeam.transforms.records.examples import kind_and_count
 from melbeam.transforms.records.levels import LEVELS
 from melbeam.transforms.records.schema import BYTES
+from melbeam.transforms.records.tf_example import kind_and_count
 from melbeam.transforms.statistics import ClipSums
 
 # The last bits of a spread may differ between types of CPU.

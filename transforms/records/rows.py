@@ -14,8 +14,9 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import REJECT, ROW, Values, rejected_record, to_example
-from melbeam.transforms.records.wire import feature_names
+from melbeam.transforms.records.examples import REJECT, ROW, rejected_record
+from melbeam.transforms.records.tf_example import to_example
+from melbeam.transforms.records.wire import Values, feature_names
 
 _ROW, _REJECT = ROW.encode(), REJECT.encode()
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.chunks import Chunking
-from melbeam.transforms.records.examples import to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import SEGMENTS
+from melbeam.transforms.records.tf_example import to_example
 
 
 @dataclass(frozen=True)

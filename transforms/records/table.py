@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from melbeam.transforms.records.examples import kind_and_count
 from melbeam.transforms.records.schema import BYTES, TEXT
+from melbeam.transforms.records.tf_example import kind_and_count
 
 STRING, INTEGER, NUMBER = "string", "int64", "float64"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from melbeam.transforms.records.examples import Values
+from melbeam.transforms.records.wire import Values
 
 _INT64 = range(-(2**63), 2**63)
 

@@ -7,7 +7,7 @@ import pytest
 
 from melbeam.transforms import FrontEnd, Reject
 from melbeam.transforms.records import converter as converter_module
-from melbeam.transforms.records import examples
+from melbeam.transforms.records import examples, tf_example
 from melbeam.transforms.records.converter import RecordConverter
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.examples import id_in, read_audio_example, to_example, to_reject
@@ -21,7 +21,7 @@ MEMORY_FOR_LARGE = 8 << 30  # bytes; the tests take 6.6 GiB at most
 @pytest.fixture
 def small_bound(monkeypatch):
     """A bound on a record that tests can reach; what it is in truth, the slow tests show."""
-    for module in (examples, converter_module):
+    for module in (tf_example, converter_module):
         monkeypatch.setattr(module, "MAX_EXAMPLE_BYTES", BOUND)
 
 
@@ -121,8 +121,8 @@ class TestRejectsInRejects:
     @pytest.mark.parametrize("depth", [17, 40, 1000])
     def test_deeper_ones_than_were_ever_written_are_rejects(self, depth, monkeypatch):
         """A file of them would otherwise take time by the square of its size."""
-        parsed, parse = [], examples._parse
-        monkeypatch.setattr(examples, "_parse", lambda record: parsed.append(len(record)) or parse(record))
+        parsed, parse = [], examples.parse_features
+        monkeypatch.setattr(examples, "parse_features", lambda record: parsed.append(len(record)) or parse(record))
         record = self.nested(depth)
         with pytest.raises(Reject, match="bad_field: rejects nested more than 16 deep"):
             read_audio_example(record, sampling_rate=16000)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from melbeam.transforms.records.example_proto import Example, Feature
-from melbeam.transforms.records.examples import to_example, to_example_parts
+from melbeam.transforms.records.tf_example import to_example, to_example_parts
 from melbeam.transforms.records.wire import feature_names
 
 INT64 = st.integers(-(2**63), 2**63 - 1)

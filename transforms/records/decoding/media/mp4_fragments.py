@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 
 from melbeam.transforms.records.decoding.media.mp4_boxes import NAME, Span, boxes, check_rate, child, field
@@ -42,13 +43,13 @@ def stated(data: bytes, movie: Span, track: Span, fragments: list[Span]) -> Medi
             default = _number(data, (box[0], box[1]), 12)
     first: int | None = None
     frames: list[int] = []  # the duration of each
-    ticks = 0
+    ticks = longest = 0
     for fragment in fragments:
         for name, *box in boxes(data, *fragment):
             _check_name(name, _IN_FRAGMENT, box[0])
             if name == b"traf":
                 begins, found = _run(data, (box[0], box[1]), number, numbers, default)
-                longest = max((*frames, *found), default=0)
+                longest = max((longest, *found))
                 if begins is not None:
                     first = begins if first is None else first
                     if abs(begins - first - ticks) > longest // 2:
@@ -70,7 +71,8 @@ def _number_of_track(data: bytes, track: Span) -> int:
 
 def _check_durations(frames: list[int], scale: int) -> None:
     """Refuses a stretch of frames whose duration is a bit from all others'; rounded times alternate."""
-    usual = max(set(frames), key=frames.count, default=0)
+    counts = Counter(frames)
+    usual = max(set(frames), key=counts.__getitem__, default=0)
     others = [index for index, each in enumerate(frames[:-1]) if each != usual]
     if not others:
         return
