@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -24,7 +25,7 @@ from melbeam.pipelines.ingesting.gathering import UnitGatherer
 from melbeam.pipelines.ingesting.job import DividedJob, IngestJob
 from melbeam.pipelines.ingesting.routes import Counted, decode_routes
 from melbeam.pipelines.ingesting.shard_writer import ShardWriter
-from melbeam.pipelines.split.beam_steps import CommitShard, SummariseReports, committed_summary, planned_shards
+from melbeam.pipelines.split.beam_steps import SummariseReports, committed_summary, planned_shards
 from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
 from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job_file import check_owner
@@ -67,7 +68,7 @@ class IngestDataset(beam.PTransform):
         shards = planned_shards(pcoll, job.folder, job.max_record_bytes)
         attempts = shards | "WriteShards" >> beam.ParDo(WriteShard(job), known)
         return committed_summary(attempts, job.folder) | "WriteSummary" >> beam.Map(
-            lambda summary: finish_split(job, lambda: write_summary(summary, job.folder))
+            lambda summary: finish_split(job, partial(write_summary, summary, job.folder))
         )
 
 
@@ -207,17 +208,12 @@ def _shards_of_split(split: tuple[int, str], job: DividedJob, counted: Counted) 
 
 def _committed(attempt: tuple[str, Attempt], job: DividedJob) -> tuple[str, ShardReport]:
     split, made = attempt
-    (report,) = CommitShard(job.of_split(split).folder).process(made)
-    return split, report
+    return split, commit(job.of_split(split).folder, made)
 
 
 def _finish(summaries: dict[str, SplitSummary], job: DividedJob) -> None:
     """Writes the summaries, and removes what was gathered: nothing needs it any more."""
     for name, summary in summaries.items():
         of_split = job.of_split(name)
-
-        def write(summary: SplitSummary = summary, folder: SplitFolder = of_split.folder) -> None:
-            write_summary(summary, folder)
-
-        finish_split(of_split, write)
+        finish_split(of_split, partial(write_summary, summary, of_split.folder))
     delete_gathered(job.folder)
