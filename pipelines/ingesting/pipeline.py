@@ -11,7 +11,6 @@ Only paths, reports and routes cross a step, never a clip.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -26,7 +25,7 @@ from melbeam.pipelines.ingesting.job import DividedJob, IngestJob
 from melbeam.pipelines.ingesting.routes import Counted, decode_routes
 from melbeam.pipelines.ingesting.shard_writer import ShardWriter
 from melbeam.pipelines.split.beam_steps import SummariseReports, committed_summary, planned_shards
-from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
+from melbeam.pipelines.split.commit import Attempt, commit, done_before
 from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job_file import check_owner
 from melbeam.pipelines.split.known_ids import KnownIds, ids_to_leave_out
@@ -35,7 +34,6 @@ from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import ShardReport, SplitSummary
 from melbeam.transforms.folder_layout import SplitFolder
 
-_LOG = logging.getLogger("melbeam")
 # Split, shard and the split's number of shards.
 _Key = tuple[str, int, int]
 
@@ -49,8 +47,7 @@ class WriteShard(beam.DoFn):
 
     def process(self, element: Shard, known: KnownIds) -> Iterator[Attempt]:
         """Yields one attempt."""
-        folder, job_hash = self._job.folder, self._job.hash
-        done = _done_before(folder, element, job_hash)
+        done = done_before(self._job.folder, element, self._job.hash)
         yield ShardWriter(self._job, known).write(element) if done is None else done
 
 
@@ -81,7 +78,7 @@ class GatherUnit(beam.DoFn):
 
     def process(self, element: Shard, known: KnownIds) -> Iterator[Attempt]:
         """Yields one attempt."""
-        done = _done_before(self._job.folder.gathered, element, self._job.hash)
+        done = done_before(self._job.folder.gathered, element, self._job.hash)
         yield UnitGatherer(self._job, known).gather(element) if done is None else done
 
 
@@ -130,7 +127,7 @@ class WriteDividedShard(beam.DoFn):
         (split, index, count), slices = element
         folder = self._job.of_split(split).folder
         shard = self._job.shard(index, count)
-        done = _done_before(folder, shard, self._job.hash)
+        done = done_before(folder, shard, self._job.hash)
         if done is None:
             done = DividedShardWriter(self._job).write(folder, shard, (part for part in slices if part.routes))
         yield split, done
@@ -182,13 +179,6 @@ def write_summary(summary: SplitSummary, folder: SplitFolder) -> None:
     """Writes what the split holds; all its shards are done by now."""
     files.write_json(folder.summary, summary.to_dict())
     files.delete(half_written(folder))
-
-
-def _done_before(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
-    done = committed(folder, shard, job_hash) or finished_attempt(folder, shard, job_hash)
-    if done is not None:
-        _LOG.info("%s: done by an earlier start", shard.name)
-    return done
 
 
 def _routes(job: DividedJob, report: ShardReport) -> np.ndarray:
