@@ -8,7 +8,6 @@ edited is known; such a one is never written over.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 
 from melbeam.pipelines import words
@@ -18,9 +17,6 @@ from melbeam.transforms.folder_layout import CROISSANT, STATISTICS, TABLES
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 
-_MARK = re.compile(
-    r"<!-- melbeam writes this card anew with each split, until somebody edits it: ([0-9a-f]{64}) -->\n"
-)
 _SECONDS = "seconds"
 # The hubs' words for the number of records, by their upper bounds.
 _SIZES = (
@@ -38,8 +34,7 @@ _SIZES = (
 def is_edited(card: bytes) -> bool:
     """Whether somebody has changed a card since it was written, or wrote it."""
     text, _, last = card.rstrip(b"\n").rpartition(b"\n")
-    found = _MARK.fullmatch(f"{last.decode(errors='replace')}\n")
-    return found is None or found[1] != _hash(text + b"\n")
+    return last != _mark(text + b"\n")
 
 
 def card(
@@ -53,15 +48,15 @@ def card(
         options: how they are stored.
         name: that TFDS finds the folder by, where it has one.
     """
-    text = "\n".join([*_front_matter(summaries, name), "", *_body(summaries, front_end, options, name), ""])
-    mark = (
-        f"<!-- melbeam writes this card anew with each split, until somebody edits it: {_hash(text.encode())} -->"
-    )
-    return f"{text}{mark}\n".encode()
+    lines = [*_front_matter(summaries, name), "", *_body(summaries, front_end, options, name), ""]
+    text = "\n".join(lines).encode()
+    return text + _mark(text) + b"\n"
 
 
-def _hash(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()
+def _mark(text: bytes) -> bytes:
+    """The last line of a card with this text above it."""
+    digest = hashlib.sha256(text).hexdigest()
+    return f"<!-- melbeam writes this card anew with each split, until somebody edits it: {digest} -->".encode()
 
 
 def _front_matter(summaries: Mapping[str, SplitSummary], name: str | None) -> list[str]:
