@@ -19,7 +19,7 @@ from melbeam.pipelines.job_log import current_log
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
 from melbeam.pipelines.sources.units import SourceOptions, printable
-from melbeam.pipelines.split.job import SplitJob, check_claim, claim_folder
+from melbeam.pipelines.split.job import SplitJob, claim_splits
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
 from melbeam.pipelines.split.reports import SplitSummary
@@ -80,10 +80,7 @@ def at_work(
             # The attempts of this process have ended when the marks of those that a run elsewhere began go.
             launched = held.enter_context(Launched(jobs, locks, choice))
             held.enter_context(stopped_by_interruption())
-            for job in jobs:
-                check_claim(job, shards, overwrite=overwrite)
-            for job in jobs:
-                claim_folder(job, shards, overwrite=overwrite)
+            claim_splits(jobs, shards, overwrite=overwrite)
             yield launched, sum([begin_split(job, shards) for job in jobs])
     except Locked as error:
         raise UsageError(Refusal.LOCKED, str(error)) from error
