@@ -71,7 +71,7 @@ class ShardName:
     @staticmethod
     def glob(folder: str, split: str | None = None) -> str:
         """The glob of the shards of a split in a folder, or of all splits."""
-        return f"{escape(folder)}/{'*' if split is None else split}-*-of-*.tfrecord"
+        return f"{escape(folder)}/{shards_of('*' if split is None else split)}"
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class SplitFolder:
     @property
     def tables_glob(self) -> str:
         """The glob of the tables of all shards."""
-        return f"{escape(self.output)}/{TABLES}/{self.split}-*-of-*.parquet"
+        return f"{escape(self.output)}/{tables_of(self.split)}"
 
     @property
     def bookkeeping(self) -> str:
@@ -233,6 +233,16 @@ class SplitFolder:
 
     def _below(self, pattern: str) -> str:
         return f"{escape(self.bookkeeping)}/{pattern}"
+
+
+def shards_of(split: str) -> str:
+    """The glob of the shards of a split, from the folder of features on."""
+    return f"{split}-*-of-*.tfrecord"
+
+
+def tables_of(split: str) -> str:
+    """The glob of the tables of a split, from the folder of features on."""
+    return f"{TABLES}/{split}-*-of-*.parquet"
 
 
 def folder_of_dataset(data_dir: str, name: str) -> str:

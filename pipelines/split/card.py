@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from melbeam.pipelines import words
 from melbeam.pipelines.split.croissant import tabled_splits
 from melbeam.pipelines.split.reports import SplitSummary
-from melbeam.transforms.folder_layout import CROISSANT, STATISTICS, TABLES
+from melbeam.transforms.folder_layout import CROISSANT, STATISTICS, TABLES, tables_of
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
 
@@ -75,7 +75,7 @@ def _front_matter(summaries: Mapping[str, SplitSummary], name: str | None) -> li
     if tabled:
         lines += ["configs:", "- config_name: records", "  data_files:"]
     for split in tabled:
-        lines += [f"  - split: {split}", f"    path: {TABLES}/{split}-*-of-*.parquet"]
+        lines += [f"  - split: {split}", f"    path: {tables_of(split)}"]
     return [*lines, "---"]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from melbeam.pipelines.split.reports import SplitSummary
-from melbeam.transforms.folder_layout import TABLES, TFDS_VERSION
+from melbeam.transforms.folder_layout import TFDS_VERSION, shards_of, tables_of
 from melbeam.transforms.records.table import COLUMNS, INTEGER, NUMBER, STRING
 
 _TYPES = {STRING: "sc:Text", INTEGER: "sc:Integer", NUMBER: "sc:Float"}
@@ -77,10 +77,8 @@ def croissant(summaries: Mapping[str, SplitSummary], name: str, description: str
         "description": description,
         "version": TFDS_VERSION,
         "distribution": [
-            _file_set("tables", "application/x-parquet", [f"{TABLES}/{split}-*-of-*.parquet" for split in splits]),
-            _file_set(
-                "features", "application/octet-stream", [f"{split}-*-of-*.tfrecord" for split in sorted(summaries)]
-            ),
+            _file_set("tables", "application/x-parquet", [tables_of(split) for split in splits]),
+            _file_set("features", "application/octet-stream", [shards_of(split) for split in sorted(summaries)]),
         ],
         "recordSet": [
             {
