@@ -18,8 +18,8 @@ from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.job_log import current_log
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
-from melbeam.pipelines.sources.units import SourceOptions, printable
-from melbeam.pipelines.split.job import SplitJob, check_claim, claim_folder
+from melbeam.pipelines.sources.units import SourceOptions, Unit, printable
+from melbeam.pipelines.split.job import SplitJob, claim_splits
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.split.plan import Shard, limit_records, plan_shards, write_plan
 from melbeam.pipelines.split.reports import SplitSummary
@@ -80,10 +80,7 @@ def at_work(
             # The attempts of this process have ended when the marks of those that a run elsewhere began go.
             launched = held.enter_context(Launched(jobs, locks, choice))
             held.enter_context(stopped_by_interruption())
-            for job in jobs:
-                check_claim(job, shards, overwrite=overwrite)
-            for job in jobs:
-                claim_folder(job, shards, overwrite=overwrite)
+            claim_splits(jobs, shards, overwrite=overwrite)
             yield launched, sum([begin_split(job, shards) for job in jobs])
     except Locked as error:
         raise UsageError(Refusal.LOCKED, str(error)) from error
@@ -105,12 +102,13 @@ def begin_split(job: SplitJob, shards: Sequence[Shard]) -> int:
 def show_plan(folder: SplitFolder, shards: list[Shard]) -> None:
     """Prints what would become what."""
     for shard in shards:
-        unit = shard.unit
-        for path in unit.files:
-            print(f"{printable(path)} -> {folder.shard(shard.index, shard.num_shards)}")
-        if unit.files:
-            continue
-        print(f"{unit.source} ({unit.num_bytes} bytes) -> {folder.shard(shard.index, shard.num_shards)}")
+        for name in inputs_in_words(shard.unit):
+            print(f"{name} -> {folder.shard(shard.index, shard.num_shards)}")
+
+
+def inputs_in_words(unit: Unit) -> list[str]:
+    """The files that a unit is made of, for a person; of one file of many records, that file or the part of it."""
+    return [printable(path) for path in unit.files] or [f"{unit.source} ({unit.num_bytes} bytes)"]
 
 
 def run_to_its_end(pipeline: beam.Pipeline, choice: RunnerChoice, launched: Launched) -> bool:

@@ -236,12 +236,12 @@ class SplitFolder:
 
 
 def shards_of(split: str) -> str:
-    """The glob of a split's shards of features, from their folder on."""
+    """The glob of the shards of a split, from the folder of features on."""
     return f"{split}-*-of-*.tfrecord"
 
 
 def tables_of(split: str) -> str:
-    """The glob of a split's tables, from the folder of features on."""
+    """The glob of the tables of a split, from the folder of features on."""
     return f"{TABLES}/{split}-*-of-*.parquet"
 
 

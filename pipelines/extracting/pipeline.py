@@ -8,7 +8,6 @@ Unit i of the input becomes output shard i; only paths and reports cross a Reshu
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -19,15 +18,13 @@ from melbeam.pipelines.extracting.attempts import at_work
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 from melbeam.pipelines.split.beam_steps import committed_summary, planned_shards
-from melbeam.pipelines.split.commit import Attempt, committed, finished_attempt
+from melbeam.pipelines.split.commit import Attempt, done_before
 from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.known_ids import KnownIds, ids_to_leave_out
 from melbeam.pipelines.split.metadata import write_metadata
 from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms.beam_worker import SharedRecordConverter
-
-_LOG = logging.getLogger("melbeam")
 
 
 class ExtractShard(beam.DoFn):
@@ -40,12 +37,8 @@ class ExtractShard(beam.DoFn):
 
     def process(self, element: Shard, known: KnownIds) -> Iterator[Attempt]:
         """Yields one attempt."""
-        folder, job_hash = self._job.folder, self._job.hash
-        done = committed(folder, element, job_hash, recheck=self._job.recheck) or finished_attempt(
-            folder, element, job_hash
-        )
+        done = done_before(self._job.folder, element, self._job.hash, recheck=self._job.recheck)
         if done is not None:
-            _LOG.info("%s: done by an earlier start", element.name)
             yield done
             return
         with at_work():  # loading TensorFlow is work too, which must not be cut off

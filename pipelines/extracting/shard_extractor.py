@@ -18,7 +18,7 @@ from melbeam.pipelines.extracting.isolation import IsolatedConverter
 from melbeam.pipelines.extracting.progress_file import Progress, ProgressFile
 from melbeam.pipelines.extracting.watchdog import WatchedConverter
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item
-from melbeam.pipelines.split.attempt_files import LazyRecordFile, RecordFile, record_file
+from melbeam.pipelines.split.attempt_files import LazyRecordFile, RecordFile, new_report, record_file
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.known_ids import NONE_KNOWN, KnownIds, is_known_record
 from melbeam.pipelines.split.plan import Shard
@@ -32,7 +32,6 @@ from melbeam.transforms.records.index import encode_index
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER
 from melbeam.transforms.statistics import ClipSums
-from melbeam.transforms.versions import versions
 
 # A job whose records are mostly rejects is stopped after this many of a shard.
 EARLY_STOP_RECORDS = 1000
@@ -130,17 +129,7 @@ class ShardExtractor:
         guarded_converter: WatchedConverter | IsolatedConverter,
         progress: ProgressFile,
     ) -> ShardReport:
-        report = ShardReport(
-            job_hash=self._job_hash,
-            index=shard.index,
-            num_shards=shard.num_shards,
-            input_path=shard.path,
-            input_size=shard.unit.size,
-            features=FileMark(0, 0, 0),
-            rejected=None,
-            first_record=shard.unit.span.number,
-            versions=versions(),
-        )
+        report = new_report(shard, self._job_hash)
         with (
             guarded_converter as converter,
             record_file(path["features"]) as features,

@@ -14,15 +14,13 @@ import numpy as np
 from melbeam.pipelines import files
 from melbeam.pipelines.ingesting.job import DividedJob
 from melbeam.pipelines.ingesting.routes import CLIP, LEFT_OUT, ROUTE, UNKNOWN
-from melbeam.pipelines.split.attempt_files import LazyRecordFile, record_file
+from melbeam.pipelines.split.attempt_files import LazyRecordFile, new_report, record_file
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.plan import Shard
-from melbeam.pipelines.split.reports import FileMark, ShardReport
 from melbeam.pipelines.verifying.reject_records import read_reject
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.schema import RECORD_VERSION
 from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, data_of
-from melbeam.transforms.versions import versions
 
 _FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
 _LOG = logging.getLogger("melbeam")
@@ -57,16 +55,7 @@ class DividedShardWriter:
         """
         attempt = uuid.uuid4().hex[:12]
         path = {kind: folder.temporary(shard.index, attempt, kind) for kind in ("features", "rejects", "report")}
-        report = ShardReport(
-            job_hash=self._hash,
-            index=shard.index,
-            num_shards=shard.num_shards,
-            input_path=shard.path,
-            input_size=shard.unit.size,
-            features=FileMark(0, 0, 0),
-            rejected=None,
-            versions=versions(),
-        )
+        report = new_report(shard, self._hash)
         with record_file(path["features"]) as clips, LazyRecordFile(path["rejects"]) as rejects:
             for route, record in _records(list(slices)):
                 if route["kind"] == CLIP:

@@ -17,15 +17,14 @@ from melbeam.pipelines.ingesting.division import ID, order_of
 from melbeam.pipelines.ingesting.job import DividedJob
 from melbeam.pipelines.ingesting.routes import CLIP, LEFT_OUT, REJECT, UNKNOWN, encode_routes, key_in_order
 from melbeam.pipelines.sources.units import AudioRecord, Item
-from melbeam.pipelines.split.attempt_files import RecordFile, record_file
+from melbeam.pipelines.split.attempt_files import RecordFile, new_report, record_file
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.known_ids import KnownIds
 from melbeam.pipelines.split.plan import Shard
-from melbeam.pipelines.split.reports import FileMark, ShardReport
+from melbeam.pipelines.split.reports import FileMark
 from melbeam.transforms.records.clip_length import microseconds_of
 from melbeam.transforms.records.examples import audio_features, clip_id_in, id_in, to_reject
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.versions import versions
 
 _LOG = logging.getLogger("melbeam")
 
@@ -48,7 +47,7 @@ class UnitGatherer:
         Raises:
             OSError: the input cannot be read or the output not be written.
         """
-        attempt, folder, unit = uuid.uuid4().hex[:12], self._job.folder.gathered, shard.unit
+        attempt, folder = uuid.uuid4().hex[:12], self._job.folder.gathered
         path = {kind: folder.temporary(shard.index, attempt, kind) for kind in ("features", "index", "report")}
         rows: list[tuple[int, ...]] = []
         with record_file(path["features"]) as file:
@@ -56,18 +55,9 @@ class UnitGatherer:
                 rows.append(self._written(item, shard.index, number, file))
         routes = encode_routes(rows)
         files.write_bytes(path["index"], routes)
-        report = ShardReport(
-            job_hash=self._hash,
-            index=shard.index,
-            num_shards=shard.num_shards,
-            input_path=unit.path,
-            input_size=unit.size,
-            features=file.mark,
-            rejected=None,
-            index_file=FileMark(len(rows), len(routes), google_crc32c.value(routes)),
-            first_record=unit.span.number,
-            versions=versions(),
-        )
+        report = new_report(shard, self._hash)
+        report.features = file.mark
+        report.index_file = FileMark(len(rows), len(routes), google_crc32c.value(routes))
         files.write_json(path["report"], report.to_dict())
         _LOG.info(f"{shard.name}: {len(rows)} clips read, to be divided")
         return Attempt(attempt, report)

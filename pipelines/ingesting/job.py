@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,8 +20,36 @@ from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
 _INGEST_VERSION = 1
 
 
+class _AudioJob(ABC):
+    """What every job of `melbeam ingest` says of itself."""
+
+    @property
+    def max_record_bytes(self) -> int:
+        """The largest record that is written: the largest that can be read."""
+        return MAX_EXAMPLE_BYTES
+
+    @property
+    def shared(self) -> tuple[str, ...]:
+        """The parts of the identity that all splits of a folder have alike."""
+        return ("ingest_version",)
+
+    @property
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """All that decides the bytes of the job's splits."""
+
+    @property
+    def hash(self) -> str:
+        """SHA-256, in hex, of the identity."""
+        return identity_hash(self.identity)
+
+    def to_json(self) -> dict[str, Any]:
+        """The job as job.json keeps it."""
+        return {"hash": self.hash, "identity": self.identity}
+
+
 @dataclass(frozen=True)
-class IngestJob:
+class IngestJob(_AudioJob):
     """A split of audio TFRecords, whose shards are the units of the input, in order.
 
     Attributes:
@@ -44,16 +73,6 @@ class IngestJob:
         check_number("--max_reject_fraction", self.max_reject_fraction, at_least=0, at_most=1)
 
     @property
-    def max_record_bytes(self) -> int:
-        """The largest record that is written: the largest that can be read."""
-        return MAX_EXAMPLE_BYTES
-
-    @property
-    def shared(self) -> tuple[str, ...]:
-        """The parts of the identity that all splits of a folder have alike."""
-        return ("ingest_version",)
-
-    @property
     def identity(self) -> dict[str, Any]:
         """All that decides the bytes of the split."""
         return {
@@ -63,18 +82,9 @@ class IngestJob:
             **({"not_in": dict(self.not_in)} if self.not_in else {}),
         }
 
-    @property
-    def hash(self) -> str:
-        """SHA-256, in hex, of the identity."""
-        return identity_hash(self.identity)
-
-    def to_json(self) -> dict[str, Any]:
-        """The job as job.json keeps it."""
-        return {"hash": self.hash, "identity": self.identity}
-
 
 @dataclass(frozen=True)
-class DividedJob:
+class DividedJob(_AudioJob):
     """Splits of audio TFRecords that are made together: the input's clips, divided and perhaps shuffled.
 
     Each split's folder says the same of it, so `of_split` is the job as a split has it.
@@ -104,16 +114,6 @@ class DividedJob:
         check_number("--max_reject_fraction", self.max_reject_fraction, at_least=0, at_most=1)
 
     @property
-    def max_record_bytes(self) -> int:
-        """The largest record that is written: the largest that can be read."""
-        return MAX_EXAMPLE_BYTES
-
-    @property
-    def shared(self) -> tuple[str, ...]:
-        """The parts of the identity that all splits of a folder have alike."""
-        return ("ingest_version",)
-
-    @property
     def identity(self) -> dict[str, Any]:
         """All that decides the bytes of the splits."""
         size = {"shard_bytes": self.shard_bytes} if self.num_shards is None else {"num_shards": self.num_shards}
@@ -124,15 +124,6 @@ class DividedJob:
             **size,
             **({"not_in": dict(self.not_in)} if self.not_in else {}),
         }
-
-    @property
-    def hash(self) -> str:
-        """SHA-256, in hex, of the identity."""
-        return identity_hash(self.identity)
-
-    def to_json(self) -> dict[str, Any]:
-        """The job as job.json keeps it."""
-        return {"hash": self.hash, "identity": self.identity}
 
     @property
     def is_shuffled(self) -> bool:

@@ -19,6 +19,7 @@ from melbeam.pipelines.launching import (
     at_work,
     counts_in_words,
     find_shards,
+    inputs_in_words,
     judge,
     judge_rejects,
     left_out_in_words,
@@ -120,8 +121,8 @@ def show(job: IngestJob | DividedJob, shards: list[Shard]) -> None:
         show_plan(job.folder, shards)
         return
     for shard in shards:
-        for path in shard.unit.files or [f"{shard.unit.source} ({shard.unit.num_bytes} bytes)"]:
-            print(f"{path} -> {job.folder.output}, {' or '.join(job.division.names)}")
+        for name in inputs_in_words(shard.unit):
+            print(f"{name} -> {job.folder.output}, {' or '.join(job.division.names)}")
 
 
 def run_pipeline(job: IngestJob | DividedJob, choice: RunnerChoice, launched: Launched) -> bool:

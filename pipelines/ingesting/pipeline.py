@@ -11,8 +11,8 @@ Only paths, reports and routes cross a step, never a clip.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -24,8 +24,8 @@ from melbeam.pipelines.ingesting.gathering import UnitGatherer
 from melbeam.pipelines.ingesting.job import DividedJob, IngestJob
 from melbeam.pipelines.ingesting.routes import Counted, decode_routes
 from melbeam.pipelines.ingesting.shard_writer import ShardWriter
-from melbeam.pipelines.split.beam_steps import CommitShard, SummariseReports, committed_summary, planned_shards
-from melbeam.pipelines.split.commit import Attempt, commit, committed, finished_attempt
+from melbeam.pipelines.split.beam_steps import SummariseReports, committed_summary, planned_shards
+from melbeam.pipelines.split.commit import Attempt, commit, done_before
 from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job_file import check_owner
 from melbeam.pipelines.split.known_ids import KnownIds, ids_to_leave_out
@@ -34,7 +34,6 @@ from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import ShardReport, SplitSummary
 from melbeam.transforms.folder_layout import SplitFolder
 
-_LOG = logging.getLogger("melbeam")
 # Split, shard and the split's number of shards.
 _Key = tuple[str, int, int]
 
@@ -48,8 +47,7 @@ class WriteShard(beam.DoFn):
 
     def process(self, element: Shard, known: KnownIds) -> Iterator[Attempt]:
         """Yields one attempt."""
-        folder, job_hash = self._job.folder, self._job.hash
-        done = _done_before(folder, element, job_hash)
+        done = done_before(self._job.folder, element, self._job.hash)
         yield ShardWriter(self._job, known).write(element) if done is None else done
 
 
@@ -67,7 +65,7 @@ class IngestDataset(beam.PTransform):
         shards = planned_shards(pcoll, job.folder, job.max_record_bytes)
         attempts = shards | "WriteShards" >> beam.ParDo(WriteShard(job), known)
         return committed_summary(attempts, job.folder) | "WriteSummary" >> beam.Map(
-            lambda summary: finish_split(job, lambda: write_summary(summary, job.folder))
+            lambda summary: finish_split(job, partial(write_summary, summary, job.folder))
         )
 
 
@@ -80,7 +78,7 @@ class GatherUnit(beam.DoFn):
 
     def process(self, element: Shard, known: KnownIds) -> Iterator[Attempt]:
         """Yields one attempt."""
-        done = _done_before(self._job.folder.gathered, element, self._job.hash)
+        done = done_before(self._job.folder.gathered, element, self._job.hash)
         yield UnitGatherer(self._job, known).gather(element) if done is None else done
 
 
@@ -129,7 +127,7 @@ class WriteDividedShard(beam.DoFn):
         (split, index, count), slices = element
         folder = self._job.of_split(split).folder
         shard = self._job.shard(index, count)
-        done = _done_before(folder, shard, self._job.hash)
+        done = done_before(folder, shard, self._job.hash)
         if done is None:
             done = DividedShardWriter(self._job).write(folder, shard, (part for part in slices if part.routes))
         yield split, done
@@ -183,13 +181,6 @@ def write_summary(summary: SplitSummary, folder: SplitFolder) -> None:
     files.delete(half_written(folder))
 
 
-def _done_before(folder: SplitFolder, shard: Shard, job_hash: str) -> Attempt | None:
-    done = committed(folder, shard, job_hash) or finished_attempt(folder, shard, job_hash)
-    if done is not None:
-        _LOG.info("%s: done by an earlier start", shard.name)
-    return done
-
-
 def _routes(job: DividedJob, report: ShardReport) -> np.ndarray:
     return decode_routes(files.read_bytes(job.folder.gathered.index(report.index)))
 
@@ -207,17 +198,12 @@ def _shards_of_split(split: tuple[int, str], job: DividedJob, counted: Counted) 
 
 def _committed(attempt: tuple[str, Attempt], job: DividedJob) -> tuple[str, ShardReport]:
     split, made = attempt
-    (report,) = CommitShard(job.of_split(split).folder).process(made)
-    return split, report
+    return split, commit(job.of_split(split).folder, made)
 
 
 def _finish(summaries: dict[str, SplitSummary], job: DividedJob) -> None:
     """Writes the summaries, and removes what was gathered: nothing needs it any more."""
     for name, summary in summaries.items():
         of_split = job.of_split(name)
-
-        def write(summary: SplitSummary = summary, folder: SplitFolder = of_split.folder) -> None:
-            write_summary(summary, folder)
-
-        finish_split(of_split, write)
+        finish_split(of_split, partial(write_summary, summary, of_split.folder))
     delete_gathered(job.folder)

@@ -9,15 +9,13 @@ from typing import Any
 from melbeam.pipelines import files
 from melbeam.pipelines.ingesting.job import IngestJob
 from melbeam.pipelines.sources.units import AudioRecord
-from melbeam.pipelines.split.attempt_files import LazyRecordFile, record_file
+from melbeam.pipelines.split.attempt_files import LazyRecordFile, new_report, record_file
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.known_ids import KnownIds, is_known
 from melbeam.pipelines.split.plan import Shard
-from melbeam.pipelines.split.reports import FileMark, ShardReport
 from melbeam.transforms.records.clip_length import microseconds_of
 from melbeam.transforms.records.examples import audio_features, to_reject
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.versions import versions
 
 _LOG = logging.getLogger("melbeam")
 
@@ -40,19 +38,9 @@ class ShardWriter:
         Raises:
             OSError: the input cannot be read or the output not be written.
         """
-        attempt, folder, unit = uuid.uuid4().hex[:12], self._job.folder, shard.unit
+        attempt, folder = uuid.uuid4().hex[:12], self._job.folder
         path = {kind: folder.temporary(shard.index, attempt, kind) for kind in ("features", "rejects", "report")}
-        report = ShardReport(
-            job_hash=self._hash,
-            index=shard.index,
-            num_shards=shard.num_shards,
-            input_path=unit.path,
-            input_size=unit.size,
-            features=FileMark(0, 0, 0),
-            rejected=None,
-            first_record=unit.span.number,
-            versions=versions(),
-        )
+        report = new_report(shard, self._hash)
         with record_file(path["features"]) as records, LazyRecordFile(path["rejects"]) as rejects:
             for item in shard.read(self._job.max_record_bytes):
                 if isinstance(item, AudioRecord):

@@ -134,11 +134,7 @@ def _lines(
     with open_text(path) as file:
         file.seek(start)
         lines = Lines(file, start, end)
-        while True:
-            offset = lines.offset
-            line = next(lines, None)
-            if line is None:
-                return
+        for offset, line in lines.with_offsets():
             name, _, rest = text_lines.decode(line, path, encoding).strip().replace("\t", " ").partition(" ")
             if name:
                 yield offset, lines.offset, name, rest.strip()

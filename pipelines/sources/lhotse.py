@@ -58,11 +58,7 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
     first: str | None = None
     with open_text(path) as file:
         lines = Lines(file)
-        while True:
-            offset = lines.offset
-            line = next(lines, None)
-            if line is None:
-                break
+        for offset, line in lines.with_offsets():
             if not line.strip():
                 continue
             starts.append(offset)

@@ -55,12 +55,10 @@ class Format:
     quoted: bool = True
     encoding: str = "utf-8"
 
-    def rows(self, lines: Lines, path: str) -> Iterator[tuple[int, bytes]]:
+    def rows(self, lines: Lines) -> Iterator[tuple[int, bytes]]:
         """Offset and bytes of each row; a quoted line feed is inside its row."""
         if self.header is None or not self.quoted:
-            while (start := lines.offset) is not None and (line := next(lines, None)) is not None:
-                if line.strip():
-                    yield start, line
+            yield from ((offset, line) for offset, line in lines.with_offsets() if line.strip())
             return
         taken: list[bytes] = []
 
@@ -192,7 +190,7 @@ def _plan_table(path: str, size: int, options: SourceOptions) -> list[Unit]:
         lines = Lines(file)
         _skip_to(lines, start)
         last, is_first = b"", True
-        for offset, line in format.rows(lines, path):
+        for offset, line in format.rows(lines):
             starts.append(offset)
             row = table.row(line)
             weights.append(round(_seconds_of(row) * BYTES_A_SECOND))
@@ -317,7 +315,7 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions) -
     with open_text(path) as file:
         lines = Lines(file)
         _skip_to(lines, start)
-        for number, (_, line) in enumerate(format.rows(lines, path)):
+        for number, (_, line) in enumerate(format.rows(lines)):
             if number == _LOOKED_AT:
                 break
             try:
@@ -346,7 +344,7 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
         with open_text(unit.path) as file:
             file.seek(unit.span.start)
             lines = Lines(file, unit.span.start, unit.span.end)
-            for _, line in table.format.rows(lines, unit.path):
+            for _, line in table.format.rows(lines):
                 yield table.row(line)
 
     yield from read_rows(rows(), unit, max_record_bytes)

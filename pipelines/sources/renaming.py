@@ -87,9 +87,7 @@ class Renaming:
             self._decode(features["audio"])
         kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
         if kind not in (INT64, FLOAT):
-            if kind == BYTES and self.sampling_rate is not None and "sampling_rate" not in features:
-                # A file has its own rate in its header; TFDS's says what it would be resampled to.
-                return
+            # A file has its own rate in its header; TFDS's says what it would be resampled to.
             return
         if self.sampling_rate is not None and "sampling_rate" not in features:
             features["sampling_rate"].int64_list.value.append(self.sampling_rate)

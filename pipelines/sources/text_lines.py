@@ -102,6 +102,13 @@ class Lines:
         self.offset += len(line)
         return line.removeprefix(codecs.BOM_UTF8) if is_first else line
 
+    def with_offsets(self) -> Iterator[tuple[int, bytes]]:
+        """The lines, each behind the offset at which it begins."""
+        offset = self.offset
+        for line in self:
+            yield offset, line
+            offset = self.offset
+
 
 def decode(line: bytes, path: str, encoding: str) -> str:
     """A line as text.

@@ -1,4 +1,4 @@
-"""The files that an attempt at a shard writes."""
+"""The files that an attempt at a shard writes, and the report that it begins with."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.reports import FileMark
+from melbeam.pipelines.split.plan import Shard
+from melbeam.pipelines.split.reports import FileMark, ShardReport
 from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.versions import versions
 
 
 class RecordFile:
@@ -71,3 +73,18 @@ class LazyRecordFile:
     def mark(self) -> FileMark | None:
         """What the file holds; None where there is none."""
         return None if self._file is None else self._file.mark
+
+
+def new_report(shard: Shard, job_hash: str) -> ShardReport:
+    """The report of an attempt at a shard, before anything is read or written."""
+    return ShardReport(
+        job_hash=job_hash,
+        index=shard.index,
+        num_shards=shard.num_shards,
+        input_path=shard.path,
+        input_size=shard.unit.size,
+        features=FileMark(0, 0, 0),
+        rejected=None,
+        first_record=shard.unit.span.number,
+        versions=versions(),
+    )

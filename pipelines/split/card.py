@@ -34,7 +34,7 @@ _SIZES = (
 def is_edited(card: bytes) -> bool:
     """Whether somebody has changed a card since it was written, or wrote it."""
     text, _, last = card.rstrip(b"\n").rpartition(b"\n")
-    return last != _mark(text + b"\n").encode()
+    return last != _mark(text + b"\n")
 
 
 def card(
@@ -48,17 +48,15 @@ def card(
         options: how they are stored.
         name: that TFDS finds the folder by, where it has one.
     """
-    text = "\n".join([*_front_matter(summaries, name), "", *_body(summaries, front_end, options, name), ""])
-    return f"{text}{_mark(text.encode())}\n".encode()
+    lines = [*_front_matter(summaries, name), "", *_body(summaries, front_end, options, name), ""]
+    text = "\n".join(lines).encode()
+    return text + _mark(text) + b"\n"
 
 
-def _mark(text: bytes) -> str:
-    """The last line of a card, by what stands above it."""
-    return f"<!-- melbeam writes this card anew with each split, until somebody edits it: {_hash(text)} -->"
-
-
-def _hash(text: bytes) -> str:
-    return hashlib.sha256(text).hexdigest()
+def _mark(text: bytes) -> bytes:
+    """The last line of a card with this text above it."""
+    digest = hashlib.sha256(text).hexdigest()
+    return f"<!-- melbeam writes this card anew with each split, until somebody edits it: {digest} -->".encode()
 
 
 def _front_matter(summaries: Mapping[str, SplitSummary], name: str | None) -> list[str]:

@@ -8,6 +8,7 @@ whose files hold what its report says, or nothing.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -18,6 +19,8 @@ from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
 from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
 
+_LOG = logging.getLogger("melbeam")
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -25,6 +28,17 @@ class Attempt:
 
     name: str | None
     report: ShardReport
+
+
+def done_before(folder: SplitFolder, shard: Shard, job_hash: str, *, recheck: bool = False) -> Attempt | None:
+    """What an earlier start made of a shard, committed or not yet; None where the shard is to be done.
+
+    The arguments are those of `committed`.
+    """
+    done = committed(folder, shard, job_hash, recheck=recheck) or finished_attempt(folder, shard, job_hash)
+    if done is not None:
+        _LOG.info("%s: done by an earlier start", shard.name)
+    return done
 
 
 def committed(folder: SplitFolder, shard: Shard, job_hash: str, *, recheck: bool = False) -> Attempt | None:

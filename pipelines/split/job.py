@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -159,34 +159,25 @@ def identity_hash(identity: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def claim_folder(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> None:
-    """Makes the folder this job's: writes job.json, or finds that it is this very job, to be resumed.
+def claim_splits(jobs: Sequence[SplitJob], shards: list[Shard], *, overwrite: bool) -> None:
+    """Makes splits this job's: writes each one's job.json, or finds that it is this very job, to be resumed.
 
     Args:
-        job: to be done.
+        jobs: to be done, as each split has it; where one of them is refused, none of the splits is changed.
         shards: its plan.
-        overwrite: whether a split of another job may be deleted.
+        overwrite: whether splits of another job may be deleted.
 
     Raises:
-        FolderRefused: the folder has another front end, or the split another job; the difference is named. Or
-            what the split is made of cannot be told, where a power cut has torn job.json, say.
+        FolderRefused: the folder has another front end, or a split another job; the difference is named. Or
+            what a split is made of cannot be told, where a power cut has torn job.json, say.
     """
-    folder = job.folder
-    found = _job_found(job, shards, overwrite=overwrite)
-    if found is not None:
-        if not overwrite:
-            return
-        _delete_split(folder)
-    write_job(folder, job.to_json())
-
-
-def check_claim(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> None:
-    """Refuses what `claim_folder` refuses, and changes nothing.
-
-    Raises:
-        FolderRefused: as `claim_folder` does.
-    """
-    _job_found(job, shards, overwrite=overwrite)
+    found = [_job_found(job, shards, overwrite=overwrite) for job in jobs]
+    for job, there in zip(jobs, found, strict=True):
+        if there is not None:
+            if not overwrite:
+                continue
+            _delete_split(job.folder)
+        write_job(job.folder, job.to_json())
 
 
 def _job_found(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> dict[str, Any] | None:

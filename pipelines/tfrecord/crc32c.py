@@ -11,7 +11,18 @@ import functools
 
 import numpy as np
 
-_POLYNOMIAL = 0x82F63B78  # Castagnoli's, reflected
+_POLYNOMIAL = np.uint32(0x82F63B78)  # Castagnoli's, reflected
+
+
+def _table() -> np.ndarray:
+    """CRC32C of each byte."""
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = np.where(table & 1, (table >> 1) ^ _POLYNOMIAL, table >> 1)
+    return table
+
+
+TABLE = _table()  # `[256]`, uint32: what a zero byte makes of a checksum, by that one's lowest byte
 
 
 def combined_crc32c(first: int, second: int, second_size: int) -> int:
@@ -50,13 +61,7 @@ def _behind_zeros(power: int) -> list[list[int]]:
 def _columns(power: int) -> list[int]:
     """What 2**power zero bytes make of each bit of a checksum."""
     if power == 0:
-        columns = []
-        for bit in range(32):
-            crc = 1 << bit
-            for _ in range(8):
-                crc = crc >> 1 ^ (_POLYNOMIAL if crc & 1 else 0)
-            columns.append(crc)
-        return columns
+        return [int(TABLE[crc & 0xFF]) ^ crc >> 8 for crc in (1 << bit for bit in range(32))]
     lowest, low, high, highest = _behind_zeros(power - 1)
     return [
         lowest[crc & 0xFF] ^ low[crc >> 8 & 0xFF] ^ high[crc >> 16 & 0xFF] ^ highest[crc >> 24]

@@ -22,6 +22,7 @@ from typing import BinaryIO
 import numpy as np
 
 from melbeam.pipelines import files
+from melbeam.pipelines.tfrecord.crc32c import TABLE
 from melbeam.pipelines.tfrecord.framing import BLOCK, Inflating, Window, inflates, unchecked_length
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, MASK_DELTA, length_of, masked_crc32c
@@ -250,17 +251,6 @@ def _holds(frame: tuple[bytes, int] | None) -> bool:
     return frame is not None and masked_crc32c(frame[0]) == frame[1]
 
 
-def _crc32c_table() -> np.ndarray:
-    """CRC32C of each byte, for the reflected Castagnoli polynomial."""
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1)
-    return table
-
-
-_TABLE = _crc32c_table()
-
-
 def _plausible_headers(block: bytes, max_length: int) -> list[int]:
     """Positions in the block where a length up to the limit is followed by its masked CRC32C."""
     count = len(block) - HEADER + 1
@@ -280,7 +270,7 @@ def _plausible_headers(block: bytes, max_length: int) -> list[int]:
     at = np.flatnonzero(plausible)
     crc = np.full(len(at), 0xFFFFFFFF, np.uint32)
     for i in range(8):
-        crc = _TABLE[(crc ^ data[at + i]) & 0xFF] ^ (crc >> 8)
+        crc = TABLE[(crc ^ data[at + i]) & 0xFF] ^ (crc >> 8)
     crc ^= np.uint32(0xFFFFFFFF)
     masked = ((crc >> 15) | (crc << 17)) + np.uint32(MASK_DELTA)
     stored = np.zeros(len(at), np.uint32)

@@ -273,6 +273,17 @@ def test_a_wrong_call_is_refused(corpus, tmp_path, arguments, named):
     assert not (tmp_path / "audio").exists()
 
 
+def test_the_dry_run_shows_the_clips_and_the_splits(tmp_path):
+    for name in (b"a.wav", b"\xff.wav"):  # the second one's name is no text
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(wav())
+    shown = run(ingest, f"--input={tmp_path}/*.wav", f"--output={tmp_path}/a", SPLITS, "--dry_run")
+    assert shown.status == 0
+    assert [line for line in shown.text.splitlines() if " -> " in line] == [
+        f"{tmp_path}/{name} -> {tmp_path}/a, train or validation or test" for name in ("a.wav", "%FF.wav")
+    ]
+    assert not (tmp_path / "a").exists()
+
+
 @pytest.fixture(scope="module")
 def before(corpus, tmp_path_factory):
     """A folder whose splits have the first 20 clips."""

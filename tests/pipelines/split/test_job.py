@@ -4,7 +4,7 @@ import pytest
 
 from melbeam.pipelines.files import local
 from melbeam.pipelines.sources.units import Unit
-from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
+from melbeam.pipelines.split.job import FolderRefused, Job, claim_splits
 from melbeam.pipelines.split.plan import Shard, write_plan
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.folder_layout import SplitFolder
@@ -23,7 +23,7 @@ def a_job(output, split="train", front_end=GEMMA, shards=1, fraction=0.01, plan=
 
 
 def claim(job, plan=None, *, overwrite=False):
-    claim_folder(job, a_plan(job.num_shards) if plan is None else plan, overwrite=overwrite)
+    claim_splits([job], a_plan(job.num_shards) if plan is None else plan, overwrite=overwrite)
 
 
 def test_the_hash_covers_all_that_decides_the_bytes():

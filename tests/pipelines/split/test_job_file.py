@@ -6,7 +6,7 @@ from helpers import tree
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.units import Unit
 from melbeam.pipelines.split.ending import finish_split
-from melbeam.pipelines.split.job import FolderRefused, Job, claim_folder
+from melbeam.pipelines.split.job import FolderRefused, Job, claim_splits
 from melbeam.pipelines.split.job_file import (
     TakenOver,
     UnusableJobFile,
@@ -30,7 +30,7 @@ def a_job(output, split="train", **options):
 
 
 def claim(job, *, overwrite=False):
-    claim_folder(job, PLAN, overwrite=overwrite)
+    claim_splits([job], PLAN, overwrite=overwrite)
 
 
 @pytest.mark.parametrize("content", TORN)
