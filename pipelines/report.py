@@ -66,7 +66,12 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     target = arguments.output or f"{parts[0].folder.output}/{REPORT_PAGE}"
     content = page.encode()
     files.write_bytes(target, content)
-    print(f"{target}: {words.count(len(parts), 'split')}, {words.size(len(content))}")
+    unfinished = [part for part in parts if not part.is_finished]
+    missing = "".join(
+        f"; {part.label} is not finished, {len(part.summary.shard_features)} of {part.num_shards} shards are done"
+        for part in unfinished
+    )
+    print(f"{target}: {words.count(len(parts), 'split')}, {words.size(len(content))}{missing}")
     return EXIT_OK
 
 

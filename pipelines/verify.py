@@ -13,7 +13,7 @@ from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.verifying import FILES_OF_A_SPLIT, REFERENCE_PACKAGES
-from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits
+from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 
 DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
 
@@ -73,16 +73,15 @@ def _check_folder(output: str) -> None:
         UsageError: it is no folder, or the folder above or below one of features.
     """
     from melbeam.pipelines import files
+    from melbeam.pipelines.split.finding import folders_meant, is_of_ingest, why_no_features
 
     if any(files.match(of_all_splits(output, name)) for name in FILES_OF_A_SPLIT):
+        jobs = files.match(of_all_splits(output, "job.json"))
+        if jobs and all(is_of_ingest(SplitFolder.holding(path)) for path, _ in jobs):
+            raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features: {why_no_features(output)}")
         return
-    jobs_below = files.match(of_all_splits(output, "job.json", below=1))
-    if jobs_below:
-        below = sorted({SplitFolder.holding(path).output for path, _ in jobs_below})
-        raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features itself: verify {' or '.join(below)}")
-    above, _, inside = f"{output}/".partition(f"/{BOOKKEEPING}/")
-    if inside or output.endswith(f"/{BOOKKEEPING}"):
-        raise UsageError(Refusal.NO_FEATURES, f"{output} is the bookkeeping of {above}: verify that")
+    if meant := folders_meant(output):
+        raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features itself: verify {' or '.join(meant)}")
     if not files.match(f"{escape(output)}/*"):
         raise UsageError(Refusal.NO_FEATURES, f"{output} is no folder with anything in it")
 

@@ -91,8 +91,13 @@ def number_of(records: FolderRecords, wanted: str) -> int:
         if record_id == as_bytes or harmless(record_id) == wanted:
             return number
     near = _nearest(as_shown, map(harmless, _ids(ids)))
+    if not near and as_shown.isdecimal() and int(as_shown) < len(records):
+        near = [f"'#{int(as_shown)}'"]
     said = f": did you mean {' or '.join(near)}?" if near else "; '#0' is its first one"
-    raise UsageError(Refusal.NO_RECORD, f"no record of the split's {len(records)} has the id {as_shown}{said}")
+    shown_in_words = as_shown if as_shown.strip() else f"'{as_shown}'"
+    raise UsageError(
+        Refusal.NO_RECORD, f"no record of the split's {len(records)} has the id {shown_in_words}{said}"
+    )
 
 
 def _ids(records: FolderRecords) -> Iterator[bytes]:

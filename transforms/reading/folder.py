@@ -13,6 +13,7 @@ import numpy as np
 
 from melbeam.transforms.folder_layout import DATASET_INFO, FEATURES, FRONT_END, SplitFolder
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.reading.not_features import why_no_features
 from melbeam.transforms.reading.splits import ShardRange, SplitRange, parse_split, shards_of
 from melbeam.transforms.records.index import decode_index
 from melbeam.transforms.records.split_schema import SplitSchema
@@ -182,7 +183,7 @@ def split_names(path: str, read_file: ReadFile) -> list[str]:
 def _read_json(path: str, name: str, read_file: ReadFile) -> Any:
     content = read_file(f"{path}/{name}")
     if content is None:
-        raise ValueError(f"{path}/{name} is missing: {path} is not what a finished `melbeam extract` leaves")
+        raise ValueError(f"{path}/{name} is missing: {why_no_features(path)}")
     return json.loads(content)
 
 

@@ -222,7 +222,7 @@ def test_a_folder_of_version_1_says_what_it_lacks(tmp_path):
     ("arguments", "said"),
     [
         (["--split=test"], "has no split 'test'; it has train"),
-        (["nowhere"], "nowhere has no split that melbeam made: name the folder that melbeam extract wrote"),
+        (["nowhere"], "nowhere has no split that melbeam made: there is no folder nowhere"),
         (["--split=a b"], "--split must be letters"),
     ],
 )
