@@ -16,7 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from melbeam.pipelines.private_names import LOGGER_OF_LOCAL_WORKERS, words_of_local_worker
 
@@ -94,14 +94,20 @@ class _ForPeople(logging.Formatter):
         return f"melbeam: {warning}{super().format(record)}"
 
 
-class _FileHandler(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:  # which Python 3.10 gives no types
+    _StreamHandler = logging.StreamHandler
+
+
+class _FileHandler(_StreamHandler):
     """Writes log lines to the file; where its disk is full, what the screen shows has to do."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Does without the line."""
 
 
-class _ScreenHandler(logging.StreamHandler[TextIO]):
+class _ScreenHandler(_StreamHandler):
     """Writes log lines to whatever `sys.stderr` is at the moment."""
 
     def __init__(self) -> None:
