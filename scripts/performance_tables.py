@@ -1,4 +1,4 @@
-"""Writes the tables of docs/performance.md and the figures of docs/scale.md from the JSON of the benchmarks.
+"""Writes the tables of docs/performance.md and docs/report.md and the figures of docs/scale.md from JSON.
 
     python scripts/performance_tables.py
 
@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("docs/performance.md", "docs/scale.md")
+PAGES = ("docs/performance.md", "docs/report.md", "docs/scale.md")
 _BLOCK = re.compile(
     r"(<!-- (?P<name>[a-z_ ]+\.json)(?P<what>: [a-z ]+)? -->\n).*?(<!-- /(?P=name) -->)", re.DOTALL
 )

@@ -152,7 +152,11 @@ def histogram(
     low, high = max(least, low), min(most, high)
     factor = _nice_factor(high - low + 1)
     first = low // factor
-    last = max(high // factor, first + _MIN_BARS - 1)
+    last = high // factor
+    if unit == "dBFS":  # there is hardly anything above 0
+        first = min(first, last - _MIN_BARS + 1)
+    else:  # and nothing below it
+        last = max(last, first + _MIN_BARS - 1)
     edges = np.arange(first, last + 2) * factor * width
     highest = 0.0
     lowest = math.inf
@@ -288,7 +292,8 @@ def _scale_heights(axes: Any, lowest: float, highest: float, *, whole: bool) -> 
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(_thousands))
         return
     axes.set_yscale("log")
-    axes.set_ylim(bottom=10 ** math.floor(math.log10(lowest * 0.9)))
+    # A bar of the least height is to be seen, and there is no tenth of a clip.
+    axes.set_ylim(bottom=0.5 if whole else 10 ** math.floor(math.log10(lowest * 0.9)))
     axes.yaxis.set_major_locator(ticker.LogLocator(numticks=5))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(_thousands))

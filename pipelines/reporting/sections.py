@@ -58,7 +58,9 @@ def quantity(name: str, value: float) -> str:
         )
     if name.endswith("_dbfs") and value <= FLOOR_DBFS:
         return "digital silence"
-    return f"{value:,.{_DECIMALS[name]}f}{_UNITS.get(name, '')}".replace("-", "−")
+    decimals = _DECIMALS[name]
+    rounded = round(value, decimals) + 0.0  # which takes the sign from a zero
+    return f"{rounded:,.{decimals}f}{_UNITS.get(name, '')}".replace("-", "−")
 
 
 def first_look(parts: Sequence[Part]) -> Html:
@@ -84,7 +86,9 @@ def _remark(remark: Remark) -> Html:
         element(
             "div",
             element("p", with_code(remark.text)),
-            element("p", _ids(remark.ids), class_="quiet") if remark.ids else None,
+            element("p", "Above all " if remark.has_more else None, _ids(remark.ids), class_="quiet")
+            if remark.ids
+            else None,
         ),
         class_="warning" if remark.is_warning else "note",
     )

@@ -66,6 +66,21 @@ def test_records_far_out_are_in_the_outer_bars_and_the_axis_says_so():
     assert "first bar: below" in figure.axes[0].get_xlabel()
 
 
+def test_one_of_many_is_seen_and_no_tenth_of_a_clip():
+    figure = plots.histogram(distribution([*[3.1] * 5000, *[4.6] * 300, *[5.1] * 300, 5.6], "seconds"), "seconds")
+    bottom, top = figure.axes[0].get_ylim()
+    assert figure.axes[0].get_yscale() == "log"
+    assert bottom == 0.5
+    assert top >= 5000
+
+
+@pytest.mark.parametrize(("quantity", "value"), [("peak_dbfs", -0.5), ("rms_dbfs", -20.0), ("seconds", 0.1)])
+def test_few_bars_have_room_where_values_can_be(quantity, value):
+    _, edges = heights(plots.histogram(distribution([value], quantity), quantity))
+    assert len(edges) > 8
+    assert edges[-1] <= 0 if QUANTITIES[quantity].unit == "dBFS" else edges[0] >= 0
+
+
 def test_several_are_shares_of_their_own():
     two = {"a": distribution([1, 1, 2], "seconds"), "b": distribution([1] * 50, "seconds")}
     figure = plots.histogram(two, "seconds")
