@@ -13,7 +13,7 @@ from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.verifying import FILES_OF_A_SPLIT, REFERENCE_PACKAGES
-from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits
 
 DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
 
@@ -80,6 +80,9 @@ def _check_folder(output: str) -> None:
         if jobs and all(is_of_ingest(SplitFolder.holding(path)) for path, _ in jobs):
             raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features: {why_no_features(output)}")
         return
+    above, bookkeeping, _ = f"{output}/".partition(f"/{BOOKKEEPING}/")
+    if bookkeeping:
+        raise UsageError(Refusal.NO_FEATURES, f"{output} is the bookkeeping of {above}: verify that")
     if meant := folders_meant(output):
         raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features itself: verify {' or '.join(meant)}")
     if not files.match(f"{escape(output)}/*"):

@@ -99,7 +99,11 @@ def test_segments_of_paths_in_a_dictionary(table, read):
 def test_nested_columns_and_odd_types_pass_through(table, read):
     columns = {
         "audio": pa.array(WAVS[:1]),
-        "speaker": [{"id": 7, "names": ["é"], "key": b"k", "raw": b"\xff"}],
+        "speaker": pa.array(
+            [{"id": 7, "names": ["é"], "key": b"k", "raw": b"\xff"}],
+            # Older pyarrows would sort the names.
+            pa.struct({"id": pa.int64(), "names": pa.list_(pa.string()), "key": pa.binary(), "raw": pa.binary()}),
+        ),
         "tags": [["a", "b"]],
         "scores": [[0.5, 1.5]],
         "pairs": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
