@@ -26,8 +26,8 @@ _LIBRARIES = ("tensorflow", "absl", "h5py", "py.warnings", "botocore", "google")
 _BEAM = "apache_beam"
 # Beam logs an error of S3's with its traceback on the root logger.
 _MODULES = ("s3io",)
-# Beam's words, on the root logger, on packages that it could do with: a path of gs:// says the first one better, and
-# google-crc32c, which melbeam brings, does the work of the second.
+# Beam's words, on the root logger, on packages that it could do with: a path of gs:// says the first one better,
+# and google-crc32c, which melbeam brings, does the work of the second.
 _OF_BEAMS_PACKAGES = ("apitools not found", "crcmod package not found")
 
 _active: list[JobLog] = []

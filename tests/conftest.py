@@ -17,7 +17,7 @@ settings.register_profile("explore", max_examples=300)
 settings.load_profile("same")
 
 
-# A shell starts what it puts into the background with SIGINT ignored, and every process of a test would inherit that.
+# A shell starts what it puts into the background with SIGINT ignored, and a test's processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
