@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
     from melbeam.pipelines.reporting.parts import find_parts
+    from melbeam.pipelines.reporting.remarks import remarks_on
 
     output = file_to_write(arguments.output, "--output")
     splits = list_of(arguments.split or [])
@@ -68,12 +69,12 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     target = output or f"{parts[0].folder.output}/{REPORT_PAGE}"
     content = page.encode()
     files.write_bytes(target, content)
-    unfinished = [part for part in parts if not part.is_finished]
-    missing = "".join(
-        f"; {part.label} is not finished, {len(part.summary.shard_features)} of {part.num_shards} shards are done"
-        for part in unfinished
-    )
-    print(f"{target}: {words.count(len(parts), 'split')}, {words.size(len(content))}{missing}")
+    print(f"{target}: {words.count(len(parts), 'split')}, {words.size(len(content))}")
+    for part in parts:
+        name = f"{part.label}: " if len(parts) > 1 else ""
+        for remark in remarks_on(part):
+            if remark.is_warning:
+                print(words.harmless(f"  {name}{remark.text.replace('`', '')}"))
     return EXIT_OK
 
 

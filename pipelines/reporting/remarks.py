@@ -181,7 +181,7 @@ def _on_text(part: Part) -> Iterator[Remark]:
         _least(part, "characters_per_second"),
         "have fewer than 2 characters of text a second",
         "has fewer than 2 characters of text a second",
-        "Is the text whole?",
+        "Is the text whole? `--require=text` turns empty ones away.",
     )
 
 

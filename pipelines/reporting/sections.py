@@ -219,7 +219,8 @@ def _distribution(name: str, parts: Sequence[Part]) -> Html | None:
         else {part.label: known.get(part.label, Distribution()) for part in parts}
     )
     title = QUANTITIES[name].title
-    svg = inline_svg(plots.histogram(drawn, name), f"Histogram: {title}", f"h-{name.replace('_', '-')}")
+    figure = plots.histogram(drawn, name, title="", legend=False)  # the page says both
+    svg = inline_svg(figure, f"Histogram: {title}", f"h-{name.replace('_', '-')}")
     notes = [
         element("p", _swatch(index) if len(parts) > 1 else None, _range_of(name, known[part.label]))
         for index, part in enumerate(parts, 1)
@@ -260,7 +261,9 @@ def bins(parts: Sequence[Part]) -> Html | None:
         # Once for a screen's width and once for a phone's: the page shows one of them.
         svg = [
             element(
-                "div", inline_svg(plots.bins(drawn, front_end, size=size), label, f"{kind}-{number}"), class_=kind
+                "div",
+                inline_svg(plots.bins(drawn, front_end, legend=False, size=size), label, f"{kind}-{number}"),
+                class_=kind,
             )
             for kind, size in (("wide", (11.4, 2.8)), ("narrow", (3.5, 2.1)))
         ]

@@ -87,6 +87,22 @@ def test_several_are_shares_of_their_own():
     assert [round(patch.get_data()[0].sum()) for patch in figure.axes[0].patches[::2]] == [100, 100]
 
 
+def test_a_picture_by_itself_says_what_and_whose_it_shows():
+    two = {"$train_1$": distribution([1, 1, 2], "seconds"), "other": distribution([1] * 50, "seconds")}
+    axes = plots.histogram(two, "seconds").axes[0]
+    assert axes.get_title() == QUANTITIES["seconds"].title
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(two)
+    alone = plots.histogram(two["other"], "seconds", title="mine $x").axes[0]
+    assert (alone.get_title(), alone.get_legend()) == ("mine $x", None)
+    bare = plots.histogram(two, "seconds", title="", legend=False).axes[0]
+    assert (bare.get_title(), bare.get_legend()) == ("", None)
+    statistics = {name: BinStatistics.of(np.ones((3, 128))) for name in two}
+    figure = plots.bins(statistics, GEMMA_4)
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == list(two)
+    assert plots.bins(statistics, GEMMA_4, legend=False).axes[0].get_legend() is None
+    figure.savefig(io.BytesIO(), format="png")  # a name that is no mathematics
+
+
 def test_none_at_all_is_drawn_empty():
     assert not plots.histogram(Distribution(), "seconds").axes[0].patches
 
@@ -112,7 +128,10 @@ def test_a_notebook_shows_a_front_end_and_a_summary():
     assert "<b>" not in GEMMA_4.replace(name="<b>")._repr_html_()
     summary = SplitSummary(records_read=3, records_converted=2, rejects={"<b>": 1})
     summary.distributions["seconds"] = distribution([1.0, 3.0], "seconds")
+    summary.distributions["silent_fraction"] = distribution([0.25], "silent_fraction")
     shown = summary._repr_html_()
+    assert "mean 25 %, from 25 % to 25 %" in shown
+    assert shown.index("mean 2,") < shown.index("mean 25 %")
     assert "3 read = 2 converted + 1 rejected" in shown
     assert "mean 2, from 1 to 3 (seconds)" in shown
     assert "1 &lt;b&gt;" in shown

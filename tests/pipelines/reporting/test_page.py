@@ -166,6 +166,16 @@ def test_of_many_clips_the_worst_are_named(folder, tmp_path):
     assert text.count("Above all") == 1
 
 
+def test_the_terminal_is_told_the_warnings_too(folder, tmp_path):
+    ran = run(report, folder, f"--output={tmp_path}/page.html")
+    lines = ran.text.splitlines()
+    assert lines[0].startswith(f"{tmp_path}/page.html: 1 split, ")
+    assert lines[1] == "  2 of 5 records were turned away: 1 not_found, 1 too_long."
+    assert "  1 clip is near silence, below −60 dBFS. A muted channel, or a recording that failed?" in lines
+    twice = run(report, folder, folder, "--split=train", f"--output={tmp_path}/page.html")
+    assert twice.text.splitlines()[1:] == lines[1:]  # the same folder is shown once
+
+
 def test_warnings_come_first_in_words(page):
     text = " ".join(page.text["first"].split())
     assert "2 of 5 records were turned away: 1 not_found, 1 too_long." in text
