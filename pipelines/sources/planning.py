@@ -91,7 +91,8 @@ def _merged(inputs: list[Found]) -> Found:
     for found in inputs[1:]:
         while not found.root.startswith(root):
             root = root[: root.rstrip("/").rfind("/") + 1]
-    return Found(inputs[0].pattern, root, paths)
+    clips = sorted({path for found in inputs for path in found.clips})
+    return Found(inputs[0].pattern, root, paths, clips=clips)
 
 
 def find_parts(units: list[Unit], max_record_bytes: int = MAX_RECORD_BYTES) -> list[Unit]:
@@ -131,8 +132,8 @@ def check_first_record(
         raw_samples: whether records are said to hold samples, not files.
 
     Raises:
-        ValueError: it holds a file where it is said to hold samples, has features that melbeam writes itself, or
-            is no Example but a SequenceExample.
+        ValueError: it holds a file where it is said to hold samples, has features that melbeam writes itself, is
+            no Example but a SequenceExample, or has no audio, as have none of those behind it.
     """
     for unit in units:
         if unit.size == 0:
@@ -161,6 +162,8 @@ def check_first_record(
                 f"writes itself: rename them (--columns=my_{names[0]}={names[0]}), or is this --input the output "
                 "of an earlier extract?",
             )
+        if unit.kind == TFRECORD:
+            _check_has_audio(unit)
         if raw_samples:
             try:
                 check_raw_audio(first.data)
@@ -195,6 +198,24 @@ def _check_asked_columns(unit: Unit) -> None:
             f"none of the first {seen} records of {printable(unit.path)} has {next(iter(missing.values()))!r}, "
             "which --columns or features.json names",
         )
+
+
+def _check_has_audio(unit: Unit) -> None:
+    """Refuses records of which none has a feature `audio`, as those of other names that nobody gave.
+
+    Raises:
+        ValueError: with the names that there are.
+    """
+    names: dict[str, None] = {}
+    for item in islice(read_unit(unit), _LOOKED_AT):
+        if not isinstance(item, AudioRecord) or "audio" in (found := names_in(item.data)) or not found:
+            return
+        names.update(dict.fromkeys(found))
+    raise UsageError(
+        Refusal.BAD_COLUMNS,
+        f"none of the first records of {printable(unit.path)} has a feature 'audio'; they have "
+        f"{', '.join(sorted(names))}: name it with --columns=audio=NAME",
+    )
 
 
 def _is_sequence_example(record: bytes) -> bool:

@@ -110,6 +110,12 @@ class Lines:
             offset = self.offset
 
 
+def skip_to(lines: Lines, offset: int) -> None:
+    """Reads lines up to an offset, which are counted in their digest."""
+    while lines.offset < offset and next(lines, None) is not None:
+        pass
+
+
 def decode(line: bytes, path: str, encoding: str) -> str:
     """A line as text.
 

@@ -189,3 +189,43 @@ def test_odd_names_in_a_folder_with_brackets(tmp_path, monkeypatch, read, tone, 
     found = read(pattern)
     assert sorted(clip.id for clip in found.clips) == sorted(NAMES)
     assert [unit.path for unit in found.units] == ["clips [v1]"]
+
+
+@pytest.mark.parametrize("name", ["LJ1.wav", "LJ1", "wavs/LJ1.wav", "./wavs/LJ1", "LJ1.flac"])
+@pytest.mark.parametrize("pattern", ["lj", "lj/**", "lj/metadata.csv", "lj/wavs/*.wav"])
+def test_ljspeechs_table_may_name_paths_and_endings(tmp_path, monkeypatch, read, tone, name, pattern):
+    monkeypatch.chdir(tmp_path)
+    tone("lj/wavs/LJ1.wav")
+    Path("lj/metadata.csv").write_text(f"{name}|said\n")
+    found = read(pattern)
+    assert ([clip.fields for clip in found.clips], found.told) == ([{"text": b"said"}], [])
+
+
+@pytest.mark.parametrize("here", [".", "lj"])
+def test_ljspeechs_table_tells_folders_of_speakers_apart(tmp_path, monkeypatch, read, tone, here):
+    tone("lj/wavs/anna/1.wav")
+    tone("lj/wavs/bert/1.wav")
+    Path(tmp_path, "lj/metadata.csv").write_text("wavs/anna/1|by anna\nbert/1.wav|by bert\n")
+    monkeypatch.chdir(tmp_path / here)
+    found = read("lj" if here == "." else "**")
+    assert [(clip.id, clip.fields["text"]) for clip in found.clips] == [
+        ("wavs/anna/1", b"by anna"),
+        ("bert/1", b"by bert"),
+    ]
+
+
+def test_clips_and_transcripts_that_lack_each_other_are_told(librispeech, read, tone):
+    tone("libri/85/7/85-7-0001.flac")
+    os.remove("libri/84/121/84-121-0001.flac")
+    assert read("libri").told[:2] == [
+        "1 of 3 clips have no transcript: libri/85/7/85-7-0001.flac",
+        "1 transcript without a clip in the input: 84-121-0001 of libri/84/121/84-121.trans.txt",
+    ]
+
+
+def test_a_manifest_beside_clips_is_told(clips, read):
+    Path("clips/durations.tsv").write_text("clip\tduration[ms]\na.wav\t500\n")
+    Path("clips/train.tsv").write_text("client_id\tpath\tsentence\nx\ta.wav\thello\n")
+    assert "--input=clips/train.tsv takes clips and texts" in read("clips").told[0]
+    os.remove("clips/train.tsv")
+    assert read("clips").told == ["left out: 1 .tsv file: clips/durations.tsv"]
