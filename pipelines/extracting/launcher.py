@@ -27,6 +27,7 @@ from melbeam.pipelines.launching import (
     left_out_in_words,
     read_summary,
     run_to_its_end,
+    show_first_records,
     show_plan,
     some_of,
 )
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     announce(job, shards, choice.runner)
     if arguments.dry_run:
         show_plan(job.folder, shards)
+        show_first_records(shards)
         return EXIT_OK
     start = time.monotonic()
     with at_work([job], shards, choice, overwrite=arguments.overwrite) as (launched, num_done):

@@ -25,6 +25,7 @@ from melbeam.pipelines.launching import (
     left_out_in_words,
     read_summary,
     run_to_its_end,
+    show_first_records,
     show_plan,
     some_of,
 )
@@ -57,6 +58,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     announce(shards, choice.runner)
     if arguments.dry_run:
         show(job, shards)
+        show_first_records(shards)
         return EXIT_OK
     jobs = job.of_splits if isinstance(job, DividedJob) else [job]
     with at_work(jobs, shards, choice, overwrite=arguments.overwrite) as (launched, num_done):

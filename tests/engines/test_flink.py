@@ -162,7 +162,7 @@ def test_a_corpus_is_divided_as_it_is_by_the_local_default(on_flink, files_of, t
             assert ran.returncode == 0, ran.stdout + ran.stderr
         found.append(files_of(output))
     shards = [name for name in found[0] if name.endswith(".tfrecord") and "/" not in name]
-    assert len(shards) == 3 * 3 + 1
+    assert len(shards) == 3 * 3 + 5  # of the divided input three each; of the later one its units
     assert found[1] == found[0]
     checked = subprocess.run(
         [sys.executable, "-m", "melbeam.pipelines.verify", tmp_path / "there"], capture_output=True, text=True
