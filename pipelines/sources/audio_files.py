@@ -13,14 +13,17 @@ from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import manifests, text_lines
 from melbeam.pipelines.sources.endings import ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import AUDIO
-from melbeam.pipelines.sources.rows import Row, id_of, read_rows
+from melbeam.pipelines.sources.rows import BadRow, Row, id_of, read_rows
+from melbeam.pipelines.sources.text_lines import NotText
 from melbeam.pipelines.sources.transcripts import (
     COLUMNS,
     LJSPEECH,
     TRANSCRIPTS,
+    OwnTexts,
     Transcripts,
     folder_of,
     names_of,
+    own_text,
     text_of,
     texts_of,
 )
@@ -28,6 +31,7 @@ from melbeam.pipelines.sources.units import Found, Item, LeftOut, Planned, Sourc
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.records.containers.formats import name_of_beginning
+from melbeam.transforms.records.rows import keep_row
 
 _NAMED = 3  # files
 HEAD = 64 << 10  # 64 KiB of a file, in which an MP3 shows two frames
@@ -41,6 +45,10 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         ValueError: no file is a clip.
     """
     clips, left_out = clips_among(found.paths)
+    own = OwnTexts(clips, found.paths)
+    if own.are_there:
+        paths = own.paths
+        _, left_out = clips_among((path, size) for path, size in found.paths if path not in paths)
     if not clips:  # then the files' own beginnings are asked, which for all files of a large corpus takes long
         clips = [(path, size) for path, size in found.paths if _begins_as_audio(path)]
         left_out = LeftOut() if len(clips) == len(found.paths) else left_out
@@ -59,10 +67,13 @@ def plan(found: Found, options: SourceOptions) -> Planned:
             f"{words.count(len(media), 'clip')} that only the extra melbeam[media] decodes: {named}"
         )
     texts = Transcripts(clips, found.paths)
-    left_out.notes += texts.note(clips, options.encoding_of_text)
-    if not texts.are_there:
+    left_out.notes += texts.note(clips, own, options.encoding_of_text)
+    has_texts = texts.are_there or own.are_there
+    if has_texts:
+        _check_own_text(clips, own, options)
+    else:
         left_out.notes += _manifests_among(found, options)
-    _check_columns(options, has_texts=texts.are_there)
+    _check_columns(options, has_texts=has_texts)
     root = found.root if options.root is None else options.root
     total = sum(size for _, size in clips)
     cut = runs([size for _, size in clips], options)
@@ -81,11 +92,24 @@ def plan(found: Found, options: SourceOptions) -> Planned:
                 "texts": texts.beside(path for path, _ in clips[first:last]),
                 "encoding": options.encoding_of_text,
                 "columns": dict(options.columns),
+                # Only where there are some, so that the plans of all other corpora stay what they were.
+                **({"own": [own.endings(path) for path, _ in clips[first:last]]} if own.are_there else {}),
             },
         )
         for part, (first, last) in enumerate(cut)
     ]
     return Planned(units, left_out)
+
+
+def _check_own_text(clips: list[tuple[str, int]], own: OwnTexts, options: SourceOptions) -> None:
+    """Refuses texts of another encoding, as the first of them shows; one among many is a reject.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    first = next((path for path, _ in clips if own.endings(path)), None)
+    if first is not None:
+        own_text(first, own.endings(first), options.encoding_of_text)
 
 
 def _manifests_among(found: Found, options: SourceOptions) -> list[str]:
@@ -160,14 +184,31 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     yield from read_rows(_rows(details, texts), unit, max_record_bytes)
 
 
-def _rows(details: Mapping[str, Any], texts: Mapping[str, list[dict[str, dict[str, bytes]]]]) -> Iterator[Row]:
-    for path, _ in details["files"]:
+def _rows(
+    details: Mapping[str, Any], texts: Mapping[str, list[dict[str, dict[str, bytes]]]]
+) -> Iterator[Row | BadRow]:
+    own = details.get("own") or [[]] * len(details["files"])
+    for (path, _), endings in zip(details["files"], own, strict=True):
         found: dict[str, bytes] = {}
         for of_file in texts.get(folder_of(path), ()):
             found |= text_of(path, of_file)
+        try:
+            found = own_text(path, endings, details["encoding"]) | found
+        except (NotText, OSError) as error:
+            named = {"root": details["root"], "columns": details["columns"], "encoding": details["encoding"]}
+            one = {"files": [[path, 0]], "own": [endings], "texts": {}, **named}
+            name = id_of(path, details["root"])
+            detail = f"the text of {printable(path)} cannot be read: {error}"
+            yield BadRow(detail, keep_row({"kind": AUDIO, "details": one}, {"id": name}, {}), name)
+            continue
         renamed = {ours: found[theirs] for ours, theirs in details["columns"].items() if theirs in found}
         columns = {
             name: value for name, value in found.items() if name not in details["columns"].values()
         } | renamed
-        name = columns.pop("id", None)
-        yield Row(path, id_of(path, details["root"]) if name is None else name.decode(), columns=columns)
+        given = columns.pop("id", None)
+        yield Row(path, id_of(path, details["root"]) if given is None else given.decode(), columns=columns)
+
+
+def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
+    """A clip whose own text could not be read before."""
+    yield from read_rows(_rows(row["details"], {}), unit, max_record_bytes)

@@ -5,7 +5,6 @@ A cut is read from its own JSON, so lhotse is not needed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
@@ -21,7 +20,7 @@ from melbeam.pipelines.sources.rows import (
     path_in,
     read_rows,
 )
-from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.pipelines.sources.text_lines import Lines, json_of, open_text
 from melbeam.pipelines.sources.units import (
     BYTES_A_SECOND,
     SECONDS_OF_A_RECORD,
@@ -121,7 +120,7 @@ def _cut_of(line: bytes) -> dict[str, Any]:
         ValueError: it is no cut of one recording, or is of several channels.
     """
     try:
-        cut = json.loads(line)
+        cut = json_of(line)
     except ValueError as error:
         raise ValueError(f"no JSON: {error}") from error
     if isinstance(cut, dict):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -76,7 +75,7 @@ class Format:
         text = text_lines.decode(row, path, self.encoding)
         if self.header is None:
             try:
-                values = json.loads(text)
+                values = text_lines.json_of(text)
             except ValueError as error:
                 raise ValueError(f"no JSON: {error}") from error
             if not isinstance(values, dict):

@@ -6,14 +6,13 @@ each has the offset and the duration of its segment, which NeMo cuts as it reads
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type
-from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.pipelines.sources.text_lines import Lines, json_of, open_text
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.values import as_feature, as_seconds
@@ -81,7 +80,7 @@ class NemoRows:
         with open_text(manifest) as file:
             for line in Lines(file):
                 try:
-                    row = json.loads(line)
+                    row = json_of(line)
                     path = next(str(row[name]) for name in _PATHS if name in row)
                     said = row.get("shard_id")
                 except (ValueError, StopIteration, TypeError, AttributeError):

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from melbeam.pipelines import files
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.column_types import INTEGER, NUMBER, TEXT, ColumnTypes, with_one_type, with_types
 from melbeam.pipelines.sources.columns import find_columns, passed_through, row_of
 from melbeam.pipelines.sources.kinds import PARQUET
@@ -113,10 +114,34 @@ def _find_columns(schema: Any, asked: Mapping[str, str], where: str) -> dict[str
                 columns["audio"] = found[0]
                 break
     columns = find_columns(names, columns, where)
+    _check_rate(_type_of(schema, fields, columns["audio"]), columns, names, where)
     if _is_path(_type_of(schema, fields, columns["audio"])):
         return columns
     # What holds its audio is whole: its times are columns like any other.
     return {ours: theirs for ours, theirs in columns.items() if ours not in ("start", "end") or ours in asked}
+
+
+def _check_rate(kind: Any, columns: Mapping[str, str], names: Sequence[str], where: str) -> None:
+    """Refuses samples whose rate nothing says.
+
+    Raises:
+        ValueError: with the columns that there are.
+    """
+    there = _fields_of(kind) if pa.types.is_struct(kind) else {}
+    if "array" in there and "bytes" not in there:
+        is_told = "sampling_rate" in there or "sampling_rate" in columns
+    else:
+        is_told = not _is_list(kind) or "sampling_rate" in columns
+    if not is_told:
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
+            f"{where} has samples in {columns['audio']!r}, and no column says their rate in Hz: name it with "
+            f"--columns=sampling_rate=COLUMN; it has {', '.join(names)}",
+        )
+
+
+def _is_list(kind: Any) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
 
 
 def _fields_of(kind: Any) -> dict[str, Any]:
@@ -139,7 +164,7 @@ def _see_types(schema: Any, columns: Mapping[str, str], types: ColumnTypes) -> N
     fields = _fields_of(schema)
     for name in dict.fromkeys((*schema.names, *columns.values())):
         kind = _type_of(schema, fields, name)
-        if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        if _is_list(kind):
             kind = _values_of(kind.value_type)
         if name == columns["audio"] or pa.types.is_null(kind):
             continue

@@ -221,6 +221,8 @@ def _read_up_to(file: Any, max_bytes: int) -> tuple[bytes, int]:
 def _not_found(path: str, error: OSError) -> Reject:
     if isinstance(error, FileNotFoundError):
         detail = f"{printable(path)} is not there"
+        if "\\" in path and files.is_local(path):
+            detail += ", and its name has backslashes, as paths of Windows: write them as /"
     elif isinstance(error, files.NoFileSystem):
         detail = str(error)
     else:

@@ -1,11 +1,13 @@
-"""Transcripts that lie beside audio files: LibriSpeech's `*.trans.txt`, and LJSpeech's `metadata.csv`.
+"""Transcripts that lie beside audio files: LibriSpeech's `*.trans.txt`, LJSpeech's `metadata.csv`, and `a.txt`.
 
 LibriSpeech's name an utterance by its file's name; LJSpeech's table, which has no header and `|` between its
-columns, also by a path, with or without its ending.
+columns, also by a path, with or without its ending. A text by the clip's own name, as LibriTTS has two of each, is
+that clip's.
 """
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterable, Iterator, Mapping
 from glob import escape
 from itertools import groupby, islice
@@ -21,10 +23,71 @@ from melbeam.transforms.records.schema import TEXT
 
 TRANSCRIPTS, LJSPEECH = ".trans.txt", "metadata.csv"
 COLUMNS = ("id", TEXT, "normalized_text")  # of transcripts; LibriSpeech's have the first two
+# What follows a clip's name in that of its own text, the first of each column before others.
+_OWN = {".txt": TEXT, ".original.txt": TEXT, ".normalized.txt": "normalized_text"}
+_LARGEST_TEXT = 1 << 20  # 1 MiB; more is no transcript of a clip
 _FOLDERS = 64  # more of them are searched for transcripts by one listing of what they lie in
 _COMPARED = 64  # files of transcripts whose names are held against those of the clips before any work
 _DEPTH = 4  # names of folders by which LJSpeech's table may tell clips apart
 _NAMED = 3
+
+
+class OwnTexts:
+    """The texts that lie beside clips under their own names, `a.txt` beside `a.wav`.
+
+    Args:
+        clips: paths and sizes, sorted by path.
+        listed: all files of the input, where the texts are searched; else in the clips' folders, of which few are.
+    """
+
+    def __init__(self, clips: list[tuple[str, int]], listed: list[tuple[str, int]]) -> None:
+        texts = [(path, size) for path, size in listed if path.endswith(".txt")]
+        folders = sorted({folder_of(path) for path, _ in clips})
+        if not texts and len(folders) <= _FOLDERS:
+            texts = [found for folder in folders for found in files.match(f"{escape(folder)}/*.txt")]
+        # A folder that is called `.` is in none of the paths that are written without it.
+        there = {path.removeprefix("./") for path, size in texts if size <= _LARGEST_TEXT}
+        self._of_clip: dict[str, list[str]] = {}
+        for path, _ in clips if there else ():
+            stem = _without_ending(path)
+            found = [ending for ending in _OWN if f"{stem}{ending}".removeprefix("./") in there]
+            if found:
+                self._of_clip[path] = found
+
+    @property
+    def are_there(self) -> bool:
+        """Whether some clip has one."""
+        return bool(self._of_clip)
+
+    @property
+    def paths(self) -> set[str]:
+        """All of them."""
+        return {f"{_without_ending(path)}{ending}" for path, found in self._of_clip.items() for ending in found}
+
+    def endings(self, path: str) -> list[str]:
+        """What follows a clip's name in those of its texts."""
+        return self._of_clip.get(path, [])
+
+
+def own_text(path: str, endings: Iterable[str], encoding: str) -> dict[str, bytes]:
+    """The columns of a clip's own texts, without the line feeds around them.
+
+    Args:
+        path: of the clip.
+        endings: of its texts, as `OwnTexts.endings` gives them.
+        encoding: of them.
+
+    Raises:
+        NotText: one is of another encoding.
+        OSError: one cannot be read.
+    """
+    found: dict[str, bytes] = {}
+    for ending in endings:
+        name = f"{_without_ending(path)}{ending}"
+        with open_text(name) as file:
+            data = file.read().removeprefix(codecs.BOM_UTF8)
+        found.setdefault(_OWN[ending], text_lines.decode(data, name, encoding).strip("\r\n").encode())
+    return found
 
 
 class Transcripts:
@@ -71,25 +134,25 @@ class Transcripts:
         folders = dict.fromkeys(folder_of(path) for path in paths)
         return {folder: self._of_folder[folder] for folder in folders if folder in self._of_folder}
 
-    def note(self, clips: list[tuple[str, int]], encoding: str) -> list[str]:
+    def note(self, clips: list[tuple[str, int]], own: OwnTexts, encoding: str) -> list[str]:
         """Lines for a person: clips without a transcript, and transcripts without a clip, of the first files."""
         of_file = {
             path: dict(texts_of(path, encoding, None))
             for path in islice(dict.fromkeys(p for paths in self._of_folder.values() for p in paths), _COMPARED)
         }
-        if not of_file:
-            return []
         compared = [
-            path for path, _ in clips if any(name in of_file for name in self._of_folder.get(folder_of(path), ()))
+            path
+            for path, _ in clips
+            if own.are_there or any(name in of_file for name in self._of_folder.get(folder_of(path), ()))
         ]
         used = {path: set[str]() for path in of_file}
         without = []
         for path in compared:
-            of_folder = [name for name in self._of_folder[folder_of(path)] if name in of_file]
+            of_folder = [name for name in self._of_folder.get(folder_of(path), ()) if name in of_file]
             found = [(name, key) for name in of_folder if (key := _key_of(path, of_file[name])) is not None]
             for name, key in found:
                 used[name].add(key)
-            if not found:
+            if not found and not own.endings(path):
                 without.append(printable(path))
         left = [
             f"{key} of {printable(name)}" for name in of_file for key in of_file[name] if key not in used[name]

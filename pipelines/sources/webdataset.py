@@ -7,7 +7,6 @@ audio file's; other members pass through under their endings, in small letters, 
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from melbeam.pipelines.sources.nested import lifted
 from melbeam.pipelines.sources.rows import OF_ONE_FILE
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.tar_members import Lost, members_of
+from melbeam.pipelines.sources.text_lines import json_of
 from melbeam.pipelines.sources.units import (
     AudioRecord,
     Damage,
@@ -279,7 +279,7 @@ def _field_of_json(data: bytes, name: str) -> Values | None:
         Reject: bad_row, it is no JSON object.
     """
     try:
-        fields = json.loads(data)
+        fields = json_of(data)
         return as_feature(lifted(fields, [name]).get(name))
     except (ValueError, TypeError, AttributeError) as error:
         raise Reject("bad_row", f"the member json is no JSON object: {data[:60]!r}") from error

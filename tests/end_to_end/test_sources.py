@@ -247,10 +247,22 @@ def test_records_without_a_text_and_fields_of_several_types_are_told(corpus):
 def test_records_whose_audio_has_another_name_are_refused_with_their_names(corpus):
     for job in (extract, ingest):
         status, said = run(job, "--input=tf/train-*", "--output=out", *OPTIONS)
-        assert (status, "they have data/speech, data/text, key: name it with --columns=audio=NAME" in said) == (
+        assert (
+            status,
+            "they have data/speech, data/text, key: name it with --columns=audio=data/speech" in said,
+        ) == (
             2,
             True,
         )
+
+
+def test_samples_whose_rate_nothing_says_are_refused(corpus):
+    write("lists/train-00000", [to_example({"audio": [1, 2, 3] * 999, "hz": 16000}) for _ in range(3)])
+    status, said = run(extract, "--input=lists/train-*", "--output=out", *OPTIONS)
+    told = "the Hz of its samples; they have audio, hz: name it with --columns=sampling_rate=hz"
+    assert (status, told in said) == (2, True), said
+    columns = "--columns=sampling_rate=hz"
+    assert run(extract, "--input=lists/train-*", "--output=out", columns, *OPTIONS).status == 0
 
 
 def test_a_manifests_columns_of_several_types_can_be_read(corpus):

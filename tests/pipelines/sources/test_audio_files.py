@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers import write
 from melbeam.pipelines.sources.units import SourceOptions, runs
+from melbeam.transforms.records.examples import to_reject
 
 
 @pytest.fixture
@@ -229,3 +231,62 @@ def test_a_manifest_beside_clips_is_told(clips, read):
     assert "--input=clips/train.tsv takes clips and texts" in read("clips").told[0]
     os.remove("clips/train.tsv")
     assert read("clips").told == ["left out: 1 .tsv file: clips/durations.tsv"]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch, tone):
+    """Clips with a text each, by their own names, in a folder and in one inside of it; one has none."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("talks/a.wav", "talks/b.v2.flac", "talks/deep/c.mp3", "talks/deep/d.wav"):
+        tone(name)
+    texts = {
+        "a.txt": "\ufeffsaid\r\n",
+        "b.v2.txt": "two\nlines\n",
+        "deep/c.txt": "caf\u00e9",
+        "deep/notes.txt": "none",
+    }
+    for name, text in texts.items():
+        Path("talks", name).write_bytes(text.encode())
+    return {"a.wav": b"said", "b.v2.flac": b"two\nlines", "deep/c.mp3": "caf\u00e9".encode(), "deep/d.wav": None}
+
+
+@pytest.mark.parametrize("pattern", ["talks", "talks/**", "talks/**/*.[wfm][alp]*"])
+@pytest.mark.parametrize("options", [{}, {"shard_bytes": 1}, {"limit": 3}])
+def test_texts_by_the_clips_own_names(own, read, pattern, options):
+    found = read(pattern, **options)
+    expected = dict(list(own.items())[: options.get("limit")])
+    assert {clip.id: clip.fields.get("text") for clip in found.clips} == expected
+    told = [] if "limit" in options else ["1 of 4 clips have no transcript: talks/deep/d.wav"]
+    if "[" not in pattern:  # else it names audio alone
+        told.append("left out: 1 .txt file: talks/deep/notes.txt")
+    assert found.told == told
+    renamed = read(pattern, columns={"said": "text"}, **options)
+    assert {clip.id: clip.fields.get("said") for clip in renamed.clips} == expected
+
+
+def test_libritts_has_two_texts_of_each_clip(tmp_path, monkeypatch, read, tone):
+    monkeypatch.chdir(tmp_path)
+    tone("84/121/84_121_1.wav")
+    for kind, text in (("original", "In 1950"), ("normalized", "in nineteen fifty")):
+        Path(f"84/121/84_121_1.{kind}.txt").write_text(text)
+    Path("84/121/84_121.trans.tsv").write_text("84_121_1\tIn 1950\tin nineteen fifty\n")
+    (clip,) = read("84").clips
+    assert clip.fields == {"text": b"In 1950", "normalized_text": b"in nineteen fifty"}
+    (clip,) = read("84", columns={"text": "normalized_text"}).clips
+    assert clip.fields == {"text": b"in nineteen fifty"}
+
+
+def test_a_text_that_cannot_be_read_is_the_reject_of_its_clip(own, read, tmp_path):
+    Path("talks/deep/c.txt").write_bytes(b"caf\xe9")
+    found = read("talks")
+    (damage,) = found.damages
+    assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", "deep/c.mp3")
+    assert "c.txt is not utf-8" in damage.reject.detail
+    Path("talks/deep/c.txt").write_bytes("caf\u00e9".encode())
+    write(tmp_path / "rejects", [to_reject(damage.data, damage.reject, damage.place)])
+    (clip,) = read(tmp_path / "rejects").clips
+    assert (clip.id, clip.fields["text"]) == ("deep/c.mp3", "caf\u00e9".encode())
+    Path("talks/a.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(ValueError, match=r"a\.txt is not utf-8.*--encoding_of_text"):
+        read("talks")
+    assert read("talks", encoding_of_text="latin-1").clips[0].fields["text"] == "caf\u00e9".encode()

@@ -442,3 +442,21 @@ def test_a_list_of_clips_that_is_called_text_is_refused(corpus, read):
         read("clips.txt")
     write("clips.txt", "audio|text\na.wav|x\n")
     assert read("clips.txt", input_format="manifest").clips[0].fields == {"text": b"x"}
+
+
+def test_nan_is_no_value(corpus, read):
+    """As pandas writes what a column lacks."""
+    rows = [
+        {"audio": "a.wav", "text": "x", "n": 1.0, "start": float("nan"), "end": 0.25},
+        {"audio": "a.wav", "text": float("nan"), "n": float("nan"), "start": float("nan"), "end": float("nan")},
+    ]
+    write("m.jsonl", lines(*rows))
+    found = read("m.jsonl")
+    assert ([clip.fields for clip in found.clips], found.told) == ([{"text": b"x", "n": 1.0}, {}], [])
+    assert [len(clip.samples) for clip in found.clips] == [4000, 8000]
+
+
+def test_paths_of_windows_are_told(corpus, read):
+    write("m.jsonl", lines({"audio": "sub\\b.flac"}))
+    (damage,) = read("m.jsonl").damages
+    assert "backslashes, as paths of Windows" in damage.reject.detail

@@ -255,3 +255,15 @@ def test_files_whose_columns_have_other_types_get_one(table, read):
         {"n": 0.5, "k": b"x", "l": 0.5},
     ]
     assert [line for line in found.told if "column 'k' holds integers and text" in line]
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [pa.array(FLOATS), pa.array([{"array": floats, "path": "x"} for floats in FLOATS])],
+    ids=["list", "struct"],
+)
+def test_samples_whose_rate_nothing_says_are_refused(table, read, audio):
+    with pytest.raises(ValueError, match=r"no column says their rate in Hz.*--columns=sampling_rate=COLUMN"):
+        read(table({"audio": audio, "hz": RATE}))
+    clips = read(table({"audio": audio, "hz": RATE}), columns={"sampling_rate": "hz"}).clips
+    assert [clip.fields for clip in clips] == [{"sampling_rate": 16000}] * 4
