@@ -7,7 +7,7 @@ columns hold is known then: numbers of both types become floats, and any other m
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +15,7 @@ from melbeam.pipelines.sources.units import Unit
 from melbeam.transforms.records.examples import Values
 
 TEXT, INTEGER, NUMBER = "text", "integers", "floats"  # as a person reads them
+_TYPES: dict[type, str] = {int: INTEGER, float: NUMBER, str: TEXT, bytes: TEXT}
 
 
 class ColumnTypes:
@@ -33,7 +34,7 @@ class ColumnTypes:
         seen = self._seen.get(name)
         if seen is None:
             self._seen[name] = {kind}
-        else:
+        elif kind not in seen:
             seen.add(kind)
 
     def of_mixed(self) -> dict[str, str]:
@@ -56,10 +57,8 @@ class ColumnTypes:
 
 def type_of(value: Values) -> str:
     """The type of a value, or of a list's values, as `as_feature` gives them."""
-    first = value[0] if isinstance(value, Sequence) and not isinstance(value, bytes | str) and value else value
-    if isinstance(first, float):
-        return NUMBER
-    return INTEGER if isinstance(first, int) else TEXT
+    kind = _TYPES.get(type(value))
+    return kind if kind is not None else type_of(value[0]) if isinstance(value, list) and value else TEXT
 
 
 def with_one_type(columns: Mapping[str, Values], types: Mapping[str, str]) -> Mapping[str, Values]:

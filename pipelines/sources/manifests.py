@@ -6,8 +6,9 @@ becomes of the audio: on the seconds that its rows name, else on `SECONDS_OF_A_R
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from posixpath import normpath
 from typing import Any
 
@@ -39,7 +40,24 @@ from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 
-_LOOKED_AT = 100  # rows in which text of another encoding is refused; later ones are rejects
+_LOOKED_AT = (
+    100  # rows whose names are taken for all at first; in later ones, text of another encoding is a reject
+)
+
+
+class _Names:
+    """The names of columns, and dotted ones of what lies in them, in the order in which they came."""
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.all = dict.fromkeys(names)
+        self._seen: set[tuple[str, ...]] = set()
+
+    def see(self, values: Mapping[str, Any]) -> None:
+        """Takes a row into account, which most often has the names of an earlier one."""
+        shape = tuple(values)
+        if shape not in self._seen or any(isinstance(value, dict) for value in values.values()):
+            self._seen.add(shape)
+            self.all.update(dict.fromkeys(names_in(values)))
 
 
 @dataclass(frozen=True)
@@ -95,10 +113,13 @@ class Table:
         columns, folder, root = details["columns"], details["folder"], details["root"]
         return cls(path, format, columns, folder, root, details["sha256"], details.get("types", {}))
 
-    def row(self, line: bytes) -> Row | BadRow:
-        """A row, or why it is none."""
+    def row(self, line: bytes, names: _Names | None = None) -> Row | BadRow:
+        """A row, or why it is none; its columns' names are added to `names`."""
         try:
-            values = lifted(self.format.values(line, self.path), self.columns.values())
+            values = self.format.values(line, self.path)
+            if names is not None:
+                names.see(values)
+            values = lifted(values, self.columns.values())
             row = row_of(values, self.columns, folder=self.folder, root=self.root)
             return replace(row, columns=with_one_type(row.columns, self.types)) if self.types else row
         except ValueError as error:
@@ -113,21 +134,38 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         ValueError: a manifest has no column that names audio, or is not of the encoding.
     """
     text_lines.check_encoding(options.encoding_of_text)
+    names: dict[str, _Names] = {}
+    planned = _plan_with(found, options, names)
+    # Rows behind the first ones may have columns that change what those are taken for.
+    return planned if planned is not None else _plan_with(found, options, names) or Planned([])
+
+
+def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -> Planned | None:
+    """The plan; None where later rows have names by which a table is to be understood otherwise.
+
+    Args:
+        found: the manifests.
+        options: how they are taken.
+        names: of each one's columns, as far as they are known; gets all of them.
+    """
     types, ids, left_out = ColumnTypes(), RepeatedIds(), LeftOut()
-    audio: set[str] | None = set() if found.clips else None
+    seen = _Seen(types, ids, set() if found.clips else None)
     root = found.root if options.root is None else options.root
-    units = []
+    units, is_understood = [], True
     for path, size in found.paths:
         format, start = find_format(path, options.encoding_of_text)
-        table = _understand(path, format, start, options, root)
-        units += _plan_table(table, start, size, options, _Seen(types, ids, audio))
+        known = names.setdefault(path, _Names(format.header or ()))
+        table = _understand(path, format, start, options, root, known)
+        units += _plan_table(table, start, size, options, seen, known)
+        if find_columns(known.all, options.columns, printable(path)) != table.columns:
+            is_understood = False
+    if not is_understood:
+        return None
     where = printable(found.paths[0][0] if len(found.paths) == 1 else found.pattern)
-    left_out.notes += [
-        *types.note(where),
-        *ids.note(where, "--columns=id=COLUMN names a column that tells them apart"),
-    ]
+    todo = "--columns=id=COLUMN names a column that tells them apart"
+    left_out.notes += [*types.note(where), *ids.note(where, todo)]
     for path in found.clips:
-        if audio is not None and normpath(path) not in audio:
+        if seen.audio is not None and normpath(path) not in seen.audio:
             left_out.add("audio file that no row names", path)
     return Planned(with_types(units, types.of_mixed()), left_out)
 
@@ -154,7 +192,9 @@ class _Seen:
             self.audio.add(normpath(row.audio))
 
 
-def _plan_table(table: Table, start: int, size: int, options: SourceOptions, seen: _Seen) -> list[Unit]:
+def _plan_table(
+    table: Table, start: int, size: int, options: SourceOptions, seen: _Seen, names: _Names
+) -> list[Unit]:
     path, format = table.path, table.format
     starts: list[int] = []
     weights: list[int] = []
@@ -164,7 +204,7 @@ def _plan_table(table: Table, start: int, size: int, options: SourceOptions, see
         last, is_first = b"", True
         for offset, line in format.rows(lines):
             starts.append(offset)
-            row = table.row(line)
+            row = table.row(line, names)
             weights.append(round(_seconds_of(row) * BYTES_A_SECOND))
             last = line
             if isinstance(row, Row):
@@ -189,38 +229,34 @@ def _seconds_of(row: Row | BadRow) -> float:
     return row.seconds or SECONDS_OF_A_RECORD
 
 
-def _understand(path: str, format: Format, start: int, options: SourceOptions, root: str) -> Table:
-    """Finds the columns; of JSON lines in all rows, for each may have others.
+def _understand(path: str, format: Format, start: int, options: SourceOptions, root: str, names: _Names) -> Table:
+    """Finds the columns, of JSON lines by the names in the first rows and those that are known already.
 
     Raises:
         ValueError: none names audio; or the text is not of the encoding.
     """
-    names = dict.fromkeys(format.header or ())
     first_error: ValueError | None = None
     with open_text(path) as file:
         lines = Lines(file)
         skip_to(lines, start)
-        for number, (_, line) in enumerate(format.rows(lines)):
-            if number == _LOOKED_AT and format.header is not None:
-                break
+        for _, line in islice(format.rows(lines), _LOOKED_AT):
             try:
-                names.update(dict.fromkeys(names_in(format.values(line, path))))
+                names.see(format.values(line, path))
             except NotText:
-                if number < _LOOKED_AT:
-                    raise
+                raise
             except ValueError as error:
                 first_error = first_error or error  # the row is a reject of its own
-    if not names and first_error is not None:
+    if not names.all and first_error is not None:
         raise ValueError(
             f"{printable(path)}: no row is a JSON object ({first_error}): write one object a line (jq -c .)"
         )
     try:
-        columns = find_columns(names, options.columns, printable(path))
+        columns = find_columns(names.all, options.columns, printable(path))
     except UsageError:
-        refuse_parts_of_cuts(names, printable(path))
+        refuse_parts_of_cuts(names.all, printable(path))
         raise
     folder = f"{parent(path)}/" if "/" in path else ""
-    if is_common_voice(names) and columns["audio"] == "path":
+    if is_common_voice(names.all) and columns["audio"] == "path":
         folder += "clips/"
     return Table(path, format, columns, folder, root)
 
@@ -229,7 +265,9 @@ def has_texts(path: str, options: SourceOptions) -> bool:
     """Whether a file is a manifest whose rows name clips and what is said in them."""
     try:
         format, start = find_format(path, options.encoding_of_text)
-        columns = _understand(path, format, start, replace(options, columns={}), "").columns
+        columns = _understand(
+            path, format, start, replace(options, columns={}), "", _Names(format.header or ())
+        ).columns
     except (ValueError, OSError):
         return False
     return TEXT in columns

@@ -38,8 +38,9 @@ def lifted(values: Mapping[str, Any], wanted: Iterable[str]) -> dict[str, Any]:
     """
     found: dict[str, Any] = dict(values)
     for name in wanted:
-        keys = path_of(values, name)
-        if keys is None or len(keys) == 1:
+        # Most names are those of columns; this is done for each row.
+        keys = None if name in values or "." not in name else path_of(values, name)
+        if keys is None:
             continue
         value: Any = values
         for key in keys:
