@@ -67,7 +67,8 @@ def plan(found: Found, options: SourceOptions) -> Planned:
             f"{words.count(len(media), 'clip')} that only the extra melbeam[media] decodes: {named}"
         )
     texts = Transcripts(clips, found.paths)
-    left_out.notes += texts.note(clips, own, options.encoding_of_text)
+    if options.limit is None:  # else most texts are those of clips that are not taken
+        left_out.notes += texts.note(clips, own, options.encoding_of_text)
     has_texts = texts.are_there or own.are_there
     if has_texts:
         _check_own_text(clips, own, options)

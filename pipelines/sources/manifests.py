@@ -40,9 +40,8 @@ from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 
-_LOOKED_AT = (
-    100  # rows whose names are taken for all at first; in later ones, text of another encoding is a reject
-)
+# Rows whose names are taken for those of all, at first; text of another encoding is a reject in later ones.
+_LOOKED_AT = 100
 
 
 class _Names:

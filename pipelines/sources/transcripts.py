@@ -140,15 +140,15 @@ class Transcripts:
             path: dict(texts_of(path, encoding, None))
             for path in islice(dict.fromkeys(p for paths in self._of_folder.values() for p in paths), _COMPARED)
         }
-        compared = [
-            path
-            for path, _ in clips
-            if own.are_there or any(name in of_file for name in self._of_folder.get(folder_of(path), ()))
-        ]
+        compared = []
+        for path, _ in clips:
+            of_folder = self._of_folder.get(folder_of(path), [])
+            if (of_folder or own.are_there) and all(name in of_file for name in of_folder):
+                compared.append(path)
         used = {path: set[str]() for path in of_file}
         without = []
         for path in compared:
-            of_folder = [name for name in self._of_folder.get(folder_of(path), ()) if name in of_file]
+            of_folder = self._of_folder.get(folder_of(path), [])
             found = [(name, key) for name in of_folder if (key := _key_of(path, of_file[name])) is not None]
             for name, key in found:
                 used[name].add(key)

@@ -226,6 +226,10 @@ def test_clips_and_transcripts_that_lack_each_other_are_told(librispeech, read, 
     ]
 
 
+def test_where_few_clips_are_asked_for_nothing_is_told_of_the_others(librispeech, read):
+    assert read("libri", limit=1).told == ["left out: 1 .txt file: libri/README.TXT"]
+
+
 def test_a_manifest_beside_clips_is_told(clips, read):
     Path("clips/durations.tsv").write_text("clip\tduration[ms]\na.wav\t500\n")
     Path("clips/train.tsv").write_text("client_id\tpath\tsentence\nx\ta.wav\thello\n")
