@@ -191,6 +191,22 @@ FAULTS = {
         of_report(lambda report: report.update(damaged_bytes=29), DAMAGED),
         "the damaged bytes are not those of the report: 30 are there, the report says 29",
     ),
+    "chunks with the text of their whole clip": (
+        of_report(lambda report: report.update(whole_texts=1), CHUNKS),
+        "the chunks with the text of their whole clip are not those of the report",
+    ),
+    "records left out by a job that leaves none out": (
+        of_report(lambda report: report.update(left_out=1)),
+        "1 records are left out, and the job leaves none out",
+    ),
+    "the length of clips, which a job on features does not count": (
+        of_report(lambda report: report.update(microseconds=1)),
+        "the microseconds are not those of the report: 0 are there, the report says 1",
+    ),
+    "clips of unknown length, likewise": (
+        of_report(lambda report: report.update(unknown_lengths=1)),
+        "the unknown_lengths are not those of the report: 0 are there, the report says 1",
+    ),
     "no versions": (of_report(lambda report: report.update(versions={})), "it names no version of melbeam"),
     "another record version": (
         of_report(lambda report: report.update(record_version=1)),
