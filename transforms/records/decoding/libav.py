@@ -129,10 +129,10 @@ def open_with_libav(data: bytes, demuxer: str, *, has_times: bool = False) -> It
         "codec_whitelist": ",".join(_CODECS),
         "protocol_whitelist": "none",
     }
+    # Tags in another encoding are no fault of the audio; PyAV 19 takes them so by itself, and has no such argument.
+    tags = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
     with _decoder_errors(len(data)):
-        container = av.open(
-            io.BytesIO(data), format=demuxer, container_options=whitelists, metadata_errors="replace"
-        )
+        container = av.open(io.BytesIO(data), format=demuxer, container_options=whitelists, **tags)
     try:
         with _decoder_errors(len(data)):
             codec, stream = _audio_of(container)
