@@ -18,6 +18,7 @@ from melbeam.transforms.reading.batching import MASK, bucketed_batches, padded_b
 from melbeam.transforms.reading.buckets import num_batches
 from melbeam.transforms.reading.folder import FeatureFolder
 from melbeam.transforms.reading.parsing import record_parser
+from melbeam.transforms.reading.shards import names_in, read_any_file, shards_and_records
 from melbeam.transforms.reading.splits import ShardRange, part_of
 
 # Records of a file that is read ahead of its turn.
@@ -48,7 +49,8 @@ def read_features(
     """The features of finished splits: in the order of their shards, or shuffled.
 
     Args:
-        folder: what `melbeam extract --output` wrote.
+        folder: what `melbeam extract --output` wrote: a local path, `gs://...` or `s3://...`, or one of another
+            scheme that the TensorFlow that is there reads.
         split: "train"; "train+train_retried" for one behind the other; or TFDS's slices, "train[:90%]".
         front_end: the one that your model takes; features of another one are refused.
         batch_size: None for single clips; else batches. Where the model takes a mask, they are padded with zeros
@@ -77,6 +79,7 @@ def read_features(
     Raises:
         ValueError: the folder holds no such split, not all of its shards, or features of another front end; a
             column has values of several types; an argument is out of its bounds, or contradicts another.
+        OSError: a store refused, or its client is not installed.
     """
     numbers = {
         "batch_size": batch_size,
@@ -95,7 +98,7 @@ def read_features(
             )
         if asked and features is not None and TENSOR not in features:
             raise ValueError(f"{name} needs {TENSOR!r} among features={list(features)}")
-    opened = _part(FeatureFolder.open(str(folder), split, found, _read_file), shard, input_context)
+    opened = _part(FeatureFolder.open(str(folder), split, found, read_any_file), shard, input_context)
     parse = record_parser(opened, features)
     shards = _present_shards(opened)
 
@@ -152,27 +155,14 @@ def _part(
     return replace(folder, ranges=tuple(part_of(folder.ranges, int(index), int(count))))
 
 
-def _files(folder: FeatureFolder, shards: Sequence[ShardRange]) -> tf.data.Dataset:
-    """The path of each shard, the records to skip in it, and those to take: -1 where it is all that follow."""
-    paths = [folder.shard_path(shard) for shard in shards]
-    lengths = [folder.shard_lengths[shard.split][shard.shard] for shard in shards]
-    takes = [-1 if shard.stop == length else len(shard) for shard, length in zip(shards, lengths, strict=True)]
-    skips = tf.constant([shard.start for shard in shards], tf.int64)
-    return tf.data.Dataset.from_tensor_slices((tf.constant(paths, tf.string), skips, tf.constant(takes, tf.int64)))
-
-
-def _records(path: tf.Tensor, skip: tf.Tensor, take: tf.Tensor) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(path).skip(skip).take(take)
-
-
 def _read_in_order(folder: FeatureFolder, shards: Sequence[ShardRange], *, read_ahead: bool) -> tf.data.Dataset:
     """The records of the files, one file after the other."""
-    files = _files(folder, shards)
+    files, records_of = shards_and_records(folder, shards)
     if not read_ahead:
-        return files.flat_map(_records)
+        return files.flat_map(records_of)
     # A cycle of one file keeps their order; in parallel, tf.data opens and reads the next ones meanwhile.
     return files.interleave(
-        _records, cycle_length=1, block_length=_READ_AHEAD_RECORDS, num_parallel_calls=1, deterministic=True
+        records_of, cycle_length=1, block_length=_READ_AHEAD_RECORDS, num_parallel_calls=1, deterministic=True
     )
 
 
@@ -186,9 +176,9 @@ def _read_shuffled(
 ) -> tf.data.Dataset:
     """The records of the files in another order: that of the files, of several in turn, and of a buffer."""
     settings: dict[str, Any] = {"seed": seed, "reshuffle_each_iteration": reshuffle_each_iteration}
-    files = _files(folder, shards).shuffle(max(1, len(shards)), **settings)
-    records = files.interleave(
-        _records,
+    files, records_of = shards_and_records(folder, shards)
+    records = files.shuffle(max(1, len(shards)), **settings).interleave(
+        records_of,
         cycle_length=min(max(1, len(shards)), num_parallel_reads or _SHARDS_AT_ONCE),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
@@ -209,7 +199,7 @@ def _with_known_batches(
 ) -> tf.data.Dataset:
     """The batches with their number, where the splits have an index: it is the same in every order."""
     try:
-        frames = folder.frames(_read_file)
+        frames = folder.frames(read_any_file)
     except ValueError:
         return dataset
     if len(frames) and frames.max() > most_frames:
@@ -228,21 +218,8 @@ def _present_shards(folder: FeatureFolder) -> list[ShardRange]:
     """
     shards = folder.shards()
     paths = [folder.shard_path(shard) for shard in shards]
-    present = {name.rstrip("/") for name in tf.io.gfile.listdir(folder.path)}
+    present = names_in(folder.path)
     missing = [path for path in paths if file_name(path) not in present]
     if missing:
         raise ValueError(f"{len(missing)} of {len(paths)} shards are missing, the first is {missing[0]}")
     return shards
-
-
-def _read_file(path: str) -> bytes | None:
-    try:
-        if not tf.io.gfile.exists(path):
-            return None
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return bytes(file.read())
-    except tf.errors.UnimplementedError as error:
-        raise ValueError(
-            f"{path}: TensorFlow reads no such paths: copy the folder to this machine or to gs://, or read it "
-            "without TensorFlow: FeatureSource"
-        ) from error

@@ -76,13 +76,6 @@ def test_what_reading_refuses(written, tmp_path):
         moved.rename(shard)
 
 
-def test_reading_paths_that_tensorflow_does_not_have():
-    with pytest.raises(
-        ValueError, match=r"s3://bucket/features/front_end.json: .* copy the folder to this machine"
-    ):
-        read_features("s3://bucket/features")
-
-
 def test_files_read_ahead_keep_their_order(tmp_path, clips):
     for shard in range(7):
         write(
