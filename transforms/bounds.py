@@ -6,6 +6,8 @@ import math
 import numbers
 from typing import Any
 
+import numpy as np
+
 
 def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None = None, unit: str = "") -> None:
     """Refuses what is no whole number within bounds.
@@ -18,6 +20,16 @@ def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None =
         bounds = f"at least {at_least}" if at_most is None else f"in [{at_least}, {at_most}]"
         kind = "" if whole else "a whole number, "
         raise ValueError(f"{name} must be {kind}{bounds}{unit and ' ' + unit}, got {value!r}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuses what is neither True nor False, NumPy's among them.
+
+    Raises:
+        ValueError: with the name and the value.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
 def check_number(

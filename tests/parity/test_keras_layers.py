@@ -106,6 +106,11 @@ class TestAsAnyLayer:
         model.save(tmp_path / "model.keras")
         assert_same(keras.models.load_model(tmp_path / "model.keras")(noise), layer(noise))
 
+    def test_a_list_of_arrays_beside_tensors(self, layer, noise):
+        expected = layer([noise[0], noise[1, :9000]])
+        assert_same(layer([tf.constant(noise[0]), noise[1, :9000]]), expected)
+        assert_same(layer([noise[0].tolist(), tf.constant(noise[1, :9000])]), expected)
+
     def test_in_a_dataset_of_ragged_batches(self, layer, noise):
         clips = [noise[0], noise[1, :9000]]
         dataset = tf.data.Dataset.from_generator(lambda: clips, output_signature=tf.TensorSpec([None], tf.float32))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from melbeam.transforms.bounds import check_integer
+from melbeam.transforms.bounds import check_flag, check_integer
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.reading.arrays import TENSOR
 from melbeam.transforms.reading.batching import MASK, bucketed_batches, padded_batches, with_mask
 from melbeam.transforms.reading.buckets import num_batches
-from melbeam.transforms.reading.folder import FeatureFolder
+from melbeam.transforms.reading.folder import FeatureFolder, checked_columns
 from melbeam.transforms.reading.parsing import record_parser
 from melbeam.transforms.reading.shards import names_in, read_any_file, shards_and_records
 from melbeam.transforms.reading.splits import ShardRange, part_of
@@ -81,12 +83,14 @@ def read_features(
             column has values of several types; an argument is out of its bounds, or contradicts another.
         OSError: a store refused, or its client is not installed.
     """
-    numbers = {
+    counts = {
         "batch_size": batch_size,
         "num_parallel_reads": num_parallel_reads,
         "bucket_by_frames": bucket_by_frames,
     }
-    _check_arguments(numbers, shuffle, seed, features)
+    flags = {"drop_remainder": drop_remainder, "reshuffle_each_iteration": reshuffle_each_iteration, "mask": mask}
+    _check_arguments(counts, flags, shuffle, seed)
+    features = checked_columns(features)
     if batch_size is not None and bucket_by_frames is not None:
         raise ValueError(f"batch_size={batch_size} and bucket_by_frames={bucket_by_frames} exclude each other")
     found = find_front_end(front_end)
@@ -98,7 +102,7 @@ def read_features(
             )
         if asked and features is not None and TENSOR not in features:
             raise ValueError(f"{name} needs {TENSOR!r} among features={list(features)}")
-    opened = _part(FeatureFolder.open(str(folder), split, found, read_any_file), shard, input_context)
+    opened = _part(FeatureFolder.open(folder, split, found, read_any_file), shard, input_context)
     parse = record_parser(opened, features)
     shards = _present_shards(opened)
 
@@ -124,16 +128,17 @@ def read_features(
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def _check_arguments(numbers: dict[str, Any], shuffle: Any, seed: Any, features: Sequence[str] | None) -> None:
-    for name, value in numbers.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+def _check_arguments(counts: dict[str, Any], flags: dict[str, Any], shuffle: Any, seed: Any) -> None:
+    for name, value in counts.items():
+        is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if value is not None and (not is_whole or value < 1):
             raise ValueError(f"{name} must be a whole number of at least 1, or None, got {value!r}")
-    if not isinstance(shuffle, bool):
+    for name, value in flags.items():
+        check_flag(name, value)
+    if not isinstance(shuffle, bool | np.bool_):
         check_integer("shuffle, where it is not True or False,", shuffle, at_least=1, unit="records")
     if seed is not None:
         check_integer("seed", seed, at_least=-(2**63), at_most=2**63 - 1)
-    if isinstance(features, str):
-        raise ValueError(f"features must be a list of names, got {features!r}")
 
 
 def _part(
@@ -183,7 +188,9 @@ def _read_shuffled(
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    return records.shuffle(_buffer_size(folder) if shuffle is True else int(shuffle), **settings)
+    return records.shuffle(
+        _buffer_size(folder) if isinstance(shuffle, bool | np.bool_) else int(shuffle), **settings
+    )
 
 
 def _buffer_size(folder: FeatureFolder) -> int:

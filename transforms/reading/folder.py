@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,6 +24,8 @@ from melbeam.transforms.records.split_schema import SplitSchema
 # Gives a file's bytes, or None where there is no such file.
 ReadFile = Callable[[str], "bytes | None"]
 _LOG = logging.getLogger("melbeam")
+# Folders that a message names, of those that may have been meant.
+_MOST_MEANT = 3
 # Indexes that are asked of a store at a time, which takes some 50 ms for each.
 _REQUESTS_AT_ONCE = 16
 # What there is not in splits that were written with record version 1, which has no schema of each split.
@@ -57,7 +61,7 @@ class FeatureFolder:
     encoding: str
 
     @classmethod
-    def open(cls, path: str, split: str, expected: FrontEnd | None, read_file: ReadFile) -> FeatureFolder:
+    def open(cls, path: str | Path, split: str, expected: FrontEnd | None, read_file: ReadFile) -> FeatureFolder:
         """Opens a folder.
 
         Args:
@@ -70,8 +74,7 @@ class FeatureFolder:
             ValueError: it is no folder of finished features, lacks a split or what a slice asks for, or holds
                 features of another front end.
         """
-        path = path.rstrip("/")
-
+        path = _checked_path(path)
         front_end = FrontEnd.from_dict(_read_json(path, FRONT_END, read_file)["front_end"])
         if expected is not None:
             _check_front_end(path, front_end, expected)
@@ -191,14 +194,59 @@ def split_names(path: str, read_file: ReadFile) -> list[str]:
     Raises:
         ValueError: it is no folder of finished features.
     """
-    return [entry["name"] for entry in _read_json(path.rstrip("/"), DATASET_INFO, read_file)["splits"]]
+    return [entry["name"] for entry in _read_json(_checked_path(path), DATASET_INFO, read_file)["splits"]]
+
+
+def checked_columns(wanted: Sequence[str] | None) -> list[str] | None:
+    """The columns that somebody asks for, as a list; None for all.
+
+    Raises:
+        ValueError: they are no list of names, or none at all.
+    """
+    if wanted is None:
+        return None
+    names = [] if isinstance(wanted, str | bytes) else list(wanted)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"features must be a list of names, got {wanted!r}; None reads all")
+    return [str(name) for name in names]
+
+
+def _checked_path(path: Any) -> str:
+    """The path of one folder, without a slash at its end.
+
+    Raises:
+        ValueError: it is none, or several.
+    """
+    if isinstance(path, str | os.PathLike):
+        return os.fspath(path).rstrip("/")
+    several = ""
+    if isinstance(path, list | tuple):
+        several = (
+            ": read each folder by itself, and join what comes of them: read_features(a).concatenate("
+            "read_features(b)) or tf.data.Dataset.sample_from_datasets, torch.utils.data.ConcatDataset of sources"
+        )
+    raise ValueError(f"folder must be the path of one folder, got {path!r}{several}")
 
 
 def _read_json(path: str, name: str, read_file: ReadFile) -> Any:
     content = read_file(f"{path}/{name}")
     if content is None:
-        raise ValueError(f"{path}/{name} is missing: {path} is not what a finished `melbeam extract` leaves")
+        raise ValueError(
+            f"{path}/{name} is missing: {path} is not what a finished `melbeam extract` leaves{_advice(path)}"
+        )
     return json.loads(content)
+
+
+def _advice(path: str) -> str:
+    """What was meant by a path that is no folder of features, where a look at this machine's disk tells it."""
+    if not is_local(path):
+        return ""
+    here = Path(path)
+    if here.is_file():
+        return f"; it is a file: name the folder, {here.parent}"
+    # What holds the folders of versions, or of versions of data sets, is easily named in place of one.
+    below = sorted(str(found.parent) for depth in ("*", "*/*") for found in here.glob(f"{depth}/{FRONT_END}"))
+    return f": did you mean {' or '.join(below[:_MOST_MEANT])}?" if below else ""
 
 
 def _check_front_end(path: str, written: FrontEnd, expected: FrontEnd) -> None:

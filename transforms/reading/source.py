@@ -16,7 +16,7 @@ import numpy as np
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.reading.arrays import RecordParser
-from melbeam.transforms.reading.folder import FeatureFolder
+from melbeam.transforms.reading.folder import FeatureFolder, checked_columns
 from melbeam.transforms.reading.records import parse_at, place_of, read_frame
 from melbeam.transforms.reading.storage import read_file
 from melbeam.transforms.records.index import INDEX_DTYPE
@@ -52,9 +52,9 @@ class FeatureSource:
         features: Sequence[str] | None = None,
     ) -> None:
         expected = None if front_end is None else find_front_end(front_end)
-        self._folder = FeatureFolder.open(str(folder), split, expected, read_file)
+        self._folder = FeatureFolder.open(folder, split, expected, read_file)
         self._split = split
-        self._parser = RecordParser(self._folder, features)
+        self._parser = RecordParser(self._folder, checked_columns(features))
         self._shards = self._folder.shards()
         self._rows = np.concatenate([np.zeros(0, INDEX_DTYPE), *self._folder.read_indexes(read_file)])
         # Number of the first record of each shard, in the source.

@@ -33,7 +33,7 @@ def read_file(path: str) -> bytes | None:
             return _read_object(path, None)
         with open(path, "rb") as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

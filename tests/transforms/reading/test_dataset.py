@@ -108,6 +108,22 @@ def test_absurd_numbers_are_refused_by_name(written, name, value):
         read_features(written, **{name: value})
 
 
+def test_numbers_of_numpy_are_numbers(written):
+    options = {"batch_size": np.int64(2), "num_parallel_reads": np.int32(2), "shuffle": np.bool_(True), "seed": 1}
+    found, expected = (
+        list(read_features(written, **given).as_numpy_iterator())
+        for given in (options, {"batch_size": 2, "num_parallel_reads": 2, "shuffle": True, "seed": 1})
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours["id"], theirs["id"])
+
+
+@pytest.mark.parametrize("name", ["drop_remainder", "reshuffle_each_iteration", "mask"])
+def test_what_is_neither_true_nor_false_is_refused(written, name):
+    with pytest.raises(ValueError, match=f"{name} must be True or False, got 'no'"):
+        read_features(written, **{name: "no"})
+
+
 # ------------------------------------------------------------------- what some record lacks, and mixed types
 
 
