@@ -6,9 +6,12 @@
     sampler = BucketBatchSampler(source.num_frames, most_frames=48_000, shuffle=True, seed=1)
     collate = Collate(source.front_end)
     loader = DataLoader(source, batch_sampler=sampler, collate_fn=collate, num_workers=2)
-    for epoch in range(3):
-        sampler.set_epoch(epoch)
+    for epoch in range(first_epoch, 3):
+        sampler.set_epoch(epoch, first_batch=batches_done if epoch == first_epoch else 0)
         for batch in loader: ...
+
+Where training stopped, it goes on: an epoch's batches are known before any clip is read, so those that were
+trained on are left out, and cost nothing.
 
 Workers may be made by fork or by spawn: no TensorFlow is there, which does not survive a fork.
 """
@@ -121,16 +124,31 @@ class BucketBatchSampler(Sampler[list[int]]):  # type: ignore[misc, unused-ignor
         ends = np.array(bucket_ends(most_frames))
         self._buckets = np.searchsorted(ends, frames)
         self._sizes = most_frames // ends
-        self._shuffle, self._seed, self._epoch = shuffle, seed, 0
+        self._shuffle, self._seed, self._epoch, self._first_batch = shuffle, seed, 0, 0
         self._rank, self._num_ranks = rank, num_ranks
         self._num_batches = num_batches(frames, most_frames, drop_remainder=False)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Says which epoch comes, on every rank the same, so that its order is another one."""
-        self._epoch = epoch
+    def set_epoch(self, epoch: int, *, first_batch: int = 0) -> None:
+        """Says which epoch comes, on every rank the same, so that its order is another one.
+
+        Args:
+            epoch: its number, from 0.
+            first_batch: of this rank's in the epoch, where training goes on in its middle: those before it are
+                left out, and the others are what they would have been.
+
+        Raises:
+            ValueError: a number is out of its bounds.
+        """
+        check_integer("epoch", epoch, at_least=0)
+        check_integer("first_batch", first_batch, at_least=0, at_most=self._batches_of_an_epoch)
+        self._epoch, self._first_batch = int(epoch), int(first_batch)
+
+    @property
+    def _batches_of_an_epoch(self) -> int:
+        return -(-self._num_batches // self._num_ranks)
 
     def __len__(self) -> int:
-        return -(-self._num_batches // self._num_ranks)
+        return self._batches_of_an_epoch - self._first_batch
 
     def __iter__(self) -> Iterator[list[int]]:
         random = np.random.default_rng([self._seed, self._epoch])
@@ -140,5 +158,5 @@ class BucketBatchSampler(Sampler[list[int]]):  # type: ignore[misc, unused-ignor
             here, size = clips[self._buckets[clips] == bucket], int(self._sizes[bucket])
             batches += [here[first : first + size].tolist() for first in range(0, len(here), size)]
         order = random.permutation(len(batches)) if self._shuffle else np.arange(len(batches))
-        for number in range(len(self)):
+        for number in range(self._first_batch, self._batches_of_an_epoch):
             yield batches[order[(number * self._num_ranks + self._rank) % len(batches)]]

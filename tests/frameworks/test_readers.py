@@ -157,6 +157,30 @@ class TestPyTorch:
             epochs.append(joined)
         assert (epochs[0] != epochs[1]) == shuffle
 
+    @pytest.mark.parametrize("num_ranks", [1, 3])
+    def test_it_goes_on_where_training_stopped(self, torch, num_ranks):
+        """A new process makes the rest of the epoch, and the next epochs, as the first would have."""
+        from melbeam.transforms.torch_data import BucketBatchSampler
+
+        frames = np.random.default_rng(1).integers(50, 3000, 200)
+        options = {"shuffle": True, "seed": 4, "rank": num_ranks - 1, "num_ranks": num_ranks}
+        whole, rest = (BucketBatchSampler(frames, 6000, **options) for _ in range(2))
+        for sampler in (whole, rest):
+            sampler.set_epoch(1)
+        epoch = list(whole)
+        for done in (0, 1, len(epoch) - 1, len(epoch)):
+            rest.set_epoch(1, first_batch=done)
+            assert len(rest) == len(epoch) - done
+            assert list(rest) == epoch[done:]
+        for sampler in (whole, rest):
+            sampler.set_epoch(2)
+        assert list(rest) == list(whole) != epoch
+
+    def test_where_no_clip_is_there_is_no_batch(self, torch):
+        from melbeam.transforms.torch_data import BucketBatchSampler
+
+        assert list(BucketBatchSampler(np.zeros(0, int), 60)) == []
+
     def test_what_is_refused(self, torch):
         from melbeam.transforms.torch_data import BucketBatchSampler, Collate
 
@@ -164,6 +188,11 @@ class TestPyTorch:
             BucketBatchSampler(np.array([70]), 60)
         with pytest.raises(ValueError, match=r"rank must be in \[0, 1\], got 2"):
             BucketBatchSampler(np.array([7]), 60, rank=2, num_ranks=2)
+        sampler = BucketBatchSampler(np.array([7, 60]), 60)
+        with pytest.raises(ValueError, match=r"first_batch must be in \[0, 2\], got 3"):
+            sampler.set_epoch(1, first_batch=3)
+        with pytest.raises(ValueError, match="epoch must be a whole number, at least 0, got '1'"):
+            sampler.set_epoch("1")
         with pytest.raises(ValueError, match="a batch needs a clip at least"):
             Collate(None)([])
         with pytest.raises(ValueError, match="other fields"):
