@@ -131,6 +131,15 @@ class TestPyTorch:
         assert set(batch) == set(theirs)
         np.testing.assert_array_equal(batch[TENSOR], theirs[TENSOR])
 
+    @pytest.mark.parametrize("features", ["float32"], indirect=True)
+    def test_clips_of_another_front_end_are_refused(self, torch, features):
+        from melbeam.transforms.torch_data import Collate
+
+        source = FeatureSource(features)
+        assert Collate("gemma4") == Collate(source.front_end)
+        with pytest.raises(ValueError, match=r"is of front end \w{16}, and Collate is for 'whisper'"):
+            Collate("whisper")([source[0], source[1]])
+
     @pytest.mark.parametrize("shuffle", [False, True])
     @pytest.mark.parametrize("num_ranks", range(1, 8))
     def test_batches_by_length(self, torch, shuffle, num_ranks):
@@ -193,6 +202,11 @@ class TestPyTorch:
             sampler.set_epoch(1, first_batch=3)
         with pytest.raises(ValueError, match="epoch must be a whole number, at least 0, got '1'"):
             sampler.set_epoch("1")
+        for frames in (np.ones((2, 2), int), [1.5], [{"id": b"a"}]):
+            with pytest.raises(ValueError, match=r"num_frames must be whole numbers \[clips\], as FeatureSource"):
+                BucketBatchSampler(frames, 60)
+        with pytest.raises(ValueError, match="shuffle must be True or False, got 'no'"):
+            BucketBatchSampler([7], 60, shuffle="no")
         with pytest.raises(ValueError, match="a batch needs a clip at least"):
             Collate(None)([])
         with pytest.raises(ValueError, match="other fields"):
