@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 
 from melbeam.pipelines.refusals import Refusal, UsageError
 
 _TO_WRITE = os.W_OK | os.X_OK
+# A name, and `..` behind it.
+_LEADS_BACK = re.compile(r"(^|/)(?!\.{1,2}/)[^/]+/+(\./+)*\.\.(/|$)")
 
 
 class BadFolder(UsageError):
@@ -14,7 +17,10 @@ class BadFolder(UsageError):
 
 
 def folder_path(given: str, name: str) -> str:
-    """A folder as it was given, without the slashes at its end.
+    """A folder as it was given, without the slashes at its end, and without `..` behind a name.
+
+    A folder that is not there yet, and from which `..` leads away again, would else be made, and go when it is
+    empty: with it would go the way to the folder that was meant.
 
     Args:
         given: the folder.
@@ -32,6 +38,9 @@ def folder_path(given: str, name: str) -> str:
         )
     if "\0" in path:
         raise BadFolder(Refusal.NO_FOLDER_NAME, f"{name}={given!r} is no path: it holds a null character")
+    if "://" not in path and _LEADS_BACK.search(path):
+        real = os.path.realpath(path)
+        return real if path.startswith("/") else os.path.relpath(real)
     return path
 
 

@@ -64,8 +64,10 @@ def find_inputs(pattern: str) -> list[Found]:
 
 
 def _find(pattern: str) -> Found:
-    pattern = _as_meant(pattern)
     folder = as_folder(pattern)
+    if folder is None:
+        pattern = _as_meant(pattern)
+        folder = as_folder(pattern)
     if folder is not None:
         glob = f"{escape(folder)}**"
         return Found(pattern, folder, _without_bookkeeping(files.match(glob), folder), files.dangling_links(glob))
@@ -94,20 +96,22 @@ def _without_bookkeeping(paths: list[tuple[str, int]], root: str) -> list[tuple[
 def as_folder(pattern: str) -> str | None:
     """The folder, with its slash, that a pattern names as a whole: by its path, or by a glob of all below it."""
     for ending in ("/**/*", "/**"):
-        if pattern.endswith(ending) and literal_path(pattern.removesuffix(ending)) is not None:
-            pattern = f"{literal_path(pattern.removesuffix(ending))}/"
-            break
-    else:
-        if files.is_local(pattern) and os.path.isdir(pattern):
-            return pattern.rstrip("/") + "/"
-        # A store has no folders: one is named by its slash.
-        return pattern if pattern.endswith("/") and literal_path(pattern) is not None else None
-    return pattern
+        whole = pattern.removesuffix(ending)
+        if whole != pattern and (folder := whole if _is_local_folder(whole) else literal_path(whole)) is not None:
+            return f"{folder}/"
+    if _is_local_folder(pattern):
+        return pattern.rstrip("/") + "/"
+    # A store has no folders: one is named by its slash.
+    return pattern if pattern.endswith("/") and literal_path(pattern) is not None else None
+
+
+def _is_local_folder(path: str) -> bool:
+    return files.is_local(path) and os.path.isdir(path)
 
 
 def _without_braces(pattern: str) -> list[str]:
-    """The globs that a pattern with braces stands for; the pattern itself where there is such a file."""
-    if not _BRACES.search(pattern) or files.find_input(pattern):
+    """The globs that a pattern with braces stands for; the pattern itself where there is such a file or folder."""
+    if not _BRACES.search(pattern) or _is_local_folder(pattern) or files.find_input(pattern):
         return [pattern]
     parts: list[list[str]] = []
     end = 0

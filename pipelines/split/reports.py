@@ -1,6 +1,6 @@
 """A shard's report and a split's summary, as they are kept as JSON: read with every type checked.
 
-Those of record version 1 are read too: they lack levels, distributions, the extremes of the bins and the versions.
+Those of record version 1 are read too: they lack levels, distributions, the constant bins and the versions.
 """
 
 from __future__ import annotations

@@ -339,7 +339,7 @@ class _ShardCheck:
         """The sums, without what was not kept before record version 2."""
         if self._split.record_version >= 2:
             return tally.statistics
-        return replace(tally.statistics, minima=[], maxima=[])
+        return replace(tally.statistics, constants=[])
 
     def _schema_of_version_1(self, tally: Tally) -> SplitSchema:
         """The schema, which is what is left of counts that were other ones then."""

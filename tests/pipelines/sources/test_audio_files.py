@@ -181,11 +181,12 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("pattern", ["clips [v1]", "clips [v1]/", "clips [v1]/**", "clips [v1]/**/*"])
-def test_odd_names_in_a_folder_with_brackets(tmp_path, monkeypatch, read, tone, pattern):
+@pytest.mark.parametrize("folder", ["clips [v1]", "clips {a,b} {0..2}", "clips [v1] {a,b} 100%?*"])
+@pytest.mark.parametrize("ending", ["", "/", "/**", "/**/*"])
+def test_odd_names_in_a_folder_of_odd_name(tmp_path, monkeypatch, read, tone, folder, ending):
     monkeypatch.chdir(tmp_path)
     for name in NAMES:
-        tone(f"clips [v1]/{name}")
-    found = read(pattern)
+        tone(f"{folder}/{name}")
+    found = read(folder + ending)
     assert sorted(clip.id for clip in found.clips) == sorted(NAMES)
-    assert [unit.path for unit in found.units] == ["clips [v1]"]
+    assert [unit.path for unit in found.units] == [folder]

@@ -179,8 +179,8 @@ FAULTS = {
         of_report(lambda report: report["distributions"]["seconds"]["largest"][0].update(value=9.5)),
         "distributions.seconds.largest[0].value is 9.5",
     ),
-    "an extreme of the bins": (
-        of_report(lambda report: report["statistics"]["minima"].__setitem__(3, -100.0)),
+    "a bin that does change": (
+        of_report(lambda report: report["statistics"]["constants"].__setitem__(3, -100.0)),
         "the sums of the features are not those of the report",
     ),
     "the counts of a field": (
