@@ -6,7 +6,8 @@ import math
 import numbers
 from typing import Any
 
-import numpy as np
+# Python's and NumPy 2's, and NumPy 1's: a parser that asks waits for no NumPy.
+_BOOLEANS = ("bool", "bool_")
 
 
 def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None = None, unit: str = "") -> None:
@@ -28,7 +29,7 @@ def check_flag(name: str, value: Any) -> None:
     Raises:
         ValueError: with the name and the value.
     """
-    if not isinstance(value, bool | np.bool_):
+    if type(value).__name__ not in _BOOLEANS:
         raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
