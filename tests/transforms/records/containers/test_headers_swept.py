@@ -76,7 +76,8 @@ def test_no_damaged_byte_of_a_header_makes_another_clip(kind, subtype):
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
 def test_a_rate_a_bit_from_a_usual_one_is_refused_and_every_other_is_taken(rate):
-    def check(value, encode=big_endian(4)):
+    def check(value):
+        encode = big_endian(4)
         check_rate("AU", value, encode(value), encode)
 
     for bit in range(4, 16):
