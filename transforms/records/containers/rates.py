@@ -38,12 +38,12 @@ def check_rate(
     if rate in _KNOWN or rate in also_known:
         return
     for usual in USUAL_RATES:
-        if _is_damaged(field, encode(usual)):
+        if is_damaged_byte(field, encode(usual)):
             told = f"its header says {rate} Hz, which is a damaged byte from {usual} Hz"
             raise Reject("bad_audio", f"a damaged {name}: {told}, and nothing in it says the rate again")
 
 
-def _is_damaged(field: bytes, right: bytes) -> bool:
+def is_damaged_byte(field: bytes, right: bytes) -> bool:
     """Whether a single byte differs, by a bit or because it was cleared or set."""
     pairs = [(a, b) for a, b in zip(field, right, strict=False) if a != b]
     return (

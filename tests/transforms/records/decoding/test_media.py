@@ -323,7 +323,7 @@ def test_short_and_long_frames_of_vorbis_may_have_their_times_a_packet_late():
             frame = av.AudioFrame.from_ndarray(np.zeros((1, size), np.float32), format="fltp", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = RATE, round(time * RATE), Fraction(1, RATE)
             frames.append(frame)
-        clip = libav.LibavClip(RATE, 1, iter(()), False)
+        clip = libav.LibavClip(RATE, 1, iter(()), False, has_short_frames=True)
         return sum(map(len, libav._blocks(clip, frames[0], iter(frames[1:]), True, 0)))
 
     written = [(384, 0.08), (512, 0.104), (384, 0.136), (256, 0.152), (256, 0.168)]

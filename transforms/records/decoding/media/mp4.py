@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 from melbeam.transforms.records.decoding.media import mp4_fragments
@@ -11,11 +12,11 @@ from melbeam.transforms.records.decoding.media.mp4_boxes import (
     NAME,
     Span,
     boxes,
-    check_rate,
     child,
     entries,
     field,
 )
+from melbeam.transforms.records.decoding.media.mp4_codecs import Codec, check_scale, codec_of
 from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")
@@ -76,7 +77,7 @@ def read(data: bytes) -> Media | None:
     if track is None:
         raise damaged(NAME, "it has no track of sound")
     if any(name == b"moof" for name, *_ in top):
-        return mp4_fragments.stated(data, movie, track, [(s, e) for name, s, e in top if name == b"moof"])
+        return mp4_fragments.stated(data, movie, track, top)
     return _stated(data, track, field(data, child(data, *movie, b"mvhd"), "timescale"), top)
 
 
@@ -95,7 +96,8 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
     if not scale or not movie_scale:
         raise damaged(NAME, "a time scale of 0")
     table = child(data, *media, b"minf", b"stbl")
-    check_rate(data, track, scale)
+    codec = codec_of(data, table)
+    check_scale(scale, codec)
     rows = list(entries(data, child(data, *table, b"stts"), ">II"))
     num_frames, ticks = sum(count for count, _ in rows), sum(count * each for count, each in rows)
     sizes = _sizes(data, table)
@@ -109,7 +111,7 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
         raise damaged(NAME, f"its frames come to {ticks} ticks of 1/{scale} s, its header says {duration}")
     edits = _edits(data, track)
     if edits is None:
-        return Media(NAME, "mov", Fraction(ticks, scale), is_trimmed=True, has_times=True)
+        return _media(Fraction(ticks, scale), codec)
     stated = field(data, child(data, *track, b"tkhd"), "track's duration")
     total = sum(length for length, _ in edits)
     if abs(stated - total) > len(edits):
@@ -125,6 +127,8 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
         is_whole = any(
             abs(Fraction(each, movie_scale) - there) <= rounding for each in {length, stated - total + length}
         )
+        if first not in codec.delays:
+            _check_start(first, codec.delays, round(2 * rounding * scale))
         if is_whole or not length:
             seconds += there
         elif given > there or movie_scale not in _MOVIE_SCALES:
@@ -136,7 +140,34 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
     slack = (
         Fraction(largest * len(edits), scale) if more_than_one else rounding
     )  # FFmpeg goes by the edit's length
-    return Media(NAME, "mov", seconds, slack, is_trimmed=not more_than_one, has_times=not more_than_one)
+    return replace(
+        _media(seconds, codec), tolerance=slack, is_trimmed=not more_than_one, has_times=not more_than_one
+    )
+
+
+def _media(seconds: Fraction, codec: Codec) -> Media:
+    return Media(
+        NAME,
+        "mov",
+        seconds,
+        is_trimmed=True,
+        has_times=True,
+        sampling_rate=codec.sampling_rate,
+        num_channels=codec.num_channels,
+        may_double=codec.may_double,
+    )
+
+
+def _check_start(first: int, delays: tuple[int, ...], rounding: int) -> None:
+    """Refuses an edit's beginning a bit from an encoder's delay, where the edit's length cannot tell the two.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    for delay in delays:
+        is_bit = (first ^ delay).bit_count() == 1
+        if is_bit and (abs(first - delay) <= rounding or (first and delay and len(delays) == 1)):
+            raise damaged(NAME, f"an edit begins at sample {first}, a bit from {delay}, as encoders have it")
 
 
 def _edits(data: bytes, track: Span) -> list[Span] | None:

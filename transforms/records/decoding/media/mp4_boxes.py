@@ -24,7 +24,7 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]
     """Name, beginning and end of what is in each box, one behind the other, to the very end.
 
     Raises:
-        Reject: bad_audio, where one ends beyond `end`, or has a name that is a bit from one that counts.
+        Reject: bad_audio, where one ends beyond `end`, or has a name of no letters or a bit from one that counts.
     """
     while start < end:
         header = 8
@@ -42,10 +42,15 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]
             raise damaged(NAME, f"a box of {size} bytes at byte {start}")
         if start + size > end:
             raise cut(NAME, start + size, end)
-        if name in _FLIPPED:
+        if name in _FLIPPED or not _is_name(name):
             raise damaged(NAME, f"a box {name.decode('latin-1')!r} at byte {start}")
         yield name, start + header, start + size
         start += size
+
+
+def _is_name(name: bytes) -> bool:
+    """Whether it is of letters, as QuickTime's own also behind a sign of copyright."""
+    return all(0x20 <= byte < 0x7F for byte in name[1:]) and (0x20 <= name[0] < 0x7F or name[0] == 0xA9)
 
 
 def child(data: bytes, start: int, end: int, *path: bytes) -> Span:
@@ -75,18 +80,6 @@ def field(data: bytes, box: Span, name: str) -> int:
         raise damaged(NAME, f"a header at byte {start} of {end - start} bytes")
     (value,) = struct.unpack_from(kind, data, offset)
     return int(value)
-
-
-def check_rate(data: bytes, track: Span, scale: int) -> None:
-    """Refuses a time scale that is a bit from the sampling rate, which most writers put there.
-
-    Raises:
-        Reject: bad_audio.
-    """
-    entry = child(data, *track, b"mdia", b"minf", b"stbl", b"stsd")[0] + 8
-    rate = int.from_bytes(data[entry + 32 : entry + 34], "big")
-    if (scale ^ rate).bit_count() == 1:
-        raise damaged(NAME, f"its times are in 1/{scale} s, its audio is of {rate} Hz")
 
 
 def entries(data: bytes, box: Span, kind: str, skip: int = 0) -> Iterator[tuple[int, ...]]:

@@ -1,0 +1,113 @@
+"""Opus in WebM and Matroska, counted without a decoder: each packet says how long it is (RFC 6716, 3.1)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from melbeam.transforms.records.containers.ogg import opus_duration
+from melbeam.transforms.records.containers.rates import is_damaged_byte
+from melbeam.transforms.records.decoding.media.stated import damaged
+
+NAME = "WebM (Matroska)"
+RATE = 48000  # Hz, of its packets
+_NS = 10**9
+_MAX_DISCARDED = Fraction(120, 1000)  # s; no packet is longer
+_SLACK = Fraction(3, 1000)  # s; times are rounded to milliseconds
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of a track.
+
+    Attributes:
+        track: the number of the track that it belongs to.
+        time: s, when it begins.
+        packet: what it holds.
+        is_laced: whether that is several packets with their sizes in front.
+        at: the byte where it begins.
+    """
+
+    track: int
+    time: Fraction
+    packet: bytes
+    is_laced: bool
+    at: int
+
+
+def pre_skip(private: bytes, delay: int) -> int | None:
+    """Samples that are left out in front, where the codec's header (OpusHead) and the track (ns) agree on them.
+
+    Raises:
+        Reject: bad_audio; they are a damaged byte from agreeing.
+    """
+    if not private.startswith(b"OpusHead") or len(private) < 19:
+        raise damaged(NAME, f"the header of its Opus begins with {private[:8]!r}")
+    in_header = int.from_bytes(private[10:12], "little")
+    if abs(Fraction(delay, _NS) * RATE - in_header) <= 1:
+        return in_header
+    in_track = round(Fraction(delay, _NS) * RATE)
+    size = max(1, (delay.bit_length() + 7) // 8)
+    right = in_header * _NS // RATE
+    if is_damaged_byte(private[10:12], (in_track & 0xFFFF).to_bytes(2, "little")) or (
+        right.bit_length() <= 8 * size
+        and is_damaged_byte(delay.to_bytes(size, "big"), right.to_bytes(size, "big"))
+    ):
+        raise damaged(NAME, f"its Opus leaves out {in_header} samples in front, its track {in_track}")
+    return None
+
+
+def seconds(
+    blocks: list[Block], discarded: Iterable[int], skipped: int, duration: Fraction | None
+) -> Fraction | None:
+    """How long the packets of a track are, without what is left out at both ends; None where blocks are laced.
+
+    Args:
+        blocks: of the track, in order.
+        discarded: ns that blocks say are to be left out at their ends.
+        skipped: samples that are left out in front.
+        duration: s, as the segment states it, or None.
+
+    Raises:
+        Reject: bad_audio; a packet is not as long as the times around it say.
+    """
+    laced = [block for block in blocks if block.is_laced]
+    if laced and 2 * len(laced) < len(blocks):
+        raise damaged(NAME, f"the block at byte {laced[0].at} alone has packets laced in it")
+    if laced or not blocks:
+        return None
+    lengths = [Fraction(opus_duration(block.packet), RATE) for block in blocks]
+    usual = Counter(lengths).most_common(1)[0][0]
+    for block, behind, length in zip(blocks, blocks[1:], lengths, strict=False):
+        # Live recordings have jitter in their times, but one length of packets.
+        if length != usual and abs(behind.time - block.time - length) > _SLACK:
+            told = f"the packet at byte {block.at} has {float(length):.4f} s, the next begins"
+            raise damaged(NAME, f"{told} {float(behind.time - block.time):.4f} s later")
+    left_out = Fraction(sum(discarded), _NS)
+    if not 0 <= left_out <= _MAX_DISCARDED:
+        raise damaged(NAME, f"{float(left_out):.4f} s are to be left out at its end")
+    total, front = sum(lengths, Fraction(0)), Fraction(skipped, RATE)
+    if duration is not None:
+        _check_end(duration, total, front, left_out, lengths[-1])
+    return total - front - left_out
+
+
+def _check_end(duration: Fraction, total: Fraction, front: Fraction, left_out: Fraction, last: Fraction) -> None:
+    """Refuses a stretch left out that would go with the stated duration, were one of its bits another.
+
+    Writers count what is left out at either end, or do not.
+    """
+
+    def goes_with_duration(behind: Fraction) -> bool:
+        return any(abs(duration - whole + behind) <= _SLACK / 2 for whole in (total, total - front))
+
+    if not left_out or goes_with_duration(left_out) or goes_with_duration(Fraction(0)) or goes_with_duration(last):
+        return
+    value = int(left_out * _NS)
+    if any(goes_with_duration(Fraction(value ^ 1 << bit, _NS)) for bit in range(27)):
+        told = f"{float(left_out):.4f} s are to be left out at its end"
+        raise damaged(
+            NAME, f"{told}, and its packets come to {float(total):.4f} s, its duration is {float(duration):.4f}"
+        )
