@@ -14,7 +14,8 @@ from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
 
 _MAGIC = b"\x1a\x45\xdf\xa3"
 _SEGMENT, _CLUSTER, _INFO = 0x18538067, 0x1F43B675, 0x1549A966
-_TIMESTAMP_SCALE, _DURATION = 0x2AD7B1, 0x4489
+_TIMESTAMP_SCALE, _DURATION, _WRITER = 0x2AD7B1, 0x4489, 0x4D80
+_EXACT_WRITERS = (b"Lavf", b"GStreamer")  # whose durations end where the audio does
 # What may stand in a segment: where one of them follows, a cluster of unknown size has ended.
 _IN_SEGMENT = (_CLUSTER, _INFO, 0x114D9B74, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, 0xEC, 0xBF)
 _IN_CLUSTER = (0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xEC, 0xBF)
@@ -37,7 +38,7 @@ def read(data: bytes) -> Media | None:
     """What a WebM states; None for another format."""
     if data[:4] != _MAGIC:
         return None
-    scale, duration = _DEFAULT_SCALE, None
+    scale, duration, writer = _DEFAULT_SCALE, None, b""
     num_clusters = 0
     tracks: list[_Track] = []
     blocks: list[tuple[int, bytes, int]] = []  # the cluster's time, the block, its byte
@@ -70,6 +71,8 @@ def read(data: bytes) -> Media | None:
             for inner, s, e in _elements(data, start, end):
                 if inner == _TIMESTAMP_SCALE:
                     scale = int.from_bytes(data[s:e], "big")
+                elif inner == _WRITER:
+                    writer = data[s:e]
                 elif inner == _DURATION and e - s in (4, 8):
                     (duration,) = struct.unpack(">f" if e - s == 4 else ">d", data[s:e])
     if not num_clusters:
@@ -84,7 +87,7 @@ def read(data: bytes) -> Media | None:
     ours = list(_blocks_of(sound, {track.number for track in tracks}, blocks, scale))
     if sound.codec != b"A_OPUS":
         return media
-    return _opus(media, sound, ours, discarded)
+    return _opus(media, sound, ours, discarded, is_exact=writer.startswith(_EXACT_WRITERS))
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,12 @@ def _blocks_of(
             yield Block(number, time, content[head + 3 :], bool(content[head + 2] & _LACED), at)
 
 
-def _opus(media: Media, track: _Track, blocks: list[Block], discarded: list[int]) -> Media:
+def _opus(media: Media, track: _Track, blocks: list[Block], discarded: list[int], *, is_exact: bool) -> Media:
     """The same, counted to the sample where its headers agree on what is left out in front."""
     skipped = matroska_opus.pre_skip(track.private, track.delay)
     if track.private[9] != track.channels:
         raise damaged(NAME, f"its Opus is of {track.private[9]} channels, its track of {track.channels}")
-    seconds = matroska_opus.seconds(blocks, discarded, skipped or 0, media.seconds)
+    seconds = matroska_opus.seconds(blocks, discarded, skipped or 0, media.seconds if is_exact else None)
     media = replace(media, num_channels=track.channels)
     if skipped is None or seconds is None:
         return media

@@ -15,6 +15,9 @@ NAME = "WebM (Matroska)"
 RATE = 48000  # Hz, of its packets
 _NS = 10**9
 _MAX_DISCARDED = Fraction(120, 1000)  # s; no packet is longer
+_MAX_DISCARDED_BITS = 27  # of that in nanoseconds
+_MAX_NUMBER = 8  # bytes
+_ROUNDING = Fraction(1, 1000)  # s; of a stated duration
 _SLACK = Fraction(3, 1000)  # s; times are rounded to milliseconds
 
 
@@ -49,11 +52,9 @@ def pre_skip(private: bytes, delay: int) -> int | None:
     if abs(Fraction(delay, _NS) * RATE - in_header) <= 1:
         return in_header
     in_track = round(Fraction(delay, _NS) * RATE)
-    size = max(1, (delay.bit_length() + 7) // 8)
     right = in_header * _NS // RATE
-    if is_damaged_byte(private[10:12], (in_track & 0xFFFF).to_bytes(2, "little")) or (
-        right.bit_length() <= 8 * size
-        and is_damaged_byte(delay.to_bytes(size, "big"), right.to_bytes(size, "big"))
+    if is_damaged_byte(private[10:12], (in_track & 0xFFFF).to_bytes(2, "little")) or is_damaged_byte(
+        delay.to_bytes(_MAX_NUMBER, "big"), right.to_bytes(_MAX_NUMBER, "big")
     ):
         raise damaged(NAME, f"its Opus leaves out {in_header} samples in front, its track {in_track}")
     return None
@@ -68,7 +69,7 @@ def seconds(
         blocks: of the track, in order.
         discarded: ns that blocks say are to be left out at their ends.
         skipped: samples that are left out in front.
-        duration: s, as the segment states it, or None.
+        duration: s, as the segment states it, where its writer is known to leave that stretch out, or None.
 
     Raises:
         Reject: bad_audio; a packet is not as long as the times around it say.
@@ -89,25 +90,20 @@ def seconds(
     if not 0 <= left_out <= _MAX_DISCARDED:
         raise damaged(NAME, f"{float(left_out):.4f} s are to be left out at its end")
     total, front = sum(lengths, Fraction(0)), Fraction(skipped, RATE)
-    if duration is not None:
-        _check_end(duration, total, front, left_out, lengths[-1])
+    if duration is not None and left_out:
+        _check_end(duration, (blocks[-1].time + lengths[-1], total, total - front), left_out)
     return total - front - left_out
 
 
-def _check_end(duration: Fraction, total: Fraction, front: Fraction, left_out: Fraction, last: Fraction) -> None:
-    """Refuses a stretch left out that would go with the stated duration, were one of its bits another.
-
-    Writers count what is left out at either end, or do not.
-    """
+def _check_end(duration: Fraction, wholes: tuple[Fraction, ...], left_out: Fraction) -> None:
+    """Refuses a stretch left out that would go with the stated duration, were one of its bits another."""
 
     def goes_with_duration(behind: Fraction) -> bool:
-        return any(abs(duration - whole + behind) <= _SLACK / 2 for whole in (total, total - front))
+        return any(abs(duration - whole + behind) <= _ROUNDING for whole in wholes)
 
-    if not left_out or goes_with_duration(left_out) or goes_with_duration(Fraction(0)) or goes_with_duration(last):
-        return
     value = int(left_out * _NS)
-    if any(goes_with_duration(Fraction(value ^ 1 << bit, _NS)) for bit in range(27)):
-        told = f"{float(left_out):.4f} s are to be left out at its end"
-        raise damaged(
-            NAME, f"{told}, and its packets come to {float(total):.4f} s, its duration is {float(duration):.4f}"
-        )
+    if not goes_with_duration(left_out) and any(
+        goes_with_duration(Fraction(value ^ 1 << bit, _NS)) for bit in range(_MAX_DISCARDED_BITS)
+    ):
+        told = f"{float(left_out):.4f} s are to be left out at the end of {float(wholes[1]):.4f} s"
+        raise damaged(NAME, f"{told}, and its duration is {float(duration):.4f} s")
