@@ -10,6 +10,7 @@ from melbeam.transforms.records.containers import tags
 from melbeam.transforms.records.containers.pcm import is_no_audio
 from melbeam.transforms.records.rejects import Reject
 
+_OTHER_NAMES = (b"(c) ", b"_PMX")  # of a copyright, and of the XMP that Adobe puts into a WAV
 _MAX_JUNK = 8  # bytes behind all chunks that are no chunk and too few to be audio
 # The rest of a GUID whose first four bytes are a name, of the chunks by which a W64 is read.
 _W64_NAMES = (b"fmt ", b"fact", b"data")
@@ -136,4 +137,8 @@ def _is_zero(data: bytes, position: int) -> bool:
 
 
 def _is_name(name: bytes) -> bool:
-    return len(name) == 4 and all(0x20 <= byte < 0x7F for byte in name) and (name[:1].isalnum() or name == b"(c) ")
+    return (
+        len(name) == 4
+        and all(0x20 <= byte < 0x7F for byte in name)
+        and (name[:1].isalnum() or name in _OTHER_NAMES)
+    )

@@ -245,7 +245,7 @@ def _trimmed_to_fact(
             return found
     # Others round up to the block; libsndfile divides that by the channels, and in a W64 counts anything.
     rounded_up = -(-num_samples // codec.num_samples) * codec.num_samples
-    if rounded_up in (in_fact, in_fact * format.channels) or is_open or layout.kind == "w64":
+    if in_fact in (rounded_up, rounded_up // format.channels) or is_open or layout.kind == "w64":
         return num_samples
     if in_fact > num_samples:
         raise cut(layout.name, "its fact chunk", in_fact, num_samples, "samples a channel")

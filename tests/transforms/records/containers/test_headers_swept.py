@@ -139,6 +139,15 @@ def test_a_fact_that_no_writer_leaves_is_refused():
         assert "fact chunk" in making.reject_of(making.with_value(data, at, "<I", told))
 
 
+@pytest.mark.parametrize("num_samples", [4799, 4801, 5000])
+def test_libsndfile_counts_half_of_two_channels_and_the_byte_that_fills_an_aiff(num_samples):
+    stereo = making.encode(making.noise(0.4, channels=2)[:num_samples], subtype="IMA_ADPCM")
+    assert abs(inspect(stereo).num_samples - num_samples) < 505  # whole blocks
+    assert inspect(making.encode(making.noise(0.4)[:num_samples], kind="AIFF", subtype="PCM_24")).num_samples == (
+        num_samples
+    )
+
+
 def test_two_clips_may_differ_in_fact_alone():
     """So a flipped bit of it cannot be told: the last block is the same where the samples left out are zeros."""
     samples = making.noise(0.2)

@@ -150,7 +150,7 @@ def test_a_live_webm_ends_with_what_its_last_block_leaves_out():
     right, wrong = decoded(data), wrong_ones(data, at, at + 3 + (data[at + 2] & 0x7F))
     # A live recording states no duration, so that within a packet this is taken on its word.
     assert all(abs(each[0] - right[0]) <= 0.02 * RATE for each in wrong.values())
-    # Where it is stated, a bit that moves the end by more than that is rounded to is told; it may count 6.5 ms more.
+    # Where it is stated, a bit that moves the end by more than that may be off is told.
     data = made("webm", "libopus", 48000, 0.41)
     at = data.rfind(b"\x75\xa2")
     right, wrong = decoded(data), wrong_ones(data, at, at + 3 + (data[at + 2] & 0x7F))

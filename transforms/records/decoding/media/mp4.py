@@ -10,9 +10,11 @@ from fractions import Fraction
 from melbeam.transforms.records.decoding.media import mp4_fragments
 from melbeam.transforms.records.decoding.media.mp4_boxes import (
     NAME,
+    PAUSE,
     Span,
     boxes,
     child,
+    edits_of,
     entries,
     field,
 )
@@ -56,7 +58,6 @@ _MOVIE_SCALES: tuple[int, ...] = (
     10_000_000,
 )
 _MOVIE_SCALES += (8000, 11_025, 12_000, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000)
-_WHOLE_CLIP = -1  # an edit's media_time that stands for no media: a pause before it
 
 
 def read(data: bytes) -> Media | None:
@@ -109,7 +110,7 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
     # Some writers count the last frame as full.
     if duration and min(abs(duration - right) for right in (ticks, num_frames * largest)):
         raise damaged(NAME, f"its frames come to {ticks} ticks of 1/{scale} s, its header says {duration}")
-    edits = _edits(data, track)
+    edits = edits_of(data, track)
     if edits is None:
         return _media(Fraction(ticks, scale), codec)
     stated = field(data, child(data, *track, b"tkhd"), "track's duration")
@@ -120,7 +121,7 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
     # The edit's length is rounded to the movie's time scale, often a millisecond; the table of times is exact.
     rounding = Fraction(1, movie_scale)
     for length, first in edits:
-        if first == _WHOLE_CLIP:
+        if first == PAUSE:
             continue
         there = Fraction(max(0, ticks - first), scale)
         given = Fraction(length, movie_scale)
@@ -136,7 +137,7 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
             raise damaged(NAME, f"{told}, of which {float(there):.3f} s are there")
         else:
             seconds += given
-    more_than_one = sum(first != _WHOLE_CLIP for _, first in edits) > 1
+    more_than_one = sum(first != PAUSE for _, first in edits) > 1
     slack = (
         Fraction(largest * len(edits), scale) if more_than_one else rounding
     )  # FFmpeg goes by the edit's length
@@ -168,16 +169,6 @@ def _check_start(first: int, delays: tuple[int, ...], rounding: int) -> None:
         is_bit = (first ^ delay).bit_count() == 1
         if is_bit and (abs(first - delay) <= rounding or (first and delay and len(delays) == 1)):
             raise damaged(NAME, f"an edit begins at sample {first}, a bit from {delay}, as encoders have it")
-
-
-def _edits(data: bytes, track: Span) -> list[Span] | None:
-    """Length, in the movie's time scale, and beginning, in the track's, of each edit."""
-    for name, *span in boxes(data, *track):
-        if name == b"edts":
-            box = child(data, span[0], span[1], b"elst")
-            kind = ">Qqi" if data[box[0] : box[0] + 1] == b"\1" else ">Iii"
-            return [(length, first) for length, first, _ in entries(data, box, kind)] or None
-    return None
 
 
 def _sizes(data: bytes, table: Span) -> list[int]:

@@ -17,6 +17,7 @@ _OTHERS = b"mehd mfhd stss sbgp".split()  # names of others, a bit from one of t
 _FLIPPED = {
     (int.from_bytes(name, "big") ^ 1 << bit).to_bytes(4, "big") for name in _COUNTING for bit in range(32)
 }.difference(_COUNTING, _OTHERS)
+PAUSE = -1  # an edit's media_time that stands for no media: a pause before it
 Span = tuple[int, int]  # the first byte of what a box holds, and the byte behind it
 
 
@@ -90,3 +91,13 @@ def entries(data: bytes, box: Span, kind: str, skip: int = 0) -> Iterator[tuple[
     if start + 4 + count * size != end:
         raise damaged(NAME, f"a table of {count} rows in {end - start} bytes at byte {start}")
     return struct.iter_unpack(kind, data[start + 4 : start + 4 + count * size])
+
+
+def edits_of(data: bytes, track: Span) -> list[Span] | None:
+    """Length, in the movie's time scale, and beginning, in the track's, of each edit."""
+    for name, *span in boxes(data, *track):
+        if name == b"edts":
+            box = child(data, span[0], span[1], b"elst")
+            kind = ">Qqi" if data[box[0] : box[0] + 1] == b"\1" else ">Iii"
+            return [(length, first) for length, first, _ in entries(data, box, kind)] or None
+    return None

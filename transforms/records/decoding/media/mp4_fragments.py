@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from fractions import Fraction
 
-from melbeam.transforms.records.decoding.media.mp4_boxes import NAME, Span, boxes, child, field
+from melbeam.transforms.records.decoding.media.mp4_boxes import (
+    NAME,
+    PAUSE,
+    Span,
+    boxes,
+    child,
+    edits_of,
+    entries,
+    field,
+)
 from melbeam.transforms.records.decoding.media.mp4_codecs import check_scale, codec_of
 from melbeam.transforms.records.decoding.media.stated import Media, damaged
 
@@ -49,9 +58,9 @@ def stated(data: bytes, movie: Span, track: Span, top: list[tuple[bytes, int, in
     for name, *box in boxes(data, *child(data, *movie, b"mvex")):
         if name == b"trex" and _number(data, (box[0], box[1]), 4) == number:
             default = _number(data, (box[0], box[1]), 12)
-    first: int | None = None
-    frames: list[int] = []  # the duration of each
-    ticks = longest = 0
+    frames = _frames_in_front(data, track)  # the duration of each
+    begun = False
+    ticks, longest = sum(frames), max(frames, default=0)
     for fragment in top:
         for name, *box in boxes(data, *fragment[1:]) if fragment[0] == b"moof" else ():
             _check_name(name, _IN_FRAGMENT, box[0])
@@ -59,23 +68,23 @@ def stated(data: bytes, movie: Span, track: Span, top: list[tuple[bytes, int, in
                 begins, found = _run(data, (box[0], box[1]), number, numbers, default)
                 longest = max((longest, *found))
                 if begins is not None:
-                    first = begins if first is None else first
-                    if abs(begins - first - ticks) > longest // 2:
-                        raise damaged(
-                            NAME, f"a gap: {first + ticks} ticks of 1/{scale} s are followed by {begins}"
-                        )
+                    if not begun and begins != ticks:
+                        told = f"its first fragment begins at {begins} ticks of 1/{scale} s, not at {ticks}"
+                        raise damaged(NAME, told)
+                    if abs(begins - ticks) > longest // 2:
+                        raise damaged(NAME, f"a gap: {ticks} ticks of 1/{scale} s are followed by {begins}")
+                begun |= bool(found)
                 ticks += sum(found)
                 frames += found
     _check_durations(frames, scale)
     _check_movie(data, movie, Fraction(ticks, scale), Fraction(longest, scale), is_alone=len(numbers) == 1)
-    _check_index(data, top, number, ticks, scale)
+    skipped = sum(first for _, first in edits_of(data, track) or () if first != PAUSE)
+    _check_index(data, top, number, scale, {ticks - delay for delay in (0, skipped, *codec.delays)})
     _check_places(data, top)
-    if first:
-        raise damaged(NAME, f"its first fragment begins at {first} ticks of 1/{scale} s, not at 0")
     return Media(
         NAME,
         "mov",
-        Fraction(ticks, scale),
+        Fraction(max(0, ticks - skipped), scale),
         is_trimmed=True,
         has_times=True,
         sampling_rate=codec.sampling_rate,
@@ -102,8 +111,21 @@ def _check_movie(data: bytes, movie: Span, seconds: Fraction, frame: Fraction, *
                 raise damaged(NAME, told)
 
 
-def _check_index(data: bytes, top: list[tuple[bytes, int, int]], number: int, ticks: int, scale: int) -> None:
-    """An index of segments (sidx) counts the same frames, the last one's end too."""
+def _frames_in_front(data: bytes, track: Span) -> list[int]:
+    """The durations of the frames that the movie box itself has, in front of all fragments."""
+    table = child(data, *track, b"mdia", b"minf", b"stbl")
+    rows = list(entries(data, child(data, *table, b"stts"), ">II"))
+    num_frames = sum(count for count, _ in rows)
+    num_sizes = _number(data, child(data, *table, b"stsz"), 8)
+    if num_frames != num_sizes or num_frames > len(data):
+        raise damaged(NAME, f"times for {num_frames} frames, sizes for {num_sizes}, in front of its fragments")
+    return [each for count, each in rows for _ in range(count)]
+
+
+def _check_index(
+    data: bytes, top: list[tuple[bytes, int, int]], number: int, scale: int, lengths: set[int]
+) -> None:
+    """An index of segments (sidx) counts the same frames, the last one's end too; some leave out the delay."""
     total = 0
     for name, *box in top:
         if name != b"sidx":
@@ -116,8 +138,8 @@ def _check_index(data: bytes, top: list[tuple[bytes, int, int]], number: int, ti
             if _number(data, span, start + 12 * row) >> 31:
                 return  # of indices
             total += _number(data, span, start + 12 * row + 4)
-    if total and total != ticks:
-        raise damaged(NAME, f"its fragments come to {ticks} ticks of 1/{scale} s, its index says {total}")
+    if total and total not in lengths:
+        raise damaged(NAME, f"its fragments come to {max(lengths)} ticks of 1/{scale} s, its index says {total}")
 
 
 def _check_places(data: bytes, top: list[tuple[bytes, int, int]]) -> None:
