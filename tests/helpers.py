@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+import tempfile
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -129,8 +130,15 @@ def encode_with_libav(samples: np.ndarray, rate: int, muxer: str, encoder: str, 
     import av
 
     layout = "mono" if samples.ndim == 1 else "stereo"
-    out = io.BytesIO()
-    with av.open(out, "w", format=muxer, options=options) as container:
+    # In a file, as some muxers read again what they wrote.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip"
+        _mux(av, path, samples, rate, layout, muxer, encoder, options)
+        return path.read_bytes()
+
+
+def _mux(av, path, samples, rate, layout, muxer, encoder, options):
+    with av.open(str(path), "w", format=muxer, options=options) as container:
         stream = container.add_stream(encoder, rate=rate)
         stream.layout = layout
         bits_a_second = {"wmav2": 48000, "libopencore_amrnb": 12200}.get(encoder)
@@ -142,4 +150,3 @@ def encode_with_libav(samples: np.ndarray, rate: int, muxer: str, encoder: str, 
         frame.sample_rate, frame.pts = rate, 0
         for packet in (*stream.encode(frame), *stream.encode(None)):
             container.mux(packet)
-    return out.getvalue()
