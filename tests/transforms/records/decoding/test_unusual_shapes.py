@@ -269,3 +269,13 @@ def test_matroska(options):
     assert length(made("matroska", "flac", **options)) == NUM_SAMPLES
     # Opus is of 48 kHz: the samples are taken as such.
     assert length(made("webm", "libopus", 48000, **options), 48000) == NUM_SAMPLES
+
+
+@pytest.mark.parametrize(
+    ("muxer", "encoder", "rate"),
+    [("ipod", "alac", 96000), ("mov", "alac", 192_000), ("mp4", "flac", 88200), ("mov", "pcm_s16le", 96000)],
+)
+def test_rates_that_have_no_room_in_a_sample_description(muxer, encoder, rate):
+    """It has 16 bits for them; writers leave 0 there, halve the rate, or use QuickTime's version 2."""
+    audio = decode_audio(made(muxer, encoder, rate), sampling_rate=rate, declared_rate=rate)
+    assert len(audio.samples) == NUM_SAMPLES

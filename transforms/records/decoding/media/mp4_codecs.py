@@ -59,7 +59,8 @@ def codec_of(data: bytes, table: Span) -> Codec:
     version = int.from_bytes(data[start + 16 : start + 18], "big")
     if start + size > end or version not in _HEADERS:
         raise damaged(NAME, f"a sample description of {size} bytes and version {version} in {end - start} bytes")
-    rate = int.from_bytes(data[start + 32 : start + 34], "big")
+    # Version 2 has another field in its place. Above 65,535 Hz, writers leave 0, halve it, or cut off its bits.
+    rate = int.from_bytes(data[start + 32 : start + 34], "big") if version < 2 else 0
     inner = dict(_descriptions(data, start + _HEADERS[version], start + size))
     if name == b"mp4a":
         if b"esds" not in inner:
@@ -70,7 +71,7 @@ def codec_of(data: bytes, table: Span) -> Codec:
     if name == b"Opus":
         return _opus(data, inner)
     if name == b"fLaC":
-        return Codec(rate or None)
+        return _flac(data, inner)
     return Codec()
 
 
@@ -168,9 +169,18 @@ def _alac(data: bytes, inner: dict[bytes, Span], rate: int) -> Codec:
     if end - start < 28:
         raise damaged(NAME, "its sample description has no alac, which says how the ALAC is to be decoded")
     channels, exact = data[start + 13], int.from_bytes(data[start + 24 : start + 28], "big")
-    if rate and rate != exact & 0xFFFF:
+    if rate not in (0, exact & 0xFFFF, *(exact >> halvings for halvings in range(5))):
         raise damaged(NAME, f"its sample description says {rate} Hz, its ALAC {exact} Hz")
     return Codec(exact, channels)
+
+
+def _flac(data: bytes, inner: dict[bytes, Span]) -> Codec:
+    """A FLAC's STREAMINFO (RFC 9639, section 8.2), behind a version and the head of its block."""
+    start, end = inner.get(b"dfLa", (0, 0))
+    if end - start < 4 + 4 + 34:
+        raise damaged(NAME, "its sample description has no dfLa, which says how the FLAC is to be decoded")
+    packed = int.from_bytes(data[start + 18 : start + 26], "big")
+    return Codec(packed >> 44, (packed >> 41 & 7) + 1)
 
 
 def _opus(data: bytes, inner: dict[bytes, Span]) -> Codec:
