@@ -23,6 +23,7 @@ _TRACKS, _TRACK = 0x1654AE6B, 0xAE
 _NUMBER, _TYPE, _CODEC, _PRIVATE, _DELAY, _AUDIO, _CHANNELS = 0xD7, 0x83, 0x86, 0x63A2, 0x56AA, 0xE1, 0x9F
 _SOUND = 2  # a type of tracks
 _TIMESTAMP, _SIMPLE_BLOCK, _BLOCK, _DISCARDED = 0xE7, 0xA3, 0xA1, 0x75A2
+_BEGINNING = 16  # bytes of a block: its track's number, time, flags, and the first two of a packet
 _LACED = 6  # bits of a block's flags
 _BLOCK_GROUP = 0xA0
 # The block, its duration, what it refers to, additions, discarded samples, slices and those of older versions.
@@ -41,7 +42,7 @@ def read(data: bytes) -> Media | None:
     scale, duration, writer = _DEFAULT_SCALE, None, b""
     num_clusters = 0
     tracks: list[_Track] = []
-    blocks: list[tuple[int, bytes, int]] = []  # the cluster's time, the block, its byte
+    blocks: list[tuple[int, int, int]] = []  # the cluster's time, the block's byte and size
     discarded: list[int] = []
     for identifier, start, end in _segment(data):
         # One that is not known may be one of these with a flipped bit, and FFmpeg would leave it out.
@@ -55,14 +56,14 @@ def read(data: bytes) -> Media | None:
                 if inner == _TIMESTAMP:
                     time = int.from_bytes(data[s:e], "big")
                 elif inner == _SIMPLE_BLOCK:
-                    blocks.append((time, data[s:e], s))
+                    blocks.append((time, s, e - s))
                 if inner not in _IN_CLUSTER or (inner in _NUMBERS and e - s > _MAX_NUMBER):
                     raise damaged(NAME, f"an element {inner:#x} of {e - s} bytes in front of byte {s}")
                 for deeper, at, stop in _elements(data, s, e) if inner == _BLOCK_GROUP else ():
                     if deeper not in _IN_GROUP:
                         raise damaged(NAME, f"an element {deeper:#x} in a group of blocks, in front of byte {at}")
                     if deeper == _BLOCK:
-                        blocks.append((time, data[at:stop], at))
+                        blocks.append((time, at, stop - at))
                     elif deeper == _DISCARDED:
                         discarded.append(int.from_bytes(data[at:stop], "big", signed=True))
         elif identifier == _TRACKS:
@@ -84,7 +85,7 @@ def read(data: bytes) -> Media | None:
     sound = next((track for track in tracks if track.type == _SOUND), None)
     if sound is None:
         raise damaged(NAME, "it has no track of sound")
-    ours = list(_blocks_of(sound, {track.number for track in tracks}, blocks, scale))
+    ours = list(_blocks_of(data, sound, {track.number for track in tracks}, blocks, scale))
     if sound.codec != b"A_OPUS":
         return media
     return _opus(media, sound, ours, discarded, is_exact=writer.startswith(_EXACT_WRITERS))
@@ -112,18 +113,17 @@ def _track(data: bytes, start: int, end: int) -> _Track:
 
 
 def _blocks_of(
-    track: _Track, numbers: set[int], blocks: list[tuple[int, bytes, int]], scale: int
+    data: bytes, track: _Track, numbers: set[int], blocks: list[tuple[int, int, int]], scale: int
 ) -> Iterator[Block]:
     """The blocks of a track. One of a track that is not there may be one of these, and FFmpeg leaves it out."""
-    for cluster, content, at in blocks:
+    for cluster, at, size in blocks:
+        content = data[at : at + min(size, _BEGINNING)]
         number, head, _ = _number(content, 0, len(content), keep_marker=False)
-        if number not in numbers or head + 3 > len(content):
+        if number not in numbers or head + 3 > size:
             raise damaged(NAME, f"the block at byte {at} is of track {number}, which is not there")
         if number == track.number:
-            time = Fraction(
-                (cluster + int.from_bytes(content[head : head + 2], "big", signed=True)) * scale, 10**9
-            )
-            yield Block(number, time, content[head + 3 :], bool(content[head + 2] & _LACED), at)
+            time = (cluster + int.from_bytes(content[head : head + 2], "big", signed=True)) * scale
+            yield Block(time, bool(content[head + 2] & _LACED), content[head + 3 : head + 5], at)
 
 
 def _opus(media: Media, track: _Track, blocks: list[Block], discarded: list[int], *, is_exact: bool) -> Media:
