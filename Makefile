@@ -82,7 +82,9 @@ bench-all: .venv/.installed-run
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/shard.py
+	$(BIN)/python benchmarks/overlap.py
 	$(BIN)/python benchmarks/sizes.py
+	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/scaling.py
 	$(BIN)/python scripts/performance_tables.py

@@ -1,10 +1,10 @@
-"""This measures where each millisecond of a warm shard goes, and what levels, extremes, sums and index cost.
+"""This measures where each millisecond of a warm shard goes, and what levels, distributions and index cost.
 
     python benchmarks/shard.py          # at most 4 minutes
 
 One process takes an hour of 16-bit WAV clips through the extractor, shard after shard, in processor seconds; the
 first one, which compiles, is left out. In one round of three the steps are timed, each without those that it
-calls; in one the job runs as it is; and in one without levels, extremes of bins, spread, distributions and index,
+calls; in one the job runs as it is; and in one without levels, constant bins, spread, distributions and index,
 whose cost is the difference between the two, round by round.
 """
 
@@ -73,7 +73,7 @@ STEPS = [
     ("levels", "melbeam.transforms.records.converter", "levels"),
     ("features: packing and kernel", "melbeam.transforms.packing", "PackedFeatures.__call__"),
     ("sums of each bin", "melbeam.transforms.statistics", "ClipSums.of"),
-    ("extremes of each bin", "melbeam.transforms.statistics", "_extremes"),
+    ("constant bins", "melbeam.transforms.statistics", "_constants"),
     ("spread", "melbeam.transforms.statistics", "ClipSums.spread"),
     ("encode the records", "melbeam.transforms.records.converter", "to_example_parts"),
     ("checksum and write", "melbeam.pipelines.tfrecord", "TFRecordWriter.write"),
@@ -84,7 +84,7 @@ STEPS = [
     ("index", "melbeam.pipelines.extracting.shard_extractor", "encode_index"),
 ]
 # A report page needs these steps; the second list is what is left out to see their cost.
-OF_THE_REPORT = ("levels", "extremes of each bin", "spread", "count, distributions among it", "index")
+OF_THE_REPORT = ("levels", "constant bins", "spread", "count, distributions among it", "index")
 LEFT_OUT = [step for step in STEPS if step[0] in OF_THE_REPORT and "count" not in step[0]]
 LEFT_OUT.append(("distributions", "melbeam.transforms.distributions", "Distribution.add_value"))
 
@@ -124,7 +124,7 @@ def without_what_reports_want() -> Iterator[None]:
     none = dict.fromkeys(LEVELS, 0.0)
     instead = {
         "levels": lambda *_: none,
-        "extremes of each bin": lambda _, features: np.zeros(features.shape[1]),
+        "constant bins": lambda features: np.full(features.shape[1], np.nan),
         "spread": lambda _: 0.0,
         "distributions": lambda *_: None,
         "index": lambda _: b"",
@@ -195,7 +195,7 @@ def main() -> None:
     claims = [
         Claim("a warm shard, an hour of audio", "ms", whole, 1000),
         *(Claim(f"of it: {step}", "ms", by_step[step]) for step in order),
-        Claim("levels, extremes, spread, distributions, index: with and without", "%", share, 3),
+        Claim("levels, constant bins, spread, distributions, index: with and without", "%", share, 3),
         Claim("the same by timers, whose own cost is in it", "%", timers),
     ]
     if options.dtype == "float32":

@@ -6,8 +6,7 @@ import argparse
 
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_OK, leave_with
-from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+from melbeam.transforms.folder_layout import SplitFolder
 
 DESCRIPTION = (
     "Removes the temporary files of attempts that did not end; features, rejects and reports stay, and so do "
@@ -27,17 +26,12 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         UsageError: the folder has no split.
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.pipelines.split.finding import splits_of
     from melbeam.pipelines.split.job_file import UnusableJobFile
     from melbeam.pipelines.split.lock import Locked, SplitLock
 
     output = files.folder_path(arguments.folder, "the folder")
-    jobs = [path for path, _ in files.match(of_all_splits(output, "job.json"))]
-    if not jobs:
-        raise UsageError(
-            Refusal.NO_FEATURES, f"{output} has no _melbeam/*/job.json: melbeam extract did not write it"
-        )
-    for path in jobs:
-        folder = SplitFolder.holding(path)
+    for folder in splits_of(output):
         try:
             with SplitLock(folder):
                 print(f"split {folder.split}: {_clean(folder)}")

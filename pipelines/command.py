@@ -152,12 +152,14 @@ def _refusal_of_a_path(error: Exception) -> UsageError | None:
         return None
     from melbeam.pipelines.files import NoFileSystem  # imports Beam, which an error of a path comes from
 
-    if isinstance(error, NoFileSystem):
+    if isinstance(error, NoFileSystem) or isinstance(error.__cause__, ImportError):  # a store's client
         return UsageError(Refusal.NO_FILE_SYSTEM, last_line(error))
     for kind, (refusal, todo) in _PATHS.items():
         if isinstance(error, kind):
-            told = error.filename is not None
-            return UsageError(refusal, f"{error.filename}: {error.strerror}: {todo}" if told else last_line(error))
+            # A file that is renamed has a second name, and that one was asked for.
+            path = error.filename if error.filename2 is None else error.filename2
+            told = path is not None
+            return UsageError(refusal, f"{path}: {error.strerror}: {todo}" if told else last_line(error))
     return None
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
+from melbeam.pipelines.folder_names import folder_path
 from melbeam.pipelines.refusals import Refusal, UsageError
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         )
     if arguments.limit < 0:
         raise UsageError(Refusal.BAD_VALUE, f"--limit must be at least 0, got {arguments.limit}")
-    paths = arguments.a.rstrip("/"), arguments.b.rstrip("/")
+    paths = folder_path(arguments.a, "A"), folder_path(arguments.b, "B")
     names = [split_names_or_refusal(path) for path in paths]
     try:
         report = _compare(arguments, paths, *names)

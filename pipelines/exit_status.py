@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -20,6 +21,9 @@ def leave_with(main: Callable[[], int]) -> NoReturn:
     would cut those off in the middle, and the C++ runtime then aborts the process ("terminate called without an
     active exception"), with another status; so here it ends at once.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # As on stderr: what a terminal's encoding lacks, of somebody's ids for example, ends no job.
+        sys.stdout.reconfigure(errors="backslashreplace")
     status = main()
     if status == EXIT_FAILED:
         sys.stdout.flush()

@@ -132,7 +132,9 @@ def add_split_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--limit", type=int, help="records to read at most, of the whole input")
     parser.add_argument("--overwrite", action="store_true", help="replace the split if it is there already")
-    parser.add_argument("--dry_run", action="store_true", help="show the plan; do nothing")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="show the plan, which column is what, the first clips; do nothing"
+    )
     parser.add_argument("--gpu", action="store_true", help="let workers use a GPU, which is hidden from them else")
     parser.add_argument(
         "--recheck", action="store_true", help="read the shards that are done again, before taking them as done"

@@ -31,14 +31,13 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         UsageError: the folder has no finished split.
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.pipelines.split.finding import why_no_features
     from melbeam.pipelines.split.lock import Locked, SplitLock
 
     output = files.folder_path(arguments.folder, "the folder")
     info = f"{output}/{DATASET_INFO}"
     if not files.exists(info):
-        raise UsageError(
-            Refusal.NO_FEATURES, f"{info} is missing: {output} is not what a finished `melbeam extract` leaves"
-        )
+        raise UsageError(Refusal.NO_FEATURES, f"{info} is missing: {why_no_features(output)}")
     status = EXIT_OK
     for entry in files.read_json(info)["splits"]:
         folder, lengths = SplitFolder(output, entry["name"]), [int(count) for count in entry["shardLengths"]]

@@ -52,7 +52,9 @@ def add_arguments(parser: Parser) -> None:
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the split if it is there already")
     parser.add_argument("--limit", type=int, help="clips to take at most, the first in the order of their paths")
-    parser.add_argument("--dry_run", action="store_true", help="show the plan; do nothing")
+    parser.add_argument(
+        "--dry_run", action="store_true", help="show the plan, which column is what, the first clips; do nothing"
+    )
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:

@@ -16,7 +16,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from melbeam.pipelines.private_names import LOGGER_OF_LOCAL_WORKERS, words_of_local_worker
 
@@ -26,6 +26,9 @@ _LIBRARIES = ("tensorflow", "absl", "h5py", "py.warnings", "botocore", "google")
 _BEAM = "apache_beam"
 # Beam logs an error of S3's with its traceback on the root logger.
 _MODULES = ("s3io",)
+# Beam's words, on the root logger, on packages that it could do with: a path of gs:// says the first one better,
+# and google-crc32c, which melbeam brings, does the work of the second.
+_OF_BEAMS_PACKAGES = ("apitools not found", "crcmod package not found")
 
 _active: list[JobLog] = []
 
@@ -61,7 +64,7 @@ class JobLog:
             and package not in self.quiet
             and record.name not in self.quiet
             and record.module not in _MODULES
-            and "apitools not found" not in record.getMessage()  # Beam's; a gs:// path says it better
+            and not any(words in record.getMessage() for words in _OF_BEAMS_PACKAGES)
         )
 
     def show_beam(self) -> None:
@@ -94,14 +97,20 @@ class _ForPeople(logging.Formatter):
         return f"melbeam: {warning}{super().format(record)}"
 
 
-class _FileHandler(logging.StreamHandler[TextIO]):
+if TYPE_CHECKING:
+    _StreamHandler = logging.StreamHandler[TextIO]
+else:  # which Python 3.10 gives no types
+    _StreamHandler = logging.StreamHandler
+
+
+class _FileHandler(_StreamHandler):
     """Writes log lines to the file; where its disk is full, what the screen shows has to do."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Does without the line."""
 
 
-class _ScreenHandler(logging.StreamHandler[TextIO]):
+class _ScreenHandler(_StreamHandler):
     """Writes log lines to whatever `sys.stderr` is at the moment."""
 
     def __init__(self) -> None:

@@ -18,6 +18,7 @@ from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.job_log import current_log
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
+from melbeam.pipelines.sources.preview import preview
 from melbeam.pipelines.sources.units import SourceOptions, Unit, printable
 from melbeam.pipelines.split.job import SplitJob, claim_splits
 from melbeam.pipelines.split.lock import Locked, SplitLock
@@ -104,6 +105,12 @@ def show_plan(folder: SplitFolder, shards: list[Shard]) -> None:
     for shard in shards:
         for name in inputs_in_words(shard.unit):
             print(f"{name} -> {folder.shard(shard.index, shard.num_shards)}")
+
+
+def show_first_records(shards: list[Shard]) -> None:
+    """Prints what was understood of the input: which column is what, and its first clips."""
+    for line in preview(shard.unit for shard in shards):
+        print(line)
 
 
 def inputs_in_words(unit: Unit) -> list[str]:

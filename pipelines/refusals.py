@@ -122,6 +122,13 @@ class Refusal(Enum):
         "The `summary.json` of another split of the folder is torn, so that the folder's metadata cannot be made.",
         "Remove it and run that split's command again: it finds the shards done and writes the summary anew.",
     )
+    LEFT_BEHIND = (
+        "MB211",
+        "`ingest --overwrite` would replace some of the splits that clips were divided into, and leave others, "
+        "whose clips may then be in a new split too: a test set in what is trained on.",
+        "Divide into splits of the same names, choose another `--output`, or remove the files of the split that "
+        "the message names.",
+    )
 
     NO_INPUT = (
         "MB301",

@@ -74,15 +74,20 @@ def read_rejects(folder: str, split: str | None = None) -> Iterator[dict[str, st
         UsageError: there is no such folder or split.
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
-    from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+    from melbeam.pipelines.split.finding import splits_of
 
     output = files.folder_path(folder, "FOLDER")
-    found = [SplitFolder.holding(path) for path, _ in files.match(of_all_splits(output, "job.json"))]
+    found = splits_of(output)
     splits = [one for one in found if split in (None, one.split)]
     if not splits:
-        named = f"; it has {', '.join(one.split for one in found)}" if found else ""
-        what = f"split {split!r}" if split and found else "split that melbeam made"
-        raise UsageError(Refusal.NO_SPLIT if found else Refusal.NO_FEATURES, f"{folder} has no {what}{named}")
+        names = ", ".join(one.split for one in found)
+        raise UsageError(Refusal.NO_SPLIT, f"{folder} has no split {split!r}; it has {names}")
+    for one in splits:
+        if not files.exists(one.summary):
+            print(
+                f"melbeam: split {one.split} is not finished: these are of the shards that are done",
+                file=sys.stderr,
+            )
     return (reject for one in splits for path, _ in files.match(one.rejects_glob) for reject in _of_file(path))
 
 

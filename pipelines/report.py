@@ -12,6 +12,7 @@ from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.command_line import check_split, list_of
 from melbeam.pipelines.exit_status import EXIT_OK, leave_with
+from melbeam.pipelines.folder_names import file_to_write
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.transforms.folder_layout import REPORT_PAGE
 
@@ -49,7 +50,9 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
     from melbeam.pipelines.reporting.parts import find_parts
+    from melbeam.pipelines.reporting.remarks import remarks_on
 
+    output = file_to_write(arguments.output, "--output")
     splits = list_of(arguments.split or [])
     for split in splits:
         check_split(split)
@@ -63,10 +66,15 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         ) from error
 
     page = make_page(parts, with_audio=arguments.audio)
-    target = arguments.output or f"{parts[0].folder.output}/{REPORT_PAGE}"
+    target = output or f"{parts[0].folder.output}/{REPORT_PAGE}"
     content = page.encode()
     files.write_bytes(target, content)
     print(f"{target}: {words.count(len(parts), 'split')}, {words.size(len(content))}")
+    for part in parts:
+        name = f"{part.label}: " if len(parts) > 1 else ""
+        for remark in remarks_on(part):
+            if remark.is_warning:
+                print(words.harmless(f"  {name}{remark.text.replace('`', '')}"))
     return EXIT_OK
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
+from melbeam.pipelines.folder_names import file_to_write, folder_path
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.words import harmless
 
@@ -45,31 +46,32 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         UsageError: there is no such folder, split or record.
     """
     from melbeam.pipelines.showing.drawing import Screen
-    from melbeam.pipelines.showing.finding import number_of, open_folder
+    from melbeam.pipelines.showing.finding import number_of, open_folder, without_records
     from melbeam.transforms.reading.arrays import TENSOR
     from melbeam.transforms.reading.records import FolderRecords
 
     if arguments.limit < 1:
         raise UsageError(Refusal.BAD_VALUE, f"--limit must be at least 1, got {arguments.limit}")
-    folder, screen = open_folder(arguments.folder.rstrip("/"), arguments.split), Screen.of()
+    png = file_to_write(arguments.png, "--png")
+    folder, screen = open_folder(folder_path(arguments.folder, "FOLDER"), arguments.split), Screen.of()
     if folder.schema.mixed:
         mixed = ", ".join(sorted(folder.schema.mixed))
         _say(screen, f"not shown, since their values are of several types: {mixed}")
     records = FolderRecords(folder, [TENSOR, *folder.schema.fields], needs_full_length=False)
     try:
         if arguments.record is None:
-            numbers = list(range(min(1 if arguments.png else arguments.limit, len(records))))
+            numbers = list(range(min(1 if png else arguments.limit, len(records))))
         else:
             numbers = [number_of(records, arguments.record)]
         for number in numbers:
-            _show(records, number, arguments.split, screen, arguments.png)
+            _show(records, number, arguments.split, screen, png)
     except UsageError:
         raise
     except ValueError as error:  # a damaged shard, which the message names
         print(f"melbeam: {screen.writable(str(error))}", file=sys.stderr)
         return EXIT_FAILED
     if not numbers:
-        _say(screen, f"{folder.path}: the split has no records")
+        _say(screen, without_records(folder))
     if arguments.record is None and len(numbers) < len(records):
         _say(screen, f"\n{len(numbers)} of {len(records)} records; melbeam show {folder.path} '#{len(numbers)}'")
     return EXIT_OK

@@ -1,4 +1,4 @@
-"""melbeam verify: does a folder of features hold what it says, and all that it should?
+"""melbeam verify: does a folder of features, or of audio, hold what it says, and all that it should?
 
 What is looked for is in `pipelines.verifying`; with --against, records are also recomputed by a reference.
 """
@@ -15,12 +15,15 @@ from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.verifying import FILES_OF_A_SPLIT, REFERENCE_PACKAGES
 from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits
 
-DESCRIPTION = "Checks a folder of features: every checksum, count, shape, id and number in its metadata."
+DESCRIPTION = (
+    "Checks a folder of features, or of audio that ingest wrote: every checksum, count, shape, id and number in "
+    "its metadata."
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of verify."""
-    parser.add_argument("folder", help="what melbeam extract --output wrote")
+    parser.add_argument("folder", help="what melbeam extract --output wrote, or melbeam ingest")
     parser.add_argument(
         "--against", choices=REFERENCE_PACKAGES, help="recompute records with this package's own converter"
     )
@@ -41,7 +44,14 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     if arguments.sample < 1:
         raise UsageError(Refusal.BAD_VALUE, f"--sample must be at least 1, got {arguments.sample}")
     _check_folder(output)
-    splits, findings = verify_folder(output)
+    verified = verify_folder(output)
+    splits, findings = verified.splits, verified.findings
+    if arguments.against and verified.audio and not splits:
+        raise UsageError(
+            Refusal.NO_FEATURES,
+            f"{output} holds audio, of which --against={arguments.against} makes nothing: give it what "
+            "`melbeam extract` made of it",
+        )
     is_left_out = bool(arguments.against and findings.faults)
     lines: list[str] = []
     if arguments.against and not is_left_out:
@@ -56,6 +66,13 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
             f"{output}, split {split.folder.split}: {summary.records_read} records read = "
             f"{summary.records_converted} converted + {summary.num_rejects} rejected; {summary.num_features} "
             f"features in {words.count(len(split.shards), 'shard')}"
+        )
+    for audio in verified.audio:
+        summary = audio.summary
+        print(
+            f"{output}, split {audio.folder.split}: {summary.records_read} clips read = "
+            f"{summary.records_converted} written + {summary.num_rejects} rejected; "
+            f"{words.duration(summary.microseconds / 1e6)} of audio in {words.count(len(audio.shards), 'shard')}"
         )
     warnings = words.count(findings.count("warnings"), "warning")
     if findings.faults:
@@ -73,16 +90,18 @@ def _check_folder(output: str) -> None:
         UsageError: it is no folder, or the folder above or below one of features.
     """
     from melbeam.pipelines import files
+    from melbeam.pipelines.split.finding import folders_meant, is_of_ingest, why_no_features
 
     if any(files.match(of_all_splits(output, name)) for name in FILES_OF_A_SPLIT):
+        jobs = files.match(of_all_splits(output, "job.json"))
+        if jobs and all(is_of_ingest(SplitFolder.holding(path)) for path, _ in jobs):
+            raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features: {why_no_features(output)}")
         return
-    jobs_below = files.match(of_all_splits(output, "job.json", below=1))
-    if jobs_below:
-        below = sorted({SplitFolder.holding(path).output for path, _ in jobs_below})
-        raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features itself: verify {' or '.join(below)}")
-    above, _, inside = f"{output}/".partition(f"/{BOOKKEEPING}/")
-    if inside or output.endswith(f"/{BOOKKEEPING}"):
+    above, bookkeeping, _ = f"{output}/".partition(f"/{BOOKKEEPING}/")
+    if bookkeeping:
         raise UsageError(Refusal.NO_FEATURES, f"{output} is the bookkeeping of {above}: verify that")
+    if meant := folders_meant(output):
+        raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features itself: verify {' or '.join(meant)}")
     if not files.match(f"{escape(output)}/*"):
         raise UsageError(Refusal.NO_FEATURES, f"{output} is no folder with anything in it")
 

@@ -90,11 +90,14 @@ def run(cell: Cell, python: str, tests: list[str]) -> tuple[bool, str]:
     if installed.returncode:
         return False, f"pip ended with status {installed.returncode}"
     command = [inside, "-m", "pytest", "-m", "not slow", "-q", "-n", "2", "--dist", "loadfile", *tests]
-    ended = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE, text=True)
-    print(ended.stdout, flush=True)
-    if ended.returncode == 0:
+    last = ""
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as pytest:
+        for line in pytest.stdout or ():
+            print(line, end="", flush=True)
+            last = line.strip() or last
+    if pytest.returncode == 0:
         shutil.rmtree(folder)
-    return ended.returncode == 0, next((line for line in reversed(ended.stdout.splitlines()) if line), "")
+    return pytest.returncode == 0, last
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/performance.md and the figures of docs/scale.md from the JSON of the benchmarks.
+"""Writes the tables of docs/performance.md and docs/report.md and the figures of docs/scale.md from JSON.
 
     python scripts/performance_tables.py
 
@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
-PAGES = ("docs/performance.md", "docs/scale.md")
+PAGES = ("docs/performance.md", "docs/report.md", "docs/scale.md")
 _BLOCK = re.compile(
     r"(<!-- (?P<name>[a-z_ ]+\.json)(?P<what>: [a-z ]+)? -->\n).*?(<!-- /(?P=name) -->)", re.DOTALL
 )
@@ -37,7 +37,7 @@ def made_page(text: str) -> str:
         if not path.exists():  # it was not run yet
             return found[0]
         results = json.loads(path.read_text())
-        made = {None: claims_table, ": corpora": corpora_table}[found["what"]](results)
+        made = TABLES[found["what"]](results)
         return f"{found[1]}{made}\n{found[4]}"
 
     return _BLOCK.sub(table, text)
@@ -52,15 +52,46 @@ def claims_table(results: dict[str, Any]) -> str:
         met = {None: "", True: ", met", False: ", not met"}[claim["is_met"]]
         spread = f"{claim['least']:g} to {claim['most']:g}" if claim["rounds"] > 1 else "one round"
         lines.append(f"| {claim['what']} | {claim['median']:g}{unit} | {spread} | {bound}{met} |")
-    machine = results["machine"]
-    packages = machine["packages"]
-    load = "" if machine["load"] is None else f"; load {machine['load']:.1f} at the end"
-    lines += [
-        "",
-        f"`{results['command']}`: {machine['processor']['name']}, {machine['cores']} cores, Python "
-        f"{machine['python']}, TensorFlow {packages.get('tensorflow')}, Beam {packages.get('apache-beam')}{load}.",
+    return "\n".join([*lines, "", _measured_on(results)])
+
+
+def speeds_table(results: dict[str, Any]) -> str:
+    """The kernel beside others, and the bound, as Markdown."""
+    lines = [
+        "| audio seconds per processor second | median | least to most | largest error |",
+        "|---|---|---|---|",
     ]
+    for name, speed in results["speeds"].items():
+        if name.startswith(("bound float32,", "bound float64,", "baseline")):
+            continue
+        error = results["largest_errors"].get(name)
+        lines.append(
+            f"| {name} | {speed['median']:,.0f} | {speed['least']:,.0f} to {speed['most']:,.0f} | "
+            f"{'' if error is None else f'{error:.1e}'} |"
+        )
+    return "\n".join([*lines, "", _measured_on(results)])
+
+
+def ratios_table(results: dict[str, Any]) -> str:
+    """The kernel's ratios within a round, the median of the rounds, as Markdown."""
+    lines = ["| ratio, in one run | median |", "|---|---|"]
+    lines += [f"| {name} | {ratio:.3g} |" for name, ratio in results["ratios"].items()]
     return "\n".join(lines)
+
+
+def _measured_on(results: dict[str, Any]) -> str:
+    """What command measured it, where."""
+    machine = results["machine"]
+    packages = {
+        title: machine["packages"].get(name)
+        for title, name in (("TensorFlow", "tensorflow"), ("Beam", "apache-beam"), ("keras-hub", "keras-hub"))
+    }
+    versions = "".join(f", {title} {version}" for title, version in packages.items() if version)
+    load = "" if machine["load"] is None else f"; load {machine['load']:.1f} at the end"
+    return (
+        f"`{results['command']}`: {machine['processor']['name']}, {machine['cores']} cores, Python "
+        f"{machine['python']}{versions}{load}."
+    )
 
 
 def corpora_table(results: dict[str, Any]) -> str:
@@ -86,6 +117,9 @@ def corpora_table(results: dict[str, Any]) -> str:
             f"{vcpu_hours * PRICE_OF_VCPU_HOUR:,.2f} | {hours * GB_OF_FEATURES * PRICE_OF_GB_MONTH:,.2f} |"
         )
     return "\n".join(lines)
+
+
+TABLES = {None: claims_table, ": corpora": corpora_table, ": speeds": speeds_table, ": ratios": ratios_table}
 
 
 def _bytes(gigabytes: float) -> str:

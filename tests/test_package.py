@@ -170,3 +170,14 @@ def test_the_floors_are_imported_by_their_full_names():
     files = [path for floor in ("transforms", "pipelines", "tests") for path in (ROOT / floor).rglob("*.py")]
     wrong = ("transforms", "pipelines", "configs")
     assert not [(path.name, name) for path in files for name in imports(path) if name.split(".")[0] in wrong]
+
+
+def test_no_class_is_derived_from_a_subscripted_one_that_python_3_10_does_not_subscript():
+    # mypy's stubs let it pass, and an import fails with it: `class H(logging.StreamHandler[str])`.
+    for floor in ("configs", "pipelines", "transforms", "examples", "scripts", "benchmarks"):
+        for path in sorted((ROOT / floor).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                bases = node.bases if isinstance(node, ast.ClassDef) else []
+                subscripted = [ast.unparse(base.value) for base in bases if isinstance(base, ast.Subscript)]
+                roots = {name.partition(".")[0] for name in subscripted if "." in name}
+                assert not roots & sys.stdlib_module_names - {"collections", "typing"}, (path, subscripted)

@@ -98,14 +98,14 @@ class PackedFeatures:
         """The features of one clip as a tensor, `[frames, num_mels]`; else as `__call__`."""
         refuse_after_fork()
         work = self._work(clip)
-        if not work.is_simple or not 0 < work.frames <= self._kernel.frames_at_once:
-            return self.of_batch(clip[np.newaxis], [len(clip)])[0]
-        computed = self._call([_Piece(work, 0, work.frames, 0)])
-        if 2 * work.frames >= self._kernel.holds(work.frames):
-            return as_tensor(computed)  # in the kernel's own memory, which has not much more in it
-        features = aligned_empty((work.frames, self.front_end.num_mels))
-        features[:] = computed
-        return as_tensor(features)
+        if work.is_simple and 0 < work.frames <= self._kernel.frames_at_once:
+            computed = self._call([_Piece(work, 0, work.frames, 0)])
+            if 2 * work.frames >= self._kernel.holds(work.frames):
+                return as_tensor(computed)  # in the kernel's own memory, which has not much more in it
+            features = aligned_empty((work.frames, self.front_end.num_mels))
+            features[:] = computed
+            return as_tensor(features)
+        return self._of_works([work], (work.frames, self.front_end.num_mels))
 
     def of_batch(self, rows: np.ndarray, lengths: Iterable[int]) -> tf.Tensor:
         """The features of a batch as a tensor; beyond samples and features, memory stays bounded.
@@ -124,11 +124,14 @@ class PackedFeatures:
         refuse_after_fork()
         frames = self._num_frames(rows.shape[1])
         works = [self._work(row[:length], frames) for row, length in zip(rows, lengths, strict=True)]
-        shape = (len(works), frames, self.front_end.num_mels)
+        return self._of_works(works, (len(works), frames, self.front_end.num_mels))
+
+    def _of_works(self, works: list[_Work], shape: tuple[int, ...]) -> tf.Tensor:
+        """The features of clips that have equally many frames, as one tensor of that shape."""
         if 0 in shape:
             return tf.zeros(shape)
         features = aligned_empty(shape)
-        for work, out in zip(works, features, strict=True):
+        for work, out in zip(works, features.reshape(len(works), *shape[-2:]), strict=True):
             work.out = out
         self._compute(works)
         for work in works:

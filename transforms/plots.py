@@ -107,7 +107,7 @@ def spectrogram(
     for spine in axes.spines.values():
         spine.set_visible(False)
     if title is not None:
-        axes.set_title(title, fontsize=_FONT_SIZE + 1, color=INK, parse_math=False)
+        _set_title(axes, title)
     if colour_bar:
         bar = figure.colorbar(image, pad=0.01)
         bar.outline.set_visible(False)
@@ -120,6 +120,8 @@ def histogram(
     distributions: Distribution | Mapping[str, Distribution],
     quantity: str,
     *,
+    title: str | None = None,
+    legend: bool = True,
     size: tuple[float, float] = (2.9, 1.7),
 ) -> Plot:
     """Draws how a quantity is distributed over records.
@@ -131,6 +133,8 @@ def histogram(
     Args:
         distributions: one, or several by their names, four at most.
         quantity: one of `distributions.QUANTITIES`.
+        title: above the picture, taken literally; None names the quantity, "" is none.
+        legend: whether several distributions are named in the picture.
         size: width and height, in inches.
 
     Raises:
@@ -143,6 +147,7 @@ def histogram(
     histograms = [one.histogram for one in several.values()]
     figure = Plot(*size)
     axes = _axes(figure)
+    _set_title(axes, QUANTITIES[quantity].title if title is None else title)
     if not any(histograms):
         axes.set_yticks([])
         axes.set_xlabel(unit)
@@ -152,11 +157,15 @@ def histogram(
     low, high = max(least, low), min(most, high)
     factor = _nice_factor(high - low + 1)
     first = low // factor
-    last = max(high // factor, first + _MIN_BARS - 1)
+    last = high // factor
+    if unit == "dBFS":  # there is hardly anything above 0
+        first = min(first, last - _MIN_BARS + 1)
+    else:  # and nothing below it
+        last = max(last, first + _MIN_BARS - 1)
     edges = np.arange(first, last + 2) * factor * width
     highest = 0.0
     lowest = math.inf
-    for index, (histogram, colour) in enumerate(zip(histograms, SERIES, strict=False)):
+    for index, (name, histogram, colour) in enumerate(zip(several, histograms, SERIES, strict=False)):
         bars = np.zeros(last - first + 1)
         for number, count in histogram.items():
             bars[min(max(number // factor - first, 0), last - first)] += count
@@ -166,7 +175,9 @@ def histogram(
         lowest = min([lowest, *bars[bars > 0]])
         axes.stairs(bars, edges, fill=True, color=colour, alpha=0.85 if len(several) == 1 else 0.18)
         if len(several) > 1:
-            axes.stairs(bars, edges, color=colour, linewidth=1.4, zorder=3 + index)
+            axes.stairs(bars, edges, color=colour, linewidth=1.4, zorder=3 + index, label=name)
+    if legend and len(several) > 1:
+        _add_legend(axes)
     axes.set_ylabel("clips" if len(several) == 1 else "% of clips")
     _scale_heights(axes, lowest, highest, whole=len(several) == 1)
     margin = 0.015 * (edges[-1] - edges[0])
@@ -187,6 +198,7 @@ def bins(
     statistics: BinStatistics | Mapping[str, BinStatistics],
     front_end: FrontEnd,
     *,
+    legend: bool = True,
     size: tuple[float, float] = (9.0, 2.6),
 ) -> Plot:
     """Draws mean and standard deviation of each mel bin: a line, and a band of one deviation to either side.
@@ -194,6 +206,7 @@ def bins(
     Args:
         statistics: of a split, or of several by their names, four at most.
         front_end: of the features.
+        legend: whether several splits are named in the picture.
         size: width and height, in inches.
 
     Raises:
@@ -202,7 +215,7 @@ def bins(
     several = _series(statistics, BinStatistics)
     figure = Plot(*size)
     axes = _axes(figure)
-    for one, colour in zip(several.values(), SERIES, strict=False):
+    for (name, one), colour in zip(several.items(), SERIES, strict=False):
         if not one.num_frames:
             continue
         mean, deviation = np.array(one.mean()), np.array(one.stddev())
@@ -217,7 +230,9 @@ def bins(
             alpha=0.16 if len(several) == 1 else 0.1,
             linewidth=0,
         )
-        axes.plot(at, mean, color=colour, linewidth=1.6)
+        axes.plot(at, mean, color=colour, linewidth=1.6, label=name)
+    if legend and len(several) > 1:
+        _add_legend(axes)
     axes.set(xlabel="mel bin", ylabel=unit_of_features(front_end), xlim=(0, front_end.num_mels - 1))
     axes.set_xticks([*_mel_ticks(front_end.num_mels - 2), front_end.num_mels - 1])
     axes.grid(axis="y", color=GRID, linewidth=0.7)
@@ -254,6 +269,15 @@ def _axes(figure: Figure) -> Any:
     return axes
 
 
+def _set_title(axes: Any, title: str) -> None:
+    axes.set_title(title, fontsize=_FONT_SIZE + 1, color=INK, parse_math=False)
+
+
+def _add_legend(axes: Any) -> None:
+    for text in axes.legend(frameon=False, fontsize=_FONT_SIZE, labelcolor=INK).get_texts():
+        text.set_parse_math(False)
+
+
 def _mel_ticks(last: int) -> list[int]:
     step = 32 if last >= 96 else 16
     return list(range(0, last + 1, step))
@@ -288,7 +312,8 @@ def _scale_heights(axes: Any, lowest: float, highest: float, *, whole: bool) -> 
         axes.yaxis.set_major_formatter(ticker.FuncFormatter(_thousands))
         return
     axes.set_yscale("log")
-    axes.set_ylim(bottom=10 ** math.floor(math.log10(lowest * 0.9)))
+    # A bar of the least height is to be seen, and there is no tenth of a clip.
+    axes.set_ylim(bottom=0.5 if whole else 10 ** math.floor(math.log10(lowest * 0.9)))
     axes.yaxis.set_major_locator(ticker.LogLocator(numticks=5))
     axes.yaxis.set_minor_locator(ticker.NullLocator())
     axes.yaxis.set_major_formatter(ticker.FuncFormatter(_thousands))

@@ -16,8 +16,6 @@ import numpy as np
 UNIT = 2.0**32  # of the fixed point: a sum of x is kept as round(x * UNIT)
 # Values converted to float64 at a time: they stay in a cache of 1 MB until they are summed.
 _VALUES_AT_ONCE = 1 << 15
-# Frames that are laid side by side to find their extremes, since NumPy takes long rows faster than short ones.
-_FRAMES_SIDE_BY_SIDE = 32
 # Below it, in all, the sums of clips are added as int64.
 _SURELY_INT64 = 2.0**62
 
@@ -30,15 +28,13 @@ class ClipSums:
         num_frames: frames summed; without any, the arrays are empty.
         sums: of the values, in units of 2**-32: whole numbers, as float64.
         squares: of the squared values, likewise.
-        minima: the least value of each bin.
-        maxima: the largest value of each bin.
+        constants: the value of each bin that has the same one in every frame; NaN where it changes.
     """
 
     num_frames: int
     sums: np.ndarray
     squares: np.ndarray
-    minima: np.ndarray
-    maxima: np.ndarray
+    constants: np.ndarray
 
     @classmethod
     def of(cls, features: np.ndarray) -> ClipSums:
@@ -48,7 +44,7 @@ class ClipSums:
             ValueError: a value is NaN or infinite.
         """
         if not len(features):
-            return cls(0, *np.zeros((4, 0)))
+            return cls(0, *np.zeros((3, 0)))
         frames, bins = features.shape
         block = max(1, _VALUES_AT_ONCE // bins)
         # The sum so far is the first row of the next block.
@@ -68,19 +64,14 @@ class ClipSums:
         if not np.isfinite(squares).all():
             num_wrong = np.count_nonzero(~np.isfinite(features.astype(np.float64)))
             raise ValueError(f"{num_wrong} feature values are not finite")
-        return cls(
-            frames,
-            np.rint(sums * UNIT),
-            np.rint(squares * UNIT),
-            _extremes(np.minimum, features),
-            _extremes(np.maximum, features),
-        )
+        return cls(frames, np.rint(sums * UNIT), np.rint(squares * UNIT), _constants(features))
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ClipSums):
             return NotImplemented
         return all(
-            np.array_equal(mine, theirs) for mine, theirs in zip(astuple(self), astuple(other), strict=True)
+            np.array_equal(mine, theirs, equal_nan=True)
+            for mine, theirs in zip(astuple(self), astuple(other), strict=True)
         )
 
     __hash__ = None  # type: ignore[assignment]
@@ -95,7 +86,7 @@ class ClipSums:
         unit = 1 / (self.num_frames * UNIT)
         means = self.sums * unit
         variances = np.maximum(self.squares * unit - means * means, 0.0)
-        variances *= self.minima != self.maxima
+        variances *= np.isnan(self.constants)  # the sums' rounding leaves some that is none
         return math.sqrt(np.add.reduce(variances) / len(variances))
 
 
@@ -107,15 +98,14 @@ class BinStatistics:
         num_frames: frames summed.
         sums: of the values, in units of 2**-32.
         squares: of the squared values, in units of 2**-32.
-        minima: the least value of each bin; empty in what was written before they were kept.
-        maxima: the largest value of each bin, likewise.
+        constants: the value of each bin that never changes, None where it does; empty in what was written before
+            they were kept.
     """
 
     num_frames: int = 0
     sums: list[int] = field(default_factory=list)
     squares: list[int] = field(default_factory=list)
-    minima: list[float] = field(default_factory=list)
-    maxima: list[float] = field(default_factory=list)
+    constants: list[float | None] = field(default_factory=list)
 
     @classmethod
     def of(cls, features: np.ndarray) -> BinStatistics:
@@ -142,8 +132,7 @@ class BinStatistics:
                 sum(clip.num_frames for clip in filled),
                 _total([clip.sums for clip in filled]),
                 _total([clip.squares for clip in filled]),
-                np.minimum.reduce([clip.minima for clip in filled]).tolist(),
-                np.maximum.reduce([clip.maxima for clip in filled]).tolist(),
+                _common([clip.constants for clip in filled]),
             )
         )
 
@@ -157,16 +146,16 @@ class BinStatistics:
             return
         if not self.sums:
             self.num_frames, self.sums, self.squares = other.num_frames, list(other.sums), list(other.squares)
-            self.minima, self.maxima = list(other.minima), list(other.maxima)
+            self.constants = list(other.constants)
             return
         self.num_frames += other.num_frames
         self.sums = [a + b for a, b in zip(self.sums, other.sums, strict=True)]
         self.squares = [a + b for a, b in zip(self.squares, other.squares, strict=True)]
-        if self.minima and other.minima:
-            self.minima = [min(a, b) for a, b in zip(self.minima, other.minima, strict=True)]
-            self.maxima = [max(a, b) for a, b in zip(self.maxima, other.maxima, strict=True)]
+        if self.constants and other.constants:
+            pairs = zip(self.constants, other.constants, strict=True)
+            self.constants = [mine if mine == theirs else None for mine, theirs in pairs]
         else:
-            self.minima, self.maxima = [], []
+            self.constants = []
 
     def mean(self) -> list[float]:
         """Mean of each bin."""
@@ -181,21 +170,25 @@ class BinStatistics:
             for total, square in zip(self.sums, self.squares, strict=True)
         ]
         # The sums' rounding leaves some 1e-6 of a deviation that is none.
-        for number, (least, largest) in enumerate(zip(self.minima, self.maxima, strict=True)):
-            if least == largest:
+        for number, constant in enumerate(self.constants):
+            if constant is not None:
                 deviations[number] = 0.0
         return deviations
 
 
-def _extremes(extreme: np.ufunc, features: np.ndarray) -> np.ndarray:
-    """The least or the largest value of each bin, float64, of features `[frames, bins]` with a frame at least."""
-    frames, bins = features.shape
-    whole = frames // _FRAMES_SIDE_BY_SIDE * _FRAMES_SIDE_BY_SIDE
-    found = [extreme.reduce(features[whole:], axis=0)] if whole < frames else []
-    if whole:
-        wide = extreme.reduce(features[:whole].reshape(-1, _FRAMES_SIDE_BY_SIDE * bins), axis=0)
-        found.append(extreme.reduce(wide.reshape(-1, bins), axis=0))
-    return extreme.reduce(found).astype(np.float64)
+def _constants(features: np.ndarray) -> np.ndarray:
+    """The value of each bin of features `[frames, bins]` that is in every frame, float64; NaN where it changes."""
+    first = features[0]
+    is_constant = features[-1] == first  # which rules nearly all out without a look at the other frames
+    is_constant[is_constant] = (features[:, is_constant] == first[is_constant]).all(axis=0)
+    return np.where(is_constant, first + 0.0, np.nan).astype(np.float64)  # -0.0 becomes 0.0, which equals it
+
+
+def _common(rows: list[np.ndarray]) -> list[float | None]:
+    """Of the constants of clips, `[bins]` each, those that all of them share; None for others."""
+    stacked = np.stack(rows)
+    is_common = (stacked == stacked[0]).all(axis=0)  # NaN equals nothing
+    return [value if same else None for value, same in zip(rows[0].tolist(), is_common.tolist(), strict=True)]
 
 
 def _total(rows: list[np.ndarray]) -> list[int]:

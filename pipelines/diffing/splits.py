@@ -136,7 +136,7 @@ class _Comparison:
         self._b = FolderRecords(b, columns, needs_full_length=False)
         self._fields = [name for name in comparable if name not in ("id", "num_frames")]
         self._tolerance, self._most_named = tolerance, most_named
-        known_to_a, known_to_b = ({*f.schema.fields, *f.schema.mixed} for f in (a, b))
+        known_to_a, known_to_b = a.names, b.names
         self.found = SplitDifference(
             (len(self._a), len(self._b)),
             columns_only_in_a=sorted(known_to_a - known_to_b - {*NOT_COMPARED, f"{TENSOR}_tail"}),

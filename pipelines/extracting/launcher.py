@@ -27,6 +27,7 @@ from melbeam.pipelines.launching import (
     left_out_in_words,
     read_summary,
     run_to_its_end,
+    show_first_records,
     show_plan,
     some_of,
 )
@@ -35,11 +36,13 @@ from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.known_ids import check_not_in
+from melbeam.pipelines.split.mixed_fields import mixed_field_lines
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder, file_name, folder_of_dataset, parent
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.schema import TEXT
 
 # What TFDS makes of a class's name, and what it takes for the folder of a version.
 _DATASET_NAME, _VERSION = re.compile(r"[a-z][a-z0-9_]*"), re.compile(r"\d+\.\d+\.\d+")
@@ -58,6 +61,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     announce(job, shards, choice.runner)
     if arguments.dry_run:
         show_plan(job.folder, shards)
+        show_first_records(shards)
         return EXIT_OK
     start = time.monotonic()
     with at_work([job], shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
@@ -65,6 +69,8 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
             return EXIT_OK
     summary = read_summary(job)
     print(in_words(job, summary, num_done, time.monotonic() - start))
+    for line in mixed_field_lines({job.folder.split: summary}, job.front_end).values():
+        print(f"melbeam: warning: {line}", file=sys.stderr)
     return judge(job, summary)
 
 
@@ -173,13 +179,19 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
 
 
 def _texts_in_words(summary: SplitSummary) -> list[str]:
-    """How many chunks have a text that is not theirs alone."""
+    """How many records have a text, where not all have, and how many chunks one that is not theirs alone."""
+    lines = []
+    num_texts = sum(summary.fields[TEXT].kinds.values()) if TEXT in summary.fields else 0
+    if 0 < num_texts < summary.num_features:
+        of_all = words.count(summary.num_features, "feature record")
+        lines.append(f"  text: {num_texts} of {of_all} have one; --require=text turns the others away")
     num_chunks = summary.whole_texts
     if not num_chunks:
-        return []
+        return lines
     have = (
         "chunk has the text of its whole clip" if num_chunks == 1 else "chunks have the text of their whole clip"
     )
     return [
-        f"  text: {num_chunks} {have}, since nothing says where in it each word is: text_is_of_whole_clip is 1"
+        *lines,
+        f"  text: {num_chunks} {have}, since nothing says where in it each word is: text_is_of_whole_clip is 1",
     ]

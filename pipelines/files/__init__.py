@@ -13,8 +13,8 @@ from typing import Any
 
 from melbeam.pipelines.files import local, output, stores
 from melbeam.pipelines.files.globs import with_literal_brackets
-from melbeam.pipelines.files.output import BadFolder, folder_path
 from melbeam.pipelines.files.stores import NoFileSystem
+from melbeam.pipelines.folder_names import BadFolder, folder_path
 from melbeam.transforms.folder_layout import HALF_WRITTEN, file_name, parent
 
 __all__ = ["BadFolder", "NoFileSystem", "folder_path"]

@@ -4,35 +4,10 @@ from __future__ import annotations
 
 import os
 
-from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.folder_names import BadFolder
+from melbeam.pipelines.refusals import Refusal
 
 _TO_WRITE = os.W_OK | os.X_OK
-
-
-class BadFolder(UsageError):
-    """No job can work in the folder that was given."""
-
-
-def folder_path(given: str, name: str) -> str:
-    """A folder as it was given, without the slashes at its end.
-
-    Args:
-        given: the folder.
-        name: of the argument, `--output` for example, for the message.
-
-    Raises:
-        BadFolder: it is empty, the root of a file system, or no path.
-    """
-    path = given.rstrip("/")
-    if not given.strip():
-        raise BadFolder(Refusal.NO_FOLDER_NAME, f"{name} is empty: name a folder")
-    if not path or path.endswith(":"):
-        raise BadFolder(
-            Refusal.NO_FOLDER_NAME, f"{name}={given} is the root of a file system: name a folder below it"
-        )
-    if "\0" in path:
-        raise BadFolder(Refusal.NO_FOLDER_NAME, f"{name}={given!r} is no path: it holds a null character")
-    return path
 
 
 def check_writable(path: str, given: str) -> None:

@@ -28,6 +28,8 @@ _REFUSED, _NOT_THERE = (401, 403), 404
 _CONDITION_FAILED = (412, 409)
 # What stores that speak S3 but know no conditions answer; and boto3 before it knew them.
 _NO_CONDITIONS = (400, 501)
+# What Beam says where a client is not installed: gs://'s when it looks for one, s3://'s when it uses it.
+_NO_CLIENT = ("Unable to get filesystem", "Missing boto3 requirement")
 _LONGEST_DETAIL = 300  # characters of a store's own words
 
 
@@ -204,7 +206,7 @@ def with_advice(path: str) -> Iterator[None]:
     except Exception as error:
         scheme, _, rest = path.partition("://")
         bucket = f"{scheme}://{rest.split('/')[0]}"
-        if isinstance(error, ValueError) and "Unable to get filesystem" in str(error):
+        if any(said in str(error) for said in _NO_CLIENT):
             extra = _EXTRAS.get(scheme)
             what = f"pip install '.[{extra}]' in melbeam's checkout" if extra else "Beam has no such file system"
             raise NoFileSystem(f"{path}: {scheme}:// cannot be read or written here: {what}") from error

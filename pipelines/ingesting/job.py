@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_REJECT_FRACTION, SHARD_BYTES
 from melbeam.pipelines.ingesting.division import Division
+from melbeam.pipelines.refusals import Refusal
 from melbeam.pipelines.sources.units import Unit
-from melbeam.pipelines.split.job import identity_hash
+from melbeam.pipelines.split.job import FolderRefused, identity_hash
+from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
 from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms.bounds import check_number
-from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
 
 # Raised whenever the bytes of the same records change.
@@ -143,3 +146,33 @@ class DividedJob(_AudioJob):
     def of_splits(self) -> list[DividedJob]:
         """The job as each of its splits has it."""
         return [self.of_split(name) for name in self.division.names]
+
+
+def check_none_is_left_behind(job: IngestJob | DividedJob, names: Collection[str]) -> None:
+    """Refuses to replace only some of the splits that clips were divided into.
+
+    Args:
+        job: that replaces what there is of its splits.
+        names: of its splits.
+
+    Raises:
+        FolderRefused: another split of the folder was made together with one of them.
+    """
+    output = job.folder.output
+    for path, _ in files.match(of_all_splits(output, "job.json")):
+        other = SplitFolder.holding(path)
+        if other.split in names:
+            continue
+        try:
+            identity = (read_job(other) or {}).get("identity", {})
+        except UnusableJobFile:
+            continue  # it was being replaced itself, and belongs to nothing
+        together = identity.get("division", {}).get("splits", {})
+        if replaced := [name for name in together if name in names]:
+            raise FolderRefused(
+                Refusal.LEFT_BEHIND,
+                f"--overwrite would leave split {other.split!r} of {output}, which was made together with "
+                f"{', '.join(map(repr, replaced))} ({','.join(f'{n}={share}' for n, share in together.items())}): "
+                "its clips may be in a new split too. Name it in --split, choose another --output, or remove "
+                f"{output}/{other.split}-* and {other.bookkeeping} first",
+            )

@@ -13,7 +13,7 @@ from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.exit_status import EXIT_OK
 from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.ingesting.division import ID, Division, check_first_records, parse_splits
-from melbeam.pipelines.ingesting.job import DividedJob, IngestJob
+from melbeam.pipelines.ingesting.job import DividedJob, IngestJob, check_none_is_left_behind
 from melbeam.pipelines.ingesting.pipeline import DivideDataset, IngestDataset
 from melbeam.pipelines.launching import (
     at_work,
@@ -25,6 +25,7 @@ from melbeam.pipelines.launching import (
     left_out_in_words,
     read_summary,
     run_to_its_end,
+    show_first_records,
     show_plan,
     some_of,
 )
@@ -51,9 +52,13 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     prepare_process(choice)
     with refused_as(Refusal.BAD_VALUE):
         job, shards = plan_job(arguments)
+    if arguments.overwrite:
+        names = job.division.names if isinstance(job, DividedJob) else [job.folder.split]
+        check_none_is_left_behind(job, names)
     announce(shards, choice.runner)
     if arguments.dry_run:
         show(job, shards)
+        show_first_records(shards)
         return EXIT_OK
     jobs = job.of_splits if isinstance(job, DividedJob) else [job]
     with at_work(jobs, shards, choice, overwrite=arguments.overwrite) as (launched, num_done):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.ingesting.job import IngestJob
@@ -14,8 +13,7 @@ from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.known_ids import KnownIds, is_known
 from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms.records.clip_length import microseconds_of
-from melbeam.transforms.records.examples import audio_features, to_reject
-from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.examples import features_if_any, to_reject
 
 _LOG = logging.getLogger("melbeam")
 
@@ -44,7 +42,7 @@ class ShardWriter:
         with record_file(path["features"]) as records, LazyRecordFile(path["rejects"]) as rejects:
             for item in shard.read(self._job.max_record_bytes):
                 if isinstance(item, AudioRecord):
-                    features = _features_of(item.data)
+                    features = features_if_any(item.data)
                     if is_known(features, self._known):
                         report.left_out += 1
                         continue
@@ -61,11 +59,3 @@ class ShardWriter:
             f"{report.num_rejects} rejected"
         )
         return Attempt(attempt, report)
-
-
-def _features_of(record: bytes) -> Any:
-    """The features of a record; none of one that cannot be parsed, which `melbeam extract` turns away."""
-    try:
-        return audio_features(record)
-    except Reject:
-        return {}

@@ -9,10 +9,11 @@ from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
+from melbeam.pipelines.split.finding import splits_of, why_no_features
 from melbeam.pipelines.split.job_file import read_job
 from melbeam.pipelines.split.plan import read_plan
 from melbeam.pipelines.split.reports import ShardReport, SplitSummary, UnusableSummary
-from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 
 MOST_PARTS = 4  # side by side
@@ -100,12 +101,7 @@ def find_parts(folders: Sequence[str], splits: Sequence[str]) -> list[Part]:
 
 
 def _splits_of(output: str, wanted: Sequence[str]) -> list[SplitFolder]:
-    found = [SplitFolder.holding(path) for path, _ in files.match(of_all_splits(output, "job.json"))]
-    if not found:
-        raise UsageError(
-            Refusal.NO_FEATURES,
-            f"{output} has no split that melbeam made: name the folder that melbeam extract wrote",
-        )
+    found = splits_of(output)
     by_name = {folder.split: folder for folder in found}
     missing = [name for name in wanted if name not in by_name]
     if missing:
@@ -131,8 +127,7 @@ def _read(folder: SplitFolder, label: str) -> Part:
     if job is None or "front_end" not in job:
         raise UsageError(
             Refusal.NO_FEATURES,
-            f"{folder.output}, split {folder.split!r}, holds no features: a report is of what "
-            "melbeam extract wrote",
+            f"{folder.output}, split {folder.split!r}, holds no features: {why_no_features(folder.output)}",
         )
     is_finished = files.exists(folder.summary)
     try:
@@ -161,7 +156,8 @@ def _summary_so_far(folder: SplitFolder) -> SplitSummary:
     paths = [path for path, _ in files.match(folder.reports_glob)]
     if not paths:
         raise UsageError(
-            Refusal.NO_SPLIT, f"{folder.output}: no shard of split {folder.split!r} is done yet: extract it first"
+            Refusal.NO_SPLIT,
+            f"{folder.output}: no shard of split {folder.split!r} is done yet: the same `melbeam extract` goes on",
         )
     summary = SplitSummary()
     with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:

@@ -28,13 +28,15 @@ class Remark:
     Attributes:
         subject: what of, in a word or two.
         text: one or two sentences; words in backticks are code.
-        ids: of records that show it.
+        ids: of records that show it, those that show it most.
+        has_more: whether there are others.
         is_warning: whether something may be wrong; else it is only good to know.
     """
 
     subject: str
     text: str
     ids: tuple[str, ...] = ()
+    has_more: bool = False
     is_warning: bool = True
 
 
@@ -179,7 +181,7 @@ def _on_text(part: Part) -> Iterator[Remark]:
         _least(part, "characters_per_second"),
         "have fewer than 2 characters of text a second",
         "has fewer than 2 characters of text a second",
-        "Is the text whole?",
+        "Is the text whole? `--require=text` turns empty ones away.",
     )
 
 
@@ -217,7 +219,9 @@ def _counted(
 ) -> Iterator[Remark]:
     if count:
         ids = tuple(extreme.id for extreme in extremes[:count])
-        yield Remark(subject, f"{count:,} {_clips(count)} {one if count == 1 else many}. {advice}", ids)
+        yield Remark(
+            subject, f"{count:,} {_clips(count)} {one if count == 1 else many}. {advice}", ids, len(ids) < count
+        )
 
 
 def _clips(count: int) -> str:

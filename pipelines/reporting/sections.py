@@ -58,7 +58,9 @@ def quantity(name: str, value: float) -> str:
         )
     if name.endswith("_dbfs") and value <= FLOOR_DBFS:
         return "digital silence"
-    return f"{value:,.{_DECIMALS[name]}f}{_UNITS.get(name, '')}".replace("-", "−")
+    decimals = _DECIMALS[name]
+    rounded = round(value, decimals) + 0.0  # which takes the sign from a zero
+    return f"{rounded:,.{decimals}f}{_UNITS.get(name, '')}".replace("-", "−")
 
 
 def first_look(parts: Sequence[Part]) -> Html:
@@ -84,7 +86,9 @@ def _remark(remark: Remark) -> Html:
         element(
             "div",
             element("p", with_code(remark.text)),
-            element("p", _ids(remark.ids), class_="quiet") if remark.ids else None,
+            element("p", "Above all " if remark.has_more else None, _ids(remark.ids), class_="quiet")
+            if remark.ids
+            else None,
         ),
         class_="warning" if remark.is_warning else "note",
     )
@@ -215,7 +219,8 @@ def _distribution(name: str, parts: Sequence[Part]) -> Html | None:
         else {part.label: known.get(part.label, Distribution()) for part in parts}
     )
     title = QUANTITIES[name].title
-    svg = inline_svg(plots.histogram(drawn, name), f"Histogram: {title}", f"h-{name.replace('_', '-')}")
+    figure = plots.histogram(drawn, name, title="", legend=False)  # the page says both
+    svg = inline_svg(figure, f"Histogram: {title}", f"h-{name.replace('_', '-')}")
     notes = [
         element("p", _swatch(index) if len(parts) > 1 else None, _range_of(name, known[part.label]))
         for index, part in enumerate(parts, 1)
@@ -256,7 +261,9 @@ def bins(parts: Sequence[Part]) -> Html | None:
         # Once for a screen's width and once for a phone's: the page shows one of them.
         svg = [
             element(
-                "div", inline_svg(plots.bins(drawn, front_end, size=size), label, f"{kind}-{number}"), class_=kind
+                "div",
+                inline_svg(plots.bins(drawn, front_end, legend=False, size=size), label, f"{kind}-{number}"),
+                class_=kind,
             )
             for kind, size in (("wide", (11.4, 2.8)), ("narrow", (3.5, 2.1)))
         ]

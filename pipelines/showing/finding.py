@@ -34,7 +34,7 @@ def open_folder(path: str, split: str | None) -> FeatureFolder:
         raise UsageError(
             Refusal.NO_SPLIT, f"{path} has the splits {', '.join(names)}: name one, --split={names[0]}"
         )
-    return open_split(path, split or (names[0] if len(names) == 1 else DEFAULT_SPLIT))
+    return open_split(path, split if split is not None else names[0] if len(names) == 1 else DEFAULT_SPLIT)
 
 
 def open_split(path: str, split: str) -> FeatureFolder:
@@ -75,14 +75,15 @@ def number_of(records: FolderRecords, wanted: str) -> int:
         UsageError: there is none; the message has the nearest ids.
         ValueError: a shard is damaged.
     """
+    if not len(records):
+        raise UsageError(Refusal.NO_RECORD, without_records(records.folder))
     by_number = _NUMBER.fullmatch(wanted)
     if by_number:
         number = int(by_number[1])
         if not -len(records) <= number < len(records):
             raise UsageError(
                 Refusal.NO_RECORD,
-                f"there is no record {wanted}: the split has {len(records)}"
-                + (f", #0 to #{len(records) - 1}" if len(records) else ""),
+                f"there is no record {wanted}: the split has {len(records)}, #0 to #{len(records) - 1}",
             )
         return number % len(records)
     ids = FolderRecords(records.folder, ["id"])
@@ -91,8 +92,18 @@ def number_of(records: FolderRecords, wanted: str) -> int:
         if record_id == as_bytes or harmless(record_id) == wanted:
             return number
     near = _nearest(as_shown, map(harmless, _ids(ids)))
+    if not near and as_shown.isdecimal() and int(as_shown) < len(records):
+        near = [f"'#{int(as_shown)}'"]
     said = f": did you mean {' or '.join(near)}?" if near else "; '#0' is its first one"
-    raise UsageError(Refusal.NO_RECORD, f"no record of the split's {len(records)} has the id {as_shown}{said}")
+    shown_in_words = as_shown if as_shown.strip() else f"'{as_shown}'"
+    raise UsageError(
+        Refusal.NO_RECORD, f"no record of the split's {len(records)} has the id {shown_in_words}{said}"
+    )
+
+
+def without_records(folder: FeatureFolder) -> str:
+    """What is said of a split in which there is no record."""
+    return f"{folder.path}: the split has no records; `melbeam rejects {folder.path}` says what was turned away"
 
 
 def _ids(records: FolderRecords) -> Iterator[bytes]:

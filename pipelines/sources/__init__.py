@@ -8,8 +8,11 @@ audio records and damages (`units`). The launcher plans, with `plan_units`; a wo
     tfrecord.py audio_files.py manifests.py kaldi.py lhotse.py parquet.py webdataset.py     one a kind
     tar_members.py   a damaged tar file as far as it can be read; nemo_tarred.py: which rows a member has
     rows.py          clips named by their path; segments.py: of long recordings; kept.py: rows of rejects, again
+    preview.py       what was understood of it, for --dry_run
     in_pipelines.py  ReadAudio and read_audio, for somebody's own pipeline
-    columns.py       which column is what; values.py: their types; renaming.py: features of other names
+    transcripts.py   LibriSpeech's and LJSpeech's texts; manifest_format.py: how a manifest's bytes are rows
+    columns.py       which column is what; column_types.py: one type each; nested.py: fields inside of others
+    renaming.py      features of other names; repeated_ids.py: ids that a table has twice
 """
 
 from __future__ import annotations

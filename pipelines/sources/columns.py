@@ -71,7 +71,10 @@ def find_columns(present: Iterable[str], asked: Mapping[str, str], where: str) -
     columns = dict(asked)
     taken = set(asked.values())
     for ours, spellings in SPELLINGS.items():
-        found = next((name for name in spellings if name in there and name not in taken), None)
+        left = [name for name in there if name not in taken]
+        found = next((name for name in spellings if name in left), None) or next(
+            (name for spelling in spellings for name in left if name.lower() == spelling), None
+        )
         if ours not in columns and found is not None:
             columns[ours] = found
             taken.add(found)

@@ -17,14 +17,15 @@ from melbeam.pipelines import files
 from melbeam.pipelines.files.globs import literal_path, literal_prefix, with_literal_brackets
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import audio_files
-from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS, TABLE_ENDINGS, TAR_ENDINGS
-from melbeam.pipelines.sources.kaldi import WAV_SCP
+from melbeam.pipelines.sources.endings import ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS, TAR_ENDINGS
+from melbeam.pipelines.sources.kaldi import PARTS, WAV_SCP
 from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST
 from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.pipelines.sources.transcripts import LJSPEECH, TRANSCRIPTS, is_ljspeech
 from melbeam.pipelines.sources.units import Found, LeftOut, SourceOptions, printable
 from melbeam.pipelines.tfrecord import is_compressed
-from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name
+from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name, parent
 from melbeam.transforms.records.containers.formats import name_of_beginning
 from melbeam.transforms.records.tfrecord_frame import HEADER, length_of
 
@@ -64,12 +65,17 @@ def find_inputs(pattern: str) -> list[Found]:
 
 
 def _find(pattern: str) -> Found:
-    pattern = _as_meant(pattern)
     folder = as_folder(pattern)
+    if folder is None:
+        pattern = _as_meant(pattern)
+        folder = as_folder(pattern)
     if folder is not None:
         glob = f"{escape(folder)}**"
         return Found(pattern, folder, _without_bookkeeping(files.match(glob), folder), files.dangling_links(glob))
     paths = files.find_input(pattern)
+    if [file_name(path) for path, _ in paths] == [LJSPEECH] and is_ljspeech(paths[0][0]):
+        # It names its clips by their stems alone, so that they are looked for where it lies.
+        return _find(f"{parent(paths[0][0])}/" if "/" in paths[0][0] else "./")
     root = pattern
     if [path for path, _ in paths] != [pattern]:
         root = literal_prefix(pattern)
@@ -94,20 +100,22 @@ def _without_bookkeeping(paths: list[tuple[str, int]], root: str) -> list[tuple[
 def as_folder(pattern: str) -> str | None:
     """The folder, with its slash, that a pattern names as a whole: by its path, or by a glob of all below it."""
     for ending in ("/**/*", "/**"):
-        if pattern.endswith(ending) and literal_path(pattern.removesuffix(ending)) is not None:
-            pattern = f"{literal_path(pattern.removesuffix(ending))}/"
-            break
-    else:
-        if files.is_local(pattern) and os.path.isdir(pattern):
-            return pattern.rstrip("/") + "/"
-        # A store has no folders: one is named by its slash.
-        return pattern if pattern.endswith("/") and literal_path(pattern) is not None else None
-    return pattern
+        whole = pattern.removesuffix(ending)
+        if whole != pattern and (folder := whole if _is_local_folder(whole) else literal_path(whole)) is not None:
+            return f"{folder}/"
+    if _is_local_folder(pattern):
+        return pattern.rstrip("/") + "/"
+    # A store has no folders: one is named by its slash.
+    return pattern if pattern.endswith("/") and literal_path(pattern) is not None else None
+
+
+def _is_local_folder(path: str) -> bool:
+    return files.is_local(path) and os.path.isdir(path)
 
 
 def _without_braces(pattern: str) -> list[str]:
-    """The globs that a pattern with braces stands for; the pattern itself where there is such a file."""
-    if not _BRACES.search(pattern) or files.find_input(pattern):
+    """The globs that a pattern with braces stands for; the pattern itself where there is such a file or folder."""
+    if not _BRACES.search(pattern) or _is_local_folder(pattern) or files.find_input(pattern):
         return [pattern]
     parts: list[list[str]] = []
     end = 0
@@ -144,7 +152,8 @@ def find_kind(found: Found, options: SourceOptions) -> tuple[str, Found, LeftOut
                 left_out.add(audio_files.kind_of_other(path) or "audio file", path)
     for path in found.dangling_links:
         left_out.add("link that leads to nothing", path)
-    return kind, replace(found, paths=mine), left_out
+    clips = [path for path, _ in found.paths if _is_of(AUDIO, path)] if kind == MANIFEST and folder else []
+    return kind, replace(found, paths=mine, clips=clips), left_out
 
 
 def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
@@ -161,6 +170,13 @@ def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
             Refusal.UNKNOWN_FORMAT,
             f"--input={found.pattern} is the manifest of tar files that lie beside it: name these, or the folder",
         )
+    if not named and all(_is_text(path) for path, _ in found.paths):
+        raise UsageError(
+            Refusal.UNKNOWN_FORMAT,
+            f"--input={found.pattern}: {printable(found.paths[0][0])} is text by its name. A list of clips is a "
+            "manifest: its first row names the columns (audio, text, ...), and its name ends with .csv, .tsv or "
+            ".jsonl, or --input_format=manifest says so",
+        )
     if len(named) > 1:
         examples = ", ".join(f"{kind} ({printable(by_kind[kind][0][0])})" for kind in named)
         raise UsageError(
@@ -175,8 +191,10 @@ def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
 
 def _is_a_part(kind: str, path: str) -> bool:
     """Whether a file is a part of the source, though it is not planned: a manifest's clips, TFDS's metadata."""
-    if kind in (MANIFEST, LHOTSE, KALDI):
+    if kind in (MANIFEST, LHOTSE):
         return True
+    if kind == KALDI:
+        return file_name(path) in PARTS or _is_of(AUDIO, path)
     return (kind == TFRECORD and path.endswith(".json")) or file_name(path) == NEMO_MANIFEST
 
 
@@ -196,12 +214,12 @@ def _kind_of_folder(found: Found, folder: str) -> tuple[str | None, list[tuple[s
     if cuts := matching(lambda name: "/" not in name and _CUTS.fullmatch(name)):
         return LHOTSE, cuts
     if tables := matching(lambda name: _METADATA.fullmatch(file_name(name))):
-        if all(audio_files.is_ljspeech(path) for path, _ in tables):
+        if all(is_ljspeech(path) for path, _ in tables):
             return AUDIO, found.paths
         return MANIFEST, tables
     if NEMO_MANIFEST in names:
         return WEBDATASET, matching(lambda name: name.lower().endswith(TAR_ENDINGS))
-    if matching(lambda name: name.endswith(audio_files.TRANSCRIPTS)):
+    if matching(lambda name: name.endswith(TRANSCRIPTS)):
         return AUDIO, found.paths
     return None, found.paths
 
@@ -232,12 +250,16 @@ _UNKNOWN = "unknown"
 def _kind_by_name(path: str) -> str | None:
     """The kind that a name tells; None for what is of no source, `_UNKNOWN` where it tells nothing."""
     name = file_name(path).lower()
-    if name.startswith(".") or name.endswith(_TEXT_ENDINGS) or name == NEMO_MANIFEST:
+    if name.startswith(".") or _is_text(path) or name == NEMO_MANIFEST:
         return None
     for kind in (PARQUET, WEBDATASET, TFRECORD, KALDI, LHOTSE, AUDIO, MANIFEST):
         if _is_of(kind, path):
             return kind
     return _UNKNOWN
+
+
+def _is_text(path: str) -> bool:
+    return file_name(path).lower().endswith(_TEXT_ENDINGS)
 
 
 def _is_of(kind: str, path: str) -> bool:
@@ -253,7 +275,7 @@ def _is_of(kind: str, path: str) -> bool:
         PARQUET: (".parquet",),
         WEBDATASET: TAR_ENDINGS,
         AUDIO: (*ENDINGS, *MEDIA_ENDINGS),
-        MANIFEST: (*TABLE_ENDINGS, *(f"{ending}.gz" for ending in TABLE_ENDINGS)),
+        MANIFEST: MANIFEST_ENDINGS,
     }[kind]
     return name.endswith(endings)
 

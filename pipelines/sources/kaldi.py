@@ -17,6 +17,7 @@ from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.kinds import KALDI
+from melbeam.pipelines.sources.repeated_ids import RepeatedIds
 from melbeam.pipelines.sources.rows import (
     BadRow,
     Row,
@@ -31,6 +32,7 @@ from melbeam.pipelines.sources.units import (
     SECONDS_OF_A_RECORD,
     Found,
     Item,
+    LeftOut,
     Planned,
     SourceOptions,
     Unit,
@@ -46,9 +48,11 @@ from melbeam.transforms.records.values import as_seconds
 WAV_SCP = "wav.scp"
 _SEGMENTS = "segments"
 _TO_THE_END = ("-1", "-1.0")
+_BLANKS = re.compile(r"[ \t]+")
 _IN_AN_ARCHIVE = re.compile(r"\.ark(\.gz)?:\d+$")
 # The tables of utterances, and the column that each becomes.
-_TABLES = {"text": TEXT, "utt2spk": "speaker"}
+_TABLES = {"text": TEXT, "utt2spk": "speaker", "utt2lang": "language"}
+PARTS = (WAV_SCP, _SEGMENTS, *_TABLES, "spk2utt")  # the last says nothing that utt2spk does not
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
@@ -59,10 +63,14 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     """
     text_lines.check_encoding(options.encoding_of_text)
     folders = sorted({parent(path) if "/" in path else "." for path, _ in found.paths if path.endswith(WAV_SCP)})
-    return Planned([unit for folder in folders for unit in _plan_folder(folder, options)])
+    ids = RepeatedIds()
+    units = [unit for folder in folders for unit in _plan_folder(folder, options, ids)]
+    return Planned(
+        units, LeftOut(notes=ids.note(printable(found.pattern), "give each utterance a name of its own"))
+    )
 
 
-def _plan_folder(folder: str, options: SourceOptions) -> list[Unit]:
+def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[Unit]:
     encoding = options.encoding_of_text
     columns = _columns(folder, options)
     first = _check_recordings(f"{folder}/{WAV_SCP}", encoding)
@@ -79,6 +87,7 @@ def _plan_folder(folder: str, options: SourceOptions) -> list[Unit]:
     for offset, line_end, name, rest in _lines(f"{folder}/{main}", encoding):
         end = line_end
         utterances.append(name)
+        ids.see(name)
         offsets.append(offset)
         seconds = SECONDS_OF_A_RECORD
         if has_segments:
@@ -135,9 +144,10 @@ def _lines(
         file.seek(start)
         lines = Lines(file, start, end)
         for offset, line in lines.with_offsets():
-            name, _, rest = text_lines.decode(line, path, encoding).strip().replace("\t", " ").partition(" ")
+            # A text keeps its own spaces and tabs, but for those around it.
+            name, *rest = _BLANKS.split(text_lines.decode(line, path, encoding).strip(" \t\r\n"), maxsplit=1)
             if name:
-                yield offset, lines.offset, name, rest.strip()
+                yield offset, lines.offset, name, rest[0] if rest else ""
 
 
 def _check_recordings(path: str, encoding: str) -> str | None:

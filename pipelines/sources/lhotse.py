@@ -5,12 +5,13 @@ A cut is read from its own JSON, so lhotse is not needed.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
 from melbeam.pipelines.sources.kinds import LHOTSE
+from melbeam.pipelines.sources.repeated_ids import RepeatedIds
 from melbeam.pipelines.sources.rows import (
     BadRow,
     Row,
@@ -19,12 +20,13 @@ from melbeam.pipelines.sources.rows import (
     path_in,
     read_rows,
 )
-from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.pipelines.sources.text_lines import Lines, json_of, open_text
 from melbeam.pipelines.sources.units import (
     BYTES_A_SECOND,
     SECONDS_OF_A_RECORD,
     Found,
     Item,
+    LeftOut,
     Planned,
     SourceOptions,
     Unit,
@@ -39,6 +41,10 @@ from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.segments import encode_segments
 from melbeam.transforms.records.values import as_feature
 
+_PARTS_OF_CUTS = {
+    "recordings": ("id", "sources", "num_samples"),
+    "supervisions": ("id", "recording_id", "start", "duration"),
+}
 _NEAR = 1e-4  # seconds: a cut that ends so near its recording's end is all of it
 
 
@@ -48,10 +54,16 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     Raises:
         ValueError: the file is empty, or its lines are no cuts.
     """
-    return Planned([unit for path, size in found.paths for unit in _plan_file(path, size, options)])
+    types, ids = ColumnTypes(), RepeatedIds()
+    units = [unit for path, size in found.paths for unit in _plan_file(path, size, options, types, ids)]
+    where = printable(found.pattern)
+    return Planned(
+        with_types(units, types.of_mixed()),
+        LeftOut(notes=[*types.note(where), *ids.note(where, "give each cut one of its own")]),
+    )
 
 
-def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
+def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes, ids: RepeatedIds) -> list[Unit]:
     starts: list[int] = []
     weights: list[int] = []
     columns: set[str] = set()
@@ -66,7 +78,10 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
             try:
                 cut = _cut_of(line)
                 seconds = float(cut.get("duration", seconds))
-                columns.update(_columns_of(cut))
+                found_columns = _columns_of(cut)
+                columns.update(found_columns)
+                types.see(_renamed(found_columns, options.columns))
+                ids.see(str(cut["id"]))
                 first = first or cut["recording"]["sources"][0]["source"]
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 if len(starts) == 1:
@@ -105,9 +120,11 @@ def _cut_of(line: bytes) -> dict[str, Any]:
         ValueError: it is no cut of one recording, or is of several channels.
     """
     try:
-        cut = json.loads(line)
+        cut = json_of(line)
     except ValueError as error:
         raise ValueError(f"no JSON: {error}") from error
+    if isinstance(cut, dict):
+        refuse_parts_of_cuts(cut, "a line")
     if not isinstance(cut, dict) or "id" not in cut:
         raise ValueError("no cut: an object with an id, a recording, a start and a duration")
     if "recording" not in cut:
@@ -120,6 +137,20 @@ def _cut_of(line: bytes) -> dict[str, Any]:
             "are read: lhotse's to_mono makes one of each"
         )
     return cut
+
+
+def refuse_parts_of_cuts(names: Container[str], where: str) -> None:
+    """Refuses lhotse's recordings and supervisions, which only together are clips with texts.
+
+    Raises:
+        ValueError: an object with these names is one of them.
+    """
+    for kind, of_kind in _PARTS_OF_CUTS.items():
+        if all(name in names for name in of_kind):
+            raise ValueError(
+                f"{where} holds lhotse's {kind} alone: join them to cuts first (lhotse cut simple "
+                "-r recordings.jsonl.gz -s supervisions.jsonl.gz cuts.jsonl.gz)"
+            )
 
 
 def _columns_of(cut: Mapping[str, Any]) -> dict[str, Values]:
@@ -138,6 +169,12 @@ def _columns_of(cut: Mapping[str, Any]) -> dict[str, Values]:
     columns |= cut.get("custom") or {}
     features = {name: as_feature(value) for name, value in columns.items()}
     return {name: value for name, value in features.items() if value is not None}
+
+
+def _renamed(columns: Mapping[str, Values], asked: Mapping[str, str]) -> dict[str, Values]:
+    """The columns under the names that `--columns` gives them."""
+    others = {name: value for name, value in columns.items() if name not in asked.values()}
+    return others | {ours: columns[theirs] for ours, theirs in asked.items() if theirs in columns}
 
 
 def _segments_of(cut: Mapping[str, Any], duration: float) -> list[tuple[float, float, str]]:
@@ -179,10 +216,7 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
         audio = path_in(details["folder"], sources[0]["source"])
         start, duration = float(cut.get("start", 0.0)), float(cut["duration"])
         whole = start < _NEAR and abs(duration - float(recording["duration"])) < _NEAR
-        columns = _columns_of(cut)
-        renamed = {ours: columns[theirs] for ours, theirs in details["columns"].items() if theirs in columns}
-        others = {name: value for name, value in columns.items() if name not in details["columns"].values()}
-        columns = {**others, **renamed}
+        columns = with_one_type(_renamed(_columns_of(cut), details["columns"]), details.get("types", {}))
         said = _segments_of(cut, duration)
         segments = encode_segments(said) if said and TEXT in columns else ""
         channel = _channel_of(cut, recording)

@@ -6,24 +6,29 @@ becomes of the audio: on the seconds that its rows name, else on `SECONDS_OF_A_R
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from posixpath import normpath
 from typing import Any
 
+from melbeam.pipelines.refusals import UsageError
 from melbeam.pipelines.sources import text_lines
+from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
 from melbeam.pipelines.sources.columns import find_columns, row_of
-from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import MANIFEST
+from melbeam.pipelines.sources.lhotse import refuse_parts_of_cuts
+from melbeam.pipelines.sources.manifest_format import Format, check_last_quote, find_format, is_common_voice
+from melbeam.pipelines.sources.nested import lifted, names_in
+from melbeam.pipelines.sources.repeated_ids import RepeatedIds
 from melbeam.pipelines.sources.rows import BadRow, Row, check_can_be_read, read_rows
-from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text
+from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text, skip_to
 from melbeam.pipelines.sources.units import (
     BYTES_A_SECOND,
     SECONDS_OF_A_RECORD,
     Found,
     Item,
+    LeftOut,
     Planned,
     SourceOptions,
     Unit,
@@ -33,81 +38,25 @@ from melbeam.pipelines.sources.units import (
 )
 from melbeam.transforms.folder_layout import parent
 from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.schema import TEXT
 
-_LOOKED_AT = 100  # rows of JSON lines whose names are taken for the manifest's
-_DELIMITERS = (",", "\t", ";", "|")
-csv.field_size_limit(1 << 30)  # a transcript may be long
+# Rows whose names are taken for those of all, at first; text of another encoding is a reject in later ones.
+_LOOKED_AT = 100
 
 
-@dataclass(frozen=True)
-class Format:
-    """How a manifest's bytes are rows.
+class _Names:
+    """The names of columns, and dotted ones of what lies in them, in the order in which they came."""
 
-    Attributes:
-        header: the names of the columns; None for JSON lines, where each row has its own.
-        delimiter: between columns.
-        quoted: whether quotes may enclose a column; Common Voice's are literal.
-        encoding: of the text.
-    """
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.all = dict.fromkeys(names)
+        self._seen: set[tuple[str, ...]] = set()
 
-    header: tuple[str, ...] | None
-    delimiter: str = ""
-    quoted: bool = True
-    encoding: str = "utf-8"
-
-    def rows(self, lines: Lines) -> Iterator[tuple[int, bytes]]:
-        """Offset and bytes of each row; a quoted line feed is inside its row."""
-        if self.header is None or not self.quoted:
-            yield from ((offset, line) for offset, line in lines.with_offsets() if line.strip())
-            return
-        taken: list[bytes] = []
-
-        def texts() -> Iterator[str]:
-            for line in lines:
-                taken.append(line)
-                yield line.decode("latin-1")  # byte for byte: where rows end is the same in every encoding
-
-        start = lines.offset
-        reader = csv.reader(texts(), delimiter=self.delimiter)
-        while True:
-            try:
-                is_row = bool(next(reader))
-            except StopIteration:
-                return
-            except csv.Error:  # `values` says what it is
-                is_row = True
-            if is_row:
-                yield start, b"".join(taken)
-            taken.clear()
-            start = lines.offset
-
-    def values(self, row: bytes, path: str) -> dict[str, Any]:
-        """A row's columns by name.
-
-        Raises:
-            ValueError: it is no row of this manifest; the message says why.
-        """
-        text = text_lines.decode(row, path, self.encoding)
-        if self.header is None:
-            try:
-                values = json.loads(text)
-            except ValueError as error:
-                raise ValueError(f"no JSON: {error}") from error
-            if not isinstance(values, dict):
-                raise ValueError(f"a JSON {type(values).__name__}, not an object")
-            return values
-        fields = self._fields(text)
-        if len(fields) != len(self.header):
-            raise ValueError(f"{len(fields)} columns, the header has {len(self.header)}")
-        return dict(zip(self.header, fields, strict=True))
-
-    def _fields(self, text: str) -> list[str]:
-        if not self.quoted:
-            return text.rstrip("\r\n").split(self.delimiter)
-        try:
-            return next(csv.reader(_lines_of(text), delimiter=self.delimiter, strict=True), [])
-        except csv.Error as error:
-            raise ValueError(f"{error}: a quote inside a quoted column is doubled") from error
+    def see(self, values: Mapping[str, Any]) -> None:
+        """Takes a row into account, which most often has the names of an earlier one."""
+        shape = tuple(values)
+        if shape not in self._seen or any(isinstance(value, dict) for value in values.values()):
+            self._seen.add(shape)
+            self.all.update(dict.fromkeys(names_in(values)))
 
 
 @dataclass(frozen=True)
@@ -121,6 +70,7 @@ class Table:
         folder: that relative paths of audio are meant from, with a slash at its end, or "".
         root: what ids are relative to.
         digest: SHA-256, in hex, of the whole text.
+        types: what columns of several types become, as `ColumnTypes.of_mixed` gives it.
     """
 
     path: str
@@ -129,6 +79,7 @@ class Table:
     folder: str
     root: str
     digest: str = ""
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The table as a unit's details hold it."""
@@ -142,6 +93,9 @@ class Table:
             "folder": self.folder,
             "root": self.root,
             "sha256": self.digest,
+            # What few tables need stands only with them, so that the plans of all others stay what they were.
+            **({"types": dict(self.types)} if self.types else {}),
+            **({"skips_spaces": True} if format.skips_spaces else {}),
         }
 
     @classmethod
@@ -153,22 +107,23 @@ class Table:
             details["delimiter"],
             details["quoted"],
             details["encoding"],
+            details.get("skips_spaces", False),
         )
-        return cls(path, format, details["columns"], details["folder"], details["root"], details["sha256"])
+        columns, folder, root = details["columns"], details["folder"], details["root"]
+        return cls(path, format, columns, folder, root, details["sha256"], details.get("types", {}))
 
-    def row(self, line: bytes) -> Row | BadRow:
-        """A row, or why it is none."""
+    def row(self, line: bytes, names: _Names | None = None) -> Row | BadRow:
+        """A row, or why it is none; its columns' names are added to `names`."""
         try:
             values = self.format.values(line, self.path)
-            return row_of(values, self.columns, folder=self.folder, root=self.root)
+            if names is not None:
+                names.see(values)
+            values = lifted(values, self.columns.values())
+            row = row_of(values, self.columns, folder=self.folder, root=self.root)
+            return replace(row, columns=with_one_type(row.columns, self.types)) if self.types else row
         except ValueError as error:
             kept = {"kind": MANIFEST, "path": self.path, "line": line.decode("latin-1"), "details": self.to_json()}
             return BadRow(f"{error}: {line[:80]!r}", keep_row(kept, {}, {}))
-
-
-def _lines_of(text: str) -> Iterator[str]:
-    """The lines as `csv` wants them; `str.splitlines` would end some in the middle of a text, at U+2028."""
-    return iter(io.StringIO(text, newline="\n"))
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
@@ -178,29 +133,87 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         ValueError: a manifest has no column that names audio, or is not of the encoding.
     """
     text_lines.check_encoding(options.encoding_of_text)
-    return Planned([unit for path, size in found.paths for unit in _plan_table(path, size, options)])
+    names: dict[str, _Names] = {}
+    planned = _plan_with(found, options, names)
+    # Rows behind the first ones may have columns that change what those are taken for.
+    return planned if planned is not None else _plan_with(found, options, names) or Planned([])
 
 
-def _plan_table(path: str, size: int, options: SourceOptions) -> list[Unit]:
-    format, start = _find_format(path, options.encoding_of_text)
-    table = _understand(path, format, start, options)
+def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -> Planned | None:
+    """The plan; None where later rows have names by which a table is to be understood otherwise.
+
+    Args:
+        found: the manifests.
+        options: how they are taken.
+        names: of each one's columns, as far as they are known; gets all of them.
+    """
+    types, ids, left_out = ColumnTypes(), RepeatedIds(), LeftOut()
+    seen = _Seen(types, ids, set() if found.clips else None)
+    root = found.root if options.root is None else options.root
+    units, is_understood = [], True
+    for path, size in found.paths:
+        format, start = find_format(path, options.encoding_of_text)
+        known = names.setdefault(path, _Names(format.header or ()))
+        table = _understand(path, format, start, options, root, known)
+        units += _plan_table(table, start, size, options, seen, known)
+        if find_columns(known.all, options.columns, printable(path)) != table.columns:
+            is_understood = False
+    if not is_understood:
+        return None
+    where = printable(found.paths[0][0] if len(found.paths) == 1 else found.pattern)
+    todo = "--columns=id=COLUMN names a column that tells them apart"
+    left_out.notes += [*types.note(where), *ids.note(where, todo)]
+    for path in found.clips:
+        if seen.audio is not None and normpath(path) not in seen.audio:
+            left_out.add("audio file that no row names", path)
+    return Planned(with_types(units, types.of_mixed()), left_out)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the rows of all manifests have.
+
+    Attributes:
+        types: of their columns.
+        ids: of them.
+        audio: paths of their audio; None where nobody asks for them.
+    """
+
+    types: ColumnTypes
+    ids: RepeatedIds
+    audio: set[str] | None
+
+    def see(self, row: Row) -> None:
+        """Takes a row into account."""
+        self.types.see(row.columns)
+        self.ids.see(row.id)
+        if self.audio is not None:
+            self.audio.add(normpath(row.audio))
+
+
+def _plan_table(
+    table: Table, start: int, size: int, options: SourceOptions, seen: _Seen, names: _Names
+) -> list[Unit]:
+    path, format = table.path, table.format
     starts: list[int] = []
     weights: list[int] = []
     with open_text(path) as file:
         lines = Lines(file)
-        _skip_to(lines, start)
+        skip_to(lines, start)
         last, is_first = b"", True
         for offset, line in format.rows(lines):
             starts.append(offset)
-            row = table.row(line)
+            row = table.row(line, names)
             weights.append(round(_seconds_of(row) * BYTES_A_SECOND))
             last = line
-            if is_first and isinstance(row, Row):
-                check_can_be_read(row.audio, printable(path))
-                is_first = False
-        _check_last_quote(path, format, last, len(starts))
+            if isinstance(row, Row):
+                seen.see(row)
+                if is_first:
+                    check_can_be_read(row.audio, printable(path))
+                    is_first = False
+        check_last_quote(path, format, last, len(starts))
         end, digest = lines.offset, lines.digest.hexdigest()
-    table = Table(path, format, table.columns, table.folder, table.root, digest)
+    table = replace(table, digest=digest)
     found = runs(weights, options)
     starts.append(end)
     return units_of_lines(path, size, MANIFEST, found, starts, [table.to_json()] * len(found))
@@ -215,125 +228,48 @@ def _seconds_of(row: Row | BadRow) -> float:
     return row.seconds or SECONDS_OF_A_RECORD
 
 
-def _skip_to(lines: Lines, offset: int) -> None:
-    while lines.offset < offset and next(lines, None) is not None:
-        pass
-
-
-def _check_last_quote(path: str, format: Format, last: bytes, num_rows: int) -> None:
-    """Refuses a quote that is never closed: it takes all rows behind it into one.
-
-    Raises:
-        ValueError: with the row.
-    """
-    if format.header is None or not format.quoted or not last:
-        return
-    text = list(_lines_of(last.decode("latin-1")))
-    try:
-        list(csv.reader(text, delimiter=format.delimiter, strict=True))
-    except csv.Error as error:
-        if "end of data" in str(error):
-            raise ValueError(
-                f"{printable(path)}: a quote in row {num_rows} is never closed, and takes the {len(text)} lines "
-                f"up to the end of the file: {last[:60]!r}"
-            ) from error
-
-
-def _find_format(path: str, encoding: str) -> tuple[Format, int]:
-    """The format, and where the first row begins.
-
-    Raises:
-        ValueError: it is empty, of another encoding, or one JSON value.
-    """
-    if text_lines.looks_wide(path):
-        raise ValueError(f"{printable(path)} is UTF-16: convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)")
-    with open_text(path) as file:
-        lines = Lines(file)
-        head = next((line for line in lines if line.strip()), b"")
-        if not head:
-            raise ValueError(f"{printable(path)} is empty: a manifest has a row a clip")
-        if head.lstrip()[:1] == b"{":
-            return Format(None, encoding=encoding), 0
-        if head.lstrip()[:1] == b"[":
-            raise ValueError(f"{printable(path)} is one JSON list: write one object a line (jq -c '.[]')")
-        text = text_lines.decode(head, path, encoding).rstrip("\r\n")
-        if "\r" in text:
-            raise ValueError(
-                f"{printable(path)} ends its lines with a carriage return alone, as old Macs did: convert it "
-                "first (tr '\\r' '\\n')"
-            )
-        delimiter = max(_DELIMITERS, key=text.count)
-        header = tuple(next(csv.reader([text], delimiter=delimiter)))
-        start = lines.offset
-    _check_header(path, header)
-    quoted = not _is_common_voice(header) and (delimiter != "\t" or _quotes_enclose(path, start))
-    return Format(header, delimiter, quoted, encoding), start
-
-
-def _check_header(path: str, header: tuple[str, ...]) -> None:
-    """Refuses a first row that names two columns alike, or is a row like any other.
-
-    Raises:
-        ValueError: with what to do.
-    """
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"{printable(path)} has two columns {twice!r}: rename one of them")
-    clip = next((name for name in header if name.lower().endswith((*ENDINGS, *MEDIA_ENDINGS))), None)
-    if clip is not None:
-        raise ValueError(
-            f"{printable(path)} has no header: its first row, which must name the columns (audio, text, ...), "
-            f"holds {clip!r}"
-        )
-
-
-def _quotes_enclose(path: str, start: int) -> bool:
-    """Whether all quotes of a TSV enclose columns; if one does not, as in `"Yes," he said`, all are literal."""
-    with open_text(path) as file:
-        lines = Lines(file)
-        _skip_to(lines, start)
-        try:
-            for _ in csv.reader((line.decode("latin-1") for line in lines), delimiter="\t", strict=True):
-                pass
-        except csv.Error:
-            return False
-    return True
-
-
-def _is_common_voice(names: tuple[str, ...]) -> bool:
-    return {"client_id", "path"} <= set(names)
-
-
-def _understand(path: str, format: Format, start: int, options: SourceOptions) -> Table:
-    """Finds the columns.
+def _understand(path: str, format: Format, start: int, options: SourceOptions, root: str, names: _Names) -> Table:
+    """Finds the columns, of JSON lines by the names in the first rows and those that are known already.
 
     Raises:
         ValueError: none names audio; or the text is not of the encoding.
     """
-    names = list(format.header or ())
     first_error: ValueError | None = None
     with open_text(path) as file:
         lines = Lines(file)
-        _skip_to(lines, start)
-        for number, (_, line) in enumerate(format.rows(lines)):
-            if number == _LOOKED_AT:
-                break
+        skip_to(lines, start)
+        for _, line in islice(format.rows(lines), _LOOKED_AT):
             try:
-                names += format.values(line, path)
+                names.see(format.values(line, path))
             except NotText:
                 raise
             except ValueError as error:
                 first_error = first_error or error  # the row is a reject of its own
-    if not names and first_error is not None:
+    if not names.all and first_error is not None:
         raise ValueError(
             f"{printable(path)}: no row is a JSON object ({first_error}): write one object a line (jq -c .)"
         )
-    columns = find_columns(names, options.columns, printable(path))
+    try:
+        columns = find_columns(names.all, options.columns, printable(path))
+    except UsageError:
+        refuse_parts_of_cuts(names.all, printable(path))
+        raise
     folder = f"{parent(path)}/" if "/" in path else ""
-    root = folder if options.root is None else options.root
-    if _is_common_voice(tuple(names)) and columns["audio"] == "path":
+    if is_common_voice(names.all) and columns["audio"] == "path":
         folder += "clips/"
     return Table(path, format, columns, folder, root)
+
+
+def has_texts(path: str, options: SourceOptions) -> bool:
+    """Whether a file is a manifest whose rows name clips and what is said in them."""
+    try:
+        format, start = find_format(path, options.encoding_of_text)
+        columns = _understand(
+            path, format, start, replace(options, columns={}), "", _Names(format.header or ())
+        ).columns
+    except (ValueError, OSError):
+        return False
+    return TEXT in columns
 
 
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:

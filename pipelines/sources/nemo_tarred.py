@@ -6,16 +6,16 @@ each has the offset and the duration of its segment, which NeMo cuts as it reads
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type
+from melbeam.pipelines.sources.text_lines import Lines, json_of, open_text
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.values import as_seconds
+from melbeam.transforms.records.values import as_feature, as_seconds
 
 NEMO_MANIFEST = "tarred_audio_manifest.json"
 _SHARD = re.compile(r"(\d+)$")
@@ -31,10 +31,12 @@ class NemoRow:
     Attributes:
         path: its name for its audio; unique in the tar file.
         values: all of its columns.
+        types: what columns of several types become, as `ColumnTypes.of_mixed` gives it.
     """
 
     path: str
     values: Mapping[str, Any]
+    types: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -44,7 +46,8 @@ class NemoRow:
     @property
     def passed_through(self) -> dict[str, Any]:
         """Its columns but for those that say which audio it is."""
-        return {name: value for name, value in self.values.items() if name not in _NOT_PASSED}
+        columns = {name: as_feature(value) for name, value in self.values.items() if name not in _NOT_PASSED}
+        return dict(with_one_type({n: v for n, v in columns.items() if v is not None}, self.types))
 
     def times(self) -> tuple[float | None, float | None]:
         """Offset and duration in seconds, None where the row says none.
@@ -72,19 +75,25 @@ class NemoRows:
         shard = int(number[1]) if number else None
         self._of_member: dict[str, list[NemoRow]] = {}
         self._missing: dict[str, NemoRow] = {}
+        types: dict[str, str] = {}  # of all rows, also those of other tar files
+        seen = ColumnTypes()
         with open_text(manifest) as file:
             for line in Lines(file):
                 try:
-                    row = json.loads(line)
+                    row = json_of(line)
                     path = next(str(row[name]) for name in _PATHS if name in row)
                     said = row.get("shard_id")
                 except (ValueError, StopIteration, TypeError, AttributeError):
                     continue  # its member, if there is one, is a reject
+                for name, value in row.items():
+                    if name not in _NOT_PASSED and (feature := as_feature(value)) is not None:
+                        seen.see({name: feature})
                 if said is None or said == shard:
-                    found = NemoRow(path, row)
+                    found = NemoRow(path, row, types)
                     self._of_member.setdefault(_SUB.sub("", path), []).append(found)
                     if said is not None:
                         self._missing[path] = found
+        types.update(seen.of_mixed())
 
     def of_member(self, name: str) -> list[NemoRow]:
         """The rows of a member; none where the manifest does not know it."""

@@ -1,12 +1,14 @@
 """Parquet files as hubs store audio; the row groups of a large file are several units.
 
 The audio is a struct of bytes and path, bytes alone, samples with a rate (in a struct, or in a column beside
-them), or a path. pyarrow, which reads them, comes with Beam.
+them), or a path; it may lie in a struct, as do `sample.audio` and `info.text`. pyarrow, which reads them, comes
+with Beam.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -15,8 +17,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from melbeam.pipelines import files
+from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.sources.column_types import INTEGER, NUMBER, TEXT, ColumnTypes, with_one_type, with_types
 from melbeam.pipelines.sources.columns import find_columns, passed_through, row_of
 from melbeam.pipelines.sources.kinds import PARQUET
+from melbeam.pipelines.sources.nested import lifted, names_in, path_of
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, read_rows
 from melbeam.pipelines.sources.text_lines import RawFile
 from melbeam.pipelines.sources.units import (
@@ -24,6 +29,7 @@ from melbeam.pipelines.sources.units import (
     Damage,
     Found,
     Item,
+    LeftOut,
     Planned,
     SourceOptions,
     Unit,
@@ -37,6 +43,7 @@ from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
 
 _ROWS_AT_ONCE = 16
+_OF_AUDIO = {"bytes", "path", "array", "sampling_rate"}  # the fields of its struct that are used
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError)
 
 
@@ -46,10 +53,21 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     Raises:
         ValueError: a file is no Parquet, or no column of it is audio.
     """
-    return Planned([unit for path, size in found.paths for unit in _plan_file(path, size, options)])
+    types, unused = ColumnTypes(), dict[str, None]()
+    root = found.root if options.root is None else options.root
+    units = [unit for path, size in found.paths for unit in _plan_file(path, size, options, root, types, unused)]
+    where = printable(found.pattern)
+    notes = types.note(where) + [
+        f"{where}: {name} is not passed through, since it lies in the column of the audio: "
+        f"--columns={name.rpartition('.')[2]}={name} takes it"
+        for name in unused
+    ]
+    return Planned(with_types(units, types.of_mixed()), LeftOut(notes=notes))
 
 
-def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
+def _plan_file(
+    path: str, size: int, options: SourceOptions, root: str, types: ColumnTypes, unused: dict[str, None]
+) -> list[Unit]:
     with files.open_file(path) as file:
         try:
             opened = pq.ParquetFile(RawFile(file))
@@ -63,8 +81,11 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
         cut = [(0, len(groups))]
     else:
         cut = runs(sizes, options)
+    _see_types(schema, columns, types)
+    unused.update(dict.fromkeys(_unused_fields(schema, columns)))
+    keys = path_of(_fields_of(schema), columns["audio"]) or ()
+    nested = {"audio_keys": list(keys)} if len(keys) > 1 else {}
     folder = f"{parent(path)}/" if "/" in path else ""
-    root = folder if options.root is None else options.root
     return [
         Unit(
             path,
@@ -74,27 +95,92 @@ def _plan_file(path: str, size: int, options: SourceOptions) -> list[Unit]:
             kind=PARQUET,
             span=Span(number=sum(rows[:first])),
             num_records=sum(rows[first:last]),
-            details={"groups": [first, last], "columns": columns, "folder": folder, "root": root},
+            details={"groups": [first, last], "columns": columns, "folder": folder, "root": root, **nested},
         )
         for part, (first, last) in enumerate(cut)
     ]
 
 
 def _find_columns(schema: Any, asked: Mapping[str, str], where: str) -> dict[str, str]:
-    """Ours to theirs; where no name tells it, the one column that can hold audio is the audio."""
-    names = list(schema.names)
+    """Ours to theirs; where no name tells it, the one column or field that can hold audio is the audio."""
+    fields = _fields_of(schema)
+    names = list(names_in(fields))
     columns: dict[str, str] = {**asked}
-    if "audio" not in asked and "audio" not in names:
-        for can_hold in (_is_audio_struct, _is_bytes):
-            found = [field.name for field in schema if can_hold(_values_of(field.type))]
+    if "audio" not in asked and "audio" not in fields:
+        inner = [name for name in names if name not in fields]
+        for can_hold, there in ((_is_audio_struct, fields), (_is_bytes, fields), (_is_audio_struct, inner)):
+            found = [name for name in there if can_hold(_type_of(schema, fields, name))]
             if len(found) == 1:
                 columns["audio"] = found[0]
                 break
     columns = find_columns(names, columns, where)
-    if _is_path(_values_of(schema.field(columns["audio"]).type)):
+    _check_rate(_type_of(schema, fields, columns["audio"]), columns, names, where)
+    if _is_path(_type_of(schema, fields, columns["audio"])):
         return columns
     # What holds its audio is whole: its times are columns like any other.
     return {ours: theirs for ours, theirs in columns.items() if ours not in ("start", "end") or ours in asked}
+
+
+def _check_rate(kind: Any, columns: Mapping[str, str], names: Sequence[str], where: str) -> None:
+    """Refuses samples whose rate nothing says.
+
+    Raises:
+        ValueError: with the columns that there are.
+    """
+    there = _fields_of(kind) if pa.types.is_struct(kind) else {}
+    if "array" in there and "bytes" not in there:
+        is_told = "sampling_rate" in there or "sampling_rate" in columns
+    else:
+        is_told = not _is_list(kind) or "sampling_rate" in columns
+    if not is_told:
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
+            f"{where} has samples in {columns['audio']!r}, and no column says their rate in Hz: name it with "
+            f"--columns=sampling_rate=COLUMN; it has {', '.join(names)}",
+        )
+
+
+def _is_list(kind: Any) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _fields_of(kind: Any) -> dict[str, Any]:
+    """The names of a table's columns, or of a struct's fields, each to those of what lies in it."""
+    fields = [kind.field(i) for i in range(len(kind) if isinstance(kind, pa.Schema) else kind.num_fields)]
+    return {f.name: _fields_of(f.type) if pa.types.is_struct(f.type) else None for f in fields}
+
+
+def _type_of(schema: Any, fields: Mapping[str, Any], name: str) -> Any:
+    """The type of a column, or of a field that a dotted name names, without its dictionary."""
+    kind = schema
+    for key in path_of(fields, name) or ():
+        kind = _values_of(kind.field(key).type)
+    return kind
+
+
+def _see_types(schema: Any, columns: Mapping[str, str], types: ColumnTypes) -> None:
+    """Takes the types of a file's columns into account, under the names that they get."""
+    ours_of = {theirs: ours for ours, theirs in columns.items()}
+    fields = _fields_of(schema)
+    for name in dict.fromkeys((*schema.names, *columns.values())):
+        kind = _type_of(schema, fields, name)
+        if _is_list(kind):
+            kind = _values_of(kind.value_type)
+        if name == columns["audio"] or pa.types.is_null(kind):
+            continue
+        if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+            types.see_type(ours_of.get(name, name), INTEGER)
+        else:
+            types.see_type(ours_of.get(name, name), NUMBER if pa.types.is_floating(kind) else TEXT)
+
+
+def _unused_fields(schema: Any, columns: Mapping[str, str]) -> list[str]:
+    """What lies in the struct of the audio beside it, and is not asked for."""
+    kind = _type_of(schema, _fields_of(schema), columns["audio"])
+    if not pa.types.is_struct(kind):
+        return []
+    names = [f"{columns['audio']}.{name}" for name in _fields_of(kind) if name not in _OF_AUDIO]
+    return [name for name in names if name not in columns.values()]
 
 
 def _values_of(kind: Any) -> Any:
@@ -165,25 +251,31 @@ def _row(
     batch: Any, row: int, details: Mapping[str, Any], unit: Unit, number: int, max_record_bytes: int
 ) -> Row | BadRow | Item:
     """A row that names its audio, or the record that holds it."""
-    columns = details["columns"]
+    columns, types = details["columns"], details.get("types", {})
     values: dict[str, Any] = {}
     unreadable = ""
+    audio_keys = details["audio_keys"] if "audio_keys" in details else [columns["audio"]]
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
         try:
-            values[name] = _value(column[row], is_audio=name == columns["audio"])
+            values[name] = _value(column[row], audio_keys[1:] if audio_keys[0] == name else None)
         except UnicodeDecodeError as error:
             unreadable = unreadable or f"column {name!r} is not UTF-8: {error}"
+    whole = values.get(columns["audio"])
+    values = lifted(values, columns.values())
+    if whole is not None:  # which a name such as audio.path takes nothing from
+        values[columns["audio"]] = whole
     audio = values.get(columns["audio"])
     path = audio.get("path") if isinstance(audio, dict) else audio
     if not unreadable and isinstance(path, str) and not (isinstance(audio, dict) and _has_samples(audio)):
         try:
-            return row_of(values, columns, folder=details["folder"], root=details["root"])
+            found = row_of(values, columns, folder=details["folder"], root=details["root"])
+            return replace(found, columns=with_one_type(found.columns, types))
         except ValueError as error:
             kept = {"kind": PARQUET, "path": unit.path, "detail": str(error)}
             return BadRow(str(error), keep_row(kept, passed_through(values, columns), {}))
     fields: dict[str, Values] = {}
     try:
-        fields = passed_through(values, columns)
+        fields = {**with_one_type(passed_through(values, columns), types)}
         given = values.get(columns["id"]) if "id" in columns else None
         if given is not None and given != "":
             fields["id"] = str(given)
@@ -207,13 +299,19 @@ def _row(
         return Damage(number, unit.place(number), reject, to_example(fields_kept))
 
 
-def _value(scalar: Any, *, is_audio: bool) -> Any:
-    """A value as Python has it; the samples of an audio column as an array, which is many times quicker."""
-    if is_audio and scalar.is_valid:
+def _value(scalar: Any, to_audio: Sequence[str] | None) -> Any:
+    """A value as Python has it; the audio's samples as an array, which is many times quicker.
+
+    Args:
+        scalar: of a column, or of a field in one.
+        to_audio: the keys that lead from it to the audio; None where it holds none.
+    """
+    if to_audio is not None and scalar.is_valid:
         if isinstance(scalar, pa.ListScalar) and _is_number(scalar.type.value_type):
             return scalar.values.to_numpy(zero_copy_only=False)
         if pa.types.is_struct(scalar.type):
-            return {name: _value(scalar[name], is_audio=True) for name in scalar}
+            of_field = dict.fromkeys(to_audio[:1] or scalar, to_audio[1:])
+            return {name: _value(scalar[name], of_field.get(name)) for name in scalar}
     return scalar.as_py()
 
 

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import tfrecord
+from melbeam.pipelines.sources.audio_files import HEAD
 from melbeam.pipelines.sources.finding import find_inputs, find_kind, is_lhotse
 from melbeam.pipelines.sources.kinds import CUT_AT_FILES, LHOTSE, MANIFEST, MODULES, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.units import (
@@ -27,14 +28,24 @@ from melbeam.pipelines.sources.units import (
     Unit,
     printable,
 )
+from melbeam.transforms.records.containers.formats import name_of_beginning
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import check_raw_audio, colliding_names, names_in
+from melbeam.transforms.records.examples import (
+    check_raw_audio,
+    colliding_names,
+    features_if_any,
+    kind_and_count,
+    names_in,
+)
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
 
 _SEQUENCE_FIELD = 2  # feature_lists, of a SequenceExample; an Example has none
 _OF_MANY = re.compile(r"^(?P<name>.*)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?P<ending>\.[\w.]+)?$")
 _NAMED_MISSING = 3  # of the missing shards
+_SAMPLES = 400  # at least, of a list of numbers that may be audio: 25 ms at 16 kHz
+_RATES = range(4000, 384_001)  # Hz
 _LOOKED_AT = 100  # records in which a name of --columns must be found
 
 
@@ -91,7 +102,8 @@ def _merged(inputs: list[Found]) -> Found:
     for found in inputs[1:]:
         while not found.root.startswith(root):
             root = root[: root.rstrip("/").rfind("/") + 1]
-    return Found(inputs[0].pattern, root, paths)
+    clips = sorted({path for found in inputs for path in found.clips})
+    return Found(inputs[0].pattern, root, paths, clips=clips)
 
 
 def find_parts(units: list[Unit], max_record_bytes: int = MAX_RECORD_BYTES) -> list[Unit]:
@@ -131,8 +143,8 @@ def check_first_record(
         raw_samples: whether records are said to hold samples, not files.
 
     Raises:
-        ValueError: it holds a file where it is said to hold samples, has features that melbeam writes itself, or
-            is no Example but a SequenceExample.
+        ValueError: it holds a file where it is said to hold samples, has features that melbeam writes itself, is
+            no Example but a SequenceExample, or has no audio, as have none of those behind it.
     """
     for unit in units:
         if unit.size == 0:
@@ -161,6 +173,8 @@ def check_first_record(
                 f"writes itself: rename them (--columns=my_{names[0]}={names[0]}), or is this --input the output "
                 "of an earlier extract?",
             )
+        if unit.kind == TFRECORD:
+            _check_has_audio(unit)
         if raw_samples:
             try:
                 check_raw_audio(first.data)
@@ -195,6 +209,49 @@ def _check_asked_columns(unit: Unit) -> None:
             f"none of the first {seen} records of {printable(unit.path)} has {next(iter(missing.values()))!r}, "
             "which --columns or features.json names",
         )
+
+
+def _check_has_audio(unit: Unit) -> None:
+    """Refuses records whose audio, or the rate of whose samples, stands under another name than ours.
+
+    Where nothing in the first records looks like it, each record is told by itself.
+
+    Raises:
+        ValueError: with the names that there are.
+    """
+    lacking: set[str] = set()
+    could_be: dict[str, None] = {}
+    names: set[str] = set()
+    for item in islice(read_unit(unit), _LOOKED_AT):
+        features = features_if_any(item.data) if isinstance(item, AudioRecord) else {}
+        if "audio" not in features:
+            lacking.add("audio")
+            could_be.update(dict.fromkeys(name for name in features if _looks_like_audio(features[name])))
+        elif kind_and_count(features["audio"])[0] in (INT64, FLOAT) and "sampling_rate" not in features:
+            lacking.add("sampling_rate")
+            could_be.update(dict.fromkeys(name for name in features if _looks_like_a_rate(features[name])))
+        else:
+            return
+        names.update(features)
+    if len(lacking) == 1 and could_be:
+        (name,) = lacking
+        what = ", the Hz of its samples" if name == "sampling_rate" else ""
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
+            f"none of the first records of {printable(unit.path)} has a feature {name!r}{what}; they have "
+            f"{', '.join(sorted(names))}: name it with --columns={name}={next(iter(could_be))}",
+        )
+
+
+def _looks_like_audio(feature: Any) -> bool:
+    kind, count = kind_and_count(feature)
+    if kind == BYTES and count == 1:
+        return name_of_beginning(feature.bytes_list.value[0][:HEAD]) is not None
+    return kind in (INT64, FLOAT) and count >= _SAMPLES
+
+
+def _looks_like_a_rate(feature: Any) -> bool:
+    return kind_and_count(feature) == (INT64, 1) and feature.int64_list.value[0] in _RATES
 
 
 def _is_sequence_example(record: bytes) -> bool:

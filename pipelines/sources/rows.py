@@ -20,7 +20,7 @@ from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item, Unit, printable
-from melbeam.transforms.folder_layout import file_name
+from melbeam.transforms.folder_layout import file_name, parent
 from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
@@ -28,6 +28,7 @@ from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.segments import encode_segments
 
 _FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
+_FOLDERS_ABOVE = 3  # of a table's folder, in which its recipe may have run
 _BLOCK = 8 << 20  # 8 MiB
 _FETCHED_BYTES = 64 << 20  # 64 MiB ahead of what is converted; more only where one file is larger
 # What is wrong with one file, of a file system that is there.
@@ -220,6 +221,8 @@ def _read_up_to(file: Any, max_bytes: int) -> tuple[bytes, int]:
 def _not_found(path: str, error: OSError) -> Reject:
     if isinstance(error, FileNotFoundError):
         detail = f"{printable(path)} is not there"
+        if "\\" in path and files.is_local(path):
+            detail += ", and its name has backslashes, as paths of Windows: write them as /"
     elif isinstance(error, files.NoFileSystem):
         detail = str(error)
     else:
@@ -231,13 +234,19 @@ def folder_of_relative(first: str | None, folder: str) -> str:
     """What the relative paths of Kaldi and lhotse are meant from, with a slash at its end, or "".
 
     Both are written relative to where their recipe ran. That is here, if the first file is there; else the folder
-    of the table itself, which a corpus that was moved as a whole has kept.
+    of the table itself, or one of those that it lies in, as of `data/train` in a recipe's folder; which a corpus
+    that was moved as a whole has kept.
 
     Args:
         first: path of the first recording; None where there is none.
         folder: of the table, with a slash at its end, or "".
     """
-    return "" if first is None or is_absolute(first) or files.exists(first) else folder
+    if first is None or is_absolute(first) or files.exists(first):
+        return ""
+    above = [folder]
+    while len(above) <= _FOLDERS_ABOVE and "/" in (inner := above[-1].rstrip("/")) and not inner.endswith(":/"):
+        above.append(f"{parent(inner)}/")
+    return next((one for one in above if files.exists(one + first.removeprefix("./"))), folder)
 
 
 def path_in(folder: str, audio: str) -> str:

@@ -9,6 +9,7 @@ import codecs
 import gzip
 import hashlib
 import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -110,6 +111,12 @@ class Lines:
             offset = self.offset
 
 
+def skip_to(lines: Lines, offset: int) -> None:
+    """Reads lines up to an offset, which are counted in their digest."""
+    while lines.offset < offset and next(lines, None) is not None:
+        pass
+
+
 def decode(line: bytes, path: str, encoding: str) -> str:
     """A line as text.
 
@@ -123,6 +130,15 @@ def decode(line: bytes, path: str, encoding: str) -> str:
             f"{printable(path)} is not {encoding}: {error.reason} at {line[error.start : error.start + 4]!r} in "
             f"{line[:60]!r}: name its encoding with --encoding_of_text (latin-1 and cp1252 are common)"
         ) from error
+
+
+def json_of(text: str | bytes) -> Any:
+    """A JSON value, in which NaN is no value: so pandas writes what a column lacks.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    return json.loads(text, parse_constant=lambda name: None if name == "NaN" else float(name))
 
 
 def check_encoding(encoding: str) -> None:

@@ -250,12 +250,14 @@ class Found:
         root: what its files lie below, with a slash at its end, or "".
         paths: the files and their sizes, sorted by path.
         dangling_links: links among them that lead to nothing.
+        clips: audio files in the folder of manifests, which should name them.
     """
 
     pattern: str
     root: str
     paths: list[tuple[str, int]]
     dangling_links: list[str] = field(default_factory=list)
+    clips: list[str] = field(default_factory=list)
 
 
 @dataclass

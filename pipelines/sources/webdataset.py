@@ -7,7 +7,6 @@ audio file's; other members pass through under their endings, in small letters, 
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,9 +19,11 @@ from melbeam.pipelines.sources.columns import SPELLINGS, passed_through
 from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import WEBDATASET
 from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, NemoRow, NemoRows
+from melbeam.pipelines.sources.nested import lifted
 from melbeam.pipelines.sources.rows import OF_ONE_FILE
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.tar_members import Lost, members_of
+from melbeam.pipelines.sources.text_lines import json_of
 from melbeam.pipelines.sources.units import (
     AudioRecord,
     Damage,
@@ -37,7 +38,7 @@ from melbeam.transforms.folder_layout import file_name, parent
 from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
-from melbeam.transforms.records.schema import RESERVED
+from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.values import as_feature
 
 _AUDIO, _MEDIA = (tuple(ending.removeprefix(".") for ending in endings) for endings in (ENDINGS, MEDIA_ENDINGS))
@@ -234,6 +235,9 @@ def _record(
     for ours, theirs in columns.items():
         if theirs not in values and theirs.startswith("json.") and ours != "audio":
             values[theirs] = _field_of_json(sample.members.get("json", b"{}"), theirs.removeprefix("json."))
+    if isinstance(text := values.get(columns.get(TEXT, "")), bytes):
+        # The line feed at the end of a file is none of its text.
+        values[columns[TEXT]] = text.removesuffix(b"\n").removesuffix(b"\r")
     fields = passed_through(values, {ours: theirs for ours, theirs in columns.items() if ours != "audio"})
     given = values.get(columns["id"]) if "id" in columns else None
     given = given.decode(errors="replace") if isinstance(given, bytes) else given
@@ -275,8 +279,9 @@ def _field_of_json(data: bytes, name: str) -> Values | None:
         Reject: bad_row, it is no JSON object.
     """
     try:
-        return as_feature(json.loads(data).get(name))
-    except (ValueError, AttributeError) as error:
+        fields = json_of(data)
+        return as_feature(lifted(fields, [name]).get(name))
+    except (ValueError, TypeError, AttributeError) as error:
         raise Reject("bad_row", f"the member json is no JSON object: {data[:60]!r}") from error
 
 

@@ -1,6 +1,6 @@
 """A shard's report and a split's summary, as they are kept as JSON: read with every type checked.
 
-Those of record version 1 are read too: they lack levels, distributions, the extremes of the bins and the versions.
+Those of record version 1 are read too: they lack levels, distributions, the constant bins and the versions.
 """
 
 from __future__ import annotations
@@ -154,12 +154,15 @@ class SplitSummary(Tally):
         for name, counts in (("rejected", self.rejects), ("changed", self.changes)):
             if counts:
                 rows[name] = ", ".join(f"{count:,} {what}" for what, count in sorted(counts.items()))
-        for name, distribution in sorted(self.distributions.items()):
-            if name in QUANTITIES and distribution.least and distribution.largest:
-                least, largest = distribution.least[0].value, distribution.largest[0].value
-                rows[QUANTITIES[name].title] = (
-                    f"mean {distribution.mean():.4g}, from {least:.4g} to {largest:.4g} ({QUANTITIES[name].unit})"
-                )
+        for name, quantity in QUANTITIES.items():
+            distribution = self.distributions.get(name)
+            if distribution is None or not distribution.least or not distribution.largest:
+                continue
+            values = distribution.mean(), distribution.least[0].value, distribution.largest[0].value
+            is_share = quantity.unit == "share"
+            mean, least, largest = (f"{100 * value:.3g} %" if is_share else f"{value:.4g}" for value in values)
+            unit = "" if is_share else f" ({quantity.unit})"
+            rows[quantity.title] = f"mean {mean}, from {least} to {largest}{unit}"
         return table("Split of features", rows)
 
     def add_shard(self, report: ShardReport) -> None:

@@ -75,7 +75,8 @@ def read_table(data: bytes) -> Iterator[dict[str, Any]]:
         names, expected = file.schema_arrow, _schema()
         if not names.equals(expected):
             raise ValueError(f"its columns are {names.names} of {names.types}, and must be {expected.names}")
-        for batch in file.iter_batches(_ROWS_AT_ONCE):
-            yield from batch.to_pylist()
+        for group in range(file.num_row_groups):  # older pyarrows refuse to read a table of none
+            for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=[group]):
+                yield from batch.to_pylist()
     except pyarrow.ArrowException as error:
         raise ValueError(f"it is no Parquet table of a shard's records: {error}") from error

@@ -106,11 +106,14 @@ class Tally:
         for record in conversion.features:
             self.whole_texts += record.has_text_of_whole_clip
             for name, kind in record.kinds.items():
-                counts = self.fields.setdefault(name, FieldCounts())
-                counts.add_record(kind, record.lengths[name], record.id)
+                if name not in self.fields:
+                    self.fields[name] = FieldCounts()
+                self.fields[name].add_record(kind, record.lengths[name], record.id)
             for name, value in record.measures.items():
-                distribution = self.distributions.setdefault(name, Distribution())
-                distribution.add_value(value, BIN_WIDTHS[name], record.id, shard, self.num_features)
+                if name not in self.distributions:
+                    self.distributions[name] = Distribution()
+                width = BIN_WIDTHS[name]
+                self.distributions[name].add_value(value, width, record.id, shard, self.num_features)
             self.num_features += 1
 
     def _count(self, counts: dict[str, Count], what: str, name: str) -> None:

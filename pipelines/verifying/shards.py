@@ -24,6 +24,7 @@ from melbeam.pipelines.verifying.differences import differences
 from melbeam.pipelines.verifying.feature_records import Feature, read_feature
 from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import ShardIds, hash_of_id
+from melbeam.pipelines.verifying.input_records import InputRecords
 from melbeam.pipelines.verifying.marked_files import is_whole, read_whole
 from melbeam.pipelines.verifying.reject_records import read_reject
 from melbeam.pipelines.verifying.splits import UNREADABLE, Split
@@ -36,29 +37,23 @@ from melbeam.transforms.records.table import COLUMNS
 from melbeam.transforms.statistics import BinStatistics
 
 _NAMED_MISSING = 5  # records that are neither features nor rejects
+_OF_AUDIO_ALONE = ("microseconds", "unknown_lengths")  # which `ingest` counts
 _OF_CHUNKS = ("chunk_index", "start_sample")
 _RECORDS_COME_TO = "the records come to"
 
 
 def check_shards(split: Split, findings: Findings) -> None:
     """Checks all shards of a split, and adds their reports to its summary and their ids to its ids."""
-    check_strays(split, findings)
-    next_record: int | None = 0  # of the file that the shard at hand is a part of
+    check_strays(split.folder, split.shards, findings)
+    records = InputRecords(split.folder, findings, leaves_out=split.leaves_out)
     for shard in split.shards:
         report = _read_report(split, shard, findings)
-        # Parts of TFRecords are found by reading; other sources say in the plan where each begins.
-        unit = shard.unit
-        next_record = unit.span.number if unit.part == 0 or unit.num_records is not None else next_record
+        records.check(shard, report)
         if report is None:
             split.has_all_reports = False
-            next_record = None
             continue
-        if next_record not in (None, report.first_record):
-            begins = f"{shard.name} begins with record {report.first_record}, the one before ends at {next_record}"
-            findings.fault(split.folder.report(shard.index), f"{begins}: extract again, with --overwrite")
         split.summary.add_shard(report)
         _ShardCheck(split, shard, report, findings).run()
-        next_record = report.first_record + report.records_read
 
 
 def _read_report(split: Split, shard: Shard, findings: Findings) -> ShardReport | None:
@@ -279,6 +274,9 @@ class _ShardCheck:
         if self._split.record_version >= 2:  # else no record says so
             truncated = changes.get("truncated", 0), said_changes.get("truncated", 0)
             self._compare("records that were truncated", *truncated)
+        self._compare("chunks with the text of their whole clip", tally.whole_texts, report.whole_texts)
+        for name in _OF_AUDIO_ALONE:
+            self._compare(name, 0, getattr(report, name))
         if said_changes.get("trimmed", 0) > said_changes.get("chunked", 0):
             self._findings.fault(self._report_path, f"more clips are trimmed than chunked: {said_changes}")
         # What was cut off is told under `changes`, and then the report may know of more samples.
@@ -339,7 +337,7 @@ class _ShardCheck:
         """The sums, without what was not kept before record version 2."""
         if self._split.record_version >= 2:
             return tally.statistics
-        return replace(tally.statistics, minima=[], maxima=[])
+        return replace(tally.statistics, constants=[])
 
     def _schema_of_version_1(self, tally: Tally) -> SplitSchema:
         """The schema, which is what is left of counts that were other ones then."""

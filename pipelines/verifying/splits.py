@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
+from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.split.job import identity_hash
@@ -33,6 +35,7 @@ class Split:
         record_version: `RECORD_VERSION` as it was written with.
         job_hash: of the job that made it.
         shards: its plan.
+        leaves_out: whether its job leaves the clips of other splits out.
         summary: the sum of the reports that could be read.
         has_all_reports: whether they all could.
         ids: of the records of each shard that was read.
@@ -44,6 +47,7 @@ class Split:
     record_version: int
     job_hash: str
     shards: list[Shard]
+    leaves_out: bool = False
     summary: SplitSummary = field(default_factory=SplitSummary)
     has_all_reports: bool = True
     ids: list[ShardIds] = field(default_factory=list)
@@ -62,12 +66,27 @@ def is_unfinished(folder: SplitFolder, findings: Findings) -> bool:
         num_shards = sum(1 for _ in read_plan(folder.plan))
     except UNREADABLE:
         return False
+    identity = identity_of(folder)
+    job = "ingest" if is_of_audio(identity) else "extract"
+    what = _who_is_at_work(folder) or f"its job was interrupted: the same melbeam {job} command goes on from there"
+    # How many shards a divided corpus gets is known only when all of it was read.
     num_done = len(files.match(folder.reports_glob))
-    what = (
-        _who_is_at_work(folder) or "its job was interrupted: the same melbeam extract command goes on from there"
-    )
-    findings.fault(folder.bookkeeping, f"it is not finished, {num_done} of {num_shards} shards are done; {what}")
+    done = "" if "division" in identity else f", {num_done} of {num_shards} shards are done"
+    findings.fault(folder.bookkeeping, f"it is not finished{done}; {what}")
     return True
+
+
+def identity_of(folder: SplitFolder) -> dict[str, Any]:
+    """What a split's job.json says that it is made of; nothing where it cannot be read."""
+    try:
+        return dict(files.read_json(folder.job)["identity"])
+    except UNREADABLE:
+        return {}
+
+
+def is_of_audio(identity: Mapping[str, Any]) -> bool:
+    """Whether a split was written by `melbeam ingest`, and holds no features."""
+    return "ingest_version" in identity
 
 
 def _who_is_at_work(folder: SplitFolder) -> str | None:
@@ -112,4 +131,4 @@ def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
         )
     if at_work := _who_is_at_work(folder):
         findings.warn(folder.bookkeeping, at_work)
-    return Split(folder, front_end, options, version, job_hash, shards)
+    return Split(folder, front_end, options, version, job_hash, shards, "not_in" in identity)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from melbeam.pipelines import files
 from melbeam.pipelines.split.leftovers import temporaries
+from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.verifying.findings import Findings
-from melbeam.pipelines.verifying.splits import Split
+from melbeam.transforms.folder_layout import SplitFolder
 
 
-def check_strays(split: Split, findings: Findings) -> None:
-    """Looks for files that belong to no shard of the plan, and for what attempts have left."""
-    folder, shards = split.folder, split.shards
+def check_strays(folder: SplitFolder, shards: list[Shard], findings: Findings) -> None:
+    """Looks for files of a split that belong to none of its shards, and for what attempts have left."""
     for glob, expected, what in (
         (
             folder.shards_glob,

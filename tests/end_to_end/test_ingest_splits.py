@@ -439,3 +439,20 @@ class TestInterrupted:
         ran = subprocess.run(command(corpus, folder, *options), capture_output=True, text=True, check=False)
         assert ran.returncode == 0, ran.stderr
         assert tree(folder) == undisturbed
+
+
+@pytest.mark.parametrize("split", ["train=0.9,dev=0.1", "train", "validation"])
+def test_no_split_of_a_division_is_left_behind_by_another(divided, corpus, tmp_path, split):
+    """Its clips would be in two splits, and what is tested on might be trained on."""
+    folder = tmp_path / "audio"
+    shutil.copytree(divided[1], folder)
+    before = tree(folder)
+    status, said = ingested(corpus, folder, f"--split={split}", "--overwrite")
+    assert (status, f"--overwrite would leave split 'test' of {folder}, which was made together with" in said) == (
+        2,
+        True,
+    )
+    assert tree(folder) == before
+    # All of its names, or a name that is none of them, may come.
+    assert ingested(corpus, folder, SPLITS, "--overwrite").status == 0
+    assert ingested(corpus, folder, "--split=more", "--overwrite").status == 0

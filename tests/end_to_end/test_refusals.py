@@ -148,6 +148,13 @@ def other_options_for_the_split(folder):
     return extract(folder, "--dtype=float16", output="features")
 
 
+@provokes(Refusal.LEFT_BEHIND)
+def a_division_into_fewer_splits(folder):
+    call = ["ingest", f"--input={folder}/in/a", f"--output={folder}/audio"]
+    assert cli.main([*call, "--split=train=0.5,test=0.5"]) == 0
+    return [*call, "--split=train=0.9,dev=0.1", "--overwrite"]
+
+
 @provokes(Refusal.FOREIGN_FILES)
 def shards_of_somebody_else(folder):
     write(folder / "out/train-00000-of-00001.tfrecord", [clip("theirs")])

@@ -229,3 +229,48 @@ def test_a_sequence_example_is_refused_by_name(tmp_path):
         writer.write(sequence.SerializeToString())
     status, said = run(extract, f"--input={tmp_path}/s.tfrecord", f"--output={tmp_path}/out")
     assert (status, "tf.train.SequenceExamples, which melbeam does not read" in said) == (2, True), said
+
+
+def test_records_without_a_text_and_fields_of_several_types_are_told(corpus):
+    clips = sorted(Path("clips").glob("[mrw]*"))
+    records = [
+        to_example({"audio": path.read_bytes(), "text": "x", "n": n})
+        for path, n in zip(clips[:2], (1, 0.5), strict=True)
+    ]
+    write("mixed/train-00000", [*records, to_example({"audio": clips[2].read_bytes()})])
+    status, said = run(extract, "--input=mixed/train-*", "--output=out", *OPTIONS)
+    assert status == 0
+    assert "  text: 2 of 3 feature records have one; --require=text turns the others away" in said
+    assert "warning: field 'n' is not of one type: split train has float in 1 record" in said
+
+
+def test_records_whose_audio_has_another_name_are_refused_with_their_names(corpus):
+    for job in (extract, ingest):
+        status, said = run(job, "--input=tf/train-*", "--output=out", *OPTIONS)
+        assert (
+            status,
+            "they have data/speech, data/text, key: name it with --columns=audio=data/speech" in said,
+        ) == (
+            2,
+            True,
+        )
+
+
+def test_samples_whose_rate_nothing_says_are_refused(corpus):
+    write("lists/train-00000", [to_example({"audio": [1, 2, 3] * 999, "hz": 16000}) for _ in range(3)])
+    status, said = run(extract, "--input=lists/train-*", "--output=out", *OPTIONS)
+    told = "the Hz of its samples; they have audio, hz: name it with --columns=sampling_rate=hz"
+    assert (status, told in said) == (2, True), said
+    columns = "--columns=sampling_rate=hz"
+    assert run(extract, "--input=lists/train-*", "--output=out", columns, *OPTIONS).status == 0
+
+
+def test_a_manifests_columns_of_several_types_can_be_read(corpus):
+    clips = sorted(Path("clips").glob("[mrw]*"))
+    rows = [{"audio": str(path), "n": n} for path, n in zip(clips, (1, 0.5, 2), strict=True)]
+    Path("mixed.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert run(ingest, "--input=mixed.jsonl", "--output=audio", *OPTIONS).status == 0
+    for source in ("mixed.jsonl", "audio/train-*"):
+        output = f"out-{len(source)}"
+        assert run(extract, f"--input={source}", f"--output={output}", *OPTIONS).status == 0
+        assert [float(clip["n"]) for clip in read_features(output)] == [1.0, 0.5, 2.0]

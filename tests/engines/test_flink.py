@@ -6,6 +6,7 @@ the workers in a pool beside, as on Kubernetes.
 """
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -136,6 +137,37 @@ def test_a_manifest_gives_what_it_does_by_the_local_default(on_flink, extract, f
     found = files_of(jobs[1].output)
     assert sum(name.startswith("train-") for name in found) == 4
     assert found == files_of(jobs[0].output)
+
+
+def test_a_corpus_is_divided_as_it_is_by_the_local_default(on_flink, files_of, tmp_path):
+    """Flink itself groups by split and shard, in a random order, rejects too; and then what --not_in leaves."""
+    source, options = Corpus(tmp_path / "corpus", 48, 0.5).write("manifest")
+    with open(source, "a") as manifest:
+        manifest.write('{"audio": "gone.wav", "text": "not there"}\n')
+    later = source.replace(".jsonl", "-later.jsonl")
+    more = [json.dumps({"audio": f"clips/clip-{k:05d}.wav", "id": f"new-{k}"}) for k in range(3)]
+    Path(later).write_text(Path(source).read_text() + "\n".join(more) + "\n")
+    found = []
+    for name, engine in (("here", []), ("there", on_flink)):
+        output = tmp_path / name
+        calls = [
+            [f"--input={source}", "--split=train=0.5,dev=0.25,test=0.25", "--shuffle_seed=7", "--num_shards=3"],
+            [f"--input={later}", "--split=train_2", "--not_in=train+dev+test"],
+        ]
+        for call in calls:
+            command = [sys.executable, "-m", "melbeam.pipelines.ingest", f"--output={output}", *call, *options]
+            ran = subprocess.run(
+                [*command, "--max_reject_fraction=0.5", *engine], capture_output=True, text=True, timeout=600
+            )
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+        found.append(files_of(output))
+    shards = [name for name in found[0] if name.endswith(".tfrecord") and "/" not in name]
+    assert len(shards) == 3 * 3 + 5  # of the divided input three each; of the later one its units
+    assert found[1] == found[0]
+    checked = subprocess.run(
+        [sys.executable, "-m", "melbeam.pipelines.verify", tmp_path / "there"], capture_output=True, text=True
+    )
+    assert (checked.returncode, "no faults" in checked.stdout) == (0, True), checked.stdout
 
 
 def test_the_task_pages_command(page_pool, job_endpoint, source, expected, files_of, tmp_path):

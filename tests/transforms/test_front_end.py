@@ -140,6 +140,15 @@ def test_a_copy_of_a_changed_one_is_changed_once(gemma4):
     assert gemma4.replace(hop_length=80).replace(num_mels=64).name == "gemma4-changed"
 
 
+def test_what_a_model_takes_goes_with_another_compression(gemma4):
+    assert gemma4.replace(compression="log10_clamp").model_takes == "full_length"
+    assert FrontEnd.load("whisper").replace(compression="log_max").model_takes == "mask"
+    told = gemma4.replace(compression="log10_clamp", model_takes="mask")
+    assert told.model_takes == "mask"
+    assert told.replace(mel_floor=1e-4).model_takes == "mask"
+    assert told.replace(compression="log_max").model_takes == "mask"
+
+
 def test_minus_zero_is_zero(gemma4):
     per_bin = gemma4.replace(per_bin_mean=[0.0] * 128)
     assert gemma4.replace(min_frequency=-0.0, preemphasis="-0.0").fingerprint == gemma4.fingerprint

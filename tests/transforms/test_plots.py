@@ -66,10 +66,41 @@ def test_records_far_out_are_in_the_outer_bars_and_the_axis_says_so():
     assert "first bar: below" in figure.axes[0].get_xlabel()
 
 
+def test_one_of_many_is_seen_and_no_tenth_of_a_clip():
+    figure = plots.histogram(distribution([*[3.1] * 5000, *[4.6] * 300, *[5.1] * 300, 5.6], "seconds"), "seconds")
+    bottom, top = figure.axes[0].get_ylim()
+    assert figure.axes[0].get_yscale() == "log"
+    assert bottom == 0.5
+    assert top >= 5000
+
+
+@pytest.mark.parametrize(("quantity", "value"), [("peak_dbfs", -0.5), ("rms_dbfs", -20.0), ("seconds", 0.1)])
+def test_few_bars_have_room_where_values_can_be(quantity, value):
+    _, edges = heights(plots.histogram(distribution([value], quantity), quantity))
+    assert len(edges) > 8
+    assert edges[-1] <= 0 if QUANTITIES[quantity].unit == "dBFS" else edges[0] >= 0
+
+
 def test_several_are_shares_of_their_own():
     two = {"a": distribution([1, 1, 2], "seconds"), "b": distribution([1] * 50, "seconds")}
     figure = plots.histogram(two, "seconds")
     assert [round(patch.get_data()[0].sum()) for patch in figure.axes[0].patches[::2]] == [100, 100]
+
+
+def test_a_picture_by_itself_says_what_and_whose_it_shows():
+    two = {"$train_1$": distribution([1, 1, 2], "seconds"), "other": distribution([1] * 50, "seconds")}
+    axes = plots.histogram(two, "seconds").axes[0]
+    assert axes.get_title() == QUANTITIES["seconds"].title
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == list(two)
+    alone = plots.histogram(two["other"], "seconds", title="mine $x").axes[0]
+    assert (alone.get_title(), alone.get_legend()) == ("mine $x", None)
+    bare = plots.histogram(two, "seconds", title="", legend=False).axes[0]
+    assert (bare.get_title(), bare.get_legend()) == ("", None)
+    statistics = {name: BinStatistics.of(np.ones((3, 128))) for name in two}
+    figure = plots.bins(statistics, GEMMA_4)
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == list(two)
+    assert plots.bins(statistics, GEMMA_4, legend=False).axes[0].get_legend() is None
+    figure.savefig(io.BytesIO(), format="png")  # a name that is no mathematics
 
 
 def test_none_at_all_is_drawn_empty():
@@ -97,7 +128,10 @@ def test_a_notebook_shows_a_front_end_and_a_summary():
     assert "<b>" not in GEMMA_4.replace(name="<b>")._repr_html_()
     summary = SplitSummary(records_read=3, records_converted=2, rejects={"<b>": 1})
     summary.distributions["seconds"] = distribution([1.0, 3.0], "seconds")
+    summary.distributions["silent_fraction"] = distribution([0.25], "silent_fraction")
     shown = summary._repr_html_()
+    assert "mean 25 %, from 25 % to 25 %" in shown
+    assert shown.index("mean 2,") < shown.index("mean 25 %")
     assert "3 read = 2 converted + 1 rejected" in shown
     assert "mean 2, from 1 to 3 (seconds)" in shown
     assert "1 &lt;b&gt;" in shown

@@ -61,6 +61,23 @@ def test_a_constant_bin_has_no_deviation(value, frames):
     assert sums.stddev()[1] > 0.2
 
 
+def test_bins_that_are_constant_by_clip_only_have_a_deviation():
+    one, other = (np.full((50, 3), value, np.float32) for value in (1, 2))
+    one[:, 0] = other[:, 0] = -0.0
+    other[7:9, 0] = 0.0  # which equals it
+    one[20, 2] = 3.0  # neither in the first frame, nor in the last
+    sums = total(map(BinStatistics.of, (one, other)))
+    assert BinStatistics.of(one).constants == [0, 1, None]
+    assert sums.constants == [0, None, None]
+    np.testing.assert_allclose(sums.stddev(), np.concatenate([one, other]).std(axis=0), atol=1e-6)
+    together = BinStatistics()
+    together.add_clips([ClipSums.of(one), ClipSums.of(other)])
+    assert together == sums
+    # Version 1 did not keep them: what is added to it does not know them either.
+    sums.add(BinStatistics(1, [0, 0, 0], [0, 0, 0]))
+    assert sums.constants == []
+
+
 def test_a_clip_that_never_changes_has_no_spread():
     assert ClipSums.of(np.full((99, 4), np.log(0.001))).spread() == 0
     changing = np.random.default_rng(0).standard_normal((5000, 4))

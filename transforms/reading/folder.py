@@ -13,6 +13,7 @@ import numpy as np
 
 from melbeam.transforms.folder_layout import DATASET_INFO, FEATURES, FRONT_END, SplitFolder
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.reading.not_features import why_no_features
 from melbeam.transforms.reading.splits import ShardRange, SplitRange, parse_split, shards_of
 from melbeam.transforms.records.index import decode_index
 from melbeam.transforms.records.split_schema import SplitSchema
@@ -39,6 +40,8 @@ class FeatureFolder:
         num_bytes: of the shards, by split.
         schema: the fields that a reader of these splits takes; the same for every split of the folder, unless
             they differ in a field's type.
+        names: of the fields that some record of these splits has; where a split has no schema of its own, of those
+            that some record of the folder has.
         dtype: of the stored features.
         encoding: of the stored features: "bytes", "zlib", or "none" for a float list.
     """
@@ -49,6 +52,7 @@ class FeatureFolder:
     shard_lengths: dict[str, tuple[int, ...]]
     num_bytes: dict[str, int]
     schema: SplitSchema
+    names: frozenset[str]
     dtype: str
     encoding: str
 
@@ -79,11 +83,13 @@ class FeatureFolder:
             raise ValueError(f"{path}: {error}") from error
         features_json = _read_json(path, FEATURES, read_file)
         tensor = features_json["featuresDict"]["features"]["input_features"]["tensor"]
-        names = dict.fromkeys(part.split for part in ranges)
-        own = [read_file(SplitFolder(path, name).schema) for name in names]
+        splits = dict.fromkeys(part.split for part in ranges)
+        own = [read_file(SplitFolder(path, name).schema) for name in splits]
         if None in own:
             _LOG.warning("%s: %s", path, LACKS_OF_VERSION_1)
-        schema = _schema_of_readers(SplitSchema.from_tfds(features_json), [s for s in own if s is not None])
+        of_splits = [msgspec.json.decode(content, type=SplitSchema) for content in own if content is not None]
+        schema = _schema_of_readers(SplitSchema.from_tfds(features_json), of_splits)
+        known = [schema] if None in own else of_splits
         return cls(
             path,
             front_end,
@@ -91,6 +97,7 @@ class FeatureFolder:
             lengths,
             {name: int(entry.get("numBytes", 0)) for name, entry in info.items()},
             schema,
+            frozenset(name for one in known for name in (*one.fields, *one.mixed)),
             tensor["dtype"],
             tensor["encoding"],
         )
@@ -182,7 +189,7 @@ def split_names(path: str, read_file: ReadFile) -> list[str]:
 def _read_json(path: str, name: str, read_file: ReadFile) -> Any:
     content = read_file(f"{path}/{name}")
     if content is None:
-        raise ValueError(f"{path}/{name} is missing: {path} is not what a finished `melbeam extract` leaves")
+        raise ValueError(f"{path}/{name} is missing: {why_no_features(path)}")
     return json.loads(content)
 
 
@@ -200,11 +207,11 @@ def _check_front_end(path: str, written: FrontEnd, expected: FrontEnd) -> None:
     )
 
 
-def _schema_of_readers(folder_schema: SplitSchema, own: Sequence[bytes]) -> SplitSchema:
+def _schema_of_readers(folder_schema: SplitSchema, own: Sequence[SplitSchema]) -> SplitSchema:
     """The fields that a reader of some splits takes: each as all splits have it, where they agree on its type."""
     if not own:
         return folder_schema
-    schema = SplitSchema.union(msgspec.json.decode(content, type=SplitSchema) for content in own)
+    schema = SplitSchema.union(own)
     for name, stored in folder_schema.fields.items():
         if name not in schema.mixed:
             schema.fields[name] = replace(stored, optional=stored.optional or name not in schema.fields)

@@ -278,6 +278,14 @@ def audio_features(record: bytes) -> Any:
     return _parse_rejected(features) if REJECT in features else features
 
 
+def features_if_any(record: bytes) -> Any:
+    """The features of an audio record; none of one that cannot be parsed, which `melbeam extract` turns away."""
+    try:
+        return audio_features(record)
+    except Reject:
+        return {}
+
+
 def clip_id_in(features: Any) -> str:
     """The id of the clip in an audio record's features: its own, or the SHA-256 of its audio.
 

@@ -33,7 +33,8 @@ def levels(samples: np.ndarray, sampling_rate: int) -> dict[str, float]:
     block = _block(sampling_rate)
     whole = len(samples) // block * block
     blocks = samples[:whole].reshape(-1, block)
-    energies = np.einsum("ij,ij->i", blocks, blocks).astype(np.float64)
+    # Each block's product with itself: BLAS's, which is quicker than np.einsum.
+    energies = np.matmul(blocks[:, np.newaxis], blocks[:, :, np.newaxis]).reshape(-1).astype(np.float64)
     energy = float(np.add.reduce(energies))
     if whole < len(samples):
         rest = samples[whole:].astype(np.float64)

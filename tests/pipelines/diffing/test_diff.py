@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from helpers import run, write
+from helpers import encode, run, write
 from melbeam.pipelines import diff, extract, index
 from melbeam.pipelines.diffing import pairs, splits
 from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.examples import to_example
 
 
 def shards(folder, split="train"):
@@ -234,6 +235,21 @@ def test_splits(made, copied):
         2,
         f"melbeam: no split is in both: {folder} has dev, {made()} has train [MB507]\n",
     )
+
+
+def test_what_another_split_of_the_folder_has_is_no_difference(made, copied, tmp_path):
+    folder = copied(made())
+    columns = {"dialect": "a field that train has not"}
+    write(tmp_path / "more.tfrecord", [to_example({"audio": encode([0.1] * 8000), "id": "more", **columns})])
+    more = [f"--input={tmp_path}/more.tfrecord", f"--output={folder}", "--split=more", "--on_long=chunk"]
+    assert extract.main(more) == 0
+    assert "dialect" in (folder / "features.json").read_text()
+    for pair in ((made(), folder), (folder, made())):
+        assert run(diff, *pair, "--split=train").text.endswith("they are equal\n")
+    found = report(folder, folder, "--split=train+more")
+    assert found["splits"]["train+more"]["columns_only_in_a"] == []
+    other = report(made(), folder, "--split=train[:1]")
+    assert other["splits"]["train[:1]"]["columns_only_in_b"] == []
 
 
 def test_folders_of_version_1(of_version_1, copied):

@@ -17,6 +17,24 @@ def test_a_folder_goes_without_the_slashes_at_its_end(given, path):
     assert files.folder_path(given, "--output") == path
 
 
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("missing/../out", "out"),
+        ("./a/b/.././../out", "out"),
+        ("../out", "../out"),
+        ("./../out/..x", "./../out/..x"),
+        ("link/../out", "there/out"),
+        ("gs://b/a/../out", "gs://b/a/../out"),
+    ],
+)
+def test_a_way_back_leaves_no_folder_behind(tmp_path, monkeypatch, given, path):
+    (tmp_path / "there/below").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("there/below")
+    monkeypatch.chdir(tmp_path)
+    assert files.folder_path(given, "--output") == path
+
+
 @pytest.mark.parametrize("given", ["", " ", "/", "//", "gs://", "s3:///", "a\0b"])
 def test_what_is_no_folder(given):
     with pytest.raises(files.BadFolder, match="--output"):

@@ -10,6 +10,7 @@ import pytest
 
 from helpers import encode, run, speech_like, tree
 from melbeam.pipelines import extract, report, verify
+from melbeam.pipelines.reporting.sections import quantity
 from melbeam.transforms import FrontEnd
 
 HOSTILE = '<script>alert(1)</script><img src=http://x/ onerror="alert(1)">\'&amp;\u202e'
@@ -136,6 +137,45 @@ def test_it_says_what_the_summary_says(folder, page):
     assert len(pictures) == 3 + len(summary["distributions"]) + 2
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("peak_dbfs", -0.04, "0.0 dBFS"),
+        ("peak_dbfs", -0.06, "−0.1 dBFS"),
+        ("rms_dbfs", -200.0, "digital silence"),
+        ("seconds", 1234.5, "1,234.50 s"),
+        ("silent_fraction", 0.0012, "0.12 %"),
+    ],
+)
+def test_a_quantity_as_a_person_reads_it(name, value, said):
+    assert quantity(name, value) == said
+
+
+def test_of_many_clips_the_worst_are_named(folder, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    path = copy / "_melbeam/train/summary.json"
+    summary = json.loads(path.read_text())
+    histogram = summary["distributions"]["full_scale_fraction"]["histogram"]
+    assert max(map(int, histogram)) > 0
+    histogram["900"], summary["distributions"]["full_scale_fraction"]["count"] = 7, 10
+    path.write_text(json.dumps(summary))
+    text = " ".join(parsed(copy).text["first"].split())
+    assert "8 clips have a thousandth of their samples or more at full scale" in text
+    assert "leave them out.Above all clipped" in text
+    assert text.count("Above all") == 1
+
+
+def test_the_terminal_is_told_the_warnings_too(folder, tmp_path):
+    ran = run(report, folder, f"--output={tmp_path}/page.html")
+    lines = ran.text.splitlines()
+    assert lines[0].startswith(f"{tmp_path}/page.html: 1 split, ")
+    assert lines[1] == "  2 of 5 records were turned away: 1 not_found, 1 too_long."
+    assert "  1 clip is near silence, below −60 dBFS. A muted channel, or a recording that failed?" in lines
+    twice = run(report, folder, folder, "--split=train", f"--output={tmp_path}/page.html")
+    assert twice.text.splitlines()[1:] == lines[1:]  # the same folder is shown once
+
+
 def test_warnings_come_first_in_words(page):
     text = " ".join(page.text["first"].split())
     assert "2 of 5 records were turned away: 1 not_found, 1 too_long." in text
@@ -222,7 +262,7 @@ def test_a_folder_of_version_1_says_what_it_lacks(tmp_path):
     ("arguments", "said"),
     [
         (["--split=test"], "has no split 'test'; it has train"),
-        (["nowhere"], "nowhere has no split that melbeam made: name the folder that melbeam extract wrote"),
+        (["nowhere"], "nowhere has no split that melbeam made: there is no folder nowhere"),
         (["--split=a b"], "--split must be letters"),
     ],
 )

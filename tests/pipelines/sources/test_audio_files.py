@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers import write
 from melbeam.pipelines.sources.units import SourceOptions, runs
+from melbeam.transforms.records.examples import to_reject
 
 
 @pytest.fixture
@@ -181,11 +183,115 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("pattern", ["clips [v1]", "clips [v1]/", "clips [v1]/**", "clips [v1]/**/*"])
-def test_odd_names_in_a_folder_with_brackets(tmp_path, monkeypatch, read, tone, pattern):
+@pytest.mark.parametrize("folder", ["clips [v1]", "clips {a,b} {0..2}", "clips [v1] {a,b} 100%?*"])
+@pytest.mark.parametrize("ending", ["", "/", "/**", "/**/*"])
+def test_odd_names_in_a_folder_of_odd_name(tmp_path, monkeypatch, read, tone, folder, ending):
     monkeypatch.chdir(tmp_path)
     for name in NAMES:
-        tone(f"clips [v1]/{name}")
-    found = read(pattern)
+        tone(f"{folder}/{name}")
+    found = read(folder + ending)
     assert sorted(clip.id for clip in found.clips) == sorted(NAMES)
-    assert [unit.path for unit in found.units] == ["clips [v1]"]
+    assert [unit.path for unit in found.units] == [folder]
+
+
+@pytest.mark.parametrize("name", ["LJ1.wav", "LJ1", "wavs/LJ1.wav", "./wavs/LJ1", "LJ1.flac"])
+@pytest.mark.parametrize("pattern", ["lj", "lj/**", "lj/metadata.csv", "lj/wavs/*.wav"])
+def test_ljspeechs_table_may_name_paths_and_endings(tmp_path, monkeypatch, read, tone, name, pattern):
+    monkeypatch.chdir(tmp_path)
+    tone("lj/wavs/LJ1.wav")
+    Path("lj/metadata.csv").write_text(f"{name}|said\n")
+    found = read(pattern)
+    assert ([clip.fields for clip in found.clips], found.told) == ([{"text": b"said"}], [])
+
+
+@pytest.mark.parametrize("here", [".", "lj"])
+def test_ljspeechs_table_tells_folders_of_speakers_apart(tmp_path, monkeypatch, read, tone, here):
+    tone("lj/wavs/anna/1.wav")
+    tone("lj/wavs/bert/1.wav")
+    Path(tmp_path, "lj/metadata.csv").write_text("wavs/anna/1|by anna\nbert/1.wav|by bert\n")
+    monkeypatch.chdir(tmp_path / here)
+    found = read("lj" if here == "." else "**")
+    assert [(clip.id, clip.fields["text"]) for clip in found.clips] == [
+        ("wavs/anna/1", b"by anna"),
+        ("bert/1", b"by bert"),
+    ]
+
+
+def test_clips_and_transcripts_that_lack_each_other_are_told(librispeech, read, tone):
+    tone("libri/85/7/85-7-0001.flac")
+    os.remove("libri/84/121/84-121-0001.flac")
+    assert read("libri").told[:2] == [
+        "1 of 3 clips have no transcript: libri/85/7/85-7-0001.flac",
+        "1 transcript without a clip in the input: 84-121-0001 of libri/84/121/84-121.trans.txt",
+    ]
+
+
+def test_where_few_clips_are_asked_for_nothing_is_told_of_the_others(librispeech, read):
+    assert read("libri", limit=1).told == ["left out: 1 .txt file: libri/README.TXT"]
+
+
+def test_a_manifest_beside_clips_is_told(clips, read):
+    Path("clips/durations.tsv").write_text("clip\tduration[ms]\na.wav\t500\n")
+    Path("clips/train.tsv").write_text("client_id\tpath\tsentence\nx\ta.wav\thello\n")
+    assert "--input=clips/train.tsv takes clips and texts" in read("clips").told[0]
+    os.remove("clips/train.tsv")
+    assert read("clips").told == ["left out: 1 .tsv file: clips/durations.tsv"]
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch, tone):
+    """Clips with a text each, by their own names, in a folder and in one inside of it; one has none."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("talks/a.wav", "talks/b.v2.flac", "talks/deep/c.mp3", "talks/deep/d.wav"):
+        tone(name)
+    texts = {
+        "a.txt": "\ufeffsaid\r\n",
+        "b.v2.txt": "two\nlines\n",
+        "deep/c.txt": "caf\u00e9",
+        "deep/notes.txt": "none",
+    }
+    for name, text in texts.items():
+        Path("talks", name).write_bytes(text.encode())
+    return {"a.wav": b"said", "b.v2.flac": b"two\nlines", "deep/c.mp3": "caf\u00e9".encode(), "deep/d.wav": None}
+
+
+@pytest.mark.parametrize("pattern", ["talks", "talks/**", "talks/**/*.[wfm][alp]*"])
+@pytest.mark.parametrize("options", [{}, {"shard_bytes": 1}, {"limit": 3}])
+def test_texts_by_the_clips_own_names(own, read, pattern, options):
+    found = read(pattern, **options)
+    expected = dict(list(own.items())[: options.get("limit")])
+    assert {clip.id: clip.fields.get("text") for clip in found.clips} == expected
+    told = [] if "limit" in options else ["1 of 4 clips have no transcript: talks/deep/d.wav"]
+    if "[" not in pattern:  # else it names audio alone
+        told.append("left out: 1 .txt file: talks/deep/notes.txt")
+    assert found.told == told
+    renamed = read(pattern, columns={"said": "text"}, **options)
+    assert {clip.id: clip.fields.get("said") for clip in renamed.clips} == expected
+
+
+def test_libritts_has_two_texts_of_each_clip(tmp_path, monkeypatch, read, tone):
+    monkeypatch.chdir(tmp_path)
+    tone("84/121/84_121_1.wav")
+    for kind, text in (("original", "In 1950"), ("normalized", "in nineteen fifty")):
+        Path(f"84/121/84_121_1.{kind}.txt").write_text(text)
+    Path("84/121/84_121.trans.tsv").write_text("84_121_1\tIn 1950\tin nineteen fifty\n")
+    (clip,) = read("84").clips
+    assert clip.fields == {"text": b"In 1950", "normalized_text": b"in nineteen fifty"}
+    (clip,) = read("84", columns={"text": "normalized_text"}).clips
+    assert clip.fields == {"text": b"in nineteen fifty"}
+
+
+def test_a_text_that_cannot_be_read_is_the_reject_of_its_clip(own, read, tmp_path):
+    Path("talks/deep/c.txt").write_bytes(b"caf\xe9")
+    found = read("talks")
+    (damage,) = found.damages
+    assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", "deep/c.mp3")
+    assert "c.txt is not utf-8" in damage.reject.detail
+    Path("talks/deep/c.txt").write_bytes("caf\u00e9".encode())
+    write(tmp_path / "rejects", [to_reject(damage.data, damage.reject, damage.place)])
+    (clip,) = read(tmp_path / "rejects").clips
+    assert (clip.id, clip.fields["text"]) == ("deep/c.mp3", "caf\u00e9".encode())
+    Path("talks/a.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(ValueError, match=r"a\.txt is not utf-8.*--encoding_of_text"):
+        read("talks")
+    assert read("talks", encoding_of_text="latin-1").clips[0].fields["text"] == "caf\u00e9".encode()

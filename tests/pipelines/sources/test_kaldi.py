@@ -96,3 +96,36 @@ def test_a_recording_in_an_archive_is_refused_by_name(folder, read):
     (folder / "wav.scp").write_text("r data/raw.ark:1234\n")
     with pytest.raises(ValueError, match=r"recording r lies in an archive of Kaldi's.*raw\.ark:1234"):
         read(folder)
+
+
+def test_a_text_keeps_its_tabs_and_spaces(folder, read):
+    Path("data/text").write_text("rec1\tone\ttwo  three \t\nrec2 \u3000four\u00a0\n", encoding="utf-8")
+    assert [clip.fields["text"] for clip in read("data").clips] == [
+        b"one\ttwo  three",
+        "\u3000four\u00a0".encode(),
+    ]
+
+
+def test_paths_of_a_recipe_are_found_from_wherever_it_is_called(folder, read, tmp_path, monkeypatch):
+    Path("egs/data/train").mkdir(parents=True)
+    Path("data").rename("egs/data/train/kaldi")
+    Path("wav").rename("egs/wav")
+    for here, pattern in ((".", "egs/data/train/kaldi"), ("egs", "data/train/kaldi"), ("egs/data", "train/kaldi")):
+        monkeypatch.chdir(tmp_path / here)
+        found = read(pattern) if here != "egs/data" else read(tmp_path / "egs/data/train/kaldi")
+        assert ([clip.id for clip in found.clips], found.damages) == (["rec1", "rec2"], [])
+
+
+def test_other_tables_are_taken_or_told(folder, read):
+    Path("data/utt2lang").write_text("rec1 en\nrec2 de\n")
+    for name in ("spk2utt", "spk2gender", "utt2dur"):
+        Path("data", name).write_text("x y\n")
+    found = read("data")
+    assert [clip.fields["language"] for clip in found.clips] == [b"en", b"de"]
+    (line,) = found.told
+    assert line.endswith("2 files without an ending: data/spk2gender, data/utt2dur")
+
+
+def test_an_utterance_that_comes_again_is_told(folder, read):
+    Path("data/wav.scp").write_text("rec1 wav/one.wav\nrec2 wav/two.flac\nrec2 wav/one.wav\n")
+    assert [line for line in read("data").told if "an earlier row has (rec2)" in line]

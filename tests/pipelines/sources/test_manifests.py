@@ -342,3 +342,121 @@ def test_a_unit_reads_its_own_rows_whatever_lies_before(corpus):
     last = plan_units(["m.jsonl"], SourceOptions(shard_bytes=1)).units[-1]
     (item,) = read_unit(Unit.from_json(json.loads(json.dumps(last.to_json()))))
     assert item.place == "m.jsonl#4"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 0.5, 2], [1.0, 0.5, 2.0]),
+        ([7, "7b", None], [b"7", b"7b", None]),
+        ([0.5, "x", True], [b"0.5", b"x", b"1"]),
+        ([[1, 2], [0.5], 3], [[1.0, 2.0], 0.5, 3.0]),
+        ([{"a": 1}, 4, ["x", "y"]], [b'{"a": 1}', b"4", [b"x", b"y"]]),
+        ([2**63, 1, 2], [b"9223372036854775808", b"1", b"2"]),
+    ],
+)
+def test_a_column_of_several_types_becomes_one(corpus, read, values, expected):
+    rows = [{"audio": "a.wav", "id": str(k), "k": value} for k, value in enumerate(values)]
+    write("m.jsonl", lines(*rows))
+    for options in ({}, {"shard_bytes": 1}):  # also where each row is a unit of its own
+        found = read("m.jsonl", **options)
+        assert [clip.fields.get("k") for clip in found.clips] == expected
+    is_text = any(isinstance(value, bytes) for value in expected)
+    assert any("column 'k' holds" in line for line in found.told) == is_text
+    # One type over all files of an input: they become one split.
+    write("one.jsonl", lines(rows[0]))
+    write("two.jsonl", lines(*rows[1:]))
+    assert [clip.fields.get("k") for clip in read("one.jsonl", "two.jsonl").clips] == expected
+
+
+def test_a_column_of_one_type_is_left_alone(corpus, read):
+    write("m.jsonl", lines({"audio": "a.wav", "k": 1}, {"audio": "a.wav", "id": "b"}, {"audio": "a.wav", "k": 3}))
+    found = read("m.jsonl")
+    assert [clip.fields.get("k") for clip in found.clips] == [1, None, 3]
+    assert "types" not in found.units[0].details
+
+
+def test_fields_inside_of_others_have_dotted_names(corpus, read):
+    said = {"text": "x", "by": {"name": "anna", "age": 7}}
+    write("m.jsonl", lines({"sample": {"file": "a.wav", "said": said}, "n": 1}))
+    columns = {"audio": "sample.file", "text": "sample.said.text", "speaker": "sample.said.by.name"}
+    (clip,) = read("m.jsonl", columns=columns).clips
+    assert clip.audio == Path("a.wav").read_bytes()
+    rest = clip.fields.pop("sample")
+    assert clip.fields == {"text": b"x", "speaker": b"anna", "n": 1}
+    assert json.loads(rest) == {"said": {"by": {"age": 7}}}
+    with pytest.raises(ValueError, match=r"no column 'sample\.text'.*it has sample, sample\.file, sample\.said"):
+        read("m.jsonl", columns={"audio": "sample.file", "text": "sample.text"})
+
+
+def test_a_header_may_be_written_in_any_way(corpus, read):
+    for text in (
+        "Audio,Transcript,ID\na.wav,x y,1\n",
+        'audio, text, id\na.wav, "x y", 1\n',
+        '"audio","text","id","of\r\nlines"\r\na.wav,"x y",1,\r\n',
+        "audio ;text; id\na.wav;x y;1\n",
+    ):
+        write("m.csv", text)
+        (clip,) = read("m.csv").clips
+        assert (clip.id, clip.fields["text"]) == ("1", b"x y")
+
+
+def test_spellings_are_those_of_all_rows(corpus, read):
+    rows = [{"audio": "a.wav", "id": str(k)} for k in range(150)]
+    write("m.jsonl", lines(*rows, {"audio": "a.wav", "id": "last", "transcript": "late", "end": 0.25}))
+    last = read("m.jsonl").clips[-1]
+    assert (last.id, last.fields["text"], len(last.samples)) == ("last", b"late", 4000)
+
+
+def test_ids_that_come_again_are_told(corpus, read):
+    write("m.jsonl", lines({"audio": "a.wav"}, {"audio": "sub/b.flac"}, {"audio": "a.wav"}))
+    assert [line for line in read("m.jsonl").told if "1 row has an id that an earlier row has (a.wav)" in line]
+    write("m.jsonl", lines({"audio": "a.wav"}, {"audio": "sub/b.flac"}))
+    assert read("m.jsonl").told == []
+
+
+def test_manifests_in_several_folders_of_one_input(corpus, read, tone):
+    for name in ("set/x/clip.wav", "set/y/clip.wav", "set/y/other.wav"):
+        tone(name)
+    for folder in ("x", "y"):
+        write(f"set/{folder}/metadata.csv", f"file_name,text\nclip.wav,{folder}\n")
+    found = read("set")
+    assert [(clip.id, clip.fields["text"]) for clip in found.clips] == [("x/clip.wav", b"x"), ("y/clip.wav", b"y")]
+    assert found.told == ["left out: 1 audio file that no row names: set/y/other.wav"]
+    assert [clip.id for clip in read("set/*/metadata.csv").clips] == ["x/clip.wav", "y/clip.wav"]
+    assert [clip.id for clip in read("set/x/metadata.csv").clips] == ["clip.wav"]
+
+
+@pytest.mark.parametrize("name", ["recordings", "supervisions"])
+def test_parts_of_lhotses_cuts_are_refused_by_name(corpus, read, name):
+    recording = {"id": "r", "sources": [{"type": "file", "channels": [0], "source": "a.wav"}], "num_samples": 8000}
+    supervision = {"id": "s", "recording_id": "r", "start": 0, "duration": 1, "channel": 0, "text": "x"}
+    write(f"{name}.jsonl.gz", lines(recording if name == "recordings" else supervision))
+    with pytest.raises(ValueError, match=f"{name}.jsonl.gz holds lhotse's {name} alone: join them to cuts"):
+        read(f"{name}.jsonl.gz")
+
+
+def test_a_list_of_clips_that_is_called_text_is_refused(corpus, read):
+    write("clips.txt", "a.wav|x\n")
+    with pytest.raises(ValueError, match=r"clips\.txt is text by its name.*--input_format=manifest"):
+        read("clips.txt")
+    write("clips.txt", "audio|text\na.wav|x\n")
+    assert read("clips.txt", input_format="manifest").clips[0].fields == {"text": b"x"}
+
+
+def test_nan_is_no_value(corpus, read):
+    """As pandas writes what a column lacks."""
+    rows = [
+        {"audio": "a.wav", "text": "x", "n": 1.0, "start": float("nan"), "end": 0.25},
+        {"audio": "a.wav", "text": float("nan"), "n": float("nan"), "start": float("nan"), "end": float("nan")},
+    ]
+    write("m.jsonl", lines(*rows))
+    found = read("m.jsonl")
+    assert ([clip.fields for clip in found.clips], found.told) == ([{"text": b"x", "n": 1.0}, {}], [])
+    assert [len(clip.samples) for clip in found.clips] == [4000, 8000]
+
+
+def test_paths_of_windows_are_told(corpus, read):
+    write("m.jsonl", lines({"audio": "sub\\b.flac"}))
+    (damage,) = read("m.jsonl").damages
+    assert "backslashes, as paths of Windows" in damage.reject.detail

@@ -99,7 +99,11 @@ def test_segments_of_paths_in_a_dictionary(table, read):
 def test_nested_columns_and_odd_types_pass_through(table, read):
     columns = {
         "audio": pa.array(WAVS[:1]),
-        "speaker": [{"id": 7, "names": ["é"], "key": b"k", "raw": b"\xff"}],
+        "speaker": pa.array(
+            [{"id": 7, "names": ["é"], "key": b"k", "raw": b"\xff"}],
+            # Older pyarrows would sort the names.
+            pa.struct({"id": pa.int64(), "names": pa.list_(pa.string()), "key": pa.binary(), "raw": pa.binary()}),
+        ),
         "tags": [["a", "b"]],
         "scores": [[0.5, 1.5]],
         "pairs": pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())),
@@ -176,3 +180,94 @@ def test_a_row_group_that_cannot_be_read_is_read_again_once_the_file_is_whole(tm
     Path("t.parquet").unlink()
     (gone,) = read("r.tfrecord").damages
     assert "copy t.parquet again from its source" in gone.reject.detail
+
+
+def nested(**inside):
+    """The columns of a table whose clips, and what is said in them, lie in structs."""
+    samples = [
+        {"audio": {"bytes": wav, "path": f"{text}.wav"}, "info": {"text": text, "by": {"age": k}}, **inside}
+        for k, (wav, text) in enumerate(zip(WAVS, TEXTS, strict=True))
+    ]
+    return {"sample": pa.array(samples), "key": TEXTS}
+
+
+def test_columns_inside_of_others_have_dotted_names(table, read):
+    columns = {
+        "audio": "sample.audio",
+        "text": "sample.info.text",
+        "age": "sample.info.by.age",
+        "id": "sample.audio.path",
+    }
+    clips = read(table(nested()), columns=columns, shard_bytes=1).clips
+    assert [clip.id for clip in clips] == [f"{text}.wav" for text in TEXTS]
+    assert [clip.audio for clip in clips] == WAVS
+    # What was taken out is not passed through once more, and nothing is left of the structs.
+    assert [clip.fields for clip in clips] == [
+        {"text": text.encode(), "age": k, "key": text.encode()} for k, text in enumerate(TEXTS)
+    ]
+    assert [clip.audio for clip in read(table(nested())).clips] == WAVS  # the one struct that is audio
+
+
+def test_what_is_left_of_a_column_is_passed_through_as_json(table, read):
+    clips = read(table(nested(other=[0.5, 1.5])), columns={"text": "sample.info.text"}).clips
+    assert clips[1].fields["sample"] == b'{"info": {"by": {"age": 1}}, "other": [0.5, 1.5]}'
+
+
+def test_samples_inside_of_a_struct(table, read):
+    rows = [{"wave": floats, "hz": 16000} for floats in FLOATS]
+    found = read(table({"a": pa.array(rows)}), columns={"audio": "a.wave", "sampling_rate": "a.hz"})
+    for clip, noise in zip(found.clips, NOISE, strict=True):
+        assert (as_samples(clip) == noise).all()
+        assert clip.fields == {"sampling_rate": 16000}
+
+
+def test_a_name_with_dots_of_its_own_comes_first(table, read):
+    columns = {"a.b": WAVS, "a": [{"b": text} for text in TEXTS]}
+    clips = read(table(columns), columns={"audio": "a.b"}).clips
+    assert [clip.audio for clip in clips] == WAVS
+    assert clips[0].fields == {"a": b'{"b": "one"}'}
+
+
+def test_names_that_are_nowhere_are_refused_with_those_that_are(table, read):
+    with pytest.raises(ValueError, match=r"no column 'sample\.text'.*sample\.info\.text"):
+        read(table(nested()), columns={"text": "sample.text"})
+
+
+def test_an_empty_struct_is_a_clip_without_audio(table, read):
+    columns = nested()
+    columns["sample"] = pa.array([*columns["sample"].to_pylist()[:3], None], columns["sample"].type)
+    found = read(table(columns), columns={"audio": "sample.audio", "text": "sample.info.text", "id": "key"})
+    assert ([clip.id for clip in found.clips], len(found.damages)) == (TEXTS[:3], 1)
+    assert (found.damages[0].reject.reason, found.damages[0].reject.record_id) == ("no_audio", "four")
+
+
+def test_what_lies_beside_the_audio_in_its_struct_is_told_and_can_be_taken(table, read):
+    rows = [{"bytes": wav, "path": None, "said": text} for wav, text in zip(WAVS, TEXTS, strict=True)]
+    name = table({"audio": pa.array(rows)})
+    assert [line for line in read(name).told if "--columns=said=audio.said takes it" in line]
+    taken = read(name, columns={"text": "audio.said"})
+    assert [clip.fields for clip in taken.clips] == [{"text": text.encode()} for text in TEXTS]
+    assert ([clip.audio for clip in taken.clips], taken.told) == (WAVS, [])
+
+
+def test_files_whose_columns_have_other_types_get_one(table, read):
+    table({"audio": WAVS[:1], "n": [1], "k": [1], "l": [[1, 2]]}, "m-0.parquet")
+    table({"audio": WAVS[1:2], "n": [0.5], "k": ["x"], "l": [[0.5]]}, "m-1.parquet")
+    found = read("m-*.parquet")
+    assert [clip.fields for clip in found.clips] == [
+        {"n": 1.0, "k": b"1", "l": [1.0, 2.0]},
+        {"n": 0.5, "k": b"x", "l": 0.5},
+    ]
+    assert [line for line in found.told if "column 'k' holds integers and text" in line]
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [pa.array(FLOATS), pa.array([{"array": floats, "path": "x"} for floats in FLOATS])],
+    ids=["list", "struct"],
+)
+def test_samples_whose_rate_nothing_says_are_refused(table, read, audio):
+    with pytest.raises(ValueError, match=r"no column says their rate in Hz.*--columns=sampling_rate=COLUMN"):
+        read(table({"audio": audio, "hz": RATE}))
+    clips = read(table({"audio": audio, "hz": RATE}), columns={"sampling_rate": "hz"}).clips
+    assert [clip.fields for clip in clips] == [{"sampling_rate": 16000}] * 4

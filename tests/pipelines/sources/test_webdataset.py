@@ -187,3 +187,24 @@ def test_a_gzip_whose_end_is_damaged_gives_what_lies_before(pack, read, wav):
 
 def encode_again(data):
     return encode(soundfile.read(io.BytesIO(data), dtype="int16")[0])
+
+
+def test_the_end_of_a_file_of_text_is_none_of_its_text(pack, read, wav):
+    pack("s.tar", {"a.wav": wav, "a.txt": b"one\ntwo\r\n", "b.wav": wav, "b.txt": b"three"})
+    assert [clip.fields for clip in read("s.tar", columns={"text": "txt"}).clips] == [
+        {"text": b"one\ntwo"},
+        {"text": b"three"},
+    ]
+    assert read("s.tar").clips[0].fields == {"txt": b"one\ntwo\r\n"}
+
+
+def test_fields_inside_of_the_member_json(pack, read, wav):
+    pack("s.tar", {"a.wav": wav, "a.json": b'{"said": {"text": "x"}, "by.whom": "anna"}'})
+    (clip,) = read("s.tar", columns={"text": "json.said.text", "speaker": "json.by.whom"}).clips
+    assert (clip.fields["text"], clip.fields["speaker"]) == (b"x", b"anna")
+
+
+def test_a_column_of_several_types_in_nemos_manifest_becomes_one(pack, read, wav):
+    rows = [{"audio_filepath": f"{name}.wav", "shard_id": 3, "n": n} for name, n in (("a", 1), ("b", 0.5))]
+    nemo(pack, rows, {"a.wav": wav, "b.wav": wav})
+    assert [clip.fields["n"] for clip in read("set").clips] == [1.0, 0.5]

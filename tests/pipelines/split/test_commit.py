@@ -46,7 +46,7 @@ def attempted(folder, name="abc", job=JOB, first=b"one"):
         rejects={"bad_audio": 1},
         named_ids={"bad_audio": ["/audio/in#2"]},
         fields={"speaker": FieldCounts({"bytes_list": 2}, 1, {"bytes_list": ["a", "b"]})},
-        statistics=BinStatistics(5, [1 << 80, -3], [7, 8], [-1.5, 0.0], [2.5, 0.0]),
+        statistics=BinStatistics(5, [1 << 80, -3], [7, 8], [None, -1.5]),
         distributions={"rms_dbfs": Distribution(2, -3 << 90, {-35: 2}, *[[Extreme(-34.5, "a", 3, 0)]] * 2)},
         versions={"melbeam": "1.0"},
     )

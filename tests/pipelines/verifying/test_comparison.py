@@ -1,6 +1,7 @@
 """verify --against, with our own converter in a reference's place: what is read, and what is found."""
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -145,3 +146,77 @@ def test_a_flac_whose_samples_are_not_those_of_its_md5_is_a_fault(folders, tmp_p
     assert (status, len(faults(said))) == (1, 1), said
     assert "id 'flac': " in faults(said)[0]
     assert "MD5" in faults(said)[0]
+
+
+@pytest.fixture
+def stereo(tmp_path):
+    """Clips of two channels that differ, at another rate too; `write_them(exchanged)` writes them anew."""
+    rng = np.random.default_rng(3)
+    clips = [(f"clip-{rate}", 0.1 * rng.standard_normal((rate, 2)) * [1, 0.3], rate) for rate in (16000, 32000)]
+
+    def write_them(exchanged=False):
+        order = [1, 0] if exchanged else [0, 1]
+        records = [
+            to_example({"audio": encode(samples[:, order], rate), "id": name, "text": "said"})
+            for name, samples, rate in clips
+        ]
+        write(tmp_path / "train-0", records)
+
+    write_them()
+    return write_them
+
+
+@pytest.mark.parametrize(
+    ("options", "num_records", "hears_channels"),
+    [
+        (["--channel=1"], 2, True),
+        (["--channels=split"], 4, True),
+        (["--on_long=chunk", "--chunk_seconds=0.3"], 8, False),
+        (["--on_long=chunk", "--chunk_seconds=0.5", "--chunk_overlap_seconds=0.25"], 6, False),
+        (["--on_long=chunk", "--chunk_seconds=0.3", "--channels=split"], 16, True),
+        (["--on_long=chunk", "--chunk_seconds=0.3", "--channel=0"], 8, True),
+    ],
+)
+def test_channels_and_chunks_are_held_against_their_own_audio(
+    folders, tmp_path, stereo, options, num_records, hears_channels
+):
+    folders.extracted(tmp_path, "train", *options)
+    folder = folders.Folder(tmp_path / "features")
+    status, said = folder.verify("--against=keras-hub")
+    assert (status, faults(said)) == (0, []), said
+    assert f"train: {num_records} records against keras-hub" in said
+    stereo(exchanged=True)  # a source of the same size whose channels are the other ones
+    status, said = folder.verify("--against=keras-hub")
+    assert (status, len(faults(said))) == ((1, num_records) if hears_channels else (0, 0)), said
+
+
+def test_chunks_between_texts_are_held_against_their_own_audio(folders, tmp_path):
+    """Where each text has its time, chunks begin and end anywhere."""
+    write_clip(tmp_path / "long.wav", 1.2)
+    times = [(0.0, 0.25, "one"), (0.3, 0.55, "two"), (0.6, 0.8, "three"), (0.9, 1.1, "four")]
+    said = [
+        {"id": f"s{k}", "recording_id": "r", "start": start, "duration": end - start, "channel": 0, "text": text}
+        for k, (start, end, text) in enumerate(times)
+    ]
+    recording = {
+        "id": "r",
+        "sources": [{"type": "file", "channels": [0], "source": "long.wav"}],
+        "sampling_rate": 16000,
+        "num_samples": 19200,
+        "duration": 1.2,
+        "channel_ids": [0],
+    }
+    cut = {"id": "c", "start": 0, "duration": 1.2, "channel": 0, "supervisions": said, "recording": recording}
+    (tmp_path / "train-cuts.jsonl").write_text(json.dumps({**cut, "type": "MonoCut"}) + "\n")
+    folders.extracted(tmp_path, "train", "--on_long=chunk", "--chunk_seconds=0.6", "--input_format=lhotse")
+    folder = folders.Folder(tmp_path / "features")
+    status, found = folder.verify("--against=keras-hub")
+    assert (status, faults(found)) == (0, []), found
+    assert "train: 2 records against keras-hub" in found
+    write_clip(tmp_path / "long.wav", 1.2, seed=1)
+    status, found = folder.verify("--against=keras-hub")
+    assert (status, len(faults(found))) == (1, 2), found
+
+
+def write_clip(path, seconds, seed=0):
+    path.write_bytes(wav(seed, seconds))

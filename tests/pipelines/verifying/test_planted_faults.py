@@ -179,8 +179,8 @@ FAULTS = {
         of_report(lambda report: report["distributions"]["seconds"]["largest"][0].update(value=9.5)),
         "distributions.seconds.largest[0].value is 9.5",
     ),
-    "an extreme of the bins": (
-        of_report(lambda report: report["statistics"]["minima"].__setitem__(3, -100.0)),
+    "a bin that does change": (
+        of_report(lambda report: report["statistics"]["constants"].__setitem__(3, -100.0)),
         "the sums of the features are not those of the report",
     ),
     "the counts of a field": (
@@ -190,6 +190,22 @@ FAULTS = {
     "damaged bytes": (
         of_report(lambda report: report.update(damaged_bytes=29), DAMAGED),
         "the damaged bytes are not those of the report: 30 are there, the report says 29",
+    ),
+    "chunks with the text of their whole clip": (
+        of_report(lambda report: report.update(whole_texts=1), CHUNKS),
+        "the chunks with the text of their whole clip are not those of the report",
+    ),
+    "records left out by a job that leaves none out": (
+        of_report(lambda report: report.update(left_out=1)),
+        "1 records are left out, and the job leaves none out",
+    ),
+    "the length of clips, which a job on features does not count": (
+        of_report(lambda report: report.update(microseconds=1)),
+        "the microseconds are not those of the report: 0 are there, the report says 1",
+    ),
+    "clips of unknown length, likewise": (
+        of_report(lambda report: report.update(unknown_lengths=1)),
+        "the unknown_lengths are not those of the report: 0 are there, the report says 1",
     ),
     "no versions": (of_report(lambda report: report.update(versions={})), "it names no version of melbeam"),
     "another record version": (

@@ -1,0 +1,81 @@
+"""One type for each column of a table whose rows hold several, as JSON's `1` beside `0.5`, or `7` beside `"7b"`.
+
+Readers of records take one type a feature. A table is read as a whole before it is divided into units, so what its
+columns hold is known then: numbers of both types become floats, and any other mixture becomes text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from melbeam.pipelines.sources.units import Unit
+from melbeam.transforms.records.examples import Values
+
+TEXT, INTEGER, NUMBER = "text", "integers", "floats"  # as a person reads them
+_TYPES: dict[type, str] = {int: INTEGER, float: NUMBER, str: TEXT, bytes: TEXT}
+
+
+class ColumnTypes:
+    """What the columns of some rows hold."""
+
+    def __init__(self) -> None:
+        self._seen: dict[str, set[str]] = {}
+
+    def see(self, columns: Mapping[str, Values]) -> None:
+        """Takes the columns of a row, as records hold them, into account."""
+        for name, value in columns.items():
+            self.see_type(name, type_of(value))
+
+    def see_type(self, name: str, kind: str) -> None:
+        """Takes a column of one type into account."""
+        seen = self._seen.get(name)
+        if seen is None:
+            self._seen[name] = {kind}
+        elif kind not in seen:
+            seen.add(kind)
+
+    def of_mixed(self) -> dict[str, str]:
+        """The type that each column of several types becomes, by its name."""
+        return {
+            name: NUMBER if TEXT not in seen else TEXT
+            for name, seen in sorted(self._seen.items())
+            if len(seen) > 1
+        }
+
+    def note(self, where: str) -> list[str]:
+        """A line for a person about each column whose values are not all text, and become it."""
+        return [
+            f"{where}: column {name!r} holds {' and '.join(sorted(self._seen[name]))}, and all of it becomes "
+            f"{kind}, since readers take one type"
+            for name, kind in self.of_mixed().items()
+            if kind == TEXT  # whole numbers among floats are only written without their point
+        ]
+
+
+def type_of(value: Values) -> str:
+    """The type of a value, or of a list's values, as `as_feature` gives them."""
+    kind = _TYPES.get(type(value))
+    return kind if kind is not None else type_of(value[0]) if isinstance(value, list) and value else TEXT
+
+
+def with_one_type(columns: Mapping[str, Values], types: Mapping[str, str]) -> Mapping[str, Values]:
+    """The columns of a row with those of several types as `ColumnTypes.of_mixed` wants them."""
+    if not types:
+        return columns
+    return {name: _as(value, types[name]) if name in types else value for name, value in columns.items()}
+
+
+def _as(value: Any, kind: str) -> Any:
+    if isinstance(value, list):
+        return [_as(one, kind) for one in value]
+    if kind == NUMBER:
+        return float(value)
+    return value if isinstance(value, bytes | str) else json.dumps(value).encode()
+
+
+def with_types(units: Iterable[Unit], types: Mapping[str, str]) -> list[Unit]:
+    """The units with the types in their details; where no column has several, the units as they are."""
+    return [replace(unit, details={**unit.details, "types": dict(types)}) if types else unit for unit in units]

@@ -1,0 +1,234 @@
+"""Transcripts that lie beside audio files: LibriSpeech's `*.trans.txt`, LJSpeech's `metadata.csv`, and `a.txt`.
+
+LibriSpeech's name an utterance by its file's name; LJSpeech's table, which has no header and `|` between its
+columns, also by a path, with or without its ending. A text by the clip's own name, as LibriTTS has two of each, is
+that clip's.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator, Mapping
+from glob import escape
+from itertools import groupby, islice
+
+from melbeam.pipelines import files, words
+from melbeam.pipelines.sources import text_lines
+from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
+from melbeam.pipelines.sources.rows import is_absolute
+from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.pipelines.sources.units import printable
+from melbeam.transforms.folder_layout import file_name, parent
+from melbeam.transforms.records.schema import TEXT
+
+TRANSCRIPTS, LJSPEECH = ".trans.txt", "metadata.csv"
+COLUMNS = ("id", TEXT, "normalized_text")  # of transcripts; LibriSpeech's have the first two
+# What follows a clip's name in that of its own text, the first of each column before others.
+_OWN = {".txt": TEXT, ".original.txt": TEXT, ".normalized.txt": "normalized_text"}
+_LARGEST_TEXT = 1 << 20  # 1 MiB; more is no transcript of a clip
+_FOLDERS = 64  # more of them are searched for transcripts by one listing of what they lie in
+_COMPARED = 64  # files of transcripts whose names are held against those of the clips before any work
+_DEPTH = 4  # names of folders by which LJSpeech's table may tell clips apart
+_NAMED = 3
+
+
+class OwnTexts:
+    """The texts that lie beside clips under their own names, `a.txt` beside `a.wav`.
+
+    Args:
+        clips: paths and sizes, sorted by path.
+        listed: all files of the input, where the texts are searched; else in the clips' folders, of which few are.
+    """
+
+    def __init__(self, clips: list[tuple[str, int]], listed: list[tuple[str, int]]) -> None:
+        texts = [(path, size) for path, size in listed if path.endswith(".txt")]
+        folders = sorted({folder_of(path) for path, _ in clips})
+        if not texts and len(folders) <= _FOLDERS:
+            texts = [found for folder in folders for found in files.match(f"{escape(folder)}/*.txt")]
+        # A folder that is called `.` is in none of the paths that are written without it.
+        there = {path.removeprefix("./") for path, size in texts if size <= _LARGEST_TEXT}
+        self._of_clip: dict[str, list[str]] = {}
+        for path, _ in clips if there else ():
+            stem = _without_ending(path)
+            found = [ending for ending in _OWN if f"{stem}{ending}".removeprefix("./") in there]
+            if found:
+                self._of_clip[path] = found
+
+    @property
+    def are_there(self) -> bool:
+        """Whether some clip has one."""
+        return bool(self._of_clip)
+
+    @property
+    def paths(self) -> set[str]:
+        """All of them."""
+        return {f"{_without_ending(path)}{ending}" for path, found in self._of_clip.items() for ending in found}
+
+    def endings(self, path: str) -> list[str]:
+        """What follows a clip's name in those of its texts."""
+        return self._of_clip.get(path, [])
+
+
+def own_text(path: str, endings: Iterable[str], encoding: str) -> dict[str, bytes]:
+    """The columns of a clip's own texts, without the line feeds around them.
+
+    Args:
+        path: of the clip.
+        endings: of its texts, as `OwnTexts.endings` gives them.
+        encoding: of them.
+
+    Raises:
+        NotText: one is of another encoding.
+        OSError: one cannot be read.
+    """
+    found: dict[str, bytes] = {}
+    for ending in endings:
+        name = f"{_without_ending(path)}{ending}"
+        with open_text(name) as file:
+            data = file.read().removeprefix(codecs.BOM_UTF8)
+        found.setdefault(_OWN[ending], text_lines.decode(data, name, encoding).strip("\r\n").encode())
+    return found
+
+
+class Transcripts:
+    """The transcripts that lie beside clips, by the clips' folder.
+
+    Args:
+        clips: paths and sizes, sorted by path.
+        listed: all files of the input.
+    """
+
+    def __init__(self, clips: list[tuple[str, int]], listed: list[tuple[str, int]]) -> None:
+        folders = [folder for folder, _ in groupby(folder_of(path) for path, _ in clips)]
+        found = {path for path, _ in listed if path.endswith(TRANSCRIPTS)}
+        folders = sorted(set(folders))
+        if not found and len(folders) <= _FOLDERS:
+            for folder in folders:
+                found.update(path for path, _ in files.match(f"{escape(folder)}/*{TRANSCRIPTS}"))
+        elif not found:
+            above = _common_folder(folders)
+            found.update(path for path, _ in files.match(f"{escape(above)}**{TRANSCRIPTS}"))
+        self._of_folder: dict[str, list[str]] = {}
+        for path in sorted(found):
+            self._of_folder.setdefault(parent(path), []).append(path)
+        self._note_tables(folders, [path for path, _ in listed if file_name(path) == LJSPEECH])
+
+    def _note_tables(self, folders: list[str], listed: list[str]) -> None:
+        """Gives each folder LJSpeech's table of it, of the one that it lies in, or of any above in the input."""
+        tables = dict.fromkeys(path for path in listed if is_ljspeech(path))
+        for folder in folders:
+            near = (f"{folder}/{LJSPEECH}", f"{folder_of(folder)}/{LJSPEECH}")
+            if not listed and len(folders) <= _FOLDERS:
+                tables |= dict.fromkeys(path for path in near if files.exists(path) and is_ljspeech(path))
+            for path in tables:
+                if path in near or _lies_in(folder, folder_of(path)):
+                    self._of_folder.setdefault(folder, []).append(path)
+
+    @property
+    def are_there(self) -> bool:
+        """Whether a file of transcripts is among the input's."""
+        return bool(self._of_folder)
+
+    def beside(self, paths: Iterable[str]) -> dict[str, list[str]]:
+        """The files of transcripts that lie in the folders of some clips, by folder."""
+        folders = dict.fromkeys(folder_of(path) for path in paths)
+        return {folder: self._of_folder[folder] for folder in folders if folder in self._of_folder}
+
+    def note(self, clips: list[tuple[str, int]], own: OwnTexts, encoding: str) -> list[str]:
+        """Lines for a person: clips without a transcript, and transcripts without a clip, of the first files."""
+        of_file = {
+            path: dict(texts_of(path, encoding, None))
+            for path in islice(dict.fromkeys(p for paths in self._of_folder.values() for p in paths), _COMPARED)
+        }
+        compared = []
+        for path, _ in clips:
+            of_folder = self._of_folder.get(folder_of(path), [])
+            if (of_folder or own.are_there) and all(name in of_file for name in of_folder):
+                compared.append(path)
+        used = {path: set[str]() for path in of_file}
+        without = []
+        for path in compared:
+            of_folder = self._of_folder.get(folder_of(path), [])
+            found = [(name, key) for name in of_folder if (key := _key_of(path, of_file[name])) is not None]
+            for name, key in found:
+                used[name].add(key)
+            if not found and not own.endings(path):
+                without.append(printable(path))
+        left = [
+            f"{key} of {printable(name)}" for name in of_file for key in of_file[name] if key not in used[name]
+        ]
+        notes = []
+        if without:
+            named = words.named(without[:_NAMED], len(without))
+            notes.append(f"{len(without)} of {words.count(len(compared), 'clip')} have no transcript: {named}")
+        if left:
+            named = words.named(left[:_NAMED], len(left))
+            notes.append(f"{words.count(len(left), 'transcript')} without a clip in the input: {named}")
+        return notes
+
+
+def folder_of(path: str) -> str:
+    """The folder of a file, without a slash at its end."""
+    return parent(path) if "/" in path else "."
+
+
+def _lies_in(folder: str, above: str) -> bool:
+    return f"{folder}/".startswith(f"{above}/") or (above == "." and not is_absolute(folder))
+
+
+def _common_folder(folders: list[str]) -> str:
+    """The folder, with its slash, that all of them lie in."""
+    first, last = folders[0].split("/"), folders[-1].split("/")
+    common = []
+    for one, other in zip(first, last, strict=False):
+        if one != other:
+            break
+        common.append(one)
+    return "".join(f"{name}/" for name in common)
+
+
+def is_ljspeech(path: str) -> bool:
+    """Whether a metadata.csv is LJSpeech's: no header, and an id, a text and its normalised form in each line."""
+    with open_text(path) as file:
+        line = next(Lines(file), b"")
+    first = line.split(b"|")
+    return len(first) in (2, 3) and b"," not in first[0] and first[0].strip().lower() not in (b"id", b"file_name")
+
+
+def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Names and columns of the transcripts in a file.
+
+    Args:
+        path: of the file.
+        encoding: of it.
+        names: of the clips that are wanted, as `names_of` gives them; None for all.
+    """
+    is_table = file_name(path) == LJSPEECH
+    with open_text(path) as file:
+        for line in Lines(file):
+            text = text_lines.decode(line, path, encoding).rstrip("\r\n")
+            given, *texts = text.split("|") if is_table else text.split(" ", 1)
+            name = _without_ending(given.strip().removeprefix("./")) if is_table else given
+            if name and (names is None or name in names):
+                yield name, {key: value.encode() for key, value in zip(COLUMNS, (name, *texts), strict=False)}
+
+
+def text_of(path: str, texts: Mapping[str, dict[str, bytes]]) -> dict[str, bytes]:
+    """The columns of a clip's transcript; none where it has none."""
+    key = _key_of(path, texts)
+    return {} if key is None else texts[key]
+
+
+def _key_of(path: str, texts: Mapping[str, dict[str, bytes]]) -> str | None:
+    return next((name for name in names_of(path) if name in texts), None)
+
+
+def names_of(path: str) -> list[str]:
+    """What transcripts may call a clip: its path without the ending, from the longest part on."""
+    parts = _without_ending(printable(path)).split("/")[-_DEPTH:]
+    return ["/".join(parts[first:]) for first in range(len(parts))]
+
+
+def _without_ending(name: str) -> str:
+    stem, _, ending = name.rpartition(".")
+    return stem if stem and f".{ending.lower()}" in (*ENDINGS, *MEDIA_ENDINGS) else name

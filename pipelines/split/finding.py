@@ -1,0 +1,39 @@
+"""The splits of a folder, found; and what there is in place of them, where there are none."""
+
+from __future__ import annotations
+
+from melbeam.pipelines import files
+from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+from melbeam.transforms.reading import not_features
+from melbeam.transforms.reading.not_features import is_of_ingest
+
+__all__ = ["folders_meant", "is_of_ingest", "splits_of", "why_no_features"]
+
+
+def splits_of(output: str) -> list[SplitFolder]:
+    """The splits that jobs have made in a folder, finished or not, by name.
+
+    Raises:
+        UsageError: there are none; the message says which folder may be meant.
+    """
+    found = [SplitFolder.holding(path) for path in _paths(of_all_splits(output, "job.json"))]
+    if not found:
+        raise UsageError(
+            Refusal.NO_FEATURES, f"{output} has no split that melbeam made: {why_no_features(output)}"
+        )
+    return found
+
+
+def why_no_features(output: str) -> str:
+    """Why a folder holds no finished features, and what to do, as the end of a sentence."""
+    return not_features.why_no_features(output, _paths)
+
+
+def folders_meant(output: str) -> list[str]:
+    """The folders above or below one that jobs have made splits in."""
+    return not_features.folders_meant(output, _paths)
+
+
+def _paths(glob: str) -> list[str]:
+    return [path for path, _ in files.match(glob)]
