@@ -53,7 +53,8 @@ _CODECS = (
     "wmav1",
     "wmav2",
 )
-# FFmpeg's own decoder of AMR fails on the pauses that a coder leaves out; this one fills them in.
+# FFmpeg's own decoder of AMR fails on the pauses that a coder leaves out; this one fills them in, where FFmpeg was
+# built with it: PyAV's wheels had it up to 18.
 _BETTER_DECODERS = {"amrnb": "libopencore_amrnb"}
 _LOSSLESS = ("alac", "flac", "pcm_", "wmalossless")
 _MIN_GAP = 0.003  # s; containers round times to a millisecond, and live recordings jitter by parts of a frame
@@ -133,10 +134,10 @@ def open_with_libav(data: bytes, demuxer: str, *, has_times: bool = False) -> It
         "codec_whitelist": ",".join(_CODECS),
         "protocol_whitelist": "none",
     }
+    # Tags in another encoding are no fault of the audio; PyAV 19 takes them by itself, and has no such argument.
+    tags: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
     with _decoder_errors(len(data)):
-        container = av.open(
-            io.BytesIO(data), format=demuxer, container_options=whitelists, metadata_errors="replace"
-        )
+        container = av.open(io.BytesIO(data), format=demuxer, container_options=whitelists, **tags)
     try:
         with _decoder_errors(len(data)):
             codec, stream = _audio_of(container)
@@ -172,10 +173,11 @@ def _audio_of(container: Any) -> tuple[Any, Any]:
 def _frames(av: Any, container: Any, codec: Any, stream: Any) -> Iterator[Any]:
     if codec.name in _CHECKED:
         codec.options = {"err_detect": "crccheck+explode"}
-    if codec.name in _BETTER_DECODERS:
-        better = av.CodecContext.create(_BETTER_DECODERS[codec.name], "r")
-        better.sample_rate, better.layout = codec.sample_rate, codec.layout
-        codec = better
+    better = _BETTER_DECODERS.get(codec.name)
+    if better in av.codecs_available:
+        chosen = av.CodecContext.create(better, "r")
+        chosen.sample_rate, chosen.layout = codec.sample_rate, codec.layout
+        codec = chosen
     codec.thread_count = 1  # the job has its own threads
     for packet in container.demux(stream):
         if packet.is_corrupt:

@@ -57,6 +57,8 @@ def tone(rate, seconds=SECONDS):
 
 def encode(name, samples=None):
     muxer, encoder, rate, _, _ = FORMATS[name]
+    if name == "AMR":  # what PyAV 18 made of the tone, since PyAV 19 has no encoder of it
+        return (Path(__file__).parents[3] / "data/tone.amr").read_bytes()
     samples = tone(rate) if samples is None else samples
     return helpers.encode_with_libav(samples, rate, muxer, encoder, **MUXER_OPTIONS.get(name, {}))
 
@@ -148,7 +150,8 @@ def test_pauses_in_amr_take_their_time():
     """A frame of type 15 holds nothing: 20 ms that the coder left out (3GPP TS 26.101)."""
     frame = encode("AMR")[6:38]
     data = b"#!AMR\n" + frame * 25 + bytes([0x7C]) * 50 + frame * 25
-    assert num_decoded(data) == 2 * RATE
+    # FFmpeg's own decoder knows no pauses: then the clip is turned away, and never a shorter one.
+    assert num_decoded(data) == (2 * RATE if "libopencore_amrnb" in av.codecs_available else None)
 
 
 def test_amr_that_says_that_it_is_damaged_is_refused():
