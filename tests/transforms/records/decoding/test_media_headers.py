@@ -21,6 +21,8 @@ def noise(rate, seconds=0.5):
 
 
 def made(muxer, encoder, rate=RATE, seconds=0.5, **options):
+    if encoder not in av.codecs_available:
+        pytest.skip(f"this PyAV has no encoder {encoder}: 18 has, 19 has not")
     return helpers.encode_with_libav(noise(rate, seconds), rate, muxer, encoder, **options)
 
 
