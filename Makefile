@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3.10 python3; 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
-.PHONY: help demo test check parity bench bench-all test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-tfio test-page test-examples docs matrix clean
+.PHONY: help demo test check parity bench bench-all test-prism test-cloud test-flink rehearse-dataflow test-frameworks test-tfio test-page test-examples test-models docs matrix clean
 .NOTPARALLEL:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo "make test-page  the report's page in a browser; needs Chromium"
 	@echo "make test-tfio  decoding inside the graph with tensorflow-io; needs Python 3.11 or 3.12"
 	@echo "make test-examples  each example and task page, run to its end"
+	@echo "make test-models  stored features in keras-hub's and transformers' models, into docs/reading.md"
 	@echo "make docs    the site of docs/, with the API from the docstrings, into build/site"
 	@echo "make matrix  the quick tests on Python 3.10 to 3.13 and both ends of TensorFlow; an hour"
 	@echo "make clean   removes the environment, caches and what the demo wrote"
@@ -64,9 +65,11 @@ check: .venv/.installed-check docs
 	$(BIN)/python -m pytest -m slow -q -n 2 --dist loadfile
 
 # What brings hundreds of packages, or some gigabytes, has an environment of its own: .venv-NAME, with the extra NAME.
+# Triton, a gigabyte that PyTorch brings for GPUs, aborts a process that has TensorFlow in it: two LLVMs.
 .venv-%/.installed: pyproject.toml setup.py | $(BIN)/python
 	$(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python -m pip install -q --disable-pip-version-check -e '.[$*]'
+	@.venv-$*/bin/python -m pip uninstall -q -y triton 2>/dev/null
 	@touch $@
 
 # keras-hub and transformers.
@@ -122,6 +125,12 @@ test-tfio: .venv-tfio/.installed
 # The models that the examples train.
 test-examples: .venv-examples/.installed
 	.venv-examples/bin/python -m pytest tests/examples tests/test_tasks.py -q
+
+# The models' inputs and outputs beside the references' own, and how far they are apart, into docs/reading.md.
+test-models: .venv-examples/.installed
+	.venv-examples/bin/python -m pytest tests/parity/test_encoders.py tests/parity/test_model_inputs.py \
+		tests/parity/test_keras_layers.py tests/parity/test_token_counts.py -q
+	.venv-examples/bin/python scripts/encoders_table.py
 
 # A browser's driver and axe-core; the browser is the system's.
 test-page: .venv-page/.installed

@@ -136,14 +136,16 @@ def make(way: Way, clip: tuple[str, int, int], folder: Path) -> str | None:
     return None
 
 
-def write_with_pyav(path: Path, samples: np.ndarray, rate: int, muxer: str, encoder: str) -> None:
+def write_with_pyav(
+    path: Path, samples: np.ndarray, rate: int, muxer: str, encoder: str, bits_a_second: str = "64000"
+) -> None:
     """Encodes with the libraries in PyAV's wheel."""
     import av
 
     layout = "mono" if samples.shape[1] == 1 else "stereo"
     with av.open(str(path), "w", format=muxer) as container:
         stream = container.add_stream(encoder, rate=rate, layout=layout)
-        stream.bit_rate = 64000
+        stream.bit_rate = int(bits_a_second)
         frame = av.AudioFrame.from_ndarray(samples.T.astype(np.float32).copy(), format="fltp", layout=layout)
         frame.sample_rate, frame.pts = rate, 0
         for packet in (*stream.encode(frame), *stream.encode(None)):

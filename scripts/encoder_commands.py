@@ -295,6 +295,8 @@ SPEEX = Family(
     (
         *(Way(f"speexenc --quality {quality} clip.wav out", (S8, S16, S32), 640 * 2) for quality in (4, 8)),
         Way("speexenc --vbr clip.wav out", (S8, S16), 640 * 2),
+        Way("speexenc --quality 10 --comp 8 --dtx --vad clip.wav out", (S8, S16), 640 * 2),
+        Way("speexenc --abr 12000 --title x clip.wav out", (S16, N16), 640 * 2),
         Way("speexenc --nframes 3 clip.wav out", (S8, S16), 640 * 4),
         *(Way(ffmpeg(f"-c:a libspeex {options} -f ogg"), (S8, S16, S32), 640 * 2) for options in ("", "-q:a 8")),
         Way(gst("speexenc ! oggmux"), (S8, S16, S32), 640 * 2),
@@ -387,6 +389,18 @@ AMR = Family(
         ),
         *(Way(_sox(f"-t amr-nb -C {rate}"), (S8,), 400) for rate in (0, 3, 7)),
         *(Way(_sox(f"-t amr-wb -C {rate}"), (S16,), 720) for rate in (0, 4, 8)),
+        Way("python: PyAV amr libopencore_amrnb 10200", (S8, ("noise", 8000, 1)), 400),
+        Way("python: PyAV amr libopencore_amrnb 6700", (S8, ("music", 8000, 1)), 400),
+        *(
+            Way(gst(f"amrnbenc band-mode={mode}"), (S8,), 400, edit=padded(front=b"#!AMR\n"), shorter=160)
+            for mode in (1, 7)
+        ),
+        *(
+            Way(
+                gst(f"voamrwbenc band-mode={mode}"), (S16, N16), 720, edit=padded(front=b"#!AMR-WB\n"), shorter=320
+            )
+            for mode in (2, 7)
+        ),
     ),
     (Reader(FFMPEG, 2e-3), Reader(GST, 2e-3)),
 )

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import re
+import tempfile
 import zlib
 from pathlib import Path
 from typing import NamedTuple
@@ -122,3 +123,30 @@ def blocks(page):
         assert name in ("", "needs", "status", "run"), match["said"]
         found.append(Block(match["language"], match["code"], {name: value}))
     return found
+
+
+def encode_with_libav(samples: np.ndarray, rate: int, muxer: str, encoder: str, **options: str) -> bytes:
+    """A file of FFmpeg's muxer and encoder of those names, through PyAV; `[num_samples]` or `[num_samples, 2]`."""
+    import av
+
+    layout = "mono" if samples.ndim == 1 else "stereo"
+    # In a file, as some muxers read again what they wrote.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "clip"
+        _mux(av, path, samples, rate, layout, muxer, encoder, options)
+        return path.read_bytes()
+
+
+def _mux(av, path, samples, rate, layout, muxer, encoder, options):
+    with av.open(str(path), "w", format=muxer, options=options) as container:
+        stream = container.add_stream(encoder, rate=rate)
+        stream.layout = layout
+        bits_a_second = {"wmav2": 48000, "libopencore_amrnb": 12200}.get(encoder)
+        if bits_a_second is not None:
+            stream.bit_rate = bits_a_second
+        frame = av.AudioFrame.from_ndarray(
+            samples.reshape(len(samples), -1).T.copy(), format="fltp", layout=layout
+        )
+        frame.sample_rate, frame.pts = rate, 0
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            container.mux(packet)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -82,8 +82,9 @@ def dense_audio(
     is_array = isinstance(audio, np.ndarray)  # tf.is_tensor takes as long as a second of audio
     rank = audio.ndim if is_array else audio.shape.rank
     if rank not in (1, 2):
-        shape = "unknown rank" if rank is None else f"shape {tuple(audio.shape)}"
-        raise ValueError(f"{_RANKS}, got {shape}")
+        unknown = "a tensor whose rank the graph does not know: say it, tf.ensure_shape(audio, [None])"
+        got = unknown if rank is None else f"shape {tuple(audio.shape)}"
+        raise ValueError(f"{_RANKS}, got {got}")
     if lengths is not None:
         if rank == 1:
             raise ValueError("lengths belong to a batch, [batch, num_samples]; got one clip with lengths")
@@ -240,6 +241,8 @@ def _is_of_some_rank(value: Any) -> bool:
 def as_array(audio: Any) -> np.ndarray | tf.Tensor:
     """A tensor as it is, anything else as a NumPy array; integers without a type of their own become int64."""
     is_array = isinstance(audio, np.ndarray)
+    if not is_array:
+        _refuse_what_holds_no_samples(audio[0] if isinstance(audio, list | tuple) and audio else audio)
     if not is_array and (tf.is_tensor(audio) or isinstance(audio, tf.Variable) or _holds_tensors(audio)):
         return tf.convert_to_tensor(audio)
     try:
@@ -254,6 +257,28 @@ def as_array(audio: Any) -> np.ndarray | tf.Tensor:
             "scale it to [-1, 1) and pass float32"
         )
     return array
+
+
+def _refuse_what_holds_no_samples(audio: Any) -> None:
+    """Refuses what people pass in place of samples, and says where the samples are.
+
+    Raises:
+        TypeError: `audio` is a path, a file's bytes, a record, None, or a placeholder of a Keras model.
+    """
+    if isinstance(audio, str | os.PathLike):
+        what = f"the path {os.fspath(audio)!r}: features_of_file(path) decodes a file"
+    elif isinstance(audio, bytes | bytearray):
+        what = f"{len(audio)} bytes: features_of_file(path) decodes a file, and read_audio a corpus of them"
+    elif isinstance(audio, Mapping):
+        names = ", ".join(map(str, audio))
+        what = f"a {type(audio).__name__} of {names}: pass its samples, as record['audio']"
+    elif audio is None:
+        what = "None"
+    elif type(audio).__name__ == "KerasTensor":
+        what = "a placeholder of a Keras model, which takes layers: those of melbeam.transforms.keras_layers"
+    else:
+        return
+    raise TypeError(f"audio must be samples, [num_samples] or [batch, num_samples], got {what}")
 
 
 def _of_one_type(clips: Sequence[Any]) -> list[Any]:

@@ -6,6 +6,9 @@ import math
 import numbers
 from typing import Any
 
+# Python's and NumPy 2's, and NumPy 1's: a parser that asks waits for no NumPy.
+_BOOLEANS = ("bool", "bool_")
+
 
 def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None = None, unit: str = "") -> None:
     """Refuses what is no whole number within bounds.
@@ -18,6 +21,16 @@ def check_integer(name: str, value: Any, *, at_least: int, at_most: int | None =
         bounds = f"at least {at_least}" if at_most is None else f"in [{at_least}, {at_most}]"
         kind = "" if whole else "a whole number, "
         raise ValueError(f"{name} must be {kind}{bounds}{unit and ' ' + unit}, got {value!r}")
+
+
+def check_flag(name: str, value: Any) -> None:
+    """Refuses what is neither True nor False, NumPy's among them.
+
+    Raises:
+        ValueError: with the name and the value.
+    """
+    if type(value).__name__ not in _BOOLEANS:
+        raise ValueError(f"{name} must be True or False, got {value!r}")
 
 
 def check_number(

@@ -10,8 +10,7 @@ import inspect
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
-
+from melbeam.transforms.bounds import check_flag
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.mel import warn_of_empty_filters
 from melbeam.transforms.precision import Precision, checked_dtype, checked_precision
@@ -86,8 +85,7 @@ class ConverterBase:
         self._precision: Precision = checked_precision(precision)
         self._dtype = checked_dtype(dtype)
         for argument, value in (("pad_to_max_length", pad_to_max_length), ("trainable", trainable)):
-            if not isinstance(value, bool | np.bool_):
-                raise ValueError(f"{argument} must be True or False, got {value!r}")
+            check_flag(argument, value)
         if name is not None and not isinstance(name, str):
             raise ValueError(f"name must be a string or None, got {name!r}")
         if padding_side != "right":

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from melbeam.transforms.audio_inputs import dense_audio
+from melbeam.transforms.audio_inputs import as_array, dense_audio, is_list_of_clips
 from melbeam.transforms.converters import (
     AudioConverter,
     Gemma3nAudioConverter,
@@ -99,6 +99,12 @@ class AudioConverterLayer(keras_hub.layers.AudioConverter):  # type: ignore[misc
     def audio_shape(self) -> tuple[int | None, int]:
         """Shape of the features of one clip: its frames, None where they follow its length, and mel bins."""
         return self.converter.audio_shape()
+
+    def __call__(self, audio: Any, *args: Any, **kwargs: Any) -> Any:
+        """See `call`; a list of clips may have arrays beside tensors, which Keras itself refuses."""
+        if is_list_of_clips(audio) and any(map(tf.is_tensor, audio)):
+            audio = [clip if tf.is_tensor(clip) else tf.convert_to_tensor(as_array(clip)) for clip in audio]
+        return super().__call__(audio, *args, **kwargs)
 
     def call(
         self, audio: Any, lengths: Any = None, sampling_rate: Any = None, training: bool | None = None

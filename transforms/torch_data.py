@@ -6,9 +6,12 @@
     sampler = BucketBatchSampler(source.num_frames, most_frames=48_000, shuffle=True, seed=1)
     collate = Collate(source.front_end)
     loader = DataLoader(source, batch_sampler=sampler, collate_fn=collate, num_workers=2)
-    for epoch in range(3):
-        sampler.set_epoch(epoch)
+    for epoch in range(first_epoch, 3):
+        sampler.set_epoch(epoch, first_batch=batches_done if epoch == first_epoch else 0)
         for batch in loader: ...
+
+Where training stopped, it goes on: an epoch's batches are known before any clip is read, so those that were
+trained on are left out, and cost nothing.
 
 Workers may be made by fork or by spawn: no TensorFlow is there, which does not survive a fork.
 """
@@ -17,12 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from melbeam.transforms.bounds import check_integer
+from melbeam.transforms.bounds import check_flag, check_integer
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.reading.buckets import bucket_ends, num_batches
 from melbeam.transforms.reading.tensors import to_torch
 
@@ -42,10 +47,15 @@ class Collate:
     """Makes a batch of clips of `FeatureSource`, as `read_features` does.
 
     Args:
-        front_end: of the features, the source's: it says whether the model takes a mask or the full length.
+        front_end: of the features, the source's, or what names it: it says whether the model takes a mask or the
+            full length.
     """
 
     front_end: FrontEnd
+
+    def __post_init__(self) -> None:
+        if isinstance(self.front_end, str | Path):
+            object.__setattr__(self, "front_end", find_front_end(self.front_end))
 
     def __call__(self, clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A batch.
@@ -57,10 +67,12 @@ class Collate:
             PyTorch's.
 
         Raises:
-            ValueError: there are no clips, or they have other fields than one another.
+            ValueError: there are no clips, they have other fields than one another, or one says that its features
+                are of another front end.
         """
         if not clips:
             raise ValueError("a batch needs a clip at least")
+        self._check_front_ends(clips)
         names = set(clips[0])
         if any(set(clip) != names for clip in clips):
             raise ValueError("the clips of a batch have other fields than one another")
@@ -72,6 +84,17 @@ class Collate:
         if _TENSOR in batch:
             batch |= self._features(batch[_TENSOR], batch.get("num_frames"))
         return batch
+
+    def _check_front_ends(self, clips: Sequence[Mapping[str, Any]]) -> None:
+        """Refuses clips of another front end, whose silence and length are another's."""
+        said = {clip["front_end"]: clip.get("id") for clip in clips if "front_end" in clip}
+        expected = self.front_end.fingerprint[:16] if said else ""
+        for found, clip_id in said.items():
+            if found.decode() != expected:
+                raise ValueError(
+                    f"a clip (id {clip_id!r}) is of front end {found.decode()}, and Collate is for "
+                    f"{self.front_end.name!r} ({expected}): pass it the source's, source.front_end"
+                )
 
     def _features(self, features: list[np.ndarray], num_frames: torch.Tensor | None) -> dict[str, torch.Tensor]:
         if self.front_end.takes_full_length:
@@ -115,22 +138,43 @@ class BucketBatchSampler(Sampler[list[int]]):  # type: ignore[misc, unused-ignor
         check_integer("num_ranks", num_ranks, at_least=1)
         check_integer("rank", rank, at_least=0, at_most=num_ranks - 1)
         check_integer("seed", seed, at_least=0)
+        check_flag("shuffle", shuffle)
         frames = np.asarray(num_frames)
+        if frames.ndim != 1 or (len(frames) and frames.dtype.kind not in "iu"):
+            raise ValueError(
+                f"num_frames must be whole numbers [clips], as FeatureSource.num_frames, got "
+                f"{frames.dtype.name} of shape {frames.shape}"
+            )
         if len(frames) and frames.max() > most_frames:
             raise ValueError(f"a clip has {frames.max()} frames, more than most_frames={most_frames}: raise it")
         ends = np.array(bucket_ends(most_frames))
         self._buckets = np.searchsorted(ends, frames)
         self._sizes = most_frames // ends
-        self._shuffle, self._seed, self._epoch = shuffle, seed, 0
+        self._shuffle, self._seed, self._epoch, self._first_batch = shuffle, seed, 0, 0
         self._rank, self._num_ranks = rank, num_ranks
         self._num_batches = num_batches(frames, most_frames, drop_remainder=False)
 
-    def set_epoch(self, epoch: int) -> None:
-        """Says which epoch comes, on every rank the same, so that its order is another one."""
-        self._epoch = epoch
+    def set_epoch(self, epoch: int, *, first_batch: int = 0) -> None:
+        """Says which epoch comes, on every rank the same, so that its order is another one.
+
+        Args:
+            epoch: its number, from 0.
+            first_batch: of this rank's in the epoch, where training goes on in its middle: those before it are
+                left out, and the others are what they would have been.
+
+        Raises:
+            ValueError: a number is out of its bounds.
+        """
+        check_integer("epoch", epoch, at_least=0)
+        check_integer("first_batch", first_batch, at_least=0, at_most=self._batches_of_an_epoch)
+        self._epoch, self._first_batch = int(epoch), int(first_batch)
+
+    @property
+    def _batches_of_an_epoch(self) -> int:
+        return -(-self._num_batches // self._num_ranks)
 
     def __len__(self) -> int:
-        return -(-self._num_batches // self._num_ranks)
+        return self._batches_of_an_epoch - self._first_batch
 
     def __iter__(self) -> Iterator[list[int]]:
         random = np.random.default_rng([self._seed, self._epoch])
@@ -140,5 +184,5 @@ class BucketBatchSampler(Sampler[list[int]]):  # type: ignore[misc, unused-ignor
             here, size = clips[self._buckets[clips] == bucket], int(self._sizes[bucket])
             batches += [here[first : first + size].tolist() for first in range(0, len(here), size)]
         order = random.permutation(len(batches)) if self._shuffle else np.arange(len(batches))
-        for number in range(len(self)):
+        for number in range(self._first_batch, self._batches_of_an_epoch):
             yield batches[order[(number * self._num_ranks + self._rank) % len(batches)]]

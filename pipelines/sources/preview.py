@@ -48,7 +48,8 @@ def _in_words(item: Item) -> str:
     length = microseconds_of(features)
     seconds = "of unknown length" if length is None else words.duration(length / 1e6)
     others = sorted((key for key in features if key not in _NOT_SHOWN), key=lambda key: (key != TEXT, key))
-    return ", ".join([f"{name}: {seconds}", *(f"{key} {_value(features[key])}" for key in others)])
+    values = {key: _value(features[key]) for key in others}
+    return ", ".join([f"{name}: {seconds}", *(f"{key} {value}" for key, value in values.items() if value != '""')])
 
 
 def _value(feature: Any) -> str:

@@ -13,13 +13,14 @@ import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import pytest
 
 from corpora import Corpus
 from melbeam.pipelines import demo_clips, files, index
 from melbeam.pipelines.split.lock import Locked, SplitLock
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
-from melbeam.transforms import FeatureSource
+from melbeam.transforms import FeatureSource, read_features
 from melbeam.transforms.folder_layout import SplitFolder
 
 pytestmark = pytest.mark.cloud
@@ -625,3 +626,26 @@ if __name__ == "__main__":
         source[0]
     with pytest.raises(ValueError, match=r"front_end.json is missing"):
         FeatureSource(store.url("nothing"))
+
+
+def test_features_in_tf_data_on_a_store(store, request, tmp_path):
+    """By the store's own client, with the same values as from a disk."""
+    local = tmp_path / "f"
+    shutil.copytree(FOLDER_OF_VERSION_1, local)
+    assert index.main([str(local)]) == 0
+    key = f"{request.node.originalname}/[1] f"
+    store.put_folder(local, key)
+    options = {"split": "train+train_retried", "shuffle": True, "seed": 1, "batch_size": 2, "mask": True}
+    found, expected = (
+        list(read_features(folder, **options).as_numpy_iterator()) for folder in (store.url(key), local)
+    )
+    assert len(found) == len(expected) > 1
+    for ours, theirs in zip(found, expected, strict=True):
+        assert set(ours) == set(theirs)
+        for name in theirs:
+            np.testing.assert_array_equal(ours[name], theirs[name])
+    store.delete(f"{key}/train-00000-of-00002.tfrecord")
+    with pytest.raises(ValueError, match=r"1 of 2 shards are missing, the first is .*train-00000-of-00002"):
+        read_features(store.url(key))
+    with pytest.raises(ValueError, match=r"front_end.json is missing"):
+        read_features(store.url("nothing"))

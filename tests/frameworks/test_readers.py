@@ -131,6 +131,15 @@ class TestPyTorch:
         assert set(batch) == set(theirs)
         np.testing.assert_array_equal(batch[TENSOR], theirs[TENSOR])
 
+    @pytest.mark.parametrize("features", ["float32"], indirect=True)
+    def test_clips_of_another_front_end_are_refused(self, torch, features):
+        from melbeam.transforms.torch_data import Collate
+
+        source = FeatureSource(features)
+        assert Collate("gemma4") == Collate(source.front_end)
+        with pytest.raises(ValueError, match=r"is of front end \w{16}, and Collate is for 'whisper'"):
+            Collate("whisper")([source[0], source[1]])
+
     @pytest.mark.parametrize("shuffle", [False, True])
     @pytest.mark.parametrize("num_ranks", range(1, 8))
     def test_batches_by_length(self, torch, shuffle, num_ranks):
@@ -157,6 +166,30 @@ class TestPyTorch:
             epochs.append(joined)
         assert (epochs[0] != epochs[1]) == shuffle
 
+    @pytest.mark.parametrize("num_ranks", [1, 3])
+    def test_it_goes_on_where_training_stopped(self, torch, num_ranks):
+        """A new process makes the rest of the epoch, and the next epochs, as the first would have."""
+        from melbeam.transforms.torch_data import BucketBatchSampler
+
+        frames = np.random.default_rng(1).integers(50, 3000, 200)
+        options = {"shuffle": True, "seed": 4, "rank": num_ranks - 1, "num_ranks": num_ranks}
+        whole, rest = (BucketBatchSampler(frames, 6000, **options) for _ in range(2))
+        for sampler in (whole, rest):
+            sampler.set_epoch(1)
+        epoch = list(whole)
+        for done in (0, 1, len(epoch) - 1, len(epoch)):
+            rest.set_epoch(1, first_batch=done)
+            assert len(rest) == len(epoch) - done
+            assert list(rest) == epoch[done:]
+        for sampler in (whole, rest):
+            sampler.set_epoch(2)
+        assert list(rest) == list(whole) != epoch
+
+    def test_where_no_clip_is_there_is_no_batch(self, torch):
+        from melbeam.transforms.torch_data import BucketBatchSampler
+
+        assert list(BucketBatchSampler(np.zeros(0, int), 60)) == []
+
     def test_what_is_refused(self, torch):
         from melbeam.transforms.torch_data import BucketBatchSampler, Collate
 
@@ -164,6 +197,16 @@ class TestPyTorch:
             BucketBatchSampler(np.array([70]), 60)
         with pytest.raises(ValueError, match=r"rank must be in \[0, 1\], got 2"):
             BucketBatchSampler(np.array([7]), 60, rank=2, num_ranks=2)
+        sampler = BucketBatchSampler(np.array([7, 60]), 60)
+        with pytest.raises(ValueError, match=r"first_batch must be in \[0, 2\], got 3"):
+            sampler.set_epoch(1, first_batch=3)
+        with pytest.raises(ValueError, match="epoch must be a whole number, at least 0, got '1'"):
+            sampler.set_epoch("1")
+        for frames in (np.ones((2, 2), int), [1.5], [{"id": b"a"}]):
+            with pytest.raises(ValueError, match=r"num_frames must be whole numbers \[clips\], as FeatureSource"):
+                BucketBatchSampler(frames, 60)
+        with pytest.raises(ValueError, match="shuffle must be True or False, got 'no'"):
+            BucketBatchSampler([7], 60, shuffle="no")
         with pytest.raises(ValueError, match="a batch needs a clip at least"):
             Collate(None)([])
         with pytest.raises(ValueError, match="other fields"):

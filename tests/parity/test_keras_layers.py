@@ -106,6 +106,11 @@ class TestAsAnyLayer:
         model.save(tmp_path / "model.keras")
         assert_same(keras.models.load_model(tmp_path / "model.keras")(noise), layer(noise))
 
+    def test_a_list_of_arrays_beside_tensors(self, layer, noise):
+        expected = layer([noise[0], noise[1, :9000]])
+        assert_same(layer([tf.constant(noise[0]), noise[1, :9000]]), expected)
+        assert_same(layer([noise[0].tolist(), tf.constant(noise[1, :9000])]), expected)
+
     def test_in_a_dataset_of_ragged_batches(self, layer, noise):
         clips = [noise[0], noise[1, :9000]]
         dataset = tf.data.Dataset.from_generator(lambda: clips, output_signature=tf.TensorSpec([None], tf.float32))
@@ -259,14 +264,15 @@ def test_gemma3ns_preprocessor_gives_what_keras_hubs_gives(noise):
         np.testing.assert_allclose(found[key], value, rtol=0, atol=2e-3, err_msg=key)
 
 
-def test_on_another_backend_it_works_inside_tf_data(noise, tmp_path):
-    pytest.importorskip("jax", reason="another backend of Keras")
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_on_another_backend_it_works_inside_tf_data(noise, tmp_path, backend):
+    pytest.importorskip(backend, reason="another backend of Keras; `make test-models` has PyTorch")
     np.save(tmp_path / "noise.npy", noise)
     code = f"""
 import keras, numpy as np, tensorflow as tf
 from melbeam.transforms.keras_layers import Gemma3nAudioConverterLayer, Gemma4AudioConverterLayer
 noise = np.load({str(tmp_path / "noise.npy")!r})
-assert keras.config.backend() == "jax"
+assert keras.config.backend() == {backend!r}
 layer = Gemma4AudioConverterLayer.from_preset("gemma4_2b", pad_to_max_length=False)
 found = next(iter(tf.data.Dataset.from_tensor_slices(noise).batch(2).map(layer)))
 np.save({str(tmp_path / "found.npy")!r}, found.numpy())
@@ -275,7 +281,7 @@ features, mask = Gemma3nAudioConverterLayer()(keras.Input((None,)))
 assert (features.shape, mask.dtype) == ((None, None, 128), "int32")
 """
     subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "KERAS_BACKEND": "jax"}, check=True, timeout=300
+        [sys.executable, "-c", code], env={**os.environ, "KERAS_BACKEND": backend}, check=True, timeout=300
     )
     expected = AudioConverter("gemma4", pad_to_max_length=False)(noise)
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected, **SAME)

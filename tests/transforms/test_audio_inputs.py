@@ -4,6 +4,7 @@ import array
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +105,30 @@ class TestShapes:
     def test_what_holds_no_samples(self, converter, audio):
         with pytest.raises((TypeError, ValueError), match="audio must be"):
             converter(audio)
+
+    @pytest.mark.parametrize(
+        ("audio", "message"),
+        [
+            ("clip.wav", r"got the path 'clip.wav': features_of_file\(path\) decodes a file"),
+            (Path("clip.wav"), r"got the path 'clip.wav': features_of_file"),
+            (b"RIFF", "got 4 bytes: features_of_file"),
+            ({"audio": [0.5], "id": "a"}, r"got a dict of audio, id: pass its samples, as record\['audio'\]"),
+            (None, "got None"),
+        ],
+    )
+    def test_what_samples_are_in_is_told(self, converter, audio, message):
+        for given in (audio, [audio, audio]):
+            with pytest.raises(TypeError, match=f"audio must be samples, .*{message}"):
+                converter(given)
+
+    def test_a_placeholder_of_keras_wants_a_layer(self, converter):
+        keras = pytest.importorskip("keras")
+        with pytest.raises(TypeError, match=r"takes layers: those of melbeam\.transforms\.keras_layers"):
+            converter(keras.Input((None,)))
+
+    def test_a_rank_that_the_graph_does_not_know(self, converter):
+        with pytest.raises(ValueError, match=r"say it, tf.ensure_shape\(audio, \[None\]\)"):
+            tf.function(converter, input_signature=[tf.TensorSpec(None, "float32")])(np.zeros(400, "float32"))
 
 
 class TestUnequalClips:

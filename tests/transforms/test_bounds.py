@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from melbeam.transforms.bounds import check_integer, check_number
+from melbeam.transforms.bounds import check_flag, check_integer, check_number
 
 
 @pytest.mark.parametrize("value", [1, 7, np.int64(3)])
@@ -50,3 +50,14 @@ def test_what_is_no_whole_number_within_bounds(value, said):
 def test_what_is_no_number_within_bounds(bounds, value, said):
     with pytest.raises(ValueError, match=said):
         check_number("x", value, unit="s", **bounds)
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_, np.bool_(False)])
+def test_flags(value):
+    check_flag("--pad", value)
+
+
+@pytest.mark.parametrize("value", [1, 0, "no", None, np.array([True])])
+def test_what_is_no_flag(value):
+    with pytest.raises(ValueError, match=r"^--pad must be True or False, got "):
+        check_flag("--pad", value)

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from melbeam.transforms.bounds import check_integer
+from melbeam.transforms.bounds import check_flag, check_integer
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.reading.arrays import TENSOR
 from melbeam.transforms.reading.batching import MASK, bucketed_batches, padded_batches, with_mask
 from melbeam.transforms.reading.buckets import num_batches
-from melbeam.transforms.reading.folder import FeatureFolder
+from melbeam.transforms.reading.folder import FeatureFolder, checked_columns
 from melbeam.transforms.reading.parsing import record_parser
+from melbeam.transforms.reading.shards import names_in, read_any_file, shards_and_records
 from melbeam.transforms.reading.splits import ShardRange, part_of
 
 # Records of a file that is read ahead of its turn.
@@ -48,7 +51,8 @@ def read_features(
     """The features of finished splits: in the order of their shards, or shuffled.
 
     Args:
-        folder: what `melbeam extract --output` wrote.
+        folder: what `melbeam extract --output` wrote: a local path, `gs://...` or `s3://...`, or one of another
+            scheme that the TensorFlow that is there reads.
         split: "train"; "train+train_retried" for one behind the other; or TFDS's slices, "train[:90%]".
         front_end: the one that your model takes; features of another one are refused.
         batch_size: None for single clips; else batches. Where the model takes a mask, they are padded with zeros
@@ -77,13 +81,16 @@ def read_features(
     Raises:
         ValueError: the folder holds no such split, not all of its shards, or features of another front end; a
             column has values of several types; an argument is out of its bounds, or contradicts another.
+        OSError: a store refused, or its client is not installed.
     """
-    numbers = {
+    counts = {
         "batch_size": batch_size,
         "num_parallel_reads": num_parallel_reads,
         "bucket_by_frames": bucket_by_frames,
     }
-    _check_arguments(numbers, shuffle, seed, features)
+    flags = {"drop_remainder": drop_remainder, "reshuffle_each_iteration": reshuffle_each_iteration, "mask": mask}
+    _check_arguments(counts, flags, shuffle, seed)
+    features = checked_columns(features)
     if batch_size is not None and bucket_by_frames is not None:
         raise ValueError(f"batch_size={batch_size} and bucket_by_frames={bucket_by_frames} exclude each other")
     found = find_front_end(front_end)
@@ -95,7 +102,7 @@ def read_features(
             )
         if asked and features is not None and TENSOR not in features:
             raise ValueError(f"{name} needs {TENSOR!r} among features={list(features)}")
-    opened = _part(FeatureFolder.open(str(folder), split, found, _read_file), shard, input_context)
+    opened = _part(FeatureFolder.open(folder, split, found, read_any_file), shard, input_context)
     parse = record_parser(opened, features)
     shards = _present_shards(opened)
 
@@ -121,16 +128,17 @@ def read_features(
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
-def _check_arguments(numbers: dict[str, Any], shuffle: Any, seed: Any, features: Sequence[str] | None) -> None:
-    for name, value in numbers.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+def _check_arguments(counts: dict[str, Any], flags: dict[str, Any], shuffle: Any, seed: Any) -> None:
+    for name, value in counts.items():
+        is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+        if value is not None and (not is_whole or value < 1):
             raise ValueError(f"{name} must be a whole number of at least 1, or None, got {value!r}")
-    if not isinstance(shuffle, bool):
+    for name, value in flags.items():
+        check_flag(name, value)
+    if not isinstance(shuffle, bool | np.bool_):
         check_integer("shuffle, where it is not True or False,", shuffle, at_least=1, unit="records")
     if seed is not None:
         check_integer("seed", seed, at_least=-(2**63), at_most=2**63 - 1)
-    if isinstance(features, str):
-        raise ValueError(f"features must be a list of names, got {features!r}")
 
 
 def _part(
@@ -152,27 +160,14 @@ def _part(
     return replace(folder, ranges=tuple(part_of(folder.ranges, int(index), int(count))))
 
 
-def _files(folder: FeatureFolder, shards: Sequence[ShardRange]) -> tf.data.Dataset:
-    """The path of each shard, the records to skip in it, and those to take: -1 where it is all that follow."""
-    paths = [folder.shard_path(shard) for shard in shards]
-    lengths = [folder.shard_lengths[shard.split][shard.shard] for shard in shards]
-    takes = [-1 if shard.stop == length else len(shard) for shard, length in zip(shards, lengths, strict=True)]
-    skips = tf.constant([shard.start for shard in shards], tf.int64)
-    return tf.data.Dataset.from_tensor_slices((tf.constant(paths, tf.string), skips, tf.constant(takes, tf.int64)))
-
-
-def _records(path: tf.Tensor, skip: tf.Tensor, take: tf.Tensor) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(path).skip(skip).take(take)
-
-
 def _read_in_order(folder: FeatureFolder, shards: Sequence[ShardRange], *, read_ahead: bool) -> tf.data.Dataset:
     """The records of the files, one file after the other."""
-    files = _files(folder, shards)
+    files, records_of = shards_and_records(folder, shards)
     if not read_ahead:
-        return files.flat_map(_records)
+        return files.flat_map(records_of)
     # A cycle of one file keeps their order; in parallel, tf.data opens and reads the next ones meanwhile.
     return files.interleave(
-        _records, cycle_length=1, block_length=_READ_AHEAD_RECORDS, num_parallel_calls=1, deterministic=True
+        records_of, cycle_length=1, block_length=_READ_AHEAD_RECORDS, num_parallel_calls=1, deterministic=True
     )
 
 
@@ -186,14 +181,16 @@ def _read_shuffled(
 ) -> tf.data.Dataset:
     """The records of the files in another order: that of the files, of several in turn, and of a buffer."""
     settings: dict[str, Any] = {"seed": seed, "reshuffle_each_iteration": reshuffle_each_iteration}
-    files = _files(folder, shards).shuffle(max(1, len(shards)), **settings)
-    records = files.interleave(
-        _records,
+    files, records_of = shards_and_records(folder, shards)
+    records = files.shuffle(max(1, len(shards)), **settings).interleave(
+        records_of,
         cycle_length=min(max(1, len(shards)), num_parallel_reads or _SHARDS_AT_ONCE),
         num_parallel_calls=tf.data.AUTOTUNE,
         deterministic=True,
     )
-    return records.shuffle(_buffer_size(folder) if shuffle is True else int(shuffle), **settings)
+    return records.shuffle(
+        _buffer_size(folder) if isinstance(shuffle, bool | np.bool_) else int(shuffle), **settings
+    )
 
 
 def _buffer_size(folder: FeatureFolder) -> int:
@@ -209,7 +206,7 @@ def _with_known_batches(
 ) -> tf.data.Dataset:
     """The batches with their number, where the splits have an index: it is the same in every order."""
     try:
-        frames = folder.frames(_read_file)
+        frames = folder.frames(read_any_file)
     except ValueError:
         return dataset
     if len(frames) and frames.max() > most_frames:
@@ -228,21 +225,8 @@ def _present_shards(folder: FeatureFolder) -> list[ShardRange]:
     """
     shards = folder.shards()
     paths = [folder.shard_path(shard) for shard in shards]
-    present = {name.rstrip("/") for name in tf.io.gfile.listdir(folder.path)}
+    present = names_in(folder.path)
     missing = [path for path in paths if file_name(path) not in present]
     if missing:
         raise ValueError(f"{len(missing)} of {len(paths)} shards are missing, the first is {missing[0]}")
     return shards
-
-
-def _read_file(path: str) -> bytes | None:
-    try:
-        if not tf.io.gfile.exists(path):
-            return None
-        with tf.io.gfile.GFile(path, "rb") as file:
-            return bytes(file.read())
-    except tf.errors.UnimplementedError as error:
-        raise ValueError(
-            f"{path}: TensorFlow reads no such paths: copy the folder to this machine or to gs://, or read it "
-            "without TensorFlow: FeatureSource"
-        ) from error

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,12 +18,15 @@ from melbeam.transforms.folder_layout import DATASET_INFO, FEATURES, FRONT_END, 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.reading.not_features import why_no_features
 from melbeam.transforms.reading.splits import ShardRange, SplitRange, parse_split, shards_of
+from melbeam.transforms.reading.storage import is_local
 from melbeam.transforms.records.index import decode_index
 from melbeam.transforms.records.split_schema import SplitSchema
 
 # Gives a file's bytes, or None where there is no such file.
 ReadFile = Callable[[str], "bytes | None"]
 _LOG = logging.getLogger("melbeam")
+# Indexes that are asked of a store at a time, which takes some 50 ms for each.
+_REQUESTS_AT_ONCE = 16
 # What there is not in splits that were written with record version 1, which has no schema of each split.
 LACKS_OF_VERSION_1 = (
     "it was written with record version 1: it has no levels and no schema of its splits, and an index only where "
@@ -57,7 +63,7 @@ class FeatureFolder:
     encoding: str
 
     @classmethod
-    def open(cls, path: str, split: str, expected: FrontEnd | None, read_file: ReadFile) -> FeatureFolder:
+    def open(cls, path: str | Path, split: str, expected: FrontEnd | None, read_file: ReadFile) -> FeatureFolder:
         """Opens a folder.
 
         Args:
@@ -70,8 +76,7 @@ class FeatureFolder:
             ValueError: it is no folder of finished features, lacks a split or what a slice asks for, or holds
                 features of another front end.
         """
-        path = path.rstrip("/")
-
+        path = _checked_path(path)
         front_end = FrontEnd.from_dict(_read_json(path, FRONT_END, read_file)["front_end"])
         if expected is not None:
             _check_front_end(path, front_end, expected)
@@ -140,13 +145,24 @@ class FeatureFolder:
             )
         return rows[shard.start : shard.stop]
 
+    def read_indexes(self, read_file: ReadFile) -> list[Any]:
+        """`read_index` of each shard, in order; many at a time where they lie on a store.
+
+        Raises:
+            ValueError: one is missing, or it is that of other records.
+        """
+        if is_local(self.path):
+            return [self.read_index(shard, read_file) for shard in self.shards()]
+        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+            return list(pool.map(lambda shard: self.read_index(shard, read_file), self.shards()))
+
     def frames(self, read_file: ReadFile) -> Any:
         """Valid frames of the records that were asked for, in order, int64 `[records]`, from the indexes alone.
 
         Raises:
             ValueError: an index is missing, or it is that of other records.
         """
-        rows = [self.read_index(shard, read_file)["num_frames"] for shard in self.shards()]
+        rows = [index["num_frames"] for index in self.read_indexes(read_file)]
         return np.concatenate([np.zeros(0, np.int64), *rows]).astype(np.int64)
 
     def columns(self, wanted: Sequence[str] | None) -> SplitSchema:
@@ -183,7 +199,38 @@ def split_names(path: str, read_file: ReadFile) -> list[str]:
     Raises:
         ValueError: it is no folder of finished features.
     """
-    return [entry["name"] for entry in _read_json(path.rstrip("/"), DATASET_INFO, read_file)["splits"]]
+    return [entry["name"] for entry in _read_json(_checked_path(path), DATASET_INFO, read_file)["splits"]]
+
+
+def checked_columns(wanted: Sequence[str] | None) -> list[str] | None:
+    """The columns that somebody asks for, as a list; None for all.
+
+    Raises:
+        ValueError: they are no list of names, or none at all.
+    """
+    if wanted is None:
+        return None
+    names = [] if isinstance(wanted, str | bytes) else list(wanted)
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"features must be a list of names, got {wanted!r}; None reads all")
+    return [str(name) for name in names]
+
+
+def _checked_path(path: Any) -> str:
+    """The path of one folder, without a slash at its end.
+
+    Raises:
+        ValueError: it is none, or several.
+    """
+    if isinstance(path, str | os.PathLike):
+        return os.fspath(path).rstrip("/")
+    several = ""
+    if isinstance(path, list | tuple):
+        several = (
+            ": read each folder by itself, and join what comes of them: read_features(a).concatenate("
+            "read_features(b)) or tf.data.Dataset.sample_from_datasets, torch.utils.data.ConcatDataset of sources"
+        )
+    raise ValueError(f"folder must be the path of one folder, got {path!r}{several}")
 
 
 def _read_json(path: str, name: str, read_file: ReadFile) -> Any:

@@ -14,6 +14,7 @@ by the model's own tokenizer, which its caller has.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from melbeam.transforms.bounds import check_integer
+from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.reading.model_text import TextSide
 from melbeam.transforms.reading.tensors import is_of, is_symbolic, to_int32, to_torch
 
@@ -128,6 +130,7 @@ def model_inputs(
         raise ValueError("new_tokens is for what the model generates, and responses say it already: pass either")
     text = None if tokenizer is None else TextSide(tokenizer, package, name, kind.around, new_tokens)
     _check_batch(batch, model, kind, text)
+    batch = _of_the_models_front_end(batch, model)
     inputs = _audio_side(batch, kind, package)
     if text is not None:
         inputs |= _text_side(batch, text, "" if prompts is None else prompts, responses)
@@ -136,7 +139,12 @@ def model_inputs(
     return inputs
 
 
-def _check_batch(batch: Mapping[str, Any], model: str, kind: _Model, text: TextSide | None) -> None:
+def _check_batch(batch: Any, model: str, kind: _Model, text: TextSide | None) -> None:
+    if not isinstance(batch, Mapping):
+        raise ValueError(
+            f"a batch is a dict of arrays, got a {type(batch).__name__}: read batches, "
+            "read_features(batch_size=...), or join the clips of FeatureSource with torch_data.Collate"
+        )
     needed = ["input_features"]
     needed += [] if kind.mask is None else ["num_frames"]
     needed += ["num_audio_tokens"] if text is not None and text.needs_num_audio_tokens else []
@@ -156,6 +164,38 @@ def _check_batch(batch: Mapping[str, Any], model: str, kind: _Model, text: TextS
             f"{model} takes PyTorch tensors, which a TensorFlow graph cannot make: call model_inputs on each "
             "batch of the data set, or read with FeatureSource"
         )
+
+
+@functools.cache
+def _others_front_ends(name: str) -> dict[bytes, str]:
+    """The shipped front ends of other models than that one, by what records say of them."""
+    shipped = (FrontEnd.load(found) for found in FrontEnd.shipped() if not found.startswith(name))
+    return {found.fingerprint[:16].encode(): found.name for found in shipped}
+
+
+def _of_the_models_front_end(batch: Mapping[str, Any], model: str) -> Mapping[str, Any]:
+    """The batch, of which no record says that its features are another model's, where records say whose they are.
+
+    Front ends that are not shipped are taken: they may be the model's, normalised for example.
+
+    Raises:
+        ValueError: one does; in a graph, `tf.errors.InvalidArgumentError` where it runs.
+    """
+    if "front_end" not in batch:
+        return batch
+    others, found = _others_front_ends(model.split("/")[1]), batch["front_end"]
+    advice = f"{model} takes features of its own front end: read_features(..., front_end=...) says which they are"
+    if is_symbolic(found):
+        import tensorflow as tf
+
+        is_others = tf.reduce_any(found[:, tf.newaxis] == tf.constant(list(others)))
+        check = tf.debugging.Assert(~is_others, ["features of another model's front end;", advice, found])
+        with tf.control_dependencies([check]):
+            return {**batch, "input_features": tf.identity(batch["input_features"])}
+    for value in np.asarray(found).ravel().tolist():
+        if value in others:
+            raise ValueError(f"the batch has features of front end {others[value]!r}; {advice}")
+    return batch
 
 
 def _text_side(batch: Mapping[str, Any], text: TextSide, prompts: Any, responses: Any) -> dict[str, Any]:

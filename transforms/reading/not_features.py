@@ -30,6 +30,8 @@ def why_no_features(path: str, find: Find = _find_locally) -> str:
     """
     if is_local(path) and not os.path.exists(path):
         return f"there is no folder {path}"
+    if is_local(path) and os.path.isfile(path):
+        return f"it is a file: name its folder, {os.path.dirname(path) or '.'}"
     splits = [SplitFolder.holding(job) for job in sorted(find(of_all_splits(path, "job.json")))]
     features = [split for split in splits if not is_of_ingest(split)]
     if splits and not features:

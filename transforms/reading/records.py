@@ -6,8 +6,8 @@ there at once; where a folder of before has none, the frames of the shard are wa
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from melbeam.transforms.reading.storage import read_file, read_range
 from melbeam.transforms.records.index import INDEX_DTYPE
 from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, data_of, length_of
 
+Parsed = TypeVar("Parsed")
 # What is read of a shard at a time where all its records are wanted.
 _READ_AT_ONCE = 8 << 20  # 8 MiB
 
@@ -76,13 +77,15 @@ class FolderRecords:
         if self._last[0] != index:
             self._last = (index, rows_of(self.folder, shard))
         place = place_of(self.folder, shard, inside, self._last[1][inside])
-        return parse_at(self.folder, place, self._parser, read_frame(place))
+        return parse_at(self.folder, place, self._parser.parse, read_frame(place))
 
     def __iter__(self) -> Iterator[tuple[Place, dict[str, Any]]]:
         """Yields each record with its place, in order; some megabytes of one shard are held at a time."""
         for shard in self._shards:
-            for place, frame in _frames_of(self.folder, shard):
-                yield place, parse_at(self.folder, place, self._parser, frame)
+            rows = rows_of(self.folder, shard)
+            for block in blocks_of(rows):
+                for place, frame in frames_in(self.folder, shard, block.start, rows[block]):
+                    yield place, parse_at(self.folder, place, self._parser.parse, frame)
 
 
 def rows_of(folder: FeatureFolder, shard: ShardRange) -> np.ndarray:
@@ -118,14 +121,14 @@ def read_frame(place: Place) -> bytes:
     return read_range(place.path, place.offset, HEADER + place.size + FOOTER)
 
 
-def parse_at(folder: FeatureFolder, place: Place, parser: RecordParser, frame: bytes) -> dict[str, Any]:
-    """The columns of a record that was read.
+def parse_at(folder: FeatureFolder, place: Place, parse: Callable[[bytes], Parsed], frame: bytes) -> Parsed:
+    """What a record that was read is parsed to, its checksums checked.
 
     Raises:
         ValueError: it is damaged, or another one than its index was made of; the message says where.
     """
     try:
-        return parser.parse(data_of(frame))
+        return parse(data_of(frame))
     except ValueError as error:
         raise ValueError(
             f"{place.path}, record {place.record} (at byte {place.offset}): {error}. `melbeam verify "
@@ -133,22 +136,35 @@ def parse_at(folder: FeatureFolder, place: Place, parser: RecordParser, frame: b
         ) from error
 
 
-def _frames_of(folder: FeatureFolder, shard: ShardRange) -> Iterator[tuple[Place, bytes]]:
-    """Yields the records of a shard with their frames, many of which are read at once."""
-    rows = rows_of(folder, shard)
+def blocks_of(rows: np.ndarray) -> Iterator[slice]:
+    """Yields which rows of an index are read at once: some megabytes of records that lie behind one another."""
+    ends = rows["offset"].astype(np.int64) + HEADER + rows["size"] + FOOTER
     begin = 0
-    while begin < len(rows):
-        first = place_of(folder, shard, begin, rows[begin])
-        places = [first]
-        while begin + len(places) < len(rows):
-            following = place_of(folder, shard, begin + len(places), rows[begin + len(places)])
-            if following.offset != _end(places[-1]) or _end(following) - first.offset > _READ_AT_ONCE:
-                break
-            places.append(following)
-        block = read_range(first.path, first.offset, _end(places[-1]) - first.offset)
-        for place in places:
-            yield place, block[place.offset - first.offset : _end(place) - first.offset]
-        begin += len(places)
+    for number in range(1, len(rows) + 1):
+        if number < len(rows):
+            follows = rows["offset"][number] == ends[number - 1]
+            if follows and ends[number] - int(rows["offset"][begin]) <= _READ_AT_ONCE:
+                continue
+        yield slice(begin, number)
+        begin = number
+
+
+def frames_in(
+    folder: FeatureFolder, shard: ShardRange, first: int, rows: np.ndarray
+) -> Iterator[tuple[Place, bytes]]:
+    """Yields the records of a block with their frames, unchecked, from one reading.
+
+    Args:
+        folder: that they lie in.
+        shard: that they lie in.
+        first: the number of the block's first record, among the shard's that were asked for.
+        rows: the block's rows of the index.
+    """
+    places = [place_of(folder, shard, first + number, row) for number, row in enumerate(rows)]
+    begin = places[0].offset
+    block = read_range(places[0].path, begin, _end(places[-1]) - begin)
+    for place in places:
+        yield place, block[place.offset - begin : _end(place) - begin]
 
 
 def _end(place: Place) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -17,13 +16,10 @@ import numpy as np
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.reading.arrays import RecordParser
-from melbeam.transforms.reading.folder import FeatureFolder
+from melbeam.transforms.reading.folder import FeatureFolder, checked_columns
 from melbeam.transforms.reading.records import parse_at, place_of, read_frame
-from melbeam.transforms.reading.storage import is_local, read_file
+from melbeam.transforms.reading.storage import read_file
 from melbeam.transforms.records.index import INDEX_DTYPE
-
-# Indexes that are asked of a store at a time, which takes some 50 ms for each.
-_REQUESTS_AT_ONCE = 16
 
 
 class FeatureSource:
@@ -56,21 +52,14 @@ class FeatureSource:
         features: Sequence[str] | None = None,
     ) -> None:
         expected = None if front_end is None else find_front_end(front_end)
-        self._folder = FeatureFolder.open(str(folder), split, expected, read_file)
+        self._folder = FeatureFolder.open(folder, split, expected, read_file)
         self._split = split
-        self._parser = RecordParser(self._folder, features)
+        self._parser = RecordParser(self._folder, checked_columns(features))
         self._shards = self._folder.shards()
-        self._rows = np.concatenate([np.zeros(0, INDEX_DTYPE), *self._indexes()])
+        self._rows = np.concatenate([np.zeros(0, INDEX_DTYPE), *self._folder.read_indexes(read_file)])
         # Number of the first record of each shard, in the source.
         self._starts = np.cumsum([0, *map(len, self._shards)])[:-1]
         self.front_end = self._folder.front_end
-
-    def _indexes(self) -> Iterator[np.ndarray]:
-        if is_local(self._folder.path):
-            yield from (self._folder.read_index(shard, read_file) for shard in self._shards)
-            return
-        with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
-            yield from pool.map(lambda shard: self._folder.read_index(shard, read_file), self._shards)
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -99,7 +88,7 @@ class FeatureSource:
         place = int(np.searchsorted(self._starts, number, side="right")) - 1
         shard, row = self._shards[place], self._rows[number]
         found = place_of(self._folder, shard, number - int(self._starts[place]), row)
-        return parse_at(self._folder, found, self._parser, read_frame(found))
+        return parse_at(self._folder, found, self._parser.parse, read_frame(found))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self.__getitem__, range(len(self)))

@@ -58,6 +58,9 @@ def parse_split(text: str, shard_lengths: Mapping[str, Sequence[int]]) -> list[S
     Raises:
         ValueError: there is no such split, the words are none of TFDS's, or a slice is out of its split, or empty.
     """
+    if not isinstance(text, str):
+        joined = "+".join(map(str, text)) if isinstance(text, list | tuple) else "train"
+        raise ValueError(f"split must be a string, {joined!r} for example, got {text!r}: {_HOW}")
     ranges = []
     for term in text.split("+"):
         found = _TERM.fullmatch(term.strip())

@@ -6,8 +6,10 @@ They try again by themselves what may pass.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 # Files that stay open, of the folders that a process reads; the one that was opened first goes first.
@@ -31,7 +33,7 @@ def read_file(path: str) -> bytes | None:
             return _read_object(path, None)
         with open(path, "rb") as file:
             return file.read()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
@@ -59,6 +61,26 @@ def is_local(path: str) -> bool:
     return "://" not in path
 
 
+def is_of_a_store(path: str) -> bool:
+    """Whether the path is of a store that is read here: `gs://` or `s3://`."""
+    return path.partition("://")[0] in _STORES and not is_local(path)
+
+
+def list_names(folder: str) -> set[str]:
+    """The names of the objects that lie in a folder of a store, without those of the folders in it.
+
+    Args:
+        folder: without a slash at its end.
+
+    Raises:
+        OSError: it cannot be listed; the message says what to do.
+        ValueError: a path of a scheme that nothing here reads.
+    """
+
+    with _asking(folder, "list") as (store, client, bucket, name):
+        return {key.rpartition("/")[2] for key in store.list(client, bucket, f"{name}/" if name else "")}
+
+
 def _open_file(path: str) -> BinaryIO:
     key = (os.getpid(), path)
     file = _open_files.get(key)
@@ -71,30 +93,39 @@ def _open_file(path: str) -> BinaryIO:
 
 def _read_object(path: str, part: tuple[int, int] | None) -> bytes:
     """An object of a store, or `(offset, size)` of it."""
+    with _asking(path, "read") as (store, client, bucket, name):
+        return b"" if part is not None and part[1] == 0 else store.read(client, bucket, name, part)
+
+
+@contextlib.contextmanager
+def _asking(path: str, what: str) -> Iterator[tuple[_Store, Any, str, str]]:
+    """Yields a path's store, its client, the bucket and the name in it; tells what the client raises in our words.
+
+    Args:
+        path: of an object or a folder.
+        what: is asked, "read" or "list".
+    """
     scheme, _, rest = path.partition("://")
-    if scheme not in _READERS:
+    if scheme not in _STORES:
         raise ValueError(
             f"{path}: {scheme}:// is not read here, only local files, gs:// and s3://: copy the folder"
         )
-    if part is not None and part[1] == 0:
-        return b""
     bucket, _, name = rest.partition("/")
-    connect, read, grants, extra = _READERS[scheme]
+    store, key = _STORES[scheme], (os.getpid(), scheme)
     try:
-        key = (os.getpid(), scheme)
         if key not in _clients:
-            _clients[key] = connect()
-        return read(_clients[key], bucket, name, part)
+            _clients[key] = store.connect()
+        yield store, _clients[key], bucket, name
     except ImportError as error:
-        raise OSError(f"{path}: {scheme}:// needs its client: pip install 'melbeam[{extra}]'") from error
+        raise OSError(f"{path}: {scheme}:// needs its client: pip install 'melbeam[{store.extra}]'") from error
     except Exception as error:  # each client has a family of its own
         status, said = _status(error), " ".join(str(error).split())[:300]
         if status in _NOT_THERE:
             raise FileNotFoundError(f"{path}: the store has no such object, or none so long ({said})") from error
         if status in _REFUSED or "redential" in said:
             raise PermissionError(
-                f"{path}: the store refused it: grant {grants} on {scheme}://{bucket} to the account that reads, "
-                f"or give it credentials ({said})"
+                f"{path}: the store refused it: grant {store.grants[what]} on {scheme}://{bucket} to the account "
+                f"that reads, or give it credentials ({said})"
             ) from error
         raise OSError(f"{path}: {type(error).__name__}: {said}") from error
 
@@ -132,8 +163,41 @@ def _read_s3(client: Any, bucket: str, name: str, part: tuple[int, int] | None) 
     return client.get_object(Bucket=bucket, Key=name, **wanted)["Body"].read()
 
 
-_Reader = tuple[Callable[[], Any], Callable[[Any, str, str, "tuple[int, int] | None"], bytes], str, str]
-_READERS: dict[str, _Reader] = {
-    "gs": (_connect_to_gcs, _read_gcs, "storage.objects.get", "gcp"),
-    "s3": (_connect_to_s3, _read_s3, "s3:GetObject", "aws"),
+def _list_gcs(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    return (blob.name for blob in client.list_blobs(bucket, prefix=prefix, delimiter="/"))
+
+
+def _list_s3(client: Any, bucket: str, prefix: str) -> Iterator[str]:
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, Delimiter="/")
+    return (entry["Key"] for page in pages for entry in page.get("Contents", []))
+
+
+@dataclass(frozen=True)
+class _Store:
+    """How a store is read.
+
+    Attributes:
+        connect: makes its client.
+        read: an object of a bucket, or `(offset, size)` of it.
+        list: the names in a bucket that begin so, and go on without a slash.
+        grants: what an account needs to "read", and to "list".
+        extra: of melbeam, that brings the client.
+    """
+
+    connect: Callable[[], Any]
+    read: Callable[[Any, str, str, tuple[int, int] | None], bytes]
+    list: Callable[[Any, str, str], Iterable[str]]
+    grants: dict[str, str]
+    extra: str
+
+
+_STORES = {
+    "gs": _Store(
+        _connect_to_gcs,
+        _read_gcs,
+        _list_gcs,
+        {"read": "storage.objects.get", "list": "storage.objects.list"},
+        "gcp",
+    ),
+    "s3": _Store(_connect_to_s3, _read_s3, _list_s3, {"read": "s3:GetObject", "list": "s3:ListBucket"}, "aws"),
 }

@@ -22,9 +22,15 @@ def is_symbolic(value: Any) -> bool:
 
 
 def to_torch(values: Any) -> Any:
-    """A PyTorch tensor of any array, bfloat16 included, which PyTorch does not take from NumPy."""
-    import torch
+    """A PyTorch tensor of any array, bfloat16 included, which PyTorch does not take from NumPy.
 
+    Raises:
+        ImportError: PyTorch is not installed.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise ImportError("transformers' models take PyTorch's tensors: pip install 'melbeam[torch]'") from error
     if isinstance(values, torch.Tensor):
         return values
     array = np.asarray(values)

@@ -76,13 +76,6 @@ def test_what_reading_refuses(written, tmp_path):
         moved.rename(shard)
 
 
-def test_reading_paths_that_tensorflow_does_not_have():
-    with pytest.raises(
-        ValueError, match=r"s3://bucket/features/front_end.json: .* copy the folder to this machine"
-    ):
-        read_features("s3://bucket/features")
-
-
 def test_files_read_ahead_keep_their_order(tmp_path, clips):
     for shard in range(7):
         write(
@@ -113,6 +106,22 @@ def test_columns(written):
 def test_absurd_numbers_are_refused_by_name(written, name, value):
     with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, or None, got {value!r}"):
         read_features(written, **{name: value})
+
+
+def test_numbers_of_numpy_are_numbers(written):
+    options = {"batch_size": np.int64(2), "num_parallel_reads": np.int32(2), "shuffle": np.bool_(True), "seed": 1}
+    found, expected = (
+        list(read_features(written, **given).as_numpy_iterator())
+        for given in (options, {"batch_size": 2, "num_parallel_reads": 2, "shuffle": True, "seed": 1})
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(ours["id"], theirs["id"])
+
+
+@pytest.mark.parametrize("name", ["drop_remainder", "reshuffle_each_iteration", "mask"])
+def test_what_is_neither_true_nor_false_is_refused(written, name):
+    with pytest.raises(ValueError, match=f"{name} must be True or False, got 'no'"):
+        read_features(written, **{name: "no"})
 
 
 # ------------------------------------------------------------------- what some record lacks, and mixed types

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import re
 import shutil
 import subprocess
 import sys
@@ -258,3 +259,40 @@ def test_an_index_of_other_records_is_refused(several_shards, tmp_path):
         path.write_bytes(content)
         with pytest.raises(ValueError, match=rf"{expected}.*melbeam index {folder} --overwrite"):
             FeatureSource(folder)
+
+
+@pytest.mark.parametrize("read", [read_features, FeatureSource])
+class TestWhatIsNoFolder:
+    def test_what_holds_folders(self, several_shards, read):
+        with pytest.raises(ValueError, match=rf"is missing: did you mean {several_shards}\?"):
+            read(several_shards.parent)
+
+    def test_a_file_of_one(self, several_shards, read):
+        with pytest.raises(ValueError, match=rf"it is a file: name its folder, {several_shards}$"):
+            read(several_shards / "train-00000-of-00004.tfrecord")
+
+    def test_an_empty_one(self, tmp_path, read):
+        with pytest.raises(ValueError, match=r"is not what a finished `melbeam extract` leaves$"):
+            read(tmp_path)
+
+    @pytest.mark.parametrize("path", [None, b"features", 3])
+    def test_no_path(self, read, path):
+        with pytest.raises(ValueError, match=f"folder must be the path of one folder, got {path!r}"):
+            read(path)
+
+    def test_several(self, several_shards, read):
+        with pytest.raises(ValueError, match=r"got \[.*: read each folder by itself, and join what comes of them"):
+            read([several_shards, several_shards])
+
+
+@pytest.mark.parametrize("read", [read_features, FeatureSource])
+def test_splits_and_columns_of_other_types(several_shards, read):
+    with pytest.raises(
+        ValueError, match=r"split must be a string, 'train\+test' for example, got \['train', 'test'\]"
+    ):
+        read(several_shards, ["train", "test"])
+    with pytest.raises(ValueError, match="split must be a string, 'train' for example, got None"):
+        read(several_shards, None)
+    for features in ("id", [], [1]):
+        with pytest.raises(ValueError, match=re.escape(f"features must be a list of names, got {features!r}")):
+            read(several_shards, features=features)

@@ -10,7 +10,11 @@ from melbeam.transforms.records.containers import tags
 from melbeam.transforms.records.containers.pcm import is_no_audio
 from melbeam.transforms.records.rejects import Reject
 
+_OTHER_NAMES = (b"(c) ", b"_PMX")  # of a copyright, and of the XMP that Adobe puts into a WAV
 _MAX_JUNK = 8  # bytes behind all chunks that are no chunk and too few to be audio
+# The rest of a GUID whose first four bytes are a name, of the chunks by which a W64 is read.
+_W64_NAMES = (b"fmt ", b"fact", b"data")
+_W64_REST = bytes.fromhex("f3acd3118cd100c04f8edb8a")
 _OTHER_FILES = (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM", b"riff", b"caff", b"data", b"SSND", b"BODY")
 
 
@@ -56,7 +60,9 @@ class Layout:
             return None
         if self.kind == "w64":
             (size,) = struct.unpack_from("<Q", data, position + 16)
-            return Chunk(data[position : position + 4], position + 24, size - 24) if size >= 24 else None
+            name = data[position : position + 4]
+            is_damaged = name in _W64_NAMES and data[position + 4 : position + 16] != _W64_REST
+            return Chunk(name, position + 24, size - 24) if size >= 24 and not is_damaged else None
         if self.kind == "caf":
             name, size = struct.unpack_from(">4sQ", data, position)
             return Chunk(name, position + 12, size)
@@ -79,6 +85,10 @@ class Layout:
         while (chunk := self.chunk_at(data, position)) is not None and _is_name(chunk.name):
             yield chunk
             position = self.behind(data, chunk)
+
+    def reaches(self, data: bytes, position: int, end: int) -> bool:
+        """Whether chunks from a byte on end at another, or where it makes an odd one even."""
+        return any(end in (chunk.end, chunk.end + chunk.size % 2) for chunk in self.walk(data, position))
 
     def is_end(self, data: bytes, audio: Chunk, file_end: int | None) -> bool:
         """Whether what lies behind the audio is none: nothing, other chunks, or what others put behind a file.
@@ -127,4 +137,8 @@ def _is_zero(data: bytes, position: int) -> bool:
 
 
 def _is_name(name: bytes) -> bool:
-    return len(name) == 4 and all(0x20 <= byte < 0x7F for byte in name) and (name[:1].isalnum() or name == b"(c) ")
+    return (
+        len(name) == 4
+        and all(0x20 <= byte < 0x7F for byte in name)
+        and (name[:1].isalnum() or name in _OTHER_NAMES)
+    )

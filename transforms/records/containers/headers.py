@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from melbeam.transforms.records.containers import blocks, pcm
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
+from melbeam.transforms.records.containers.rates import big_endian, check_rate, little_endian
 from melbeam.transforms.records.rejects import Reject
 
 Inspect = Callable[[bytes, Tolerance], Contents]
@@ -38,6 +39,7 @@ def inspect_au(data: bytes, tolerance: Tolerance) -> Contents:
     promise = pcm.Promise("AU", start, pcm.size_or_open(size, there))
     if start < 24 or there < 0:
         raise Reject("bad_audio", f"a damaged AU: its audio begins at byte {start} of {len(data)}")
+    check_rate("AU", rate, data[16:20], big_endian(4) if order == ">" else little_endian(4))
     encodings = {
         1: pcm.MULAW,
         **{code: pcm.integers(code - 1, order) for code in (2, 3, 4, 5)},
@@ -52,7 +54,7 @@ def inspect_au(data: bytes, tolerance: Tolerance) -> Contents:
     if promise.size is not None and promise.size > there:
         raise cut(promise.name, promise.by, promise.size, there)
     if promise.size is not None:
-        pcm.check_end(data, promise, start + promise.size)
+        pcm.check_end(data, promise, start + promise.size, 1)
     audio = data[start : start + (there if promise.size is None else promise.size)]
     codec = blocks.g72x(_AU_BITS[code])
     whole, num_decoded = codec.filled(audio)
@@ -73,7 +75,8 @@ def inspect_sphere(data: bytes, tolerance: Tolerance) -> Contents:
         raise Reject("bad_audio", f"a damaged SPHERE: it begins with {data[:16]!r}")
     start = int(size_of_header)
     head = data[:start].partition(b"end_head")[0]
-    fields = {match[1]: match[2].strip() for match in _SPHERE_FIELD.finditer(head)}
+    raw = {match[1]: match[2] for match in _SPHERE_FIELD.finditer(head)}
+    fields = {name: value.strip() for name, value in raw.items()}
     coding = fields.get(b"sample_coding", b"pcm")
     numbers = {}
     for name in (b"sample_count", b"sample_rate", b"channel_count", b"sample_n_bytes"):
@@ -82,6 +85,8 @@ def inspect_sphere(data: bytes, tolerance: Tolerance) -> Contents:
             raise Reject("bad_audio", f"a SPHERE whose header has {value!r} for {name.decode()}; {_ADVICE}")
         numbers[name] = int(value)
     count, rate, channels, num_bytes = numbers.values()
+    # A digit makes one multiple of 1000 Hz of another.
+    check_rate("SPHERE", rate, raw[b"sample_rate"], lambda usual: b"%d" % usual, also_known=range(0, 10**6, 1000))
     order = ">" if fields.get(b"sample_byte_format") == b"10" else "<"
     if coding in (b"ulaw", b"mu-law"):
         encoding = pcm.MULAW
@@ -107,6 +112,7 @@ def inspect_htk(data: bytes, tolerance: Tolerance) -> Contents:
     """
     num_samples, period = struct.unpack_from(">II", data)
     rate = 10_000_000 // period if period else 16000  # of 100 ns; as libsndfile reads it
+    check_rate("HTK", rate, data[4:8], lambda usual: (10_000_000 // usual).to_bytes(4, "big"))
     return pcm.inspect(data, pcm.Promise("HTK", 12, 2 * num_samples), rate, 1, pcm.integers(2, ">"), tolerance)
 
 
@@ -125,6 +131,7 @@ def inspect_avr(data: bytes, tolerance: Tolerance) -> Contents:
         raise Reject("bad_audio", f"a cut AVR: {len(data)} bytes, fewer than its header's 128")
     stereo, bits, is_signed = struct.unpack_from(">HHH", data, 12)
     rate, num_samples = struct.unpack_from(">II", data, 22)
+    check_rate("AVR", rate, data[22:26], big_endian(4))
     if bits not in (8, 16):
         raise Reject("bad_audio", f"an AVR of {bits} bits is not read; {_ADVICE}")
     channels = (stereo & 1) + 1
@@ -144,6 +151,7 @@ def inspect_mpc2k(data: bytes, tolerance: Tolerance) -> Contents:
     channels = 2 if data[21] else 1
     (num_samples,) = struct.unpack_from("<I", data, 30)
     (rate,) = struct.unpack_from("<H", data, 40)
+    check_rate("MPC 2000", rate, data[40:42], little_endian(2))
     promise = pcm.Promise("MPC 2000", 42, num_samples * channels * 2)
     return pcm.inspect(data, promise, rate, channels, pcm.integers(2), tolerance)
 
@@ -200,6 +208,9 @@ def inspect_voc(data: bytes, tolerance: Tolerance) -> Contents:
             extended = (256_000_000 // channels // (65536 - int.from_bytes(head[:2], "little")), channels, head[2])
         elif kind == _VOC_NEW_SOUND and size >= 12:
             rate, bits, channels, encoding = struct.unpack_from("<IBBH", head)
+            check_rate("VOC", rate, head[:4], little_endian(4))
+            if bits != 8 * _VOC_ENCODINGS.get(encoding, pcm.MULAW).num_bytes and (bits, encoding) != (16, 0):
+                raise Reject("bad_audio", f"a damaged VOC: its samples have {bits} bits and encoding {encoding}")
             kinds.append((rate, channels, 4 if bits == 16 and encoding == 0 else encoding))
             audio.append(data[start + 12 : start + size])
         elif kind not in (4, 5):
@@ -214,7 +225,7 @@ def inspect_voc(data: bytes, tolerance: Tolerance) -> Contents:
             "bad_audio", f"a VOC of several kinds of audio or of encoding {kinds[0][2]} is not read; {_ADVICE}"
         )
     rate, channels, encoding = kinds[0]
-    pcm.check_end(data, pcm.Promise("VOC", 0, position + 1, "its last block"), position + 1)
+    pcm.check_end(data, pcm.Promise("VOC", 0, position + 1, "its last block"), position + 1, 1)
     joined = b"".join(audio)
     return pcm.inspect(
         joined, pcm.Promise("VOC", 0, len(joined)), rate, channels, _VOC_ENCODINGS[encoding], tolerance

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import struct
+from dataclasses import replace
 
 from melbeam.transforms.records.containers import blocks, pcm
 from melbeam.transforms.records.containers.blocks import Blocks
 from melbeam.transforms.records.containers.chunks import Chunk, Layout
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
+from melbeam.transforms.records.containers.rates import big_endian, check_rate
 from melbeam.transforms.records.rejects import Reject
 
 _AIFF_ENCODINGS = {  # of fixed size, whatever COMM says of bits
@@ -40,6 +42,7 @@ def inspect_aiff(data: bytes, tolerance: Tolerance) -> Contents:
         raise Reject("bad_audio", "an AIFF without a COMM and a SSND chunk")
     channels, num_frames, bits = struct.unpack_from(">HIH", data, comm.start)
     rate = _extended(data[comm.start + 8 : comm.start + 18])
+    check_rate(layout.name, rate, data[comm.start + 8 : comm.start + 18], _as_extended)
     codec = data[comm.start + 18 : comm.start + 22] if data[8:12] == b"AIFC" and comm.size >= 22 else b"NONE"
     (offset,) = struct.unpack_from(">I", data, audio.start)
     start = audio.start + 8 + offset
@@ -52,6 +55,11 @@ def inspect_aiff(data: bytes, tolerance: Tolerance) -> Contents:
     if encoding is None and codec in _AIFF_ORDERS and 0 < bits <= 32:
         encoding = pcm.integers((bits + 7) // 8, _AIFF_ORDERS[codec])
     if encoding is not None:
+        if size is None:
+            size = pcm.size_or_open(num_frames * channels * encoding.num_bytes, there)
+            promise = replace(promise, size=size, by="its COMM chunk")
+            if size is not None and size <= there:
+                _check_end(data, layout, replace(audio, size=8 + offset + size))
         contents = pcm.inspect(data, promise, rate, channels, encoding, tolerance, ends=True)
         if size is not None and not contents.cut_tolerated:
             _check_comm(num_frames, contents.num_samples)
@@ -105,6 +113,11 @@ def _extended(data: bytes) -> int:
     return round(math.ldexp(mantissa, shift)) if -64 <= shift <= -33 else 0
 
 
+def _as_extended(value: int) -> bytes:
+    shift = value.bit_length() - 1
+    return struct.pack(">HQ", 16383 + shift, value << (63 - shift))
+
+
 def inspect_svx(data: bytes, tolerance: Tolerance) -> Contents:
     """Counts the samples of an 8SVX or 16SV.
 
@@ -117,6 +130,7 @@ def inspect_svx(data: bytes, tolerance: Tolerance) -> Contents:
     if header is None or header.size < 20 or body is None:
         raise Reject("bad_audio", "an SVX without a VHDR and a BODY chunk")
     rate, _, compression = struct.unpack_from(">HBB", data, header.start + 12)
+    check_rate(layout.name, rate, data[header.start + 12 : header.start + 14], big_endian(2))
     is_mono = b"CHAN" not in found or data[found[b"CHAN"].start : found[b"CHAN"].end] in (b"\0\0\0\2", b"\0\0\0\4")
     if compression or not is_mono:
         told = f"compression {compression}" if compression else "more channels than one"
@@ -142,6 +156,7 @@ def inspect_caf(data: bytes, tolerance: Tolerance) -> Contents:
         raise Reject("bad_audio", "a CAF without a desc and a data chunk")
     exact_rate, codec, flags, packet_size, _, channels, bits = struct.unpack_from(">d4sIIIII", data, desc.start)
     rate = round(exact_rate) if 0 < exact_rate < 2**31 else 0
+    check_rate(layout.name, rate, data[desc.start : desc.start + 8], lambda usual: struct.pack(">d", usual))
     start = audio.start + 4  # behind a number of edits
     there = max(0, len(data) - start)
     is_open = audio.size >= 1 << 63  # -1: until the end

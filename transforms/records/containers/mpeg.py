@@ -16,16 +16,25 @@ from melbeam.transforms.records.containers.contents import Contents, Part, Toler
 from melbeam.transforms.records.containers.mpeg_frames import (
     LAYER_NAMES,
     Kind,
+    check_lengths,
     find_chain,
     follow,
     kind_at,
     sizes_at,
 )
-from melbeam.transforms.records.containers.mpeg_info import Info, info_frame, info_frames_of, read_info
+from melbeam.transforms.records.containers.mpeg_info import (
+    Info,
+    info_frame,
+    info_frames_of,
+    place_of_count,
+    read_info,
+)
 from melbeam.transforms.records.rejects import Reject
 
 DECODER_DELAY = 529  # samples that an MP3 decoder is late, which libsndfile's leaves out behind an Info header
-_MAX_UNCOUNTED_ZEROS = 2048  # bytes behind a stream whose header names no count; more may be its lost end
+_MAX_ZEROS = 2048  # bytes behind a stream whose header names no count; more may be its lost end
+_MIN_ZEROS = 8  # bytes with which no rest of a frame begins by chance
+_PADDED = 2  # the bit of a header's third byte that makes a frame a slot longer
 _FIRST_PIECE, _NEXT_PIECE = 512, 32  # frames, of the first stream and of those joined to it
 
 
@@ -63,7 +72,7 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     first = kind_at(data, start)
     assert first is not None
     name = LAYER_NAMES[first.layer]
-    _check_front(data, front, start, name)
+    _check_front(data, tags.end_of_tags_in_front(data), front, start, first, name)
     streams: list[_Stream] = []
     position = start
     cut_tolerated = False
@@ -76,7 +85,7 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
         if next_start is None and tail:
             cut_tolerated |= _check_tail(data, stream, end, promised, tolerance, name)
         if stream.info is not None:
-            cut_tolerated |= _check_promise(stream, tolerance, name)
+            cut_tolerated |= _check_promise(data, stream, tolerance, name)
         streams.append(stream)
         position = end if next_start is None else next_start
     parts = tuple(_part(data, stream) for stream in streams)
@@ -98,17 +107,46 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     )
 
 
-def _check_front(data: bytes, front: int, start: int, name: str) -> None:
-    """What lies in front of the chain may be the rest of a frame, but no frame whose header was damaged."""
-    head, right = data[front : front + 4], data[start : start + 4]
-    if front >= start or len(head) < 4:
+def _check_front(data: bytes, tagged: int, front: int, start: int, first: Kind, name: str) -> None:
+    """What lies in front of the chain may be the rest of a frame, but no frame whose header was damaged.
+
+    Args:
+        data: a whole file.
+        tagged: the byte behind the tags in front.
+        front: the byte behind the zeros that follow those.
+        start: the byte where the chain begins.
+        first: the kind of its frames.
+        name: for people.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    if front >= start:
         return
+    if (count_at := place_of_count(data, start)) >= 0:
+        told = f"its count of frames is at byte {count_at}, but no frame begins in front of it"
+        raise Reject("bad_audio", f"a damaged {name}: {told}")
+    right = data[start : start + 4]
+    sizes = sizes_at(data, start, first)
+    longest = max(sizes.values(), default=start)
+    behind = start + sizes.get(right[1] << 8 | right[2], 0)
+    is_constant = data[behind + 2 : behind + 3] in (right[2:3], bytes([right[2] ^ _PADDED]))
+    if is_constant:
+        longest = sizes.get(right[1] << 8 | right[2] | _PADDED, longest)
     masks = (0xFF, 0xFE, 0x0C, 0xC0)  # version, layer, rate and mode
-    apart = sum(((a ^ b) & mask).bit_count() for a, b, mask in zip(head, right, masks, strict=True))
-    if apart <= 2:
-        raise Reject(
-            "bad_audio", f"a damaged {name}: the frame at byte {front} does not end where the next begins"
-        )
+    # A first byte that was cleared looks as one of the zeros in front.
+    for at in range(max(tagged, front - 3), min(front, start - 4) + 1):
+        head = data[at : at + 4]
+        apart = [((a ^ b) & mask).bit_count() for a, b, mask in zip(head, right, masks, strict=True)]
+        thirds = {third & ~_PADDED | padded for third in (head[2], right[2]) for padded in (0, _PADDED)}
+        is_whole = start - at in (sizes.get(right[1] << 8 | third) for third in thirds)
+        if (at == front and sum(apart) <= 2) or (is_whole and (apart.count(0) == 3 or is_constant)):
+            raise Reject(
+                "bad_audio", f"a damaged {name}: the frame at byte {at} does not end where the next begins"
+            )
+    if front - tagged >= _MIN_ZEROS or (not tagged and start - front > longest):
+        told = f"{front - tagged} zeros and {start - front} bytes in front of its first frame are no frames"
+        raise Reject("bad_audio", f"a damaged {name}: {told}, nor the rest of one alone")
 
 
 def _read_stream(data: bytes, start: int, end: int, first: Kind, name: str, piece: int) -> _Stream:
@@ -132,6 +170,8 @@ def _read_stream(data: bytes, start: int, end: int, first: Kind, name: str, piec
     while True:
         starts: list[int] = []
         _, behind = follow(data, behind, end, sizes, kind.channels, limit, starts)
+        if info is None or not info.frames:
+            check_lengths(data, starts, sizes, kind)
         joined = next((i for i in info_frames_of(data, starts, kind) if count + i or info is None), None)
         if joined is not None and starts[joined] > info_start:
             return _Stream(kind, info, info_start, start, starts[joined], count + joined)
@@ -171,12 +211,13 @@ def _check_tail(
         return False
     at = stream.end
     zeros = tags.size_of_zeros(data, at, end)
-    if at + zeros == end and zeros <= _MAX_UNCOUNTED_ZEROS:
+    sizes = sizes_at(data, stream.start, stream.kind)
+    # Where the last frame's own end is of zeros too, they may be what became of others.
+    if at + zeros == end and (zeros < min(sizes.values(), default=0) or (zeros <= _MAX_ZEROS and data[at - 1])):
         return False
     if at + zeros == end:
         told = f"{zeros} zeros lie behind its last frame, and it does not say how many it has"
         raise Reject("bad_audio", f"a damaged {name}: {told}")
-    sizes = sizes_at(data, stream.start, stream.kind)
     size = sizes.get(data[at + 1] << 8 | data[at + 2], 0) if kind_at(data, at) == stream.kind else 0
     if at + size > end:
         if tolerance.allows(stream.kind.samples_a_frame, stream.kind.rate):
@@ -189,15 +230,22 @@ def _check_tail(
     raise Reject("bad_audio", f"a damaged {name}: behind {stream.frames} frames, at byte {at}, no frame begins")
 
 
-def _check_promise(stream: _Stream, tolerance: Tolerance, name: str) -> bool:
+def _check_promise(data: bytes, stream: _Stream, tolerance: Tolerance, name: str) -> bool:
     """The count in the first frame is no larger than what is there; returns whether a cut was tolerated."""
     info = stream.info
     assert info is not None
     there = stream.end - stream.info_start
+    # Programs that cut or join leave the header as it was, checksum and all.
+    if info.fails_checksum and info.frames not in (None, stream.frames) and not _bytes_hold(stream):
+        told = f"its {info.name} header promises {info.frames} frames, and its checksum does not hold"
+        raise Reject("bad_audio", f"a damaged {name}: {told}; {stream.frames} are there")
     if info.frames:
         missing = info.frames - stream.frames
         # Some encoders count the frame that holds the count.
-        if missing <= 0 or (missing == 1 and _bytes_hold(stream)):
+        if missing == 1 and _bytes_hold(stream):
+            check_lengths(data, [stream.info_start], sizes_at(data, stream.info_start, stream.kind), stream.kind)
+            return False
+        if missing <= 0:
             return False
         # All bytes are there: a flipped bit made a frame as long as several, behind which the chain goes on.
         if _bytes_hold(stream):

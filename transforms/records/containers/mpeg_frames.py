@@ -6,6 +6,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+import numpy as np
+
+from melbeam.transforms.records.rejects import Reject
+
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # Hz, by the version's bits
 VERSION_1 = 3
 LAYER_1 = 3
@@ -128,6 +132,39 @@ def follow(
         position += size
         count += 1
     return count, position
+
+
+def check_lengths(data: bytes, starts: list[int], sizes: dict[int, int], kind: Kind) -> None:
+    """Refuses a frame that is a chain of frames, if a bit of its bit rate were another.
+
+    A stream of one bit rate goes on behind a frame whose flipped bit makes it as long as several, and nothing but
+    a count would show those.
+
+    Args:
+        data: a whole file.
+        starts: bytes where frames of one kind begin.
+        sizes: of such frames.
+        kind: of these.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    if not starts:
+        return
+    second = data[starts[0] + 1]
+    size_of = np.array([sizes.get(second << 8 | third, 0) for third in range(256)])
+    values, places = np.frombuffer(data, np.uint8), np.array(starts)
+    thirds = values[places + 2]
+    for bit in (4, 5, 6, 7):
+        shorter = size_of[thirds ^ (1 << bit)]
+        inner = np.minimum(places + shorter, len(data) - 4)
+        is_frame = (values[inner] == 0xFF) & (values[inner + 1] == second) & (shorter > 0)
+        for index in np.flatnonzero(is_frame & (shorter < size_of[thirds])).tolist():
+            start, end = starts[index], starts[index] + int(size_of[thirds[index]])
+            count, behind = follow(data, start + int(shorter[index]), end, sizes, kind.channels)
+            if count and behind == end:
+                told = f"the frame at byte {start} is as long as {count + 1}, which lie in it"
+                raise Reject("bad_audio", f"a damaged {LAYER_NAMES[kind.layer]}: {told}")
 
 
 def begins_with_two_frames(data: bytes) -> bool:

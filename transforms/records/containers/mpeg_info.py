@@ -5,6 +5,7 @@ It is laid out as http://gabriel.mp3-tech.org/mp3infotag.html says, with LAME's 
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 
@@ -14,9 +15,14 @@ from melbeam.transforms.records.containers.checksums import lame_crc16
 from melbeam.transforms.records.containers.mpeg_frames import VERSION_1, Kind, sizes_of
 from melbeam.transforms.records.rejects import Reject
 
+_MIN_DELAY = 500  # samples; LAME puts 576 in front
 _MAX_DELAY, _MAX_PADDING = 1700, 2900  # samples, more than any encoder is known to put in front and behind
 _ENCODERS = (b"LAME", b"Lavf", b"Lavc")
 _VBRI_AT = 36  # byte of a frame
+_ENCODER_AT = 120  # bytes behind the name, where all four fields are there
+_MAX_FRAME = 2881  # bytes, of layer III at 320 kbit/s and 8 kHz
+# A name, the flags that say which fields follow, and no more of those than there are; or VBRI and its version.
+_COUNT = re.compile(rb"(?:Xing|Info)\x00\x00\x00[\x01-\x0f]|VBRI\x00\x01")
 
 
 @dataclass(frozen=True)
@@ -31,6 +37,7 @@ class Info:
         delay: samples that the encoder put in front, or None.
         padding: samples that it put behind, or None.
         is_damaged: whether its checksum does not hold and it would cut off much.
+        fails_checksum: whether it has a checksum that does not hold.
     """
 
     name: str
@@ -40,6 +47,7 @@ class Info:
     delay: int | None
     padding: int | None
     is_damaged: bool = False
+    fails_checksum: bool = False
 
 
 def read_info(frame: bytes, kind: Kind) -> Info | None:
@@ -59,7 +67,8 @@ def read_info(frame: bytes, kind: Kind) -> Info | None:
         name = frame[at : at + 4]
         if name in (b"Xing", b"Info"):
             break
-        if len(name) == 4 and not any(frame[6:at]) and _is_damaged_name(name):
+        is_count = _is_damaged_name(name) or frame[at + _ENCODER_AT :][:4] in _ENCODERS
+        if len(name) == 4 and not any(frame[6:at]) and is_count:
             raise Reject("bad_audio", f"a damaged MP3: the name of its Info header is {name!r}")
     else:
         return None
@@ -67,7 +76,7 @@ def read_info(frame: bytes, kind: Kind) -> Info | None:
         return Info(name.decode(), at, None, None, None, None)
     (flags,) = struct.unpack_from(">I", frame, at + 4)
     # Where an encoder's name stands behind all four fields, all four must be there.
-    if flags >> 4 or (flags != 15 and frame[at + 120 : at + 124] in _ENCODERS):
+    if flags >> 4 or (flags != 15 and frame[at + _ENCODER_AT :][:4] in _ENCODERS):
         raise Reject("bad_audio", f"a damaged MP3: the flags of its Info header are 0x{flags:08X}")
     position = at + 8
     fields: list[int | None] = []
@@ -76,7 +85,7 @@ def read_info(frame: bytes, kind: Kind) -> Info | None:
         position += 4 * bool(flags & bit)
     position += 100 * bool(flags & 4) + 4 * bool(flags & 8)
     delay = padding = None
-    is_damaged = False
+    is_damaged = fails_checksum = False
     if len(frame) >= position + 36 and frame[position : position + 4].strip(b"\0"):
         packed = int.from_bytes(frame[position + 21 : position + 24], "big")
         delay, padding = packed >> 12, packed & 0xFFF
@@ -85,14 +94,40 @@ def read_info(frame: bytes, kind: Kind) -> Info | None:
         if checksum and checksum != lame_crc16(frame[: position + 34]):
             zeroed = frame[: position + 34] + b"\0\0" + frame[position + 36 :]
             holds = checksum in (lame_crc16(frame[:190]), lame_crc16(zeroed[:190].ljust(190, b"\0")))
+            fails_checksum = not holds
             is_damaged = not holds and (delay > _MAX_DELAY or padding > _MAX_PADDING)
-    return Info(name.decode(), at, fields[0], fields[1], delay, padding, is_damaged)
+        _check_encoder(name, frame[position : position + 9], delay, padding, checksum, fails_checksum)
+    elif len(frame) >= position + 36 and frame[position + 9 : position + 36].strip(b"\0"):
+        packed = int.from_bytes(frame[position + 21 : position + 24], "big")
+        if _MIN_DELAY <= packed >> 12 <= _MAX_DELAY and packed & 0xFFF <= _MAX_PADDING:
+            told = f"a delay of {packed >> 12} and {packed & 0xFFF} samples behind, but no encoder"
+            raise Reject("bad_audio", f"a damaged MP3: its {name.decode()} header names {told}")
+    return Info(name.decode(), at, fields[0], fields[1], delay, padding, is_damaged, fails_checksum)
+
+
+def _check_encoder(
+    name: bytes, encoder: bytes, delay: int, padding: int, checksum: int, fails_checksum: bool
+) -> None:
+    """Refuses a delay or padding of 0 that a known encoder does not write."""
+    cleared = (fails_checksum and not delay) or (encoder.startswith(b"LAME") and not padding and not checksum)
+    if encoder[:4] in _ENCODERS and cleared:
+        told = f"{encoder!r} with a delay of {delay} and {padding} samples behind, and no checksum that holds"
+        raise Reject("bad_audio", f"a damaged MP3: its {name.decode()} header names {told}")
 
 
 def _is_damaged_name(name: bytes) -> bool:
-    return any(
-        sum((a ^ b).bit_count() for a, b in zip(name, right, strict=True)) <= 2 for right in (b"Xing", b"Info")
-    )
+    """Whether two bits or one letter differ from a name."""
+    for right in (b"Xing", b"Info"):
+        apart = [(a ^ b).bit_count() for a, b in zip(name, right, strict=True)]
+        if sum(apart) <= 2 or apart.count(0) == 3:
+            return True
+    return False
+
+
+def place_of_count(data: bytes, end: int) -> int:
+    """The byte in front of `end`, no further than a frame, where the name in front of a count stands, or -1."""
+    found = _COUNT.search(data, max(0, end - _MAX_FRAME), end)
+    return found.start() if found else -1
 
 
 def info_frames_of(data: bytes, starts: list[int], kind: Kind) -> list[int]:

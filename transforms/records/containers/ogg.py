@@ -300,7 +300,7 @@ def _read_opus(data: bytes, stream: _Stream, pages: bytes) -> Contents:
         raise Reject("bad_audio", "a damaged Ogg Opus: its two headers are not there")
     channels, pre_skip, source_rate = struct.unpack_from("<BHI", stream.first_packet, 9)
     rate = next((rate for rate in _OPUS_RATES if source_rate <= rate), _OPUS_RATE)
-    start = _start_of_audio(packets, sum(map(_opus_duration, packets.audio)))
+    start = _start_of_audio(packets, sum(map(opus_duration, packets.audio)))
     # A decoder makes up what is missing, so that its count would not show it.
     promised, there = _last_granule(stream) - start, _opus_samples(data, stream)
     if promised > there:
@@ -309,7 +309,7 @@ def _read_opus(data: bytes, stream: _Stream, pages: bytes) -> Contents:
     return _contents("Ogg Opus", rate, channels, num_samples // (_OPUS_RATE // rate), pages)
 
 
-def _opus_duration(packet: bytes) -> int:
+def opus_duration(packet: bytes) -> int:
     """Samples of 48 kHz in a packet (RFC 6716, section 3.1)."""
     if not packet:
         return 0
@@ -327,7 +327,7 @@ def _opus_samples(data: bytes, stream: _Stream) -> int:
             if is_begin:
                 num_packets += 1
                 if num_packets > 2:
-                    total += _opus_duration(data[position : position + min(segment, 2)])
+                    total += opus_duration(data[position : position + min(segment, 2)])
             position += segment
             is_begin = segment < 255
     return total

@@ -10,12 +10,14 @@ from melbeam.transforms.records.containers.contents import Contents, Part, Toler
 from melbeam.transforms.records.rejects import Reject
 
 PCM_TAG, FLOAT_TAG, ALAW_TAG, MULAW_TAG = 1, 3, 6, 7  # of a WAV's fmt chunk
-# Writers to a pipe cannot go back, and leave a data size near a bound of 31 or 32 bits, meaning "until the end":
-# ffmpeg 0xFFFFFFFF, espeak-ng 0x7FFFF000, sox 0x7FFFFFFF less its header and 0x7F000000 in an AIFF. No
-# tf.train.Example holds 2 GiB.
-MIN_STREAMING_SIZE = 0x7EFF0000
+# Writers to a pipe cannot go back, and leave a data size just below a bound of 31, 32, 63 or 64 bits, meaning
+# "until the end": ffmpeg all ones, in a W64 the largest signed number, espeak-ng 0x7FFFF000, arecord 0x80000000,
+# sox 0x7FFFFFFF less its header and about 0x7F000000 in an AIFF. No tf.train.Example holds 2 GiB, but the bytes of
+# a damaged size come to any number, so that only these mean it.
+_OPEN_SIZES = (range(0x7EFF0000, 0x7F010000), *(range((1 << n) - 0x10000, (1 << n) + 1) for n in (31, 32, 63, 64)))
 _TO_OTHER_SIGN = bytes(byte ^ 0x80 for byte in range(256))
-_MAX_JUNK = 2  # bytes behind the audio that are too few to be some
+_MAX_JUNK = 2  # bytes behind the audio that some writers leave
+_JUNK = b"\0\r\n\x1a"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Promise:
 
 def size_or_open(size: int, there: int) -> int | None:
     """A size as a header names it, or None where it stands for one that was not known when it was written."""
-    is_open = (size == 0 and there > 0) or (size > there and size >= MIN_STREAMING_SIZE)
+    is_open = (size == 0 and there > 0) or (size > there and any(size in sizes for sizes in _OPEN_SIZES))
     return None if is_open else size
 
 
@@ -104,6 +106,10 @@ def inspect(
     if not channels or not rate:
         raise Reject("bad_audio", f"a damaged {promise.name}: its header says {channels} channels at {rate} Hz")
     codec = blocks.single_samples(encoding.num_bytes, channels)
+    # libsndfile's AIFF counts the byte that makes it even; a file of chunks says its number of samples elsewhere.
+    if not ends and promise.size is not None and promise.size % codec.num_bytes and not tolerance.seconds:
+        told = f"{promise.by} promises {promise.size} bytes, and each sample of all channels has {codec.num_bytes}"
+        raise Reject("bad_audio", f"a damaged {promise.name}: {told}")
     there = max(0, len(data) - promise.start)
     cut_tolerated = False
     if promise.size is None:
@@ -117,21 +123,29 @@ def inspect(
     else:
         size = promise.size
         if not ends:
-            check_end(data, promise, promise.start + size)
+            check_end(data, promise, promise.start + size, codec.num_bytes)
     num_samples = codec.count(size)
     audio = data[promise.start : promise.start + num_samples * codec.num_bytes]
     part = Part(wav(fmt_of(encoding, rate, channels), _as_in_wav(audio, encoding), encoding.order), num_samples)
     return Contents(promise.name, rate, channels, num_samples, parts=(part,), cut_tolerated=cut_tolerated)
 
 
-def check_end(data: bytes, promise: Promise, end: int) -> None:
-    """Nothing but tags and zeros lies behind the audio, which a damaged header may say is shorter than it is.
+def check_end(data: bytes, promise: Promise, end: int, bytes_a_sample: int) -> None:
+    """Nothing but tags lies behind the audio, which a damaged header may say is shorter than it is.
+
+    Args:
+        data: a whole file.
+        promise: where its audio should be.
+        end: the byte behind it.
+        bytes_a_sample: of all channels; as many could be one more.
 
     Raises:
         Reject: bad_audio.
     """
-    last = tags.start_of_tags_behind(data)
-    if last - end <= _MAX_JUNK or is_no_audio(data, end):
+    behind = data[end : tags.start_of_tags_behind(data)]
+    is_filled = len(behind) == 1 and (end - promise.start) % 2  # to an even number of bytes
+    is_junk = is_filled or len(behind) < min(bytes_a_sample, _MAX_JUNK + 1)
+    if (is_junk and not behind.strip(_JUNK)) or is_no_audio(data, end):
         return
     told = f"{promise.by} promises {promise.size} bytes, {len(data) - promise.start} are there"
     raise Reject("bad_audio", f"a damaged {promise.name}: {told}")

@@ -7,6 +7,7 @@ size.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass, replace
 
@@ -14,14 +15,17 @@ from melbeam.transforms.records.containers import blocks, mpeg, pcm, tags
 from melbeam.transforms.records.containers.blocks import Blocks
 from melbeam.transforms.records.containers.chunks import Layout
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
+from melbeam.transforms.records.containers.rates import big_endian, check_rate, little_endian
 from melbeam.transforms.records.rejects import Reject
 
 _MS_ADPCM, _IMA_ADPCM = 2, 0x11  # codecs, as a fmt chunk calls them
 _GSM, _NMS, _G721, _MPEG, _MP3, _EXTENSIBLE = 0x31, 0x38, 0x40, 0x50, 0x55, 0xFFFE
 _FORMATS = ("RIFF", "RIFX", "RF64", "BW64")
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
-_USUAL_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000)  # Hz
 _MAX_FACT = 1 << 40  # samples; libsndfile's W64 of MS ADPCM has 2^63 - 1 there
+_BITS_FROM_FACT = {(int.from_bytes(b"fact", "big") ^ 1 << bit).to_bytes(4, "big") for bit in range(32)}
+# What writers put behind the audio.
+_BEHIND = re.compile(rb"LIST|id3 |ID3 |bext|cue |smpl|inst|iXML|axml|_PMX|JUNK|junk|PEAK|afsp|DISP|SAUR|lev[0-9l]")
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,8 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
             fmt, format = content, _read_format(content, layout)
         elif chunk.name == b"fact":
             fact = content
+        elif chunk.name in _BITS_FROM_FACT:  # without it, a last block would be taken for full
+            raise Reject("bad_audio", f"a damaged {layout.name}: it has a chunk {chunk.name.decode()!r}")
         position = layout.behind(data, chunk)
     if data_chunk is None:
         at = position
@@ -93,7 +99,9 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     data_chunk = replace(data_chunk, size=promised)
     is_open = promised == 0 and not layout.is_end(data, data_chunk, riff_end)
     if is_open:
-        end = max(data_chunk.start, tags.start_of_tags_behind(data))
+        end = _end_of_open(data, data_chunk.start, layout)
+        if riff_end is not None and pcm.size_or_open(riff_end - 8, len(data)) and riff_end > len(data):
+            raise cut(layout.name, "its RIFF chunk", riff_end, len(data))
     else:
         end = min(data_chunk.end, len(data))
         if promised <= there and not layout.is_end(data, data_chunk, riff_end):
@@ -108,8 +116,8 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     if (missing or codec.num_samples > 1) and promised > there and not cut_tolerated:
         raise cut(layout.name, "its header", promised, there)
     in_fact = _samples_of_fact(fact, layout)
-    if codec.num_samples > 1 and in_fact and not is_open and promised <= there:
-        num_samples = _trimmed_to_fact(num_samples, in_fact, codec, format, layout)
+    if codec.num_samples > 1 and in_fact and promised <= there:
+        num_samples = _trimmed_to_fact(num_samples, in_fact, codec, format, layout, is_open=is_open)
     is_plain = front == 0 and layout.kind != "w64" and set(names) <= {b"fmt ", b"fact", b"PEAK", b"data"}
     if (
         codec.num_samples == 1
@@ -190,25 +198,14 @@ def _blocks(format: _Format, layout: Layout) -> Blocks:
     elif format.tag in (_IMA_ADPCM, _MS_ADPCM) and format.samples_a_block not in (0, found.num_samples):
         told = f"{format.samples_a_block} samples in blocks of {size} bytes, which hold {found.num_samples}"
         raise Reject("bad_audio", f"a damaged {layout.name}: its fmt chunk says {told}")
-    else:
-        _check_rate(format, found, layout)
+    else:  # ffmpeg writes bytes a second of no rate for these, and others round theirs
+        _check_rate(format, layout)
     return found
 
 
-def _check_rate(format: _Format, codec: Blocks, layout: Layout) -> None:
-    """Refuses a rate of a block codec that would go with the bytes a second, were one of its bits another.
-
-    Bytes a second that go with no rate, as ffmpeg writes them, say nothing.
-    """
-
-    def goes_with_bytes(rate: int) -> bool:
-        return abs(rate * codec.num_bytes / codec.num_samples - format.bytes_a_second) <= 1
-
-    if not goes_with_bytes(format.rate):
-        for other in (format.rate ^ 1 << bit for bit in range(20)):
-            if other in _USUAL_RATES and goes_with_bytes(other):
-                told = f"{format.rate} Hz, but bytes a second of {other} Hz"
-                raise Reject("bad_audio", f"a damaged {layout.name}: its fmt chunk says {told}")
+def _check_rate(format: _Format, layout: Layout) -> None:
+    encode = big_endian(4) if layout.order == ">" else little_endian(4)
+    check_rate(layout.name, format.rate, encode(format.rate), encode)
 
 
 def _check_numbers(format: _Format, codec: Blocks, layout: Layout) -> None:
@@ -218,6 +215,17 @@ def _check_numbers(format: _Format, codec: Blocks, layout: Layout) -> None:
         told = f"{format.channels} channels of {format.bits} bits at {format.rate} Hz"
         found = f"samples of {format.block_size} bytes and {format.bytes_a_second} bytes a second"
         raise Reject("bad_audio", f"a damaged {layout.name}: its fmt chunk says {told}, but {found}")
+    if not format.bytes_a_second:
+        _check_rate(format, layout)
+
+
+def _end_of_open(data: bytes, start: int, layout: Layout) -> int:
+    """The byte behind audio whose size is not stated: the tags' or that of chunks that go on to the file's end."""
+    end = max(start, tags.start_of_tags_behind(data))
+    for found in _BEHIND.finditer(data, start, end):
+        if layout.kind == "iff" and layout.reaches(data, found.start(), end):
+            return found.start()
+    return end
 
 
 def _samples_of_fact(fact: bytes, layout: Layout) -> int:
@@ -227,14 +235,22 @@ def _samples_of_fact(fact: bytes, layout: Layout) -> int:
     return struct.unpack_from(f"{layout.order}I", fact)[0] if len(fact) >= 4 else 0
 
 
-def _trimmed_to_fact(num_samples: int, in_fact: int, codec: Blocks, format: _Format, layout: Layout) -> int:
+def _trimmed_to_fact(
+    num_samples: int, in_fact: int, codec: Blocks, format: _Format, layout: Layout, *, is_open: bool
+) -> int:
     """The samples of block codecs, of whose last block fact tells how many are audio."""
-    if num_samples - codec.num_samples < in_fact <= num_samples:
-        return in_fact
-    # Some count a sample of each channel; others round up to the block, or leave fact as it was in front of a cut.
-    if in_fact > num_samples + codec.num_samples and in_fact != num_samples * format.channels:
+    # Some count a sample of each channel.
+    for found in (in_fact, in_fact // format.channels if in_fact % format.channels == 0 else 0):
+        if num_samples - codec.num_samples < found <= num_samples:
+            return found
+    # Others round up to the block; libsndfile divides that by the channels, and in a W64 counts anything.
+    rounded_up = -(-num_samples // codec.num_samples) * codec.num_samples
+    if in_fact in (rounded_up, rounded_up // format.channels) or is_open or layout.kind == "w64":
+        return num_samples
+    if in_fact > num_samples:
         raise cut(layout.name, "its fact chunk", in_fact, num_samples, "samples a channel")
-    return num_samples
+    told = f"its fact chunk says {in_fact} samples a channel, its blocks hold {num_samples}"
+    raise Reject("bad_audio", f"a damaged {layout.name}: {told}")
 
 
 def _inspect_mpeg(

@@ -67,10 +67,12 @@ class LibavClip(DecodedBlocks):
 
     Attributes:
         is_lossless: whether its codec gives what it was given, with no delay of its own.
+        has_short_frames: whether its codec has frames of two lengths, in any order.
         longest_frame: samples of the longest frame among the blocks so far.
     """
 
     is_lossless: bool
+    has_short_frames: bool = False
     longest_frame: int = 0
 
 
@@ -84,7 +86,9 @@ def decode(data: bytes, media: Media, request: Request) -> Audio:
     digest = flac_digest(data) if request.check_md5 else None
     stream: MonoStream | None = None
     with open_with_libav(data, media.demuxer, has_times=media.has_times) as opened:
-        opened.check_kind(media.name, media.sampling_rate, media.num_channels)
+        is_doubled = media.may_double and opened.sampling_rate == 2 * (media.sampling_rate or 0)
+        if not is_doubled or opened.num_channels > 2 * (media.num_channels or 2):
+            opened.check_kind(media.name, media.sampling_rate, media.num_channels)
         stream = request.stream(opened)
         rate = opened.sampling_rate
         promised = None if media.seconds is None else round(media.seconds * rate)
@@ -131,7 +135,7 @@ def open_with_libav(data: bytes, demuxer: str, *, has_times: bool = False) -> It
         "protocol_whitelist": "none",
     }
     # Tags in another encoding are no fault of the audio; PyAV 19 takes them by itself, and has no such argument.
-    tags = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
+    tags: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
     with _decoder_errors(len(data)):
         container = av.open(io.BytesIO(data), format=demuxer, container_options=whitelists, **tags)
     try:
@@ -142,6 +146,7 @@ def open_with_libav(data: bytes, demuxer: str, *, has_times: bool = False) -> It
         if first is None:
             raise DecoderError("PyAV decodes no samples")
         clip = LibavClip(first.sample_rate, first.layout.nb_channels, iter(()), codec.name.startswith(_LOSSLESS))
+        clip.has_short_frames = codec.name == "vorbis"
         clip.blocks = _blocks(clip, first, frames, has_times, len(data))
         yield clip
     finally:
@@ -187,7 +192,8 @@ def _blocks(
     kind = (clip.sampling_rate, clip.num_channels, first.format.name)
     gathered: list[np.ndarray] = []
     frame: Any = first
-    size = 0
+    size = last = 0  # samples of the frame before
+    is_first = True
     expected: float | None = None  # seconds at which the next frame begins
     while frame is not None:
         found = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
@@ -197,13 +203,17 @@ def _blocks(
         clip.longest_frame = max(clip.longest_frame, frame.samples)
         if has_times and frame.pts is not None:
             time = float(frame.pts * frame.time_base)
-            # mkvmerge has the times of Vorbis' short and long frames one packet late.
-            slack = max(_MIN_GAP, clip.longest_frame / frame.sample_rate / 2)
+            # mkvmerge has the times of Vorbis' short and long frames one packet late. Other codecs keep one
+            # length, but for a first frame that an edit cuts: one that a damaged byte makes shorter leaves a gap.
+            is_usual = clip.has_short_frames or is_first or last == clip.longest_frame
+            slack = max(_MIN_GAP, clip.longest_frame / frame.sample_rate / 2 if is_usual else 0)
             if expected is not None and abs(time - expected) > slack:
                 raise DecoderError(f"a gap: {expected:.3f} s are followed by {time:.3f} s")
             expected = time
         if expected is not None:
             expected += seconds
+        is_first = not last
+        last = frame.samples
         gathered.append(_samples(frame, kind[1]))
         size += gathered[-1].size
         if size >= BLOCK_VALUES:

@@ -14,6 +14,8 @@ TAG = b"ID3\3\0\0\0\0\1\0" + bytes(128)
 WITH_INFO = making.mp3()
 WITHOUT = making.without_info(WITH_INFO)
 FRAMES = making.mp3_frames(WITHOUT)
+# Frames of 288 bytes, of which a bit makes one of 128 kbit/s, and 576.
+OF_64_KBPS = (FRAMES[0][:2] + bytes([0x80 | FRAMES[0][2] & 0x0C]) + FRAMES[0][3:4] + b"\x55" * 284) * 20
 ALL = len(FRAMES) * FRAME - DELAY
 
 
@@ -151,7 +153,24 @@ def test_a_change_of_rate_or_channels_is_told(rate, channels):
         ("bytes put in", WITHOUT[:1000] + b"12345" + WITHOUT[1000:]),
         ("zeros between frames", b"".join([*FRAMES[:9], bytes(400), *FRAMES[9:]])),
         ("many zeros behind", WITHOUT + bytes(4000)),
+        ("the end zeroed", WITHOUT[:-2000] + bytes(2000)),
         ("something behind", WITHOUT + b"what is this? " * 9),
+        ("something in front", b"what is this? " * 200 + WITHOUT),
+        ("the first byte cleared", b"\0" + WITHOUT[1:]),
+        ("the second byte cleared", WITHOUT[:1] + b"\0" + WITHOUT[2:]),
+        ("the third byte set", WITHOUT[:2] + b"\xff" + WITHOUT[3:]),
+        ("the beginning zeroed", bytes(1500) + WITHOUT[1500:]),
+        ("the first frame as long as two", making.flipped(OF_64_KBPS, 8 * 2 + 6)),
+        ("the tenth frame as long as two", making.flipped(OF_64_KBPS, 8 * (9 * 288 + 2) + 6)),
+        ("an Info frame without its header", WITH_INFO[1:]),
+        (
+            "a letter of the header's name",
+            WITH_INFO[: info_at(WITH_INFO)] + b"\0" + WITH_INFO[info_at(WITH_INFO) + 1 :],
+        ),
+        ("the header's name and flags", making.with_value(WITH_INFO, info_at(WITH_INFO), ">Q", 0)),
+        ("the header's counts", making.with_value(WITH_INFO, info_at(WITH_INFO) + 8, ">Q", 0)),
+        ("the encoder's name", making.with_value(WITH_INFO, WITH_INFO.find(b"LAME"), "9s", bytes(9))),
+        ("the encoder's delay", making.with_value(WITH_INFO, WITH_INFO.find(b"LAME") + 21, "3s", bytes(3))),
         ("the header's name", WITH_INFO.replace(b"Info", b"Inbo").replace(b"Xing", b"Xinf")),
     ],
 )
@@ -204,3 +223,23 @@ def test_the_id3_tag_may_lie():
     for size in (bytes([0, 0, 9, 0]), bytes([0, 0, 0, 9])):
         contents = inspect(b"ID3\3\0\0" + size + bytes(128) + WITH_INFO)
         assert contents.num_samples == making.RATE
+
+
+def test_a_stream_of_one_bit_rate_is_taken_and_a_frame_taken_out_of_it_is_not_told():
+    """Without a count, a shorter stream of whole frames is a shorter clip."""
+    assert inspect(OF_64_KBPS).num_samples == 20 * FRAME - DELAY
+    assert inspect(OF_64_KBPS[288:]).num_samples == 19 * FRAME - DELAY
+
+
+def test_frames_taken_out_swapped_and_doubled():
+    """The count shows that one is missing or doubled; nothing shows the order: frames carry no number."""
+    info, *frames = making.mp3_frames(WITH_INFO)
+    assert "promises" in making.reject_of(b"".join([info, *frames[:9], *frames[10:]]))
+    swapped = [*frames[:9], frames[10], frames[9], *frames[11:]]
+    assert inspect(b"".join([info, *swapped])).num_samples == making.RATE
+    for changed, more in (
+        ([*frames[:9], *frames[10:]], -1),
+        (swapped, 0),
+        ([*frames[:9], frames[9], *frames[9:]], 1),
+    ):
+        assert inspect(b"".join(changed)).num_samples == ALL + more * FRAME

@@ -60,20 +60,7 @@ def encode(name, samples=None):
     if name == "AMR":  # what PyAV 18 made of the tone, since PyAV 19 has no encoder of it
         return (Path(__file__).parents[3] / "data/tone.amr").read_bytes()
     samples = tone(rate) if samples is None else samples
-    layout = "mono" if samples.ndim == 1 else "stereo"
-    out = io.BytesIO()
-    with av.open(out, "w", format=muxer, options=MUXER_OPTIONS.get(name, {})) as container:
-        stream = container.add_stream(encoder, rate=rate)
-        stream.layout = layout
-        if encoder == "wmav2":
-            stream.bit_rate = 48000
-        frame = av.AudioFrame.from_ndarray(
-            samples.reshape(len(samples), -1).T.copy(), format="fltp", layout=layout
-        )
-        frame.sample_rate, frame.pts = rate, 0
-        for packet in (*stream.encode(frame), *stream.encode(None)):
-            container.mux(packet)
-    return out.getvalue()
+    return helpers.encode_with_libav(samples, rate, muxer, encoder, **MUXER_OPTIONS.get(name, {}))
 
 
 @pytest.fixture(scope="module", params=FORMATS)
@@ -324,7 +311,7 @@ def test_short_and_long_frames_of_vorbis_may_have_their_times_a_packet_late():
             frame = av.AudioFrame.from_ndarray(np.zeros((1, size), np.float32), format="fltp", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = RATE, round(time * RATE), Fraction(1, RATE)
             frames.append(frame)
-        clip = libav.LibavClip(RATE, 1, iter(()), False)
+        clip = libav.LibavClip(RATE, 1, iter(()), False, has_short_frames=True)
         return sum(map(len, libav._blocks(clip, frames[0], iter(frames[1:]), True, 0)))
 
     written = [(384, 0.08), (512, 0.104), (384, 0.136), (256, 0.152), (256, 0.168)]

@@ -1,5 +1,12 @@
 """What the files that FFmpeg alone decodes say of their own length: M4A, WebM, WMA, AAC, AMR, AC-3.
 
+mp4.py                the tables of an MP4; mp4_fragments.py those of its fragments
+mp4_codecs.py         what its sample description says of the codec
+mp4_boxes.py          the boxes that all of these are in
+matroska.py           the elements of a WebM or Matroska; matroska_opus.py its packets of Opus
+asf.py, frames.py     WMA; streams of frames without a container
+stated.py             what each of them gives
+
 FFmpeg takes half a WebM, and a cut M4A, without a word. So the structure of each is walked to its end, and what it
 states is what the decode is held against.
 """

@@ -6,14 +6,19 @@ import struct
 from collections.abc import Iterator
 from fractions import Fraction
 
+from melbeam.transforms.records.containers.rates import check_rate, little_endian
 from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
 
 NAME = "WMA (ASF)"
 _HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 _DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
+_STREAM_PROPERTIES = bytes.fromhex("9107dcb7b7a9cf118ee600c00c205365")
+_SOUND = bytes.fromhex("409e69f84d5bcf11a8fd00805f5c442b")
 _FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 # The file's id and size, when it was made, packets, playing and sending time, preroll, flags, packet sizes, rate.
 _PROPERTIES = struct.Struct("<16sQQQQQQIIII")
+# Kind of stream and of its error correction, a time, two sizes, flags, four bytes; then a WAV's fmt chunk begins.
+_STREAM = struct.Struct("<16s16sQIIHI HHI")
 _BROADCAST = 1
 _TICK = 10**7  # a second, of the times
 
@@ -23,11 +28,16 @@ def read(data: bytes) -> Media | None:
     if data[:16] != _HEADER:
         return None
     properties, num_packets = None, None
+    rate = channels = None
     for guid, start, end in _objects(data, 0, len(data)):
         if guid == _HEADER:
             for inner, s, e in _objects(data, start + 6, end):
                 if inner == _FILE_PROPERTIES and e - s >= _PROPERTIES.size:
                     properties = _PROPERTIES.unpack_from(data, s)
+                elif inner == _STREAM_PROPERTIES and e - s >= _STREAM.size and rate is None:
+                    stream, *_, channels, rate = _STREAM.unpack_from(data, s)
+                    if stream != _SOUND:
+                        rate = channels = None
         elif guid == _DATA:
             if properties is None or end - start < 26:
                 break
@@ -46,7 +56,18 @@ def read(data: bytes) -> Media | None:
     seconds = Fraction(play, _TICK) - Fraction(preroll, 1000)
     if seconds <= 0:
         raise damaged(NAME, f"a length of {float(seconds):.3f} s")
-    return Media(NAME, "asf", seconds, tolerance=Fraction(1, 1000), has_times=True)
+    if rate is None:
+        raise damaged(NAME, "it has no stream of sound")
+    check_rate(NAME, rate, little_endian(4)(rate), little_endian(4))
+    return Media(
+        NAME,
+        "asf",
+        seconds,
+        tolerance=Fraction(1, 1000),
+        has_times=True,
+        sampling_rate=rate,
+        num_channels=channels,
+    )
 
 
 def _objects(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:

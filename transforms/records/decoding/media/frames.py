@@ -10,11 +10,17 @@ from melbeam.transforms.records.rejects import Reject
 
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # Hz
 _AMR_FRAME = Fraction(20, 1000)  # s
-# Bytes of a frame of each kind behind its first byte: 3GPP TS 26.101 and 26.201, RFC 4867 section 5.3.
+# Bits of a frame of each kind behind its first byte, filled up to bytes: 3GPP TS 26.101 and 26.201, RFC 4867
+# section 5.3.
 _AMR = {
-    b"#!AMR\n": ("AMR", {**dict(enumerate((12, 13, 15, 17, 19, 20, 26, 31, 5))), 15: 0}),
-    b"#!AMR-WB\n": ("AMR-WB", {**dict(enumerate((17, 23, 32, 36, 40, 46, 50, 58, 60, 5))), 14: 0, 15: 0}),
+    b"#!AMR\n": ("AMR", {**dict(enumerate((95, 103, 118, 134, 148, 159, 204, 244, 39))), 15: 0}),
+    b"#!AMR-WB\n": (
+        "AMR-WB",
+        {**dict(enumerate((132, 177, 253, 285, 317, 365, 397, 461, 477, 40))), 14: 0, 15: 0},
+    ),
 }
+_AMR_PAUSE = 40  # bits at most of a frame that describes the noise of a pause
+_MAX_UNCLEAN = 0.2  # of the frames whose filling is not of zeros; an encoder that does not care has more
 _GOOD = 0b100  # the bit of a frame's first byte that is 0 where a radio link damaged it
 # ATSC A/52: kbit/s by half the frame's size code, and samples a second by the rate code.
 _AC3_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512, 576, 640)
@@ -52,18 +58,33 @@ def _behind_id3(data: bytes) -> int:
     return 10 + sum((byte & 0x7F) << shift for byte, shift in zip(data[6:10], (21, 14, 7, 0), strict=True))
 
 
-def _amr(data: bytes, name: str, start: int, sizes: dict[int, int]) -> Media:
+def _amr(data: bytes, name: str, start: int, bits: dict[int, int]) -> Media:
     num_frames = 0
+    speech: list[tuple[int, int]] = []  # of the frames that hold some: the rate's number, the byte
+    unclean: list[int] = []  # bytes where frames begin whose filling is not of zeros
     while start < len(data):
         kind = data[start] >> 3 & 15
-        if data[start] & 0b10000011 or kind not in sizes:
+        if data[start] & 0b10000011 or kind not in bits:
             raise damaged(name, f"no frame begins at byte {start}")
-        if sizes[kind] and not data[start] & _GOOD:
+        if bits[kind] and not data[start] & _GOOD:
             raise damaged(name, f"the frame at byte {start} says of itself that it is damaged")
-        start += 1 + sizes[kind]
+        behind = start + 1 + (bits[kind] + 7) // 8
+        if bits[kind] and behind <= len(data) and data[behind - 1] & (1 << -bits[kind] % 8) - 1:
+            unclean.append(start)
+        if bits[kind] > _AMR_PAUSE:
+            speech.append((kind, start))
+        start = behind
         num_frames += 1
     if start > len(data):
         raise cut(name, start, len(data))
+    # Behind a byte that is gone or doubled, what stands for a header says anything, until it is one again, and
+    # what stands for a frame's end is none.
+    if unclean and len(unclean) <= _MAX_UNCLEAN * num_frames:
+        raise damaged(name, f"the frame at byte {unclean[0]} does not end with the zeros that fill its last byte")
+    for (before, _), (kind, at), (after, _) in zip(speech, speech[1:], speech[2:], strict=False):
+        if kind not in (before, after):
+            told = f"the frame at byte {at} alone is of mode {kind}, between those of {before} and {after}"
+            raise damaged(name, f"{told}; a coder keeps a mode for two frames at least")
     return Media(name, "amr", num_frames * _AMR_FRAME)
 
 

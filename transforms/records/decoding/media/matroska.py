@@ -5,20 +5,33 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from melbeam.transforms.records.decoding.media import matroska_opus
+from melbeam.transforms.records.decoding.media.matroska_opus import NAME, Block
 from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
 
-NAME = "WebM (Matroska)"
 _MAGIC = b"\x1a\x45\xdf\xa3"
 _SEGMENT, _CLUSTER, _INFO = 0x18538067, 0x1F43B675, 0x1549A966
-_TIMESTAMP_SCALE, _DURATION = 0x2AD7B1, 0x4489
+_TIMESTAMP_SCALE, _DURATION, _WRITER = 0x2AD7B1, 0x4489, 0x4D80
+_EXACT_WRITERS = (b"Lavf", b"GStreamer")  # whose durations end where the audio does
 # What may stand in a segment: where one of them follows, a cluster of unknown size has ended.
 _IN_SEGMENT = (_CLUSTER, _INFO, 0x114D9B74, 0x1654AE6B, 0x1C53BB6B, 0x1941A469, 0x1043A770, 0x1254C367, 0xEC, 0xBF)
 _IN_CLUSTER = (0xE7, 0x5854, 0xA7, 0xAB, 0xA3, 0xA0, 0xAF, 0xEC, 0xBF)
+_TRACKS, _TRACK = 0x1654AE6B, 0xAE
+_NUMBER, _TYPE, _CODEC, _PRIVATE, _DELAY, _AUDIO, _CHANNELS = 0xD7, 0x83, 0x86, 0x63A2, 0x56AA, 0xE1, 0x9F
+_SOUND = 2  # a type of tracks
+_TIMESTAMP, _SIMPLE_BLOCK, _BLOCK, _DISCARDED = 0xE7, 0xA3, 0xA1, 0x75A2
+_BEGINNING = 16  # bytes of a block: its track's number, time, flags, and the first two of a packet
+_LACED = 6  # bits of a block's flags
+_BLOCK_GROUP = 0xA0
+# The block, its duration, what it refers to, additions, discarded samples, slices and those of older versions.
+_IN_GROUP = (0xA1, 0x9B, 0xFA, 0xFB, 0xFD, 0xA4, 0x75A1, 0x75A2, 0x8E, 0xA2, 0xAF, 0xC8, 0xEC, 0xBF)
 _CRC32 = b"\xbf\x84"  # its identifier and its size, 4
 _MAX_NUMBER = 8  # bytes
 _NUMBERS = (0xE7, 0xA7, 0xAB)  # of those in a cluster
+_MAX_DIFFERENCE = Fraction(127, 1000)  # s; a packet of Opus, and what is left out in front
 _DEFAULT_SCALE = 1_000_000  # nanoseconds a tick
 
 
@@ -26,8 +39,11 @@ def read(data: bytes) -> Media | None:
     """What a WebM states; None for another format."""
     if data[:4] != _MAGIC:
         return None
-    scale, duration = _DEFAULT_SCALE, None
+    scale, duration, writer = _DEFAULT_SCALE, None, b""
     num_clusters = 0
+    tracks: list[_Track] = []
+    blocks: list[tuple[int, int, int]] = []  # the cluster's time, the block's byte and size
+    discarded: list[int] = []
     for identifier, start, end in _segment(data):
         # One that is not known may be one of these with a flipped bit, and FFmpeg would leave it out.
         if identifier not in _IN_SEGMENT:
@@ -35,24 +51,94 @@ def read(data: bytes) -> Media | None:
         _check_sum(data, identifier, start, end)
         if identifier == _CLUSTER:
             num_clusters += 1
+            time = 0
             for inner, s, e in _elements(data, start, end):
+                if inner == _TIMESTAMP:
+                    time = int.from_bytes(data[s:e], "big")
+                elif inner == _SIMPLE_BLOCK:
+                    blocks.append((time, s, e - s))
                 if inner not in _IN_CLUSTER or (inner in _NUMBERS and e - s > _MAX_NUMBER):
                     raise damaged(NAME, f"an element {inner:#x} of {e - s} bytes in front of byte {s}")
+                for deeper, at, stop in _elements(data, s, e) if inner == _BLOCK_GROUP else ():
+                    if deeper not in _IN_GROUP:
+                        raise damaged(NAME, f"an element {deeper:#x} in a group of blocks, in front of byte {at}")
+                    if deeper == _BLOCK:
+                        blocks.append((time, at, stop - at))
+                    elif deeper == _DISCARDED:
+                        discarded.append(int.from_bytes(data[at:stop], "big", signed=True))
+        elif identifier == _TRACKS:
+            tracks = [_track(data, s, e) for inner, s, e in _elements(data, start, end) if inner == _TRACK]
         elif identifier == _INFO:
             for inner, s, e in _elements(data, start, end):
                 if inner == _TIMESTAMP_SCALE:
                     scale = int.from_bytes(data[s:e], "big")
+                elif inner == _WRITER:
+                    writer = data[s:e]
                 elif inner == _DURATION and e - s in (4, 8):
                     (duration,) = struct.unpack(">f" if e - s == 4 else ">d", data[s:e])
     if not num_clusters:
         raise damaged(NAME, "it has no clusters of blocks")
-    if duration is None:  # a browser that records cannot know it
-        return Media(NAME, "matroska", None, has_times=True)
-    if not 0 < duration < 1e15 or not 0 < scale < 1e12:
+    if not 0 < scale < 1e12 or (duration is not None and not 0 < duration < 1e15):
         raise damaged(NAME, f"a duration of {duration} ticks of {scale} ns")
-    return Media(
-        NAME, "matroska", Fraction(duration) * scale / 10**9, tolerance=Fraction(2 * scale, 10**9), has_times=True
-    )
+    seconds = None if duration is None else Fraction(duration) * scale / 10**9  # a browser that records has none
+    media = Media(NAME, "matroska", seconds, tolerance=Fraction(2 * scale, 10**9), has_times=True)
+    sound = next((track for track in tracks if track.type == _SOUND), None)
+    if sound is None:
+        raise damaged(NAME, "it has no track of sound")
+    ours = list(_blocks_of(data, sound, {track.number for track in tracks}, blocks, scale))
+    if sound.codec != b"A_OPUS":
+        return media
+    return _opus(media, sound, ours, discarded, is_exact=writer.startswith(_EXACT_WRITERS))
+
+
+@dataclass(frozen=True)
+class _Track:
+    """What a track says of itself; `delay` is in nanoseconds."""
+
+    number: int
+    type: int
+    codec: bytes
+    private: bytes
+    delay: int
+    channels: int
+
+
+def _track(data: bytes, start: int, end: int) -> _Track:
+    found = {inner: data[s:e] for inner, s, e in _elements(data, start, end)}
+    audio = found.get(_AUDIO, b"")
+    channels = {inner: audio[s:e] for inner, s, e in _elements(audio, 0, len(audio))}.get(_CHANNELS, b"\1")
+    number, kind, delay = (int.from_bytes(found.get(name, b""), "big") for name in (_NUMBER, _TYPE, _DELAY))
+    codec, private = found.get(_CODEC, b"").rstrip(b"\0"), found.get(_PRIVATE, b"")
+    return _Track(number, kind, codec, private, delay, int.from_bytes(channels, "big"))
+
+
+def _blocks_of(
+    data: bytes, track: _Track, numbers: set[int], blocks: list[tuple[int, int, int]], scale: int
+) -> Iterator[Block]:
+    """The blocks of a track. One of a track that is not there may be one of these, and FFmpeg leaves it out."""
+    for cluster, at, size in blocks:
+        content = data[at : at + min(size, _BEGINNING)]
+        number, head, _ = _number(content, 0, len(content), keep_marker=False)
+        if number not in numbers or head + 3 > size:
+            raise damaged(NAME, f"the block at byte {at} is of track {number}, which is not there")
+        if number == track.number:
+            time = (cluster + int.from_bytes(content[head : head + 2], "big", signed=True)) * scale
+            yield Block(time, bool(content[head + 2] & _LACED), content[head + 3 : head + 5], at)
+
+
+def _opus(media: Media, track: _Track, blocks: list[Block], discarded: list[int], *, is_exact: bool) -> Media:
+    """The same, counted to the sample where its headers agree on what is left out in front."""
+    skipped = matroska_opus.pre_skip(track.private, track.delay)
+    if track.private[9] != track.channels:
+        raise damaged(NAME, f"its Opus is of {track.private[9]} channels, its track of {track.channels}")
+    seconds = matroska_opus.seconds(blocks, discarded, skipped or 0, media.seconds if is_exact else None)
+    media = replace(media, num_channels=track.channels)
+    if skipped is None or seconds is None:
+        return media
+    if media.seconds is not None and abs(media.seconds - seconds) > _MAX_DIFFERENCE + media.tolerance:
+        told = f"its packets come to {float(seconds):.3f} s, its duration is {float(media.seconds):.3f} s"
+        raise damaged(NAME, told)
+    return replace(media, seconds=seconds, tolerance=Fraction(2, matroska_opus.RATE), allows_a_frame=False)
 
 
 def _check_sum(data: bytes, identifier: int, start: int, end: int) -> None:

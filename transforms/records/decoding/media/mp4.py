@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 
 from melbeam.transforms.records.decoding.media import mp4_fragments
 from melbeam.transforms.records.decoding.media.mp4_boxes import (
     NAME,
+    PAUSE,
     Span,
     boxes,
-    check_rate,
     child,
+    edits_of,
     entries,
     field,
 )
+from melbeam.transforms.records.decoding.media.mp4_codecs import Codec, check_scale, codec_of
 from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")
@@ -55,7 +58,6 @@ _MOVIE_SCALES: tuple[int, ...] = (
     10_000_000,
 )
 _MOVIE_SCALES += (8000, 11_025, 12_000, 16_000, 22_050, 32_000, 44_100, 48_000, 88_200, 96_000, 192_000)
-_WHOLE_CLIP = -1  # an edit's media_time that stands for no media: a pause before it
 
 
 def read(data: bytes) -> Media | None:
@@ -76,7 +78,7 @@ def read(data: bytes) -> Media | None:
     if track is None:
         raise damaged(NAME, "it has no track of sound")
     if any(name == b"moof" for name, *_ in top):
-        return mp4_fragments.stated(data, movie, track, [(s, e) for name, s, e in top if name == b"moof"])
+        return mp4_fragments.stated(data, movie, track, top)
     return _stated(data, track, field(data, child(data, *movie, b"mvhd"), "timescale"), top)
 
 
@@ -95,7 +97,8 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
     if not scale or not movie_scale:
         raise damaged(NAME, "a time scale of 0")
     table = child(data, *media, b"minf", b"stbl")
-    check_rate(data, track, scale)
+    codec = codec_of(data, table)
+    check_scale(scale, codec)
     rows = list(entries(data, child(data, *table, b"stts"), ">II"))
     num_frames, ticks = sum(count for count, _ in rows), sum(count * each for count, each in rows)
     sizes = _sizes(data, table)
@@ -107,9 +110,9 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
     # Some writers count the last frame as full.
     if duration and min(abs(duration - right) for right in (ticks, num_frames * largest)):
         raise damaged(NAME, f"its frames come to {ticks} ticks of 1/{scale} s, its header says {duration}")
-    edits = _edits(data, track)
+    edits = edits_of(data, track)
     if edits is None:
-        return Media(NAME, "mov", Fraction(ticks, scale), is_trimmed=True, has_times=True)
+        return _media(Fraction(ticks, scale), codec)
     stated = field(data, child(data, *track, b"tkhd"), "track's duration")
     total = sum(length for length, _ in edits)
     if abs(stated - total) > len(edits):
@@ -118,13 +121,15 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
     # The edit's length is rounded to the movie's time scale, often a millisecond; the table of times is exact.
     rounding = Fraction(1, movie_scale)
     for length, first in edits:
-        if first == _WHOLE_CLIP:
+        if first == PAUSE:
             continue
         there = Fraction(max(0, ticks - first), scale)
         given = Fraction(length, movie_scale)
         is_whole = any(
             abs(Fraction(each, movie_scale) - there) <= rounding for each in {length, stated - total + length}
         )
+        if first not in codec.delays:
+            _check_start(first, codec.delays, round(2 * rounding * scale))
         if is_whole or not length:
             seconds += there
         elif given > there or movie_scale not in _MOVIE_SCALES:
@@ -132,21 +137,38 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
             raise damaged(NAME, f"{told}, of which {float(there):.3f} s are there")
         else:
             seconds += given
-    more_than_one = sum(first != _WHOLE_CLIP for _, first in edits) > 1
+    more_than_one = sum(first != PAUSE for _, first in edits) > 1
     slack = (
         Fraction(largest * len(edits), scale) if more_than_one else rounding
     )  # FFmpeg goes by the edit's length
-    return Media(NAME, "mov", seconds, slack, is_trimmed=not more_than_one, has_times=not more_than_one)
+    return replace(
+        _media(seconds, codec), tolerance=slack, is_trimmed=not more_than_one, has_times=not more_than_one
+    )
 
 
-def _edits(data: bytes, track: Span) -> list[Span] | None:
-    """Length, in the movie's time scale, and beginning, in the track's, of each edit."""
-    for name, *span in boxes(data, *track):
-        if name == b"edts":
-            box = child(data, span[0], span[1], b"elst")
-            kind = ">Qqi" if data[box[0] : box[0] + 1] == b"\1" else ">Iii"
-            return [(length, first) for length, first, _ in entries(data, box, kind)] or None
-    return None
+def _media(seconds: Fraction, codec: Codec) -> Media:
+    return Media(
+        NAME,
+        "mov",
+        seconds,
+        is_trimmed=True,
+        has_times=True,
+        sampling_rate=codec.sampling_rate,
+        num_channels=codec.num_channels,
+        may_double=codec.may_double,
+    )
+
+
+def _check_start(first: int, delays: tuple[int, ...], rounding: int) -> None:
+    """Refuses an edit's beginning a bit from an encoder's delay, where the edit's length cannot tell the two.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    for delay in delays:
+        is_bit = (first ^ delay).bit_count() == 1
+        if is_bit and (abs(first - delay) <= rounding or (first and delay and len(delays) == 1)):
+            raise damaged(NAME, f"an edit begins at sample {first}, a bit from {delay}, as encoders have it")
 
 
 def _sizes(data: bytes, table: Span) -> list[int]:

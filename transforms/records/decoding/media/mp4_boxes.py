@@ -17,6 +17,7 @@ _OTHERS = b"mehd mfhd stss sbgp".split()  # names of others, a bit from one of t
 _FLIPPED = {
     (int.from_bytes(name, "big") ^ 1 << bit).to_bytes(4, "big") for name in _COUNTING for bit in range(32)
 }.difference(_COUNTING, _OTHERS)
+PAUSE = -1  # an edit's media_time that stands for no media: a pause before it
 Span = tuple[int, int]  # the first byte of what a box holds, and the byte behind it
 
 
@@ -24,7 +25,7 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]
     """Name, beginning and end of what is in each box, one behind the other, to the very end.
 
     Raises:
-        Reject: bad_audio, where one ends beyond `end`, or has a name that is a bit from one that counts.
+        Reject: bad_audio, where one ends beyond `end`, or has a name of no letters or a bit from one that counts.
     """
     while start < end:
         header = 8
@@ -42,10 +43,15 @@ def boxes(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, int, int]]
             raise damaged(NAME, f"a box of {size} bytes at byte {start}")
         if start + size > end:
             raise cut(NAME, start + size, end)
-        if name in _FLIPPED:
+        if name in _FLIPPED or not _is_name(name):
             raise damaged(NAME, f"a box {name.decode('latin-1')!r} at byte {start}")
         yield name, start + header, start + size
         start += size
+
+
+def _is_name(name: bytes) -> bool:
+    """Whether it is of letters, as QuickTime's own also behind a sign of copyright."""
+    return all(0x20 <= byte < 0x7F for byte in name[1:]) and (0x20 <= name[0] < 0x7F or name[0] == 0xA9)
 
 
 def child(data: bytes, start: int, end: int, *path: bytes) -> Span:
@@ -77,18 +83,6 @@ def field(data: bytes, box: Span, name: str) -> int:
     return int(value)
 
 
-def check_rate(data: bytes, track: Span, scale: int) -> None:
-    """Refuses a time scale that is a bit from the sampling rate, which most writers put there.
-
-    Raises:
-        Reject: bad_audio.
-    """
-    entry = child(data, *track, b"mdia", b"minf", b"stbl", b"stsd")[0] + 8
-    rate = int.from_bytes(data[entry + 32 : entry + 34], "big")
-    if (scale ^ rate).bit_count() == 1:
-        raise damaged(NAME, f"its times are in 1/{scale} s, its audio is of {rate} Hz")
-
-
 def entries(data: bytes, box: Span, kind: str, skip: int = 0) -> Iterator[tuple[int, ...]]:
     """The rows of a table: version and flags, `skip` bytes, the number of rows, the rows."""
     start, end = box[0] + 4 + skip, box[1]
@@ -97,3 +91,13 @@ def entries(data: bytes, box: Span, kind: str, skip: int = 0) -> Iterator[tuple[
     if start + 4 + count * size != end:
         raise damaged(NAME, f"a table of {count} rows in {end - start} bytes at byte {start}")
     return struct.iter_unpack(kind, data[start + 4 : start + 4 + count * size])
+
+
+def edits_of(data: bytes, track: Span) -> list[Span] | None:
+    """Length, in the movie's time scale, and beginning, in the track's, of each edit."""
+    for name, *span in boxes(data, *track):
+        if name == b"edts":
+            box = child(data, span[0], span[1], b"elst")
+            kind = ">Qqi" if data[box[0] : box[0] + 1] == b"\1" else ">Iii"
+            return [(length, first) for length, first, _ in entries(data, box, kind)] or None
+    return None

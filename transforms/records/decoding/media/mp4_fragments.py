@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from fractions import Fraction
 
-from melbeam.transforms.records.decoding.media.mp4_boxes import NAME, Span, boxes, check_rate, child, field
+from melbeam.transforms.records.decoding.media.mp4_boxes import (
+    NAME,
+    PAUSE,
+    Span,
+    boxes,
+    child,
+    edits_of,
+    entries,
+    field,
+)
+from melbeam.transforms.records.decoding.media.mp4_codecs import check_scale, codec_of
 from melbeam.transforms.records.decoding.media.stated import Media, damaged
 
 _IN_FRAGMENT = (b"mfhd", b"traf", b"pssh", b"uuid", b"free", b"meta")
@@ -25,8 +35,14 @@ _IN_TRACK = (
 )
 
 
-def stated(data: bytes, movie: Span, track: Span, fragments: list[Span]) -> Media:
+def stated(data: bytes, movie: Span, track: Span, top: list[tuple[bytes, int, int]]) -> Media:
     """The length that the tables of all fragments come to, which must follow each other.
+
+    Args:
+        data: a whole file.
+        movie: its movie box.
+        track: the track whose length it is.
+        top: name, beginning and end of what is in each of the file's boxes.
 
     Raises:
         Reject: bad_audio.
@@ -34,39 +50,113 @@ def stated(data: bytes, movie: Span, track: Span, fragments: list[Span]) -> Medi
     scale = field(data, child(data, *track, b"mdia", b"mdhd"), "timescale")
     if not scale:
         raise damaged(NAME, "a time scale of 0")
-    check_rate(data, track, scale)
+    codec = codec_of(data, child(data, *track, b"mdia", b"minf", b"stbl"))
+    check_scale(scale, codec)
     number = _number_of_track(data, track)
     numbers = {_number_of_track(data, (s, e)) for name, s, e in boxes(data, *movie) if name == b"trak"}
     default = 0
     for name, *box in boxes(data, *child(data, *movie, b"mvex")):
         if name == b"trex" and _number(data, (box[0], box[1]), 4) == number:
             default = _number(data, (box[0], box[1]), 12)
-    first: int | None = None
-    frames: list[int] = []  # the duration of each
-    ticks = longest = 0
-    for fragment in fragments:
-        for name, *box in boxes(data, *fragment):
+    frames = _frames_in_front(data, track)  # the duration of each
+    begun = False
+    ticks, longest = sum(frames), max(frames, default=0)
+    for fragment in top:
+        for name, *box in boxes(data, *fragment[1:]) if fragment[0] == b"moof" else ():
             _check_name(name, _IN_FRAGMENT, box[0])
             if name == b"traf":
                 begins, found = _run(data, (box[0], box[1]), number, numbers, default)
                 longest = max((longest, *found))
                 if begins is not None:
-                    first = begins if first is None else first
-                    if abs(begins - first - ticks) > longest // 2:
-                        raise damaged(
-                            NAME, f"a gap: {first + ticks} ticks of 1/{scale} s are followed by {begins}"
-                        )
+                    if not begun and begins != ticks:
+                        told = f"its first fragment begins at {begins} ticks of 1/{scale} s, not at {ticks}"
+                        raise damaged(NAME, told)
+                    if abs(begins - ticks) > longest // 2:
+                        raise damaged(NAME, f"a gap: {ticks} ticks of 1/{scale} s are followed by {begins}")
+                begun |= bool(found)
                 ticks += sum(found)
                 frames += found
     _check_durations(frames, scale)
-    if first:
-        raise damaged(NAME, f"its first fragment begins at {first} ticks of 1/{scale} s, not at 0")
-    return Media(NAME, "mov", Fraction(ticks, scale), is_trimmed=True, has_times=True)
+    _check_movie(data, movie, Fraction(ticks, scale), Fraction(longest, scale), is_alone=len(numbers) == 1)
+    skipped = sum(first for _, first in edits_of(data, track) or () if first != PAUSE)
+    _check_index(data, top, number, scale, {ticks - delay for delay in (0, skipped, *codec.delays)})
+    _check_places(data, top)
+    return Media(
+        NAME,
+        "mov",
+        Fraction(max(0, ticks - skipped), scale),
+        is_trimmed=True,
+        has_times=True,
+        sampling_rate=codec.sampling_rate,
+        num_channels=codec.num_channels,
+        may_double=codec.may_double,
+    )
 
 
 def _number_of_track(data: bytes, track: Span) -> int:
     header = child(data, *track, b"tkhd")
     return _number(data, header, 20 if data[header[0]] == 1 else 12)
+
+
+def _check_movie(data: bytes, movie: Span, seconds: Fraction, frame: Fraction, *, is_alone: bool) -> None:
+    """The movie may say how long its fragments are together (mehd), which shows that the last are missing."""
+    for name, *box in boxes(data, *child(data, *movie, b"mvex")):
+        if name == b"mehd" and is_alone:
+            span = (box[0], box[1])
+            long = data[span[0] : span[0] + 1] == b"\1"
+            ticks = _number(data, span, 4) << 32 | _number(data, span, 8) if long else _number(data, span, 4)
+            scale = field(data, child(data, *movie, b"mvhd"), "timescale")
+            if ticks and scale and abs(Fraction(ticks, scale) - seconds) > frame + Fraction(1, scale):
+                told = f"its fragments come to {float(seconds):.3f} s, its movie says {ticks / scale:.3f} s"
+                raise damaged(NAME, told)
+
+
+def _frames_in_front(data: bytes, track: Span) -> list[int]:
+    """The durations of the frames that the movie box itself has, in front of all fragments."""
+    table = child(data, *track, b"mdia", b"minf", b"stbl")
+    rows = list(entries(data, child(data, *table, b"stts"), ">II"))
+    num_frames = sum(count for count, _ in rows)
+    num_sizes = _number(data, child(data, *table, b"stsz"), 8)
+    if num_frames != num_sizes or num_frames > len(data):
+        raise damaged(NAME, f"times for {num_frames} frames, sizes for {num_sizes}, in front of its fragments")
+    return [each for count, each in rows for _ in range(count)]
+
+
+def _check_index(
+    data: bytes, top: list[tuple[bytes, int, int]], number: int, scale: int, lengths: set[int]
+) -> None:
+    """An index of segments (sidx) counts the same frames, the last one's end too; some leave out the delay."""
+    total = 0
+    for name, *box in top:
+        if name != b"sidx":
+            continue
+        span = (box[0], box[1])
+        start = 24 + 8 * (data[span[0]] == 1)
+        if _number(data, span, 4) != number or _number(data, span, 8) != scale:
+            return
+        for row in range(_number(data, span, start - 4) & 0xFFFF):
+            if _number(data, span, start + 12 * row) >> 31:
+                return  # of indices
+            total += _number(data, span, start + 12 * row + 4)
+    if total and total not in lengths:
+        raise damaged(NAME, f"its fragments come to {max(lengths)} ticks of 1/{scale} s, its index says {total}")
+
+
+def _check_places(data: bytes, top: list[tuple[bytes, int, int]]) -> None:
+    """Where the file says that fragments are (mfra, tfra), there are some."""
+    places = {start - 8 for name, start, _ in top if name == b"moof"}
+    for name, *inside in top:
+        for inner, *box in boxes(data, *inside) if name == b"mfra" else ():
+            if inner != b"tfra":
+                continue
+            span = (box[0], box[1])
+            wide = 1 + (data[span[0]] == 1)  # words of a time and of a place
+            sizes = _number(data, span, 8)
+            row = 8 * wide + sum((sizes >> shift & 3) + 1 for shift in (0, 2, 4))
+            for at in range(16, 16 + row * _number(data, span, 12), row):
+                place = _number(data, span, at + 8 * wide - 4)
+                if place and place not in places:  # GStreamer leaves one row of no place
+                    raise damaged(NAME, f"its index names a fragment at byte {place}, where none is")
 
 
 def _check_durations(frames: list[int], scale: int) -> None:

@@ -22,6 +22,7 @@ class Media:
         has_times: whether its frames carry times, which must follow each other.
         sampling_rate: Hz that a decode has, where that was counted; None otherwise, and for Opus, which has none.
         num_channels: of a decode, where that was counted, or None.
+        may_double: whether a decode may have twice that rate, and then two channels where one was counted.
         remark: what a header promised and what is there, where they differ, as a clause for a message; else empty.
         cut_short: whether the file ends before its header says, within the tolerance that was asked for.
     """
@@ -35,6 +36,7 @@ class Media:
     has_times: bool = False
     sampling_rate: int | None = None
     num_channels: int | None = None
+    may_double: bool = False
     remark: str = ""
     cut_short: bool = False
 
