@@ -13,7 +13,7 @@ from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.verifying import FILES_OF_A_SPLIT, REFERENCE_PACKAGES
-from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits
+from melbeam.transforms.folder_layout import BOOKKEEPING, of_all_splits
 
 DESCRIPTION = (
     "Checks a folder of features, or of audio that ingest wrote: every checksum, count, shape, id and number in "
@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
         UsageError: there is no such folder, or the reference cannot be run.
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
+    from melbeam.pipelines.split.finding import why_no_features
     from melbeam.pipelines.verifying.comparison import compare
     from melbeam.pipelines.verifying.folder import verify_folder
 
@@ -47,11 +48,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     verified = verify_folder(output)
     splits, findings = verified.splits, verified.findings
     if arguments.against and verified.audio and not splits:
-        raise UsageError(
-            Refusal.NO_FEATURES,
-            f"{output} holds audio, of which --against={arguments.against} makes nothing: give it what "
-            "`melbeam extract` made of it",
-        )
+        raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features: {why_no_features(output)}")
     is_left_out = bool(arguments.against and findings.faults)
     lines: list[str] = []
     if arguments.against and not is_left_out:
@@ -90,12 +87,9 @@ def _check_folder(output: str) -> None:
         UsageError: it is no folder, or the folder above or below one of features.
     """
     from melbeam.pipelines import files
-    from melbeam.pipelines.split.finding import folders_meant, is_of_ingest, why_no_features
+    from melbeam.pipelines.split.finding import folders_meant
 
     if any(files.match(of_all_splits(output, name)) for name in FILES_OF_A_SPLIT):
-        jobs = files.match(of_all_splits(output, "job.json"))
-        if jobs and all(is_of_ingest(SplitFolder.holding(path)) for path, _ in jobs):
-            raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features: {why_no_features(output)}")
         return
     above, bookkeeping, _ = f"{output}/".partition(f"/{BOOKKEEPING}/")
     if bookkeeping:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from melbeam.pipelines import files
+from melbeam.pipelines.split.finding import is_of_ingest
 from melbeam.pipelines.verifying import FILES_OF_A_SPLIT
 from melbeam.pipelines.verifying.audio_splits import (
     AudioSplit,
@@ -20,7 +21,7 @@ from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import check_ids
 from melbeam.pipelines.verifying.metadata import check_metadata
 from melbeam.pipelines.verifying.shards import check_shards
-from melbeam.pipelines.verifying.splits import Split, identity_of, is_of_audio, is_unfinished, read_split
+from melbeam.pipelines.verifying.splits import Split, is_unfinished, read_split
 from melbeam.transforms.folder_layout import ShardName, SplitFolder, of_all_splits
 
 
@@ -46,7 +47,7 @@ def verify_folder(output: str) -> Verified:
     names = sorted({SplitFolder.holding(path).split for path in kept})
     folders = [SplitFolder(output, name) for name in names]
     finished = [folder for folder in folders if not is_unfinished(folder, findings)]
-    of_audio = [folder for folder in finished if is_of_audio(identity_of(folder))]
+    of_audio = [folder for folder in finished if is_of_ingest(folder)]
     of_features = [folder for folder in finished if folder not in of_audio]
     splits = [split for folder in of_features if (split := read_split(folder, findings)) is not None]
     audio = [found for folder in of_audio if (found := read_audio_split(folder, findings)) is not None]

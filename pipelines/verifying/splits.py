@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 from melbeam.pipelines import files
+from melbeam.pipelines.split.finding import is_of_ingest
 from melbeam.pipelines.split.job import identity_hash
 from melbeam.pipelines.split.lock import is_alive, read_lock
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
@@ -67,7 +67,7 @@ def is_unfinished(folder: SplitFolder, findings: Findings) -> bool:
     except UNREADABLE:
         return False
     identity = identity_of(folder)
-    job = "ingest" if is_of_audio(identity) else "extract"
+    job = "ingest" if is_of_ingest(folder) else "extract"
     what = _who_is_at_work(folder) or f"its job was interrupted: the same melbeam {job} command goes on from there"
     # How many shards a divided corpus gets is known only when all of it was read.
     num_done = len(files.match(folder.reports_glob))
@@ -82,11 +82,6 @@ def identity_of(folder: SplitFolder) -> dict[str, Any]:
         return dict(files.read_json(folder.job)["identity"])
     except UNREADABLE:
         return {}
-
-
-def is_of_audio(identity: Mapping[str, Any]) -> bool:
-    """Whether a split was written by `melbeam ingest`, and holds no features."""
-    return "ingest_version" in identity
 
 
 def _who_is_at_work(folder: SplitFolder) -> str | None:

@@ -49,7 +49,7 @@ def test_a_folder_beside_the_right_one_names_that(project, job, place, meant):
     assert ran.text.count("\n") == 1
 
 
-@pytest.mark.parametrize("job", [index, report, retry_rejects, show, verify], ids=lambda job: job.__name__)
+@pytest.mark.parametrize("job", [index, report, retry_rejects, show], ids=lambda job: job.__name__)
 def test_audio_that_was_ingested_is_told_from_features(project, job):
     ran = run(job, f"{project}/audio/1.0.0")
     assert ran.status == 2
