@@ -505,7 +505,8 @@ class TestResume:
         """A start reads nothing of what is done unless it is told to: of terabytes, that takes hours."""
         source, folder, files, _ = stopped
         path = folder / name
-        path.write_bytes(path.read_bytes()[:-1] + b"\x00")
+        data = path.read_bytes()
+        path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
         taken = job(source, folder)
         assert "all were done by an earlier start (taken by size and report, --recheck reads)" in taken.text
         assert tree(folder)[name] != files[name]
