@@ -57,12 +57,13 @@ def with_datasets(audio: str, output: str) -> None:
     import soundfile
     from transformers import Gemma4AudioFeatureExtractor
 
-    from melbeam.pipelines.tfrecord import read_tfrecord_file
-    from melbeam.transforms.records.example_proto import Example
-
     datasets.disable_progress_bars()
 
     def clips(paths):
+        # `datasets` pickles what a generator refers to, which a message's class does not bear.
+        from melbeam.pipelines.tfrecord import read_tfrecord_file
+        from melbeam.transforms.records.example_proto import Example
+
         for path in paths:
             for record in read_tfrecord_file(path):
                 features = Example.FromString(record.data).features.feature
