@@ -11,6 +11,7 @@ from typing import Any
 from melbeam.pipelines import files, words
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import manifests, text_lines
+from melbeam.pipelines.sources.columns import renamed
 from melbeam.pipelines.sources.endings import ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import AUDIO
 from melbeam.pipelines.sources.rows import BadRow, Row, id_of, read_rows
@@ -202,10 +203,7 @@ def _rows(
             detail = f"the text of {printable(path)} cannot be read: {error}"
             yield BadRow(detail, keep_row({"kind": AUDIO, "details": one}, {"id": name}, {}), name)
             continue
-        renamed = {ours: found[theirs] for ours, theirs in details["columns"].items() if theirs in found}
-        columns = {
-            name: value for name, value in found.items() if name not in details["columns"].values()
-        } | renamed
+        columns = renamed(found, details["columns"])
         given = columns.pop("id", None)
         yield Row(path, id_of(path, details["root"]) if given is None else given.decode(), columns=columns)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.rows import Row, id_of, path_in
@@ -24,6 +24,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
     TEXT: (TEXT, "sentence", "transcription", "transcript"),
     "sampling_rate": ("sampling_rate", "sample_rate"),
 }
+_T = TypeVar("_T")
 # What says which audio a row is, and is not passed through; a duration is, where it says nothing of a segment.
 _OF_THE_AUDIO = ("audio", "id", "start", "end")
 
@@ -149,6 +150,12 @@ def passed_through(values: Mapping[str, Any], columns: Mapping[str, str]) -> dic
         if feature is not None:
             kept[ours] = feature
     return kept
+
+
+def renamed(columns: Mapping[str, _T], asked: Mapping[str, str]) -> dict[str, _T]:
+    """The columns of a source without spellings of its own, under the names that `--columns` gives them."""
+    others = {name: value for name, value in columns.items() if name not in asked.values()}
+    return others | {ours: columns[theirs] for ours, theirs in asked.items() if theirs in columns}
 
 
 def _as_number(value: Any, kind: type[int] | type[float]) -> Any:

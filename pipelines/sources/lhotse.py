@@ -10,6 +10,7 @@ from typing import Any
 
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
+from melbeam.pipelines.sources.columns import renamed
 from melbeam.pipelines.sources.kinds import LHOTSE
 from melbeam.pipelines.sources.repeated_ids import RepeatedIds
 from melbeam.pipelines.sources.rows import (
@@ -80,7 +81,7 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
                 seconds = float(cut.get("duration", seconds))
                 found_columns = _columns_of(cut)
                 columns.update(found_columns)
-                types.see(_renamed(found_columns, options.columns))
+                types.see(renamed(found_columns, options.columns))
                 ids.see(str(cut["id"]))
                 first = first or cut["recording"]["sources"][0]["source"]
             except (ValueError, TypeError, KeyError, IndexError) as error:
@@ -96,8 +97,8 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
             Refusal.BAD_COLUMNS,
             f"{printable(path)} has no {absent[0]!r}; its cuts have {', '.join(sorted(columns))}",
         )
-    renamed = {*options.columns} | (columns - {*options.columns.values()})
-    if reserved := sorted(renamed & set(RESERVED)):
+    kept = {*options.columns} | (columns - {*options.columns.values()})
+    if reserved := sorted(kept & set(RESERVED)):
         raise UsageError(
             Refusal.RESERVED_NAME,
             f"{printable(path)} has {reserved[0]!r}, a name that melbeam writes itself: rename it with "
@@ -171,12 +172,6 @@ def _columns_of(cut: Mapping[str, Any]) -> dict[str, Values]:
     return {name: value for name, value in features.items() if value is not None}
 
 
-def _renamed(columns: Mapping[str, Values], asked: Mapping[str, str]) -> dict[str, Values]:
-    """The columns under the names that `--columns` gives them."""
-    others = {name: value for name, value in columns.items() if name not in asked.values()}
-    return others | {ours: columns[theirs] for ours, theirs in asked.items() if theirs in columns}
-
-
 def _segments_of(cut: Mapping[str, Any], duration: float) -> list[tuple[float, float, str]]:
     """Start and end in the cut, in seconds, and text of each supervision that has one."""
     return [
@@ -216,7 +211,7 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
         audio = path_in(details["folder"], sources[0]["source"])
         start, duration = float(cut.get("start", 0.0)), float(cut["duration"])
         whole = start < _NEAR and abs(duration - float(recording["duration"])) < _NEAR
-        columns = with_one_type(_renamed(_columns_of(cut), details["columns"]), details.get("types", {}))
+        columns = with_one_type(renamed(_columns_of(cut), details["columns"]), details.get("types", {}))
         said = _segments_of(cut, duration)
         segments = encode_segments(said) if said and TEXT in columns else ""
         channel = _channel_of(cut, recording)
