@@ -14,6 +14,7 @@ from typing import Any
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type
 from melbeam.pipelines.sources.text_lines import Lines, json_of, open_text
 from melbeam.transforms.folder_layout import file_name
+from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.values import as_feature, as_seconds
 
@@ -46,8 +47,7 @@ class NemoRow:
     @property
     def passed_through(self) -> dict[str, Any]:
         """Its columns but for those that say which audio it is."""
-        columns = {name: as_feature(value) for name, value in self.values.items() if name not in _NOT_PASSED}
-        return dict(with_one_type({n: v for n, v in columns.items() if v is not None}, self.types))
+        return dict(with_one_type(_passed_through(self.values), self.types))
 
     def times(self) -> tuple[float | None, float | None]:
         """Offset and duration in seconds, None where the row says none.
@@ -60,6 +60,11 @@ class NemoRow:
         except ValueError as error:
             raise Reject("bad_row", str(error)) from error
         return offset, duration
+
+
+def _passed_through(values: Mapping[str, Any]) -> dict[str, Values]:
+    features = {name: as_feature(value) for name, value in values.items() if name not in _NOT_PASSED}
+    return {name: value for name, value in features.items() if value is not None}
 
 
 class NemoRows:
@@ -85,9 +90,7 @@ class NemoRows:
                     said = row.get("shard_id")
                 except (ValueError, StopIteration, TypeError, AttributeError):
                     continue  # its member, if there is one, is a reject
-                for name, value in row.items():
-                    if name not in _NOT_PASSED and (feature := as_feature(value)) is not None:
-                        seen.see({name: feature})
+                seen.see(_passed_through(row))
                 if said is None or said == shard:
                     found = NemoRow(path, row, types)
                     self._of_member.setdefault(_SUB.sub("", path), []).append(found)
