@@ -134,9 +134,10 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     """
     text_lines.check_encoding(options.encoding_of_text)
     names: dict[str, _Names] = {}
-    planned = _plan_with(found, options, names)
-    # Rows behind the first ones may have columns that change what those are taken for.
-    return planned if planned is not None else _plan_with(found, options, names) or Planned([])
+    planned: Planned | None = None
+    while planned is None:  # once more where rows behind the first ones change what the columns are taken for
+        planned = _plan_with(found, options, names)
+    return planned
 
 
 def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -> Planned | None:
