@@ -128,11 +128,8 @@ def _check_rate(kind: Any, columns: Mapping[str, str], names: Sequence[str], whe
         ValueError: with the columns that there are.
     """
     there = _fields_of(kind) if pa.types.is_struct(kind) else {}
-    if "array" in there and "bytes" not in there:
-        is_told = "sampling_rate" in there or "sampling_rate" in columns
-    else:
-        is_told = not _is_list(kind) or "sampling_rate" in columns
-    if not is_told:
+    holds_samples = _is_list(kind) or ("array" in there and "bytes" not in there)
+    if holds_samples and "sampling_rate" not in there and "sampling_rate" not in columns:
         raise UsageError(
             Refusal.BAD_COLUMNS,
             f"{where} has samples in {columns['audio']!r}, and no column says their rate in Hz: name it with "
@@ -189,10 +186,7 @@ def _values_of(kind: Any) -> Any:
 
 
 def _is_audio_struct(kind: Any) -> bool:
-    if not pa.types.is_struct(kind):
-        return False
-    names = {kind.field(i).name for i in range(kind.num_fields)}
-    return bool(names & {"bytes", "array"})
+    return pa.types.is_struct(kind) and not {"bytes", "array"}.isdisjoint(_fields_of(kind))
 
 
 def _is_bytes(kind: Any) -> bool:
