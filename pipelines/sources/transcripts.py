@@ -140,15 +140,13 @@ class Transcripts:
             path: dict(texts_of(path, encoding, None))
             for path in islice(dict.fromkeys(p for paths in self._of_folder.values() for p in paths), _COMPARED)
         }
-        compared = []
+        used = {path: set[str]() for path in of_file}
+        num_compared, without = 0, []
         for path, _ in clips:
             of_folder = self._of_folder.get(folder_of(path), [])
-            if (of_folder or own.are_there) and all(name in of_file for name in of_folder):
-                compared.append(path)
-        used = {path: set[str]() for path in of_file}
-        without = []
-        for path in compared:
-            of_folder = self._of_folder.get(folder_of(path), [])
+            if not (of_folder or own.are_there) or any(name not in of_file for name in of_folder):
+                continue
+            num_compared += 1
             found = [(name, key) for name in of_folder if (key := _key_of(path, of_file[name])) is not None]
             for name, key in found:
                 used[name].add(key)
@@ -160,7 +158,7 @@ class Transcripts:
         notes = []
         if without:
             named = words.named(without[:_NAMED], len(without))
-            notes.append(f"{len(without)} of {words.count(len(compared), 'clip')} have no transcript: {named}")
+            notes.append(f"{len(without)} of {words.count(num_compared, 'clip')} have no transcript: {named}")
         if left:
             named = words.named(left[:_NAMED], len(left))
             notes.append(f"{words.count(len(left), 'transcript')} without a clip in the input: {named}")
