@@ -24,7 +24,12 @@ _INGEST_VERSION = 1
 
 
 class _AudioJob(ABC):
-    """What every job of `melbeam ingest` says of itself."""
+    """Holds what all jobs of `melbeam ingest` have alike: a bound, a hash, and how job.json keeps them."""
+
+    max_reject_fraction: float
+
+    def __post_init__(self) -> None:
+        check_number("--max_reject_fraction", self.max_reject_fraction, at_least=0, at_most=1)
 
     @property
     def max_record_bytes(self) -> int:
@@ -72,9 +77,6 @@ class IngestJob(_AudioJob):
     max_reject_fraction: float = MAX_REJECT_FRACTION
     not_in: Mapping[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        check_number("--max_reject_fraction", self.max_reject_fraction, at_least=0, at_most=1)
-
     @property
     def identity(self) -> dict[str, Any]:
         """All that decides the bytes of the split."""
@@ -112,9 +114,6 @@ class DividedJob(_AudioJob):
     shard_bytes: int = SHARD_BYTES
     max_reject_fraction: float = MAX_REJECT_FRACTION
     not_in: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        check_number("--max_reject_fraction", self.max_reject_fraction, at_least=0, at_most=1)
 
     @property
     def identity(self) -> dict[str, Any]:
