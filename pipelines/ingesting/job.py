@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -147,17 +147,16 @@ class DividedJob(_AudioJob):
         return [self.of_split(name) for name in self.division.names]
 
 
-def check_none_is_left_behind(job: IngestJob | DividedJob, names: Collection[str]) -> None:
+def check_none_is_left_behind(jobs: Sequence[IngestJob | DividedJob]) -> None:
     """Refuses to replace only some of the splits that clips were divided into.
 
     Args:
-        job: that replaces what there is of its splits.
-        names: of its splits.
+        jobs: the job, as each split has it whose files it replaces.
 
     Raises:
         FolderRefused: another split of the folder was made together with one of them.
     """
-    output = job.folder.output
+    output, names = jobs[0].folder.output, [job.folder.split for job in jobs]
     for path, _ in files.match(of_all_splits(output, "job.json")):
         other = SplitFolder.holding(path)
         if other.split in names:

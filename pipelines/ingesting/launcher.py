@@ -52,15 +52,14 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     prepare_process(choice)
     with refused_as(Refusal.BAD_VALUE):
         job, shards = plan_job(arguments)
+    jobs = job.of_splits if isinstance(job, DividedJob) else [job]
     if arguments.overwrite:
-        names = job.division.names if isinstance(job, DividedJob) else [job.folder.split]
-        check_none_is_left_behind(job, names)
+        check_none_is_left_behind(jobs)
     announce(shards, choice.runner)
     if arguments.dry_run:
         show(job, shards)
         show_first_records(shards)
         return EXIT_OK
-    jobs = job.of_splits if isinstance(job, DividedJob) else [job]
     with at_work(jobs, shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
         is_done = isinstance(job, DividedJob) and is_finished(job)
         if not is_done and not run_pipeline(job, choice, launched):
