@@ -94,7 +94,7 @@ def plan(found: Found, options: SourceOptions) -> Planned:
                 "texts": texts.beside(path for path, _ in clips[first:last]),
                 "encoding": options.encoding_of_text,
                 "columns": dict(options.columns),
-                # Only where there are some, so that the plans of all other corpora stay what they were.
+                # It stands only where there are some, so that the plans of all other corpora stay what they were.
                 **({"own": [own.endings(path) for path, _ in clips[first:last]]} if own.are_there else {}),
             },
         )

@@ -19,7 +19,7 @@ _TYPES: dict[type, str] = {int: INTEGER, float: NUMBER, str: TEXT, bytes: TEXT}
 
 
 class ColumnTypes:
-    """What the columns of some rows hold."""
+    """Keeps which types each column of some rows holds."""
 
     def __init__(self) -> None:
         self._seen: dict[str, set[str]] = {}

@@ -93,7 +93,7 @@ class Table:
             "folder": self.folder,
             "root": self.root,
             "sha256": self.digest,
-            # What few tables need stands only with them, so that the plans of all others stay what they were.
+            # Few tables need these; all others leave them out, so that their plans stay what they were.
             **({"types": dict(self.types)} if self.types else {}),
             **({"skips_spaces": True} if format.skips_spaces else {}),
         }
@@ -172,7 +172,7 @@ def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -
 
 @dataclass(frozen=True)
 class _Seen:
-    """What the rows of all manifests have.
+    """Collects what is asked of the rows of all manifests together.
 
     Attributes:
         types: of their columns.

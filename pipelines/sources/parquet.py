@@ -172,7 +172,7 @@ def _see_types(schema: Any, columns: Mapping[str, str], types: ColumnTypes) -> N
 
 
 def _unused_fields(schema: Any, columns: Mapping[str, str]) -> list[str]:
-    """What lies in the struct of the audio beside it, and is not asked for."""
+    """The names of the fields that lie in the audio's struct beside it, and that nobody asked for."""
     kind = _type_of(schema, _fields_of(schema), columns["audio"])
     if not pa.types.is_struct(kind):
         return []

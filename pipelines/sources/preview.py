@@ -1,4 +1,4 @@
-"""What was understood of a source, for a person: which column is what, and the first clips with what they have."""
+"""Says for a person how a source was understood: which column is what, and what the first clips have."""
 
 from __future__ import annotations
 

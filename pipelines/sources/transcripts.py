@@ -65,7 +65,7 @@ class OwnTexts:
         return {f"{_without_ending(path)}{ending}" for path, found in self._of_clip.items() for ending in found}
 
     def endings(self, path: str) -> list[str]:
-        """What follows a clip's name in those of its texts."""
+        """The endings that follow a clip's name in those of its texts."""
         return self._of_clip.get(path, [])
 
 
@@ -222,7 +222,7 @@ def _key_of(path: str, texts: Mapping[str, dict[str, bytes]]) -> str | None:
 
 
 def names_of(path: str) -> list[str]:
-    """What transcripts may call a clip: its path without the ending, from the longest part on."""
+    """The names that transcripts may give a clip: its path without the ending, from the longest part on."""
     parts = _without_ending(printable(path)).split("/")[-_DEPTH:]
     return ["/".join(parts[first:]) for first in range(len(parts))]
 
