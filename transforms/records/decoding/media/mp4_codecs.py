@@ -8,10 +8,11 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from melbeam.transforms.records.containers.rates import is_damaged_byte
 from melbeam.transforms.records.decoding.media.mp4_boxes import NAME, Span, child
-from melbeam.transforms.records.decoding.media.stated import damaged
+from melbeam.transforms.records.decoding.media.stated import Media, damaged
 
 # ISO/IEC 14496-3, table 1.18; a rate of its own stands behind the last number.
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # Hz
@@ -44,13 +45,35 @@ class Codec:
     may_double: bool = False
     delays: tuple[int, ...] = (0,)
 
+    def media(self, seconds: Fraction) -> Media:
+        """What a decode of a track of so many seconds is held against."""
+        return Media(
+            NAME,
+            "mov",
+            seconds,
+            is_trimmed=True,
+            has_times=True,
+            sampling_rate=self.sampling_rate,
+            num_channels=self.num_channels,
+            may_double=self.may_double,
+        )
 
-def codec_of(data: bytes, table: Span) -> Codec:
-    """The codec of the first sample description of a track's tables (stbl).
+
+def codec_of(data: bytes, table: Span, scale: int) -> Codec:
+    """The codec of the first sample description of a track's tables (stbl), held against the track's time scale.
 
     Raises:
-        Reject: bad_audio; the description contradicts itself.
+        Reject: bad_audio; the description contradicts itself, or the time scale is a damaged byte from the
+            sampling rate, which most writers put there.
     """
+    codec = _described(data, table)
+    rate = codec.sampling_rate
+    if rate is not None and is_damaged_byte(scale.to_bytes(4, "big"), rate.to_bytes(4, "big")):
+        raise damaged(NAME, f"its times are in 1/{scale} s, its audio is of {rate} Hz")
+    return codec
+
+
+def _described(data: bytes, table: Span) -> Codec:
     start, end = child(data, *table, b"stsd")
     start += 8
     if start + 36 > end:
@@ -73,17 +96,6 @@ def codec_of(data: bytes, table: Span) -> Codec:
     if name == b"fLaC":
         return _flac(data, inner)
     return Codec()
-
-
-def check_scale(scale: int, codec: Codec) -> None:
-    """Refuses a time scale that is a damaged byte from the sampling rate, which most writers put there.
-
-    Raises:
-        Reject: bad_audio.
-    """
-    rate = codec.sampling_rate
-    if rate is not None and is_damaged_byte(scale.to_bytes(4, "big"), rate.to_bytes(4, "big")):
-        raise damaged(NAME, f"its times are in 1/{scale} s, its audio is of {rate} Hz")
 
 
 def _descriptions(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, Span]]:

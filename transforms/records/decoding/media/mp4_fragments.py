@@ -15,7 +15,7 @@ from melbeam.transforms.records.decoding.media.mp4_boxes import (
     entries,
     field,
 )
-from melbeam.transforms.records.decoding.media.mp4_codecs import check_scale, codec_of
+from melbeam.transforms.records.decoding.media.mp4_codecs import codec_of
 from melbeam.transforms.records.decoding.media.stated import Media, damaged
 
 _IN_FRAGMENT = (b"mfhd", b"traf", b"pssh", b"uuid", b"free", b"meta")
@@ -50,8 +50,7 @@ def stated(data: bytes, movie: Span, track: Span, top: list[tuple[bytes, int, in
     scale = field(data, child(data, *track, b"mdia", b"mdhd"), "timescale")
     if not scale:
         raise damaged(NAME, "a time scale of 0")
-    codec = codec_of(data, child(data, *track, b"mdia", b"minf", b"stbl"))
-    check_scale(scale, codec)
+    codec = codec_of(data, child(data, *track, b"mdia", b"minf", b"stbl"), scale)
     number = _number_of_track(data, track)
     numbers = {_number_of_track(data, (s, e)) for name, s, e in boxes(data, *movie) if name == b"trak"}
     default = 0
@@ -81,16 +80,7 @@ def stated(data: bytes, movie: Span, track: Span, top: list[tuple[bytes, int, in
     skipped = sum(first for _, first in edits_of(data, track) or () if first != PAUSE)
     _check_index(data, top, number, scale, {ticks - delay for delay in (0, skipped, *codec.delays)})
     _check_places(data, top)
-    return Media(
-        NAME,
-        "mov",
-        Fraction(max(0, ticks - skipped), scale),
-        is_trimmed=True,
-        has_times=True,
-        sampling_rate=codec.sampling_rate,
-        num_channels=codec.num_channels,
-        may_double=codec.may_double,
-    )
+    return codec.media(Fraction(max(0, ticks - skipped), scale))
 
 
 def _number_of_track(data: bytes, track: Span) -> int:
