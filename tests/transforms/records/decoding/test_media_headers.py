@@ -116,6 +116,15 @@ def test_the_movie_knows_how_long_its_fragments_are():
         media_of(whole[: whole.rfind(b"moof") - 4])
 
 
+def test_an_empty_box_at_the_end_of_a_file_is_refused():
+    data = made("mp4", "aac", movflags="frag_keyframe+empty_moov")
+    start, end = box(data, b"tfhd")
+    inside = data[start:end] + b"\0\0\0\x08tfdt"
+    traf = struct.pack(">I4s", 8 + len(inside), b"traf") + inside
+    with pytest.raises(Reject, match="a header of 0 bytes"):
+        media_of(data[: box(data, b"moof")[0]] + struct.pack(">I4s", 8 + len(traf), b"moof") + traf)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"live": "1"}])
 def test_opus_in_webm_is_counted_to_the_sample(options):
