@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from melbeam.transforms.records.containers.rates import is_damaged_byte
+from melbeam.transforms.records.decoding.media.frames import AAC_RATES
 from melbeam.transforms.records.decoding.media.mp4_boxes import NAME, Span, child
 from melbeam.transforms.records.decoding.media.stated import Media, damaged
 
-# ISO/IEC 14496-3, table 1.18; a rate of its own stands behind the last number.
-_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # Hz
-_OWN_RATE = 15
+_OWN_RATE = 15  # in place of the number of one of AAC's rates, which it then stands behind
 _AAC_CHANNELS = {0: None, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8, 11: 7, 12: 8, 14: 8}
 _AAC_LC, _SBR, _PS = 2, 5, 29  # audio object types
 _AAC_TYPES = (1, _AAC_LC, 3, 4, _SBR, 17, 23, _PS, 39, 42)
@@ -156,9 +155,9 @@ def _audio_specific(bits: int, left: int) -> Codec:
 
     def take_rate() -> int:
         index = take(4)
-        if index != _OWN_RATE and index >= len(_AAC_RATES):
+        if index != _OWN_RATE and index >= len(AAC_RATES):
             raise damaged(NAME, f"its esds has a rate of number {index}")
-        return take(24) if index == _OWN_RATE else _AAC_RATES[index]
+        return take(24) if index == _OWN_RATE else AAC_RATES[index]
 
     kind, rate, layout = take_type(), take_rate(), take(4)
     if kind not in _AAC_TYPES or layout not in _AAC_CHANNELS:
