@@ -131,7 +131,9 @@ def _descriptor(data: bytes, at: int, end: int, tag: int, skip: int) -> Span:
 def _aac(data: bytes, esds: Span) -> Codec:
     start, end = _descriptor(data, esds[0] + 4, esds[1], 3, 3)
     flags = data[start - 1]
-    start += (2 if flags & 0x80 else 0) + (1 + data[start] if flags & 0x40 else 0) + (2 if flags & 0x20 else 0)
+    start += 2 if flags & 0x80 else 0  # what it depends on, a URL, whose clock it has
+    start += 1 + int.from_bytes(data[start : start + 1], "big") if flags & 0x40 else 0
+    start += 2 if flags & 0x20 else 0
     start, end = _descriptor(data, start, end, 4, 13)
     if data[start - 13] != _MPEG4_AUDIO:
         return Codec()  # MPEG-2's AAC or MP3, which say it in their frames
