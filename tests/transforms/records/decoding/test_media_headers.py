@@ -140,6 +140,19 @@ def test_opus_in_webm_is_counted_to_the_sample(options):
     assert all(abs(each[0] - decoded(data)[0]) <= 1 for each in wrong.values()), wrong
 
 
+def test_a_number_of_a_webm_track_has_8_bytes_at_most():
+    data = made("webm", "libopus", 48000, live="1")
+    tracks, at = data.find(b"\x16\x54\xae\x6b"), data.find(b"\x56\xaa")
+    size = data[at + 2] & 0x7F
+    assert tracks < at
+    # In the place of the delay and what follows it, as long as they were, so that all other sizes hold.
+    end = at + 3 + size
+    end += 3 + (data[end + 2] & 0x7F)
+    longer = data[: at + 2] + bytes([0x80 | end - at - 3]) + b"\1" * (end - at - 3) + data[end:]
+    with pytest.raises(Reject, match="an element 0x56aa of "):
+        media_of(longer.replace(b"\xbf\x84", b"\xec\x84", 2))
+
+
 def test_the_heads_of_blocks_of_webm():
     data = made("webm", "libopus", 48000, 0.41, live="1")
     right, wrong = decoded(data), {}
