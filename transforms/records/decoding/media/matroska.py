@@ -50,21 +50,7 @@ def read(data: bytes) -> Media | None:
         _check_sum(data, identifier, start, end)
         if identifier == _CLUSTER:
             num_clusters += 1
-            time = 0
-            for inner, s, e in _elements(data, start, end):
-                if inner == _TIMESTAMP:
-                    time = int.from_bytes(data[s:e], "big")
-                elif inner == _SIMPLE_BLOCK:
-                    blocks.append((time, s, e - s))
-                if inner not in _IN_CLUSTER or (inner in _NUMBERS and e - s > MAX_NUMBER):
-                    raise damaged(NAME, f"an element {inner:#x} of {e - s} bytes in front of byte {s}")
-                for deeper, at, stop in _elements(data, s, e) if inner == _BLOCK_GROUP else ():
-                    if deeper not in _IN_GROUP:
-                        raise damaged(NAME, f"an element {deeper:#x} in a group of blocks, in front of byte {at}")
-                    if deeper == _BLOCK:
-                        blocks.append((time, at, stop - at))
-                    elif deeper == _DISCARDED:
-                        discarded.append(int.from_bytes(data[at:stop], "big", signed=True))
+            _read_cluster(data, start, end, blocks, discarded)
         elif identifier == _TRACKS:
             tracks = [_track(data, s, e) for inner, s, e in _elements(data, start, end) if inner == _TRACK]
         elif identifier == _INFO:
@@ -88,6 +74,28 @@ def read(data: bytes) -> Media | None:
     if sound.codec != b"A_OPUS":
         return media
     return _opus(media, sound, ours, discarded, is_exact=writer.startswith(_EXACT_WRITERS))
+
+
+def _read_cluster(
+    data: bytes, start: int, end: int, blocks: list[tuple[int, int, int]], discarded: list[int]
+) -> None:
+    """Adds a cluster's blocks, and what they say is left out at their ends (ns)."""
+    time = 0
+    for inner, s, e in _elements(data, start, end):
+        if inner not in _IN_CLUSTER or (inner in _NUMBERS and e - s > MAX_NUMBER):
+            raise damaged(NAME, f"an element {inner:#x} of {e - s} bytes in front of byte {s}")
+        if inner == _TIMESTAMP:
+            time = int.from_bytes(data[s:e], "big")
+        elif inner == _SIMPLE_BLOCK:
+            blocks.append((time, s, e - s))
+        elif inner == _BLOCK_GROUP:
+            for deeper, at, stop in _elements(data, s, e):
+                if deeper not in _IN_GROUP:
+                    raise damaged(NAME, f"an element {deeper:#x} in a group of blocks, in front of byte {at}")
+                if deeper == _BLOCK:
+                    blocks.append((time, at, stop - at))
+                elif deeper == _DISCARDED:
+                    discarded.append(int.from_bytes(data[at:stop], "big", signed=True))
 
 
 @dataclass(frozen=True)
