@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from melbeam.transforms.records.containers import blocks, pcm
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
-from melbeam.transforms.records.containers.rates import big_endian, check_rate, little_endian
+from melbeam.transforms.records.containers.rates import as_integers, check_rate
 from melbeam.transforms.records.rejects import Reject
 
 Inspect = Callable[[bytes, Tolerance], Contents]
@@ -39,7 +39,7 @@ def inspect_au(data: bytes, tolerance: Tolerance) -> Contents:
     promise = pcm.Promise("AU", start, pcm.size_or_open(size, there))
     if start < 24 or there < 0:
         raise Reject("bad_audio", f"a damaged AU: its audio begins at byte {start} of {len(data)}")
-    check_rate("AU", rate, data[16:20], big_endian(4) if order == ">" else little_endian(4))
+    check_rate("AU", rate, data[16:20], as_integers(4, order))
     encodings = {
         1: pcm.MULAW,
         **{code: pcm.integers(code - 1, order) for code in (2, 3, 4, 5)},
@@ -131,7 +131,7 @@ def inspect_avr(data: bytes, tolerance: Tolerance) -> Contents:
         raise Reject("bad_audio", f"a cut AVR: {len(data)} bytes, fewer than its header's 128")
     stereo, bits, is_signed = struct.unpack_from(">HHH", data, 12)
     rate, num_samples = struct.unpack_from(">II", data, 22)
-    check_rate("AVR", rate, data[22:26], big_endian(4))
+    check_rate("AVR", rate, data[22:26], as_integers(4, ">"))
     if bits not in (8, 16):
         raise Reject("bad_audio", f"an AVR of {bits} bits is not read; {_ADVICE}")
     channels = (stereo & 1) + 1
@@ -151,7 +151,7 @@ def inspect_mpc2k(data: bytes, tolerance: Tolerance) -> Contents:
     channels = 2 if data[21] else 1
     (num_samples,) = struct.unpack_from("<I", data, 30)
     (rate,) = struct.unpack_from("<H", data, 40)
-    check_rate("MPC 2000", rate, data[40:42], little_endian(2))
+    check_rate("MPC 2000", rate, data[40:42], as_integers(2, "<"))
     promise = pcm.Promise("MPC 2000", 42, num_samples * channels * 2)
     return pcm.inspect(data, promise, rate, channels, pcm.integers(2), tolerance)
 
@@ -208,7 +208,7 @@ def inspect_voc(data: bytes, tolerance: Tolerance) -> Contents:
             extended = (256_000_000 // channels // (65536 - int.from_bytes(head[:2], "little")), channels, head[2])
         elif kind == _VOC_NEW_SOUND and size >= 12:
             rate, bits, channels, encoding = struct.unpack_from("<IBBH", head)
-            check_rate("VOC", rate, head[:4], little_endian(4))
+            check_rate("VOC", rate, head[:4], as_integers(4, "<"))
             if bits != 8 * _VOC_ENCODINGS.get(encoding, pcm.MULAW).num_bytes and (bits, encoding) != (16, 0):
                 raise Reject("bad_audio", f"a damaged VOC: its samples have {bits} bits and encoding {encoding}")
             kinds.append((rate, channels, 4 if bits == 16 and encoding == 0 else encoding))

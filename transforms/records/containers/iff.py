@@ -10,7 +10,7 @@ from melbeam.transforms.records.containers import blocks, pcm
 from melbeam.transforms.records.containers.blocks import Blocks
 from melbeam.transforms.records.containers.chunks import Chunk, Layout
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
-from melbeam.transforms.records.containers.rates import big_endian, check_rate
+from melbeam.transforms.records.containers.rates import as_integers, check_rate
 from melbeam.transforms.records.rejects import Reject
 
 _AIFF_ENCODINGS = {  # of fixed size, whatever COMM says of bits
@@ -130,7 +130,7 @@ def inspect_svx(data: bytes, tolerance: Tolerance) -> Contents:
     if header is None or header.size < 20 or body is None:
         raise Reject("bad_audio", "an SVX without a VHDR and a BODY chunk")
     rate, _, compression = struct.unpack_from(">HBB", data, header.start + 12)
-    check_rate(layout.name, rate, data[header.start + 12 : header.start + 14], big_endian(2))
+    check_rate(layout.name, rate, data[header.start + 12 : header.start + 14], as_integers(2, ">"))
     is_mono = b"CHAN" not in found or data[found[b"CHAN"].start : found[b"CHAN"].end] in (b"\0\0\0\2", b"\0\0\0\4")
     if compression or not is_mono:
         told = f"compression {compression}" if compression else "more channels than one"

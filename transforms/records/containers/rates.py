@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from melbeam.transforms.records.rejects import Reject
 
@@ -53,11 +54,7 @@ def is_damaged_byte(field: bytes, right: bytes) -> bool:
     )
 
 
-def big_endian(num_bytes: int) -> Callable[[int], bytes]:
-    """Rates as integers of so many bytes; one that has no room is all ones, which no rate is."""
-    return lambda rate: min(rate, (1 << 8 * num_bytes) - 1).to_bytes(num_bytes, "big")
-
-
-def little_endian(num_bytes: int) -> Callable[[int], bytes]:
-    """Rates as integers of so many bytes, the lowest first."""
-    return lambda rate: min(rate, (1 << 8 * num_bytes) - 1).to_bytes(num_bytes, "little")
+def as_integers(num_bytes: int, order: str) -> Callable[[int], bytes]:
+    """Rates as integers of so many bytes in an order, as struct names it; one without room there is all ones."""
+    name: Literal["big", "little"] = "big" if order == ">" else "little"
+    return lambda rate: min(rate, (1 << 8 * num_bytes) - 1).to_bytes(num_bytes, name)

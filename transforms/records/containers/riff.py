@@ -15,7 +15,7 @@ from melbeam.transforms.records.containers import blocks, mpeg, pcm, tags
 from melbeam.transforms.records.containers.blocks import Blocks
 from melbeam.transforms.records.containers.chunks import Layout
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
-from melbeam.transforms.records.containers.rates import big_endian, check_rate, little_endian
+from melbeam.transforms.records.containers.rates import as_integers, check_rate
 from melbeam.transforms.records.rejects import Reject
 
 _MS_ADPCM, _IMA_ADPCM = 2, 0x11  # codecs, as a fmt chunk calls them
@@ -204,7 +204,7 @@ def _blocks(format: _Format, layout: Layout) -> Blocks:
 
 
 def _check_rate(format: _Format, layout: Layout) -> None:
-    encode = big_endian(4) if layout.order == ">" else little_endian(4)
+    encode = as_integers(4, layout.order)
     check_rate(layout.name, format.rate, encode(format.rate), encode)
 
 

@@ -192,8 +192,8 @@ def _blocks(
     kind = (clip.sampling_rate, clip.num_channels, first.format.name)
     gathered: list[np.ndarray] = []
     frame: Any = first
-    size = last = 0  # samples of the frame before
-    is_first = True
+    before: Any = first
+    size = 0
     expected: float | None = None  # seconds at which the next frame begins
     while frame is not None:
         found = (frame.sample_rate, frame.layout.nb_channels, frame.format.name)
@@ -205,15 +205,14 @@ def _blocks(
             time = float(frame.pts * frame.time_base)
             # mkvmerge has the times of Vorbis' short and long frames one packet late. Other codecs keep one
             # length, but for a first frame that an edit cuts: one that a damaged byte makes shorter leaves a gap.
-            is_usual = clip.has_short_frames or is_first or last == clip.longest_frame
+            is_usual = clip.has_short_frames or before is first or before.samples == clip.longest_frame
             slack = max(_MIN_GAP, clip.longest_frame / frame.sample_rate / 2 if is_usual else 0)
             if expected is not None and abs(time - expected) > slack:
                 raise DecoderError(f"a gap: {expected:.3f} s are followed by {time:.3f} s")
             expected = time
         if expected is not None:
             expected += seconds
-        is_first = not last
-        last = frame.samples
+        before = frame
         gathered.append(_samples(frame, kind[1]))
         size += gathered[-1].size
         if size >= BLOCK_VALUES:

@@ -5,7 +5,7 @@ import pytest
 import soundfile
 
 from melbeam.transforms.records.containers import inspect
-from melbeam.transforms.records.containers.rates import big_endian, check_rate
+from melbeam.transforms.records.containers.rates import as_integers, check_rate
 from melbeam.transforms.records.rejects import Reject
 
 RATE = 16000
@@ -77,7 +77,7 @@ def test_no_damaged_byte_of_a_header_makes_another_clip(kind, subtype):
 @pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
 def test_a_rate_a_bit_from_a_usual_one_is_refused_and_every_other_is_taken(rate):
     def check(value):
-        encode = big_endian(4)
+        encode = as_integers(4, ">")
         check_rate("AU", value, encode(value), encode)
 
     for bit in range(4, 16):

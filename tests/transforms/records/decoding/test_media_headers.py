@@ -116,6 +116,15 @@ def test_the_movie_knows_how_long_its_fragments_are():
         media_of(whole[: whole.rfind(b"moof") - 4])
 
 
+def test_an_empty_box_at_the_end_of_a_file_is_refused():
+    data = made("mp4", "aac", movflags="frag_keyframe+empty_moov")
+    start, end = box(data, b"tfhd")
+    inside = data[start:end] + b"\0\0\0\x08tfdt"
+    traf = struct.pack(">I4s", 8 + len(inside), b"traf") + inside
+    with pytest.raises(Reject, match="a header of 0 bytes"):
+        media_of(data[: box(data, b"moof")[0]] + struct.pack(">I4s", 8 + len(traf), b"moof") + traf)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"live": "1"}])
 def test_opus_in_webm_is_counted_to_the_sample(options):
@@ -129,6 +138,19 @@ def test_opus_in_webm_is_counted_to_the_sample(options):
     wrong = wrong_ones(unsealed, tracks, cluster)
     # What the codec's header and the track say is left out in front differs by a sample where bits of ns do.
     assert all(abs(each[0] - decoded(data)[0]) <= 1 for each in wrong.values()), wrong
+
+
+def test_a_number_of_a_webm_track_has_8_bytes_at_most():
+    data = made("webm", "libopus", 48000, live="1")
+    tracks, at = data.find(b"\x16\x54\xae\x6b"), data.find(b"\x56\xaa")
+    size = data[at + 2] & 0x7F
+    assert tracks < at
+    # In the place of the delay and what follows it, as long as they were, so that all other sizes hold.
+    end = at + 3 + size
+    end += 3 + (data[end + 2] & 0x7F)
+    longer = data[: at + 2] + bytes([0x80 | end - at - 3]) + b"\1" * (end - at - 3) + data[end:]
+    with pytest.raises(Reject, match="an element 0x56aa of "):
+        media_of(longer.replace(b"\xbf\x84", b"\xec\x84", 2))
 
 
 def test_the_heads_of_blocks_of_webm():

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from fractions import Fraction
 
-from melbeam.transforms.records.containers.rates import check_rate, little_endian
+from melbeam.transforms.records.containers.rates import as_integers, check_rate
 from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
 
 NAME = "WMA (ASF)"
@@ -58,7 +58,8 @@ def read(data: bytes) -> Media | None:
         raise damaged(NAME, f"a length of {float(seconds):.3f} s")
     if rate is None:
         raise damaged(NAME, "it has no stream of sound")
-    check_rate(NAME, rate, little_endian(4)(rate), little_endian(4))
+    encode = as_integers(4, "<")
+    check_rate(NAME, rate, encode(rate), encode)
     return Media(
         NAME,
         "asf",

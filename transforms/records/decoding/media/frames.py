@@ -8,7 +8,8 @@ from fractions import Fraction
 from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
 from melbeam.transforms.records.rejects import Reject
 
-_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # Hz
+# ISO/IEC 14496-3, table 1.18.
+AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # Hz
 _AMR_FRAME = Fraction(20, 1000)  # s
 # Bits of a frame of each kind behind its first byte, filled up to bytes: 3GPP TS 26.101 and 26.201, RFC 4867
 # section 5.3.
@@ -117,9 +118,9 @@ def _adts_frame(data: bytes, at: int) -> _Frame | None:
     if len(head) < 7 or head[0] != 0xFF or head[1] & 0xF6 != 0xF0:
         return None
     rate, size = head[2] >> 2 & 15, (head[3] & 3) << 11 | head[4] << 3 | head[5] >> 5
-    if rate >= len(_AAC_RATES) or size < 7:
+    if rate >= len(AAC_RATES) or size < 7:
         return None
-    return size, 1024 * ((head[6] & 3) + 1), _AAC_RATES[rate], "aac"
+    return size, 1024 * ((head[6] & 3) + 1), AAC_RATES[rate], "aac"
 
 
 def _ac3_frame(data: bytes, at: int) -> _Frame | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from melbeam.transforms.records.decoding.media import matroska_opus
-from melbeam.transforms.records.decoding.media.matroska_opus import NAME, Block
+from melbeam.transforms.records.decoding.media.matroska_opus import MAX_NUMBER, NAME, Block
 from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
 
 _MAGIC = b"\x1a\x45\xdf\xa3"
@@ -29,7 +29,6 @@ _BLOCK_GROUP = 0xA0
 # The block, its duration, what it refers to, additions, discarded samples, slices and those of older versions.
 _IN_GROUP = (0xA1, 0x9B, 0xFA, 0xFB, 0xFD, 0xA4, 0x75A1, 0x75A2, 0x8E, 0xA2, 0xAF, 0xC8, 0xEC, 0xBF)
 _CRC32 = b"\xbf\x84"  # its identifier and its size, 4
-_MAX_NUMBER = 8  # bytes
 _NUMBERS = (0xE7, 0xA7, 0xAB)  # of those in a cluster
 _MAX_DIFFERENCE = Fraction(127, 1000)  # s; a packet of Opus, and what is left out in front
 _DEFAULT_SCALE = 1_000_000  # nanoseconds a tick
@@ -51,21 +50,7 @@ def read(data: bytes) -> Media | None:
         _check_sum(data, identifier, start, end)
         if identifier == _CLUSTER:
             num_clusters += 1
-            time = 0
-            for inner, s, e in _elements(data, start, end):
-                if inner == _TIMESTAMP:
-                    time = int.from_bytes(data[s:e], "big")
-                elif inner == _SIMPLE_BLOCK:
-                    blocks.append((time, s, e - s))
-                if inner not in _IN_CLUSTER or (inner in _NUMBERS and e - s > _MAX_NUMBER):
-                    raise damaged(NAME, f"an element {inner:#x} of {e - s} bytes in front of byte {s}")
-                for deeper, at, stop in _elements(data, s, e) if inner == _BLOCK_GROUP else ():
-                    if deeper not in _IN_GROUP:
-                        raise damaged(NAME, f"an element {deeper:#x} in a group of blocks, in front of byte {at}")
-                    if deeper == _BLOCK:
-                        blocks.append((time, at, stop - at))
-                    elif deeper == _DISCARDED:
-                        discarded.append(int.from_bytes(data[at:stop], "big", signed=True))
+            _read_cluster(data, start, end, blocks, discarded)
         elif identifier == _TRACKS:
             tracks = [_track(data, s, e) for inner, s, e in _elements(data, start, end) if inner == _TRACK]
         elif identifier == _INFO:
@@ -91,6 +76,28 @@ def read(data: bytes) -> Media | None:
     return _opus(media, sound, ours, discarded, is_exact=writer.startswith(_EXACT_WRITERS))
 
 
+def _read_cluster(
+    data: bytes, start: int, end: int, blocks: list[tuple[int, int, int]], discarded: list[int]
+) -> None:
+    """Adds a cluster's blocks, and what they say is left out at their ends (ns)."""
+    time = 0
+    for inner, s, e in _elements(data, start, end):
+        if inner not in _IN_CLUSTER or (inner in _NUMBERS and e - s > MAX_NUMBER):
+            raise damaged(NAME, f"an element {inner:#x} of {e - s} bytes in front of byte {s}")
+        if inner == _TIMESTAMP:
+            time = int.from_bytes(data[s:e], "big")
+        elif inner == _SIMPLE_BLOCK:
+            blocks.append((time, s, e - s))
+        elif inner == _BLOCK_GROUP:
+            for deeper, at, stop in _elements(data, s, e):
+                if deeper not in _IN_GROUP:
+                    raise damaged(NAME, f"an element {deeper:#x} in a group of blocks, in front of byte {at}")
+                if deeper == _BLOCK:
+                    blocks.append((time, at, stop - at))
+                elif deeper == _DISCARDED:
+                    discarded.append(int.from_bytes(data[at:stop], "big", signed=True))
+
+
 @dataclass(frozen=True)
 class _Track:
     """What a track says of itself; `delay` is in nanoseconds."""
@@ -105,6 +112,9 @@ class _Track:
 
 def _track(data: bytes, start: int, end: int) -> _Track:
     found = {inner: data[s:e] for inner, s, e in _elements(data, start, end)}
+    for name in (_NUMBER, _TYPE, _DELAY):
+        if len(found.get(name, b"")) > MAX_NUMBER:
+            raise damaged(NAME, f"an element {name:#x} of {len(found[name])} bytes in the track at byte {start}")
     audio = found.get(_AUDIO, b"")
     channels = {inner: audio[s:e] for inner, s, e in _elements(audio, 0, len(audio))}.get(_CHANNELS, b"\1")
     number, kind, delay = (int.from_bytes(found.get(name, b""), "big") for name in (_NUMBER, _TYPE, _DELAY))

@@ -12,11 +12,11 @@ from melbeam.transforms.records.containers.rates import is_damaged_byte
 from melbeam.transforms.records.decoding.media.stated import damaged
 
 NAME = "WebM (Matroska)"
+MAX_NUMBER = 8  # bytes of an integer
 RATE = 48000  # Hz, of its packets
 _NS = 10**9
 _MAX_DISCARDED = Fraction(120, 1000)  # s; no packet is longer
 _MAX_DISCARDED_BITS = 27  # of that in nanoseconds
-_MAX_NUMBER = 8  # bytes
 _ROUNDING = Fraction(1, 1000)  # s; of a stated duration
 _SLACK = 3_000_000  # ns; times are rounded to milliseconds
 
@@ -44,7 +44,7 @@ def pre_skip(private: bytes, delay: int) -> int | None:
     in_track = round(Fraction(delay, _NS) * RATE)
     right = in_header * _NS // RATE
     if is_damaged_byte(private[10:12], (in_track & 0xFFFF).to_bytes(2, "little")) or is_damaged_byte(
-        delay.to_bytes(_MAX_NUMBER, "big"), right.to_bytes(_MAX_NUMBER, "big")
+        delay.to_bytes(MAX_NUMBER, "big"), right.to_bytes(MAX_NUMBER, "big")
     ):
         raise damaged(NAME, f"its Opus leaves out {in_header} samples in front, its track {in_track}")
     return None

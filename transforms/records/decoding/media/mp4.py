@@ -18,7 +18,7 @@ from melbeam.transforms.records.decoding.media.mp4_boxes import (
     entries,
     field,
 )
-from melbeam.transforms.records.decoding.media.mp4_codecs import Codec, check_scale, codec_of
+from melbeam.transforms.records.decoding.media.mp4_codecs import codec_of
 from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
 
 _FIRST_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"styp")
@@ -97,8 +97,7 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
     if not scale or not movie_scale:
         raise damaged(NAME, "a time scale of 0")
     table = child(data, *media, b"minf", b"stbl")
-    codec = codec_of(data, table)
-    check_scale(scale, codec)
+    codec = codec_of(data, table, scale)
     rows = list(entries(data, child(data, *table, b"stts"), ">II"))
     num_frames, ticks = sum(count for count, _ in rows), sum(count * each for count, each in rows)
     sizes = _sizes(data, table)
@@ -112,7 +111,7 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
         raise damaged(NAME, f"its frames come to {ticks} ticks of 1/{scale} s, its header says {duration}")
     edits = edits_of(data, track)
     if edits is None:
-        return _media(Fraction(ticks, scale), codec)
+        return codec.media(Fraction(ticks, scale))
     stated = field(data, child(data, *track, b"tkhd"), "track's duration")
     total = sum(length for length, _ in edits)
     if abs(stated - total) > len(edits):
@@ -142,20 +141,7 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
         Fraction(largest * len(edits), scale) if more_than_one else rounding
     )  # FFmpeg goes by the edit's length
     return replace(
-        _media(seconds, codec), tolerance=slack, is_trimmed=not more_than_one, has_times=not more_than_one
-    )
-
-
-def _media(seconds: Fraction, codec: Codec) -> Media:
-    return Media(
-        NAME,
-        "mov",
-        seconds,
-        is_trimmed=True,
-        has_times=True,
-        sampling_rate=codec.sampling_rate,
-        num_channels=codec.num_channels,
-        may_double=codec.may_double,
+        codec.media(seconds), tolerance=slack, is_trimmed=not more_than_one, has_times=not more_than_one
     )
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from melbeam.transforms.records.containers.rates import is_damaged_byte
+from melbeam.transforms.records.decoding.media.frames import AAC_RATES
 from melbeam.transforms.records.decoding.media.mp4_boxes import NAME, Span, child
-from melbeam.transforms.records.decoding.media.stated import damaged
+from melbeam.transforms.records.decoding.media.stated import Media, damaged
 
-# ISO/IEC 14496-3, table 1.18; a rate of its own stands behind the last number.
-_AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)  # Hz
-_OWN_RATE = 15
+_OWN_RATE = 15  # in place of the number of one of AAC's rates, which it then stands behind
 _AAC_CHANNELS = {0: None, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5, 6: 6, 7: 8, 11: 7, 12: 8, 14: 8}
 _AAC_LC, _SBR, _PS = 2, 5, 29  # audio object types
 _AAC_TYPES = (1, _AAC_LC, 3, 4, _SBR, 17, 23, _PS, 39, 42)
@@ -44,13 +44,35 @@ class Codec:
     may_double: bool = False
     delays: tuple[int, ...] = (0,)
 
+    def media(self, seconds: Fraction) -> Media:
+        """What a decode of a track of so many seconds is held against."""
+        return Media(
+            NAME,
+            "mov",
+            seconds,
+            is_trimmed=True,
+            has_times=True,
+            sampling_rate=self.sampling_rate,
+            num_channels=self.num_channels,
+            may_double=self.may_double,
+        )
 
-def codec_of(data: bytes, table: Span) -> Codec:
-    """The codec of the first sample description of a track's tables (stbl).
+
+def codec_of(data: bytes, table: Span, scale: int) -> Codec:
+    """The codec of the first sample description of a track's tables (stbl), held against the track's time scale.
 
     Raises:
-        Reject: bad_audio; the description contradicts itself.
+        Reject: bad_audio; the description contradicts itself, or the time scale is a damaged byte from the
+            sampling rate, which most writers put there.
     """
+    codec = _described(data, table)
+    rate = codec.sampling_rate
+    if rate is not None and is_damaged_byte(scale.to_bytes(4, "big"), rate.to_bytes(4, "big")):
+        raise damaged(NAME, f"its times are in 1/{scale} s, its audio is of {rate} Hz")
+    return codec
+
+
+def _described(data: bytes, table: Span) -> Codec:
     start, end = child(data, *table, b"stsd")
     start += 8
     if start + 36 > end:
@@ -73,17 +95,6 @@ def codec_of(data: bytes, table: Span) -> Codec:
     if name == b"fLaC":
         return _flac(data, inner)
     return Codec()
-
-
-def check_scale(scale: int, codec: Codec) -> None:
-    """Refuses a time scale that is a damaged byte from the sampling rate, which most writers put there.
-
-    Raises:
-        Reject: bad_audio.
-    """
-    rate = codec.sampling_rate
-    if rate is not None and is_damaged_byte(scale.to_bytes(4, "big"), rate.to_bytes(4, "big")):
-        raise damaged(NAME, f"its times are in 1/{scale} s, its audio is of {rate} Hz")
 
 
 def _descriptions(data: bytes, start: int, end: int) -> Iterator[tuple[bytes, Span]]:
@@ -120,7 +131,9 @@ def _descriptor(data: bytes, at: int, end: int, tag: int, skip: int) -> Span:
 def _aac(data: bytes, esds: Span) -> Codec:
     start, end = _descriptor(data, esds[0] + 4, esds[1], 3, 3)
     flags = data[start - 1]
-    start += (2 if flags & 0x80 else 0) + (1 + data[start] if flags & 0x40 else 0) + (2 if flags & 0x20 else 0)
+    start += 2 if flags & 0x80 else 0  # what it depends on, a URL, whose clock it has
+    start += 1 + int.from_bytes(data[start : start + 1], "big") if flags & 0x40 else 0
+    start += 2 if flags & 0x20 else 0
     start, end = _descriptor(data, start, end, 4, 13)
     if data[start - 13] != _MPEG4_AUDIO:
         return Codec()  # MPEG-2's AAC or MP3, which say it in their frames
@@ -144,9 +157,9 @@ def _audio_specific(bits: int, left: int) -> Codec:
 
     def take_rate() -> int:
         index = take(4)
-        if index != _OWN_RATE and index >= len(_AAC_RATES):
+        if index != _OWN_RATE and index >= len(AAC_RATES):
             raise damaged(NAME, f"its esds has a rate of number {index}")
-        return take(24) if index == _OWN_RATE else _AAC_RATES[index]
+        return take(24) if index == _OWN_RATE else AAC_RATES[index]
 
     kind, rate, layout = take_type(), take_rate(), take(4)
     if kind not in _AAC_TYPES or layout not in _AAC_CHANNELS:

@@ -15,7 +15,7 @@ from melbeam.transforms.records.decoding.media.mp4_boxes import (
     entries,
     field,
 )
-from melbeam.transforms.records.decoding.media.mp4_codecs import check_scale, codec_of
+from melbeam.transforms.records.decoding.media.mp4_codecs import codec_of
 from melbeam.transforms.records.decoding.media.stated import Media, damaged
 
 _IN_FRAGMENT = (b"mfhd", b"traf", b"pssh", b"uuid", b"free", b"meta")
@@ -50,8 +50,7 @@ def stated(data: bytes, movie: Span, track: Span, top: list[tuple[bytes, int, in
     scale = field(data, child(data, *track, b"mdia", b"mdhd"), "timescale")
     if not scale:
         raise damaged(NAME, "a time scale of 0")
-    codec = codec_of(data, child(data, *track, b"mdia", b"minf", b"stbl"))
-    check_scale(scale, codec)
+    codec = codec_of(data, child(data, *track, b"mdia", b"minf", b"stbl"), scale)
     number = _number_of_track(data, track)
     numbers = {_number_of_track(data, (s, e)) for name, s, e in boxes(data, *movie) if name == b"trak"}
     default = 0
@@ -77,34 +76,24 @@ def stated(data: bytes, movie: Span, track: Span, top: list[tuple[bytes, int, in
                 ticks += sum(found)
                 frames += found
     _check_durations(frames, scale)
-    _check_movie(data, movie, Fraction(ticks, scale), Fraction(longest, scale), is_alone=len(numbers) == 1)
+    if len(numbers) == 1:
+        _check_movie(data, movie, Fraction(ticks, scale), Fraction(longest, scale))
     skipped = sum(first for _, first in edits_of(data, track) or () if first != PAUSE)
     _check_index(data, top, number, scale, {ticks - delay for delay in (0, skipped, *codec.delays)})
     _check_places(data, top)
-    return Media(
-        NAME,
-        "mov",
-        Fraction(max(0, ticks - skipped), scale),
-        is_trimmed=True,
-        has_times=True,
-        sampling_rate=codec.sampling_rate,
-        num_channels=codec.num_channels,
-        may_double=codec.may_double,
-    )
+    return codec.media(Fraction(max(0, ticks - skipped), scale))
 
 
 def _number_of_track(data: bytes, track: Span) -> int:
     header = child(data, *track, b"tkhd")
-    return _number(data, header, 20 if data[header[0]] == 1 else 12)
+    return _number(data, header, 20 if _is_long(data, header) else 12)
 
 
-def _check_movie(data: bytes, movie: Span, seconds: Fraction, frame: Fraction, *, is_alone: bool) -> None:
-    """The movie may say how long its fragments are together (mehd), which shows that the last are missing."""
+def _check_movie(data: bytes, movie: Span, seconds: Fraction, frame: Fraction) -> None:
+    """A movie of one track may say how long its fragments are (mehd), which shows that the last are missing."""
     for name, *box in boxes(data, *child(data, *movie, b"mvex")):
-        if name == b"mehd" and is_alone:
-            span = (box[0], box[1])
-            long = data[span[0] : span[0] + 1] == b"\1"
-            ticks = _number(data, span, 4) << 32 | _number(data, span, 8) if long else _number(data, span, 4)
+        if name == b"mehd":
+            ticks = _time(data, (box[0], box[1]))
             scale = field(data, child(data, *movie, b"mvhd"), "timescale")
             if ticks and scale and abs(Fraction(ticks, scale) - seconds) > frame + Fraction(1, scale):
                 told = f"its fragments come to {float(seconds):.3f} s, its movie says {ticks / scale:.3f} s"
@@ -131,7 +120,7 @@ def _check_index(
         if name != b"sidx":
             continue
         span = (box[0], box[1])
-        start = 24 + 8 * (data[span[0]] == 1)
+        start = 24 + 8 * _is_long(data, span)
         if _number(data, span, 4) != number or _number(data, span, 8) != scale:
             return
         for row in range(_number(data, span, start - 4) & 0xFFFF):
@@ -150,7 +139,7 @@ def _check_places(data: bytes, top: list[tuple[bytes, int, int]]) -> None:
             if inner != b"tfra":
                 continue
             span = (box[0], box[1])
-            wide = 1 + (data[span[0]] == 1)  # words of a time and of a place
+            wide = 1 + _is_long(data, span)  # words of a time and of a place
             sizes = _number(data, span, 8)
             row = 8 * wide + sum((sizes >> shift & 3) + 1 for shift in (0, 2, 4))
             for at in range(16, 16 + row * _number(data, span, 12), row):
@@ -187,8 +176,7 @@ def _run(data: bytes, box: Span, number: int, numbers: set[int], default: int) -
         span = (inner[0], inner[1])
         _check_name(name, _IN_TRACK, span[0])
         if name == b"tfdt":
-            long = data[span[0]] == 1
-            begins = _number(data, span, 4) << 32 | _number(data, span, 8) if long else _number(data, span, 4)
+            begins = _time(data, span)
         elif name == b"trun":
             flags, count = _number(data, span, 0) & 0xFFFFFF, _number(data, span, 4)
             width = 4 * (flags >> 8 & 0xF).bit_count()
@@ -207,6 +195,16 @@ def _run(data: bytes, box: Span, number: int, numbers: set[int], default: int) -
 def _check_name(name: bytes, known: tuple[bytes, ...], at: int) -> None:
     if name not in known:
         raise damaged(NAME, f"a box {name.decode('latin-1')!r} in a fragment, in front of byte {at}")
+
+
+def _is_long(data: bytes, box: Span) -> bool:
+    """Whether the version of a box is 1, whose times and places have 64 bits; an empty box has none."""
+    return data[box[0] : box[0] + 1] == b"\1"
+
+
+def _time(data: bytes, box: Span) -> int:
+    """The ticks that stand behind the version and the flags of a box."""
+    return _number(data, box, 4) << 32 | _number(data, box, 8) if _is_long(data, box) else _number(data, box, 4)
 
 
 def _number(data: bytes, box: Span, offset: int) -> int:
