@@ -6,6 +6,7 @@ Transcripts that lie beside them are found (`transcripts`); a manifest there is 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from melbeam.pipelines import files, words
@@ -198,7 +199,8 @@ def _rows(
             found = own_text(path, endings, details["encoding"]) | found
         except (NotText, OSError) as error:
             named = {"root": details["root"], "columns": details["columns"], "encoding": details["encoding"]}
-            one = {"files": [[path, 0]], "own": [endings], "texts": {}, **named}
+            beside = {folder: paths for folder, paths in details["texts"].items() if folder == folder_of(path)}
+            one = {"files": [[path, 0]], "own": [endings], "texts": beside, **named}
             name = id_of(path, details["root"])
             detail = f"the text of {printable(path)} cannot be read: {error}"
             yield BadRow(detail, keep_row({"kind": AUDIO, "details": one}, {"id": name}, {}), name)
@@ -210,4 +212,4 @@ def _rows(
 
 def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """A clip whose own text could not be read before."""
-    yield from read_rows(_rows(row["details"], {}), unit, max_record_bytes)
+    yield from read(replace(unit, details=row["details"]), max_record_bytes)

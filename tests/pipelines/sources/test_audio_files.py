@@ -295,3 +295,14 @@ def test_a_text_that_cannot_be_read_is_the_reject_of_its_clip(own, read, tmp_pat
     with pytest.raises(ValueError, match=r"a\.txt is not utf-8.*--encoding_of_text"):
         read("talks")
     assert read("talks", encoding_of_text="latin-1").clips[0].fields["text"] == "caf\u00e9".encode()
+
+
+def test_a_clip_whose_own_text_could_not_be_read_keeps_what_the_table_beside_it_says(own, read, tmp_path):
+    Path("talks/deep/deep.trans.txt").write_text("c THE TABLE'S\nd ANOTHER\n")
+    Path("talks/deep/c.txt").write_bytes(b"caf\xe9")
+    (damage,) = read("talks").damages
+    Path("talks/deep/c.txt").write_text("mended")
+    expected = next(clip for clip in read("talks").clips if clip.fields["text"] == b"THE TABLE'S")
+    write(tmp_path / "rejects", [to_reject(damage.data, damage.reject, damage.place)])
+    (clip,) = read(tmp_path / "rejects").clips
+    assert (clip.id, clip.fields, clip.audio) == (expected.id, expected.fields, expected.audio)
