@@ -8,7 +8,7 @@ from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.reading import not_features
 from melbeam.transforms.reading.not_features import is_of_ingest
 
-__all__ = ["folders_meant", "is_of_ingest", "splits_of", "why_no_features"]
+__all__ = ["folders_meant", "is_of_ingest", "splits_in", "splits_of", "why_no_features"]
 
 
 def splits_of(output: str) -> list[SplitFolder]:
@@ -17,12 +17,17 @@ def splits_of(output: str) -> list[SplitFolder]:
     Raises:
         UsageError: there are none; the message says which folder may be meant.
     """
-    found = [SplitFolder.holding(path) for path in _paths(of_all_splits(output, "job.json"))]
+    found = splits_in(output)
     if not found:
         raise UsageError(
             Refusal.NO_FEATURES, f"{output} has no split that melbeam made: {why_no_features(output)}"
         )
     return found
+
+
+def splits_in(output: str) -> list[SplitFolder]:
+    """The splits that jobs have made in a folder, finished or not, by name; none where there are none."""
+    return [SplitFolder.holding(path) for path in _paths(of_all_splits(output, "job.json"))]
 
 
 def why_no_features(output: str) -> str:
