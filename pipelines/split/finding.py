@@ -1,4 +1,4 @@
-"""The splits of a folder, found; and what there is in place of them, where there are none."""
+"""This finds the splits of a folder, and tells what there is in place of them where there are none."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def splits_of(output: str) -> list[SplitFolder]:
 
 
 def splits_in(output: str) -> list[SplitFolder]:
-    """The splits that jobs have made in a folder, finished or not, by name; none where there are none."""
+    """Returns the splits that jobs have made in a folder, finished or not, in the order of their names."""
     return [SplitFolder.holding(path) for path in _paths(of_all_splits(output, "job.json"))]
 
 
 def why_no_features(output: str) -> str:
-    """Why a folder holds no finished features, and what to do, as the end of a sentence."""
+    """Says why a folder holds no finished features, and what to do, as the end of a sentence."""
     return not_features.why_no_features(output, _paths)
 
 
 def folders_meant(output: str) -> list[str]:
-    """The folders above or below one that jobs have made splits in."""
+    """Returns the folders above or below one in which jobs have made splits."""
     return not_features.folders_meant(output, _paths)
 
 

@@ -22,7 +22,7 @@ def _find_locally(pattern: str) -> Iterable[str]:
 
 
 def why_no_features(path: str, find: Find = _find_locally) -> str:
-    """Why a folder holds no finished features, as far as can be seen, and what to do: a clause without its stop.
+    """Says why a folder holds no finished features, as far as can be seen, and what to do, in a clause.
 
     Args:
         path: of the folder, without a slash at its end.
@@ -48,7 +48,7 @@ def why_no_features(path: str, find: Find = _find_locally) -> str:
 
 
 def folders_meant(path: str, find: Find = _find_locally) -> list[str]:
-    """The folders above or below one, three at most, in which a job has made splits; those of features first."""
+    """Returns the folders above or below one, three at most, that hold splits of features, or else of audio."""
     if (above := folder_kept_in(path)) is not None:
         return [above]
     for level in _LEVELS_BELOW:
@@ -68,7 +68,7 @@ def is_of_ingest(split: SplitFolder) -> bool:
 
 
 def how_to_extract(split: SplitFolder) -> str:
-    """Says which command makes features of a split of audio: a clause without its stop."""
+    """Says which command makes features of a split of audio, in a clause."""
     pattern = f"{split.output}/{shards_of(split.split)}"
     return (
         f"which `melbeam ingest` wrote: `melbeam extract --input='{pattern}' --output=FOLDER` makes features of it"
