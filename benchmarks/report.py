@@ -59,7 +59,7 @@ def measure(folder: Path, work: Path, num_clips: int, rounds: int) -> list[Claim
     """Makes the report of each form of the folder; it is left as it was."""
     bookkeeping = folder / "_melbeam/train"
     claims = claims_of(f"{num_clips:,} clips", folder, work, rounds)
-    # What another form has in place of a file of this one.
+    # Another form of the folder differs in one file, which is replaced, or taken away, while it is measured.
     for what, name, replace in (
         (f"{num_clips:,} audio files", "plan.jsonl", lambda path: write_plan_of_files(path, num_clips)),
         (f"{num_clips:,} clips, not finished", "summary.json", lambda path: None),

@@ -22,7 +22,8 @@ def leave_with(main: Callable[[], int]) -> NoReturn:
     active exception"), with another status; so here it ends at once.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):
-        # As on stderr: what a terminal's encoding lacks, of somebody's ids for example, ends no job.
+        # A character that a terminal's encoding lacks, in somebody's id for example, ends no job: it is escaped,
+        # as it is on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
     status = main()
     if status == EXIT_FAILED:

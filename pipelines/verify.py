@@ -13,7 +13,7 @@ from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.verifying import FILES_OF_A_SPLIT, REFERENCE_PACKAGES
-from melbeam.transforms.folder_layout import BOOKKEEPING, of_all_splits
+from melbeam.transforms.folder_layout import folder_kept_in, of_all_splits
 
 DESCRIPTION = (
     "Checks a folder of features, or of audio that ingest wrote: every checksum, count, shape, id and number in "
@@ -91,8 +91,7 @@ def _check_folder(output: str) -> None:
 
     if any(files.match(of_all_splits(output, name)) for name in FILES_OF_A_SPLIT):
         return
-    above, bookkeeping, _ = f"{output}/".partition(f"/{BOOKKEEPING}/")
-    if bookkeeping:
+    if (above := folder_kept_in(output)) is not None:
         raise UsageError(Refusal.NO_FEATURES, f"{output} is the bookkeeping of {above}: verify that")
     if meant := folders_meant(output):
         raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features itself: verify {' or '.join(meant)}")

@@ -265,6 +265,12 @@ def shard_of_report(path: str) -> int:
     return int(file_name(path).partition(".")[0])
 
 
+def folder_kept_in(path: str) -> str | None:
+    """Returns the folder whose bookkeeping a path is, or lies in; None where it lies in none."""
+    output, bookkeeping, _ = f"{path}/".partition(f"/{BOOKKEEPING}/")
+    return output if bookkeeping else None
+
+
 def of_all_splits(output: str, name: str, *, below: int = 0) -> str:
     """The glob of a file of that name, job.json for example, in the bookkeeping of each split.
 

@@ -61,7 +61,7 @@ def remarks_on_all(parts: Sequence[Part]) -> list[Remark]:
 
 
 def by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:
-    """What was counted with its numbers, the largest first."""
+    """Returns what was counted, each with its number, the largest number first."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 

@@ -102,7 +102,7 @@ def number_of(records: FolderRecords, wanted: str) -> int:
 
 
 def without_records(folder: FeatureFolder) -> str:
-    """What is said of a split in which there is no record."""
+    """Says that a split has no records, and which command tells why."""
     return f"{folder.path}: the split has no records; `melbeam rejects {folder.path}` says what was turned away"
 
 

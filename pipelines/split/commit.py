@@ -31,7 +31,7 @@ class Attempt:
 
 
 def done_before(folder: SplitFolder, shard: Shard, job_hash: str, *, recheck: bool = False) -> Attempt | None:
-    """What an earlier start made of a shard, committed or not yet; None where the shard is to be done.
+    """Returns what an earlier start made of a shard, committed or not yet; None where the shard is to be done.
 
     The arguments are those of `committed`.
     """

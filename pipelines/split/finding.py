@@ -1,4 +1,4 @@
-"""The splits of a folder, found; and what there is in place of them, where there are none."""
+"""This finds the splits of a folder, and tells what there is in place of them where there are none."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
 from melbeam.transforms.reading import not_features
 from melbeam.transforms.reading.not_features import is_of_ingest
 
-__all__ = ["folders_meant", "is_of_ingest", "splits_of", "why_no_features"]
+__all__ = ["folders_meant", "is_of_ingest", "splits_in", "splits_of", "why_no_features"]
 
 
 def splits_of(output: str) -> list[SplitFolder]:
@@ -17,7 +17,7 @@ def splits_of(output: str) -> list[SplitFolder]:
     Raises:
         UsageError: there are none; the message says which folder may be meant.
     """
-    found = [SplitFolder.holding(path) for path in _paths(of_all_splits(output, "job.json"))]
+    found = splits_in(output)
     if not found:
         raise UsageError(
             Refusal.NO_FEATURES, f"{output} has no split that melbeam made: {why_no_features(output)}"
@@ -25,13 +25,18 @@ def splits_of(output: str) -> list[SplitFolder]:
     return found
 
 
+def splits_in(output: str) -> list[SplitFolder]:
+    """Returns the splits that jobs have made in a folder, finished or not, in the order of their names."""
+    return [SplitFolder.holding(path) for path in _paths(of_all_splits(output, "job.json"))]
+
+
 def why_no_features(output: str) -> str:
-    """Why a folder holds no finished features, and what to do, as the end of a sentence."""
+    """Says why a folder holds no finished features, and what to do, as the end of a sentence."""
     return not_features.why_no_features(output, _paths)
 
 
 def folders_meant(output: str) -> list[str]:
-    """The folders above or below one that jobs have made splits in."""
+    """Returns the folders above or below one in which jobs have made splits."""
     return not_features.folders_meant(output, _paths)
 
 

@@ -11,12 +11,13 @@ from typing import Any, Protocol
 from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.split.finding import splits_in
 from melbeam.pipelines.split.job_file import UnusableJobFile, mark_as_being_replaced, read_job, write_job
 from melbeam.pipelines.split.leftovers import delete_gathered, delete_temporaries
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
 from melbeam.pipelines.split.reports import SplitSummary, UnusableSummary
 from melbeam.transforms.bounds import check_number
-from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.options import RecordOptions
@@ -217,8 +218,7 @@ def _check_other_splits(job: SplitJob) -> None:
     A summary that the folder's metadata could not be made from is found here, and not when the work is done.
     """
     folder = job.folder
-    for path, _ in files.match(of_all_splits(folder.output, "job.json")):
-        other = SplitFolder.holding(path)
+    for other in splits_in(folder.output):
         if other == folder:
             continue
         found = _identity_of_another(other)

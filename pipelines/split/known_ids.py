@@ -14,10 +14,11 @@ import numpy as np
 
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.split.finding import splits_in
 from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
-from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.examples import audio_features, clip_id_in
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
@@ -158,7 +159,7 @@ def check_not_in(output: str, asked: str | None, splits: Sequence[str]) -> dict[
         except UnusableJobFile as error:
             raise UsageError(Refusal.UNUSABLE_JOB_FILE, f"--not_in={asked}: {error}") from error
         if job is None:
-            there = ", ".join(_splits_in(output)) or "none"
+            there = ", ".join(one.split for one in splits_in(output)) or "none"
             what = f"{output} has no split {name!r}; it has {there}"
             raise UsageError(Refusal.NO_SPLIT, f"--not_in={asked}: {what}")
         if not files.exists(folder.summary):
@@ -169,7 +170,3 @@ def check_not_in(output: str, asked: str | None, splits: Sequence[str]) -> dict[
             )
         found[name] = job["hash"]
     return found
-
-
-def _splits_in(output: str) -> list[str]:
-    return [SplitFolder.holding(path).split for path, _ in files.match(of_all_splits(output, "job.json"))]

@@ -14,6 +14,7 @@ import msgspec
 from melbeam.pipelines import files
 from melbeam.pipelines.split.card import card, is_edited
 from melbeam.pipelines.split.croissant import croissant, tabled_splits
+from melbeam.pipelines.split.finding import splits_in
 from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
 from melbeam.pipelines.split.leftovers import half_written
 from melbeam.pipelines.split.reports import SplitSummary
@@ -73,9 +74,9 @@ def read_summaries(output: str) -> dict[str, SplitSummary]:
 
 def dataset_name(output: str) -> str | None:
     """The name that TFDS finds a folder by, as the job of one of its splits was given it; None where none was."""
-    for path, _ in files.match(of_all_splits(output, "job.json")):
+    for folder in splits_in(output):
         with suppress(UnusableJobFile):  # which says of no job what it is
-            name = (read_job(SplitFolder.holding(path)) or {}).get("dataset_name")
+            name = (read_job(folder) or {}).get("dataset_name")
             if name is not None:
                 return str(name)
     return None

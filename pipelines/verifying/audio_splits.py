@@ -16,7 +16,7 @@ from melbeam.pipelines.split.tally import Tally
 from melbeam.pipelines.verifying.differences import differences
 from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import ShardIds, hash_of_id
-from melbeam.pipelines.verifying.input_records import InputRecords, records_in
+from melbeam.pipelines.verifying.input_records import InputRecords, check_outcomes, records_in
 from melbeam.pipelines.verifying.marked_files import is_whole, read_whole
 from melbeam.pipelines.verifying.reject_records import read_reject
 from melbeam.pipelines.verifying.splits import UNREADABLE
@@ -91,7 +91,7 @@ def read_audio_split(folder: SplitFolder, findings: Findings) -> AudioSplit | No
 def check_audio_split(split: AudioSplit, findings: Findings) -> None:
     """Checks all shards of a split, and adds their reports to its summary and their ids to its ids."""
     check_strays(split.folder, split.shards, findings)
-    records = InputRecords(split.folder, findings, leaves_out="not_in" in split.identity)
+    records = InputRecords(split.folder, findings, job="ingest", leaves_out="not_in" in split.identity)
     has_all_reports = True
     for shard in split.shards:
         report = _read_report(split, shard, findings)
@@ -123,14 +123,14 @@ def check_made_together(splits: list[AudioSplit], findings: Findings) -> None:
             together = f"which was made together with {', '.join(map(repr, found))}"
             findings.fault(first.folder.output, f"split {missing[0]!r}, {together}, is not there")
             continue
-        there = [records_in(shard) for shard in first.plan]
+        of_shards = [records_in(shard) for shard in first.plan]
+        there = sum(count for count in of_shards if count is not None)
         taken = sum(part.summary.records_read + part.summary.left_out for part in parts)
-        if None not in there and sum(n for n in there if n is not None) != taken:
+        if None not in of_shards and there != taken:
             names = ", ".join(first.made_together)
             findings.fault(
                 first.folder.output,
-                f"splits {names}: {taken} records were read or left out, and the input has "
-                f"{sum(n for n in there if n is not None)}: {_AGAIN}",
+                f"splits {names}: {taken} records were read or left out, and the input has {there}: {_AGAIN}",
             )
 
 
@@ -148,12 +148,7 @@ def _read_report(split: AudioSplit, shard: Shard, findings: Findings) -> ShardRe
     if said != (split.job_hash, shard.index, shard.num_shards) or not of_input:
         findings.fault(path, f"it is not the report of shard {shard.index} in this job: {_AGAIN}")
         return None
-    if report.records_read != report.records_converted + sum(report.rejects.values()):
-        findings.fault(
-            path,
-            f"{report.records_read} clips read are not {report.records_converted} written + "
-            f"{sum(report.rejects.values())} rejected",
-        )
+    check_outcomes(path, report, findings, clips="clips", kept="written")
     return report
 
 

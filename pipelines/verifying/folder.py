@@ -27,7 +27,7 @@ from melbeam.transforms.folder_layout import ShardName, SplitFolder, of_all_spli
 
 @dataclass
 class Verified:
-    """What was checked, and what was found.
+    """A folder that was checked: its splits, and what was found.
 
     Attributes:
         splits: of features.

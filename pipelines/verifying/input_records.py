@@ -1,4 +1,4 @@
-"""Whether the shards of a split account for all records of their input, as far as its plan and reports tell."""
+"""This checks that shards account for all records of their input, as far as a split's plan and reports tell."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ class InputRecords:
 
     Args:
         folder: of the split.
-        leaves_out: whether its job leaves clips out, those of other splits.
         findings: that get what is wrong.
+        job: "extract" or "ingest", which made it.
+        leaves_out: whether its job leaves clips out, those of other splits.
     """
 
-    def __init__(self, folder: SplitFolder, findings: Findings, *, leaves_out: bool) -> None:
+    def __init__(self, folder: SplitFolder, findings: Findings, *, job: str, leaves_out: bool) -> None:
         self._folder, self._findings, self._leaves_out = folder, findings, leaves_out
+        self._again = f"{job} again, with --overwrite"
         self._next: int | None = 0  # of the file that the shard at hand is a part of
 
     def check(self, shard: Shard, report: ShardReport | None) -> None:
@@ -33,7 +35,7 @@ class InputRecords:
         path = self._folder.report(shard.index)
         if first not in (None, report.first_record):
             begins = f"{shard.name} begins with record {report.first_record}, the one before ends at {first}"
-            self._findings.fault(path, f"{begins}: extract again, with --overwrite")
+            self._findings.fault(path, f"{begins}: {self._again}")
         if report.left_out and not self._leaves_out:
             self._findings.fault(path, f"{report.left_out} records are left out, and the job leaves none out")
         taken, there = report.records_read + report.left_out, records_in(shard, report)
@@ -41,9 +43,24 @@ class InputRecords:
             self._findings.fault(
                 path,
                 f"{report.records_read} records read and {report.left_out} left out are not the {there} of "
-                f"{unit.source}: extract again, with --overwrite",
+                f"{unit.source}: {self._again}",
             )
         self._next = report.first_record + taken
+
+
+def check_outcomes(path: str, report: ShardReport, findings: Findings, *, clips: str, kept: str) -> None:
+    """Sees to it that every record that a shard's report counts as read was kept or rejected.
+
+    Args:
+        path: of the report.
+        report: of the shard.
+        findings: that get what is wrong.
+        clips: what the job reads, in a word.
+        kept: what it does with one that is no reject, in a word.
+    """
+    num_read, num_kept, num_rejected = report.records_read, report.records_converted, sum(report.rejects.values())
+    if num_read != num_kept + num_rejected:
+        findings.fault(path, f"{num_read} {clips} read are not {num_kept} {kept} + {num_rejected} rejected")
 
 
 def records_in(shard: Shard, report: ShardReport | None = None) -> int | None:

@@ -24,7 +24,7 @@ from melbeam.pipelines.verifying.differences import differences
 from melbeam.pipelines.verifying.feature_records import Feature, read_feature
 from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import ShardIds, hash_of_id
-from melbeam.pipelines.verifying.input_records import InputRecords
+from melbeam.pipelines.verifying.input_records import InputRecords, check_outcomes
 from melbeam.pipelines.verifying.marked_files import is_whole, read_whole
 from melbeam.pipelines.verifying.reject_records import read_reject
 from melbeam.pipelines.verifying.splits import UNREADABLE, Split
@@ -45,7 +45,7 @@ _RECORDS_COME_TO = "the records come to"
 def check_shards(split: Split, findings: Findings) -> None:
     """Checks all shards of a split, and adds their reports to its summary and their ids to its ids."""
     check_strays(split.folder, split.shards, findings)
-    records = InputRecords(split.folder, findings, leaves_out=split.leaves_out)
+    records = InputRecords(split.folder, findings, job="extract", leaves_out=split.leaves_out)
     for shard in split.shards:
         report = _read_report(split, shard, findings)
         records.check(shard, report)
@@ -76,12 +76,7 @@ def _read_report(split: Split, shard: Shard, findings: Findings) -> ShardReport 
         )
     elif report.record_version >= 2 and "melbeam" not in report.versions:
         findings.fault(path, f"it names no version of melbeam among {report.versions}: extract again")
-    if report.records_read != report.records_converted + sum(report.rejects.values()):
-        findings.fault(
-            path,
-            f"{report.records_read} records read are not {report.records_converted} converted + "
-            f"{sum(report.rejects.values())} rejected",
-        )
+    check_outcomes(path, report, findings, clips="records", kept="converted")
     return report
 
 

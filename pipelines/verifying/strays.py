@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import starmap
+
 from melbeam.pipelines import files
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.pipelines.split.plan import Shard
@@ -11,35 +13,22 @@ from melbeam.transforms.folder_layout import SplitFolder
 
 def check_strays(folder: SplitFolder, shards: list[Shard], findings: Findings) -> None:
     """Looks for files of a split that belong to none of its shards, and for what attempts have left."""
+    numbers = [shard.index for shard in shards]
+    names = [(shard.index, shard.num_shards) for shard in shards]
     for glob, expected, what in (
         (
             folder.shards_glob,
-            {folder.shard(shard.index, shard.num_shards) for shard in shards},
-            "no shard of this split's plan: readers that glob will take it; remove it",
+            starmap(folder.shard, names),
+            "no shard of this split's plan: readers that glob will take it",
         ),
-        (
-            folder.rejects_glob,
-            {folder.rejects(shard.index) for shard in shards},
-            "rejects of no shard of the plan; remove it",
-        ),
-        (
-            folder.index_glob,
-            {folder.index(shard.index) for shard in shards},
-            "an index of no shard of the plan; remove it",
-        ),
-        (
-            folder.tables_glob,
-            {folder.table(shard.index, shard.num_shards) for shard in shards},
-            "a table of no shard of the plan; remove it",
-        ),
-        (
-            folder.reports_glob,
-            {folder.report(shard.index) for shard in shards},
-            "a report of no shard of the plan; remove it",
-        ),
+        (folder.rejects_glob, map(folder.rejects, numbers), "rejects of no shard of the plan"),
+        (folder.index_glob, map(folder.index, numbers), "an index of no shard of the plan"),
+        (folder.tables_glob, starmap(folder.table, names), "a table of no shard of the plan"),
+        (folder.reports_glob, map(folder.report, numbers), "a report of no shard of the plan"),
     ):
+        known = set(expected)
         for path, _ in files.match(glob):
-            if path not in expected:
-                findings.fault(path, what)
+            if path not in known:
+                findings.fault(path, f"{what}; remove it")
     for path in temporaries(folder):
         findings.warn(path, "left by an attempt that did not end; `melbeam clean` removes it")

@@ -28,7 +28,7 @@ Rows = list[np.ndarray]  # of each clip, the encoder's outputs that count, [toke
 
 
 def speech() -> np.ndarray:
-    """int16, the first seconds of a spoken clip of the demo's."""
+    """Returns the first seconds of a spoken clip of the demo's, int16."""
     folder = resources.files("melbeam.pipelines.demo_clips")
     for name in sorted(path.name for path in folder.iterdir() if path.name.endswith((".wav", ".flac"))):
         samples, rate = soundfile.read(io.BytesIO((folder / name).read_bytes()), dtype="int16")
@@ -44,7 +44,7 @@ def clips() -> list[np.ndarray]:
 
 
 def as_floats(clip: np.ndarray) -> np.ndarray:
-    """float32 in [-1, 1)."""
+    """Returns the clip as float32 in [-1, 1)."""
     return clip.astype(np.float32) / 2**15
 
 

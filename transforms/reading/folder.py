@@ -146,7 +146,7 @@ class FeatureFolder:
         return rows[shard.start : shard.stop]
 
     def read_indexes(self, read_file: ReadFile) -> list[Any]:
-        """`read_index` of each shard, in order; many at a time where they lie on a store.
+        """Reads the index of each shard, in order; many are read at a time where they lie on a store.
 
         Raises:
             ValueError: one is missing, or it is that of other records.

@@ -174,7 +174,7 @@ def _others_front_ends(name: str) -> dict[bytes, str]:
 
 
 def _of_the_models_front_end(batch: Mapping[str, Any], model: str) -> Mapping[str, Any]:
-    """The batch, of which no record says that its features are another model's, where records say whose they are.
+    """Returns the batch, unless a record of it says that its features are those of another model.
 
     Front ends that are not shipped are taken: they may be the model's, normalised for example.
 

@@ -1,4 +1,4 @@
-"""What lies where finished features were expected: the end of a message, that says which folder may be meant."""
+"""This tells what lies where finished features were expected, and which folder may be meant, to end a message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Callable, Iterable
 
-from melbeam.transforms.folder_layout import BOOKKEEPING, SplitFolder, of_all_splits, shards_of
+from melbeam.transforms.folder_layout import SplitFolder, folder_kept_in, of_all_splits, shards_of
 from melbeam.transforms.reading.storage import is_local, read_file
 
 # Gives the paths of the files that a glob names.
@@ -22,7 +22,7 @@ def _find_locally(pattern: str) -> Iterable[str]:
 
 
 def why_no_features(path: str, find: Find = _find_locally) -> str:
-    """Why a folder holds no finished features, as far as can be seen, and what to do: a clause without its stop.
+    """Says why a folder holds no finished features, as far as can be seen, and what to do, in a clause.
 
     Args:
         path: of the folder, without a slash at its end.
@@ -48,9 +48,8 @@ def why_no_features(path: str, find: Find = _find_locally) -> str:
 
 
 def folders_meant(path: str, find: Find = _find_locally) -> list[str]:
-    """The folders above or below one, three at most, in which a job has made splits; those of features first."""
-    above, bookkeeping, _ = f"{path}/".partition(f"/{BOOKKEEPING}/")
-    if bookkeeping:
+    """Returns the folders above or below one, three at most, that hold splits of features, or else of audio."""
+    if (above := folder_kept_in(path)) is not None:
         return [above]
     for level in _LEVELS_BELOW:
         splits = [SplitFolder.holding(job) for job in sorted(find(of_all_splits(path, "job.json", below=level)))]
@@ -61,7 +60,7 @@ def folders_meant(path: str, find: Find = _find_locally) -> list[str]:
 
 
 def is_of_ingest(split: SplitFolder) -> bool:
-    """Whether `melbeam ingest` made a split, of audio."""
+    """Returns whether `melbeam ingest` made a split, so that it is one of audio."""
     try:
         return "ingest_version" in json.loads(read_file(split.job) or b"{}").get("identity", {})
     except (ValueError, OSError, AttributeError):  # torn, or another's
@@ -69,7 +68,7 @@ def is_of_ingest(split: SplitFolder) -> bool:
 
 
 def how_to_extract(split: SplitFolder) -> str:
-    """What makes features of a split of audio."""
+    """Says which command makes features of a split of audio, in a clause."""
     pattern = f"{split.output}/{shards_of(split.split)}"
     return (
         f"which `melbeam ingest` wrote: `melbeam extract --input='{pattern}' --output=FOLDER` makes features of it"

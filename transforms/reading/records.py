@@ -122,7 +122,7 @@ def read_frame(place: Place) -> bytes:
 
 
 def parse_at(folder: FeatureFolder, place: Place, parse: Callable[[bytes], Parsed], frame: bytes) -> Parsed:
-    """What a record that was read is parsed to, its checksums checked.
+    """Parses a record that was read, once its checksums are found right.
 
     Raises:
         ValueError: it is damaged, or another one than its index was made of; the message says where.

@@ -97,8 +97,8 @@ def _of_a_store(
         frames = frames_in(folder, shards[int(number)], first, index_of(int(number))[first:behind])
         return np.array([parse_at(folder, place, bytes, frame) for place, frame in frames], object)
 
-    for number in range(min(1, len(shards))):
-        index_of(number)
+    if shards:
+        index_of(0)
 
     def records(number: tf.Tensor) -> tf.data.Dataset:
         # They say the same whenever they are asked: a data set of them may be saved in the middle of an epoch.

@@ -76,7 +76,6 @@ def list_names(folder: str) -> set[str]:
         OSError: it cannot be listed; the message says what to do.
         ValueError: a path of a scheme that nothing here reads.
     """
-
     with _asking(folder, "list") as (store, client, bucket, name):
         return {key.rpartition("/")[2] for key in store.list(client, bucket, f"{name}/" if name else "")}
 
