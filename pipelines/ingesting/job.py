@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_REJECT_FRACTION, SHARD_BYTES
 from melbeam.pipelines.ingesting.division import Division
 from melbeam.pipelines.refusals import Refusal
 from melbeam.pipelines.sources.units import Unit
+from melbeam.pipelines.split.finding import splits_in
 from melbeam.pipelines.split.job import FolderRefused, identity_hash
 from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
 from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms.bounds import check_number
-from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
 
 # Raised whenever the bytes of the same records change.
@@ -157,8 +157,7 @@ def check_none_is_left_behind(jobs: Sequence[IngestJob | DividedJob]) -> None:
         FolderRefused: another split of the folder was made together with one of them.
     """
     output, names = jobs[0].folder.output, [job.folder.split for job in jobs]
-    for path, _ in files.match(of_all_splits(output, "job.json")):
-        other = SplitFolder.holding(path)
+    for other in splits_in(output):
         if other.split in names:
             continue
         try:
