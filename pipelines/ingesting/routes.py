@@ -7,11 +7,12 @@ hold equally many.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from melbeam.transforms.records.row_files import decode_rows, encode_rows
 
 # What a row stands for: a clip, a reject, or a clip that another split has already.
 CLIP, REJECT, LEFT_OUT = range(3)
@@ -41,14 +42,12 @@ def key_in_order(unit: int, number: int) -> int:
 
 def encode_routes(rows: Sequence[tuple[int, ...]]) -> bytes:
     """The file of some routes."""
-    file = io.BytesIO()
-    np.lib.format.write_array(file, np.array(rows, ROUTE), version=(1, 0), allow_pickle=False)
-    return file.getvalue()
+    return encode_rows(rows, ROUTE)
 
 
 def decode_routes(data: bytes) -> np.ndarray:
     """Inverse of `encode_routes`: `ROUTE` `[num_rows]`."""
-    return np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    return decode_rows(data, ROUTE)
 
 
 @dataclass

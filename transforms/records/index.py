@@ -6,10 +6,11 @@ find a record, and know its length, without reading the others.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 
 import numpy as np
+
+from melbeam.transforms.records.row_files import decode_rows, encode_rows
 
 # Offset of the record's frame in the file, size of its payload, in bytes; and its valid frames.
 INDEX_DTYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("num_frames", "<u4")])
@@ -17,9 +18,7 @@ INDEX_DTYPE = np.dtype([("offset", "<u8"), ("size", "<u4"), ("num_frames", "<u4"
 
 def encode_index(rows: Iterable[tuple[int, int, int]]) -> bytes:
     """The file of an index, of (offset, size, num_frames) a record."""
-    file = io.BytesIO()
-    np.lib.format.write_array(file, np.array(list(rows), INDEX_DTYPE), version=(1, 0), allow_pickle=False)
-    return file.getvalue()
+    return encode_rows(rows, INDEX_DTYPE)
 
 
 def decode_index(data: bytes) -> np.ndarray:
@@ -29,7 +28,7 @@ def decode_index(data: bytes) -> np.ndarray:
         ValueError: the bytes are no index of a shard.
     """
     try:
-        rows = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+        rows = decode_rows(data, INDEX_DTYPE)
     except Exception as error:  # NumPy's differ with what is wrong
         raise ValueError(f"{len(data)} bytes that are no index: {error}") from error
     if rows.dtype != INDEX_DTYPE or rows.ndim != 1:
