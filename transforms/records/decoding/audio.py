@@ -22,6 +22,7 @@ MAX_PEAK = 16.0
 # channels at 48 kHz. A small FLAC of silence can hold five million a second, and hours of it take long to decode.
 MAX_VALUES_A_SECOND = 384_000
 BLOCK_VALUES = 1 << 16  # decoded at a time, over all channels
+MAX_WHOLE_VALUES = 1 << 20  # of a clip that may be decoded in one block, over all channels: 4 MiB
 # What to do with several channels, beside the number of one: their mean, or each by itself.
 MEAN, EACH = "mean", "each"
 _RESAMPLING_QUALITY = "HQ"  # soxr's 20-bit quality
@@ -127,7 +128,8 @@ class MonoStream:
     """Takes the blocks of one clip and gives its samples, mono unless each channel is asked for, at one rate.
 
     It holds what has come out so far and one block: memory follows the length of the result, not the source's
-    rate or channels. The samples are those that resampling the whole clip at once gives.
+    rate or channels. The samples are those that resampling the whole clip at once gives, to the bit. A clip of one
+    block, which most are, is not copied.
 
     Args:
         source_rate: Hz of the blocks.
@@ -160,14 +162,10 @@ class MonoStream:
         """Samples a channel that were taken in."""
         self._source_rate, self._sampling_rate, self._num_channels = source_rate, sampling_rate, num_channels
         self._max_seconds = max_seconds
+        self._first: np.ndarray | None = None  # what was taken of the first block, while no other has come
         self._mono = bytearray()  # grows in place, by a page table's entries and not by copies, where it is large
-        self._resampler = (
-            None
-            if source_rate == sampling_rate
-            else soxr.ResampleStream(
-                source_rate, sampling_rate, self._num_out, dtype="float32", quality=_RESAMPLING_QUALITY
-            )
-        )
+        self._is_resampled = source_rate != sampling_rate
+        self._resampler: soxr.ResampleStream | None = None  # only several blocks need one
 
     def check_length(self, num_samples: int) -> None:
         """Refuses a clip of so many samples a channel, or of that many so far.
@@ -189,7 +187,7 @@ class MonoStream:
             )
 
     def write(self, block: np.ndarray) -> None:
-        """Takes float32 `[num_frames, num_channels]`.
+        """Takes float32 `[num_frames, num_channels]`, which nobody may change afterwards.
 
         Raises:
             Reject: over_limit, not_finite or out_of_range.
@@ -198,7 +196,12 @@ class MonoStream:
             return
         self.check_length(self.num_samples + len(block))
         check_values(block, self.num_samples)
+        is_first = not self.num_samples
         self.num_samples += len(block)
+        if is_first:
+            self._first = self._taken(block)
+            return
+        self._append_first()
         self._append(self._taken(block), last=False)
 
     def audio(self, *, cut_short: bool = False) -> Audio:
@@ -209,14 +212,24 @@ class MonoStream:
         """
         if not self.num_samples:
             raise no_samples()
-        self._append(self._taken(np.zeros((0, self._num_channels), np.float32)), last=True)
-        samples = np.frombuffer(self._mono, np.float32)
-        if self._channel == EACH:
-            samples = samples.reshape(-1, self._num_channels)
+        samples = self._samples()
         if not len(samples):
             raise Reject("empty_audio", f"no samples are left at {self._sampling_rate} Hz")
         mixed_down = self._num_channels > 1 and self._channel == MEAN
-        return Audio(samples, self._source_rate, self._resampler is not None, mixed_down, cut_short)
+        return Audio(samples, self._source_rate, self._is_resampled, mixed_down, cut_short)
+
+    def _samples(self) -> np.ndarray:
+        """All that comes out of the blocks."""
+        if self._first is None:
+            self._append(self._taken(np.zeros((0, self._num_channels), np.float32)), last=True)
+            samples = np.frombuffer(self._mono, np.float32)
+        else:
+            samples = np.ascontiguousarray(self._first)
+            if self._is_resampled:
+                samples = soxr.resample(
+                    samples, self._source_rate, self._sampling_rate, quality=_RESAMPLING_QUALITY
+                )
+        return samples.reshape(-1, self._num_channels) if self._channel == EACH else samples
 
     def _taken(self, block: np.ndarray) -> np.ndarray:
         """What is asked for of a block: `[num_frames]`; or `[num_frames, num_channels]`, of several channels."""
@@ -225,6 +238,17 @@ class MonoStream:
         if self._channel == EACH:
             return block
         return _mix_down(block) if self._channel == MEAN else block[:, int(self._channel)]
+
+    def _append_first(self) -> None:
+        """The first block goes where the others do."""
+        if self._first is None:
+            return
+        first, self._first = self._first, None
+        if self._is_resampled:
+            self._resampler = soxr.ResampleStream(
+                self._source_rate, self._sampling_rate, self._num_out, dtype="float32", quality=_RESAMPLING_QUALITY
+            )
+        self._append(first, last=False)
 
     def _append(self, mono: np.ndarray, *, last: bool) -> None:
         if self._resampler is not None:

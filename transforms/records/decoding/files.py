@@ -107,7 +107,7 @@ def _decode_with_libsndfile(data: bytes, contents: Contents, request: Request) -
     stream: MonoStream | None = None
     decoded = promised = 0
     for part in contents.parts or ():
-        with open_with_libsndfile(part.data) as opened:
+        with open_with_libsndfile(part.data, part.num_samples + part.num_filled) as opened:
             opened.check_kind(contents.format, contents.sampling_rate, contents.num_channels)
             if stream is None:
                 stream = request.stream(opened)

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import soundfile
 
-from melbeam.transforms.records.decoding.audio import BLOCK_VALUES, DecodedBlocks, DecoderError
+from melbeam.transforms.records.decoding.audio import (
+    BLOCK_VALUES,
+    MAX_WHOLE_VALUES,
+    DecodedBlocks,
+    DecoderError,
+)
+
+# libsndfile asks for an MP3's bytes a few at a time, 200,000 times an hour of audio: each answer of a Python
+# object costs more than a file's own, and waits for the Python of other threads.
+_MPEG_SYNC = b"\xff"
+_MAX_COPIED = 16 << 20  # bytes; a larger file is not held twice
+_LAST_VALUES = 1 << 10  # of the block in which a clip's end shows; libsndfile zeroes what a file does not fill
 
 
 class _Bytes(io.BytesIO):
@@ -33,28 +45,57 @@ class _ForwardFile(soundfile.SoundFile):
 
 
 @contextmanager
-def open_with_libsndfile(data: bytes) -> Iterator[DecodedBlocks]:
+def open_with_libsndfile(data: bytes, num_samples: int = 0) -> Iterator[DecodedBlocks]:
     """Opens a whole file.
+
+    Args:
+        data: the file.
+        num_samples: a channel, that it is thought to hold. Where they are no more than `MAX_WHOLE_VALUES`, the
+            first block is of so many.
 
     Raises:
         DecoderError: also while the blocks are read.
     """
     with _decoder_errors(len(data)):
-        file = _ForwardFile(_Bytes(data))
+        file = _ForwardFile(_source_of(data))
     try:
-        yield DecodedBlocks(file.samplerate, file.channels, _blocks(file, len(data)))
+        yield DecodedBlocks(file.samplerate, file.channels, _blocks(file, num_samples, len(data)))
     finally:
         file.close()
 
 
-def _blocks(file: soundfile.SoundFile, num_bytes: int) -> Iterator[np.ndarray]:
-    num_frames = max(1, BLOCK_VALUES // file.channels)  # libsndfile zeroes what a file does not fill
+def _source_of(data: bytes) -> int | _Bytes:
+    """A descriptor of a file in memory, which whoever opens it closes, or an object that soundfile reads."""
+    if data.startswith(_MPEG_SYNC) and len(data) <= _MAX_COPIED and hasattr(os, "memfd_create"):
+        with suppress(OSError):  # the system has none, or too many are open
+            return _descriptor_of(data)
+    return _Bytes(data)
+
+
+def _descriptor_of(data: bytes) -> int:
+    descriptor = os.memfd_create("melbeam")
+    try:
+        with open(descriptor, "wb", closefd=False) as file:
+            file.write(data)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _blocks(file: soundfile.SoundFile, num_samples: int, num_bytes: int) -> Iterator[np.ndarray]:
+    usual = max(1, BLOCK_VALUES // file.channels)
+    is_whole = 0 < num_samples * file.channels <= MAX_WHOLE_VALUES
+    num_frames = num_samples if is_whole else usual
     while True:
         with _decoder_errors(num_bytes):
             block = file.read(num_frames, dtype="float32", always_2d=True)
         if not len(block):
             return
         yield block
+        num_frames = max(1, _LAST_VALUES // file.channels) if is_whole else usual
+        is_whole = False
 
 
 @contextmanager

@@ -44,6 +44,21 @@ def test_blocks_do_not_show():
     assert whole.flags.writeable
 
 
+@pytest.mark.parametrize("channel", ["mean", "each", 1])
+@pytest.mark.parametrize("rate", [RATE, 44100])
+def test_a_clip_of_one_block_is_that_of_many(channel, rate):
+    """Most clips come in one block, which is resampled by another function of soxr, to the same bits."""
+    stereo = np.stack([NOISE, np.roll(NOISE, 1) * np.float32(0.3)], axis=1)
+    found = []
+    for block in (len(stereo), 4096):
+        stream = MonoStream(source_rate=rate, num_channels=2, sampling_rate=RATE, channel=channel)
+        for start in range(0, len(stereo), block):
+            stream.write(stereo[start : start + block])
+        found.append(stream.audio().samples)
+    np.testing.assert_array_equal(*found)
+    assert all(samples.flags.c_contiguous and samples.flags.writeable for samples in found)
+
+
 def test_channels_are_averaged_in_float64():
     stereo = np.stack([NOISE, np.roll(NOISE, 1) * np.float32(0.3)], axis=1)
     stream = MonoStream(source_rate=RATE, num_channels=2, sampling_rate=RATE)

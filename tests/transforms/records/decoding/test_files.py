@@ -2,6 +2,7 @@
 
 import struct
 import tracemalloc
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helpers import encode
-from melbeam.transforms.records.decoding import decode_audio, files
+from melbeam.transforms.records.decoding import decode_audio, files, libsndfile
+from melbeam.transforms.records.decoding.audio import DecoderError
 from melbeam.transforms.records.rejects import Reject
 
 RATE = 16000
@@ -114,6 +116,27 @@ def test_a_clip_of_many_blocks_is_whole():
     clip = np.resize(NOISE, 700_001)  # two channels of it are more than one block
     audio = decode_audio(encode(np.stack([clip, clip], axis=1), subtype="FLOAT"), sampling_rate=RATE)
     np.testing.assert_array_equal(audio.samples, clip)
+
+
+@pytest.mark.parametrize("kind", ["MP3", "FLAC"])
+def test_neither_the_blocks_nor_where_the_bytes_lie_show(kind, monkeypatch):
+    data = encode(tone(5.3), RATE, kind)
+    expected = decode_audio(data, sampling_rate=RATE).samples
+    with monkeypatch.context() as patch:
+        patch.setattr(libsndfile, "MAX_WHOLE_VALUES", 0)
+        np.testing.assert_array_equal(decode_audio(data, sampling_rate=RATE).samples, expected)
+    monkeypatch.setattr(libsndfile, "_MAX_COPIED", 0)
+    np.testing.assert_array_equal(decode_audio(data, sampling_rate=RATE).samples, expected)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="only Linux lists a process's descriptors")
+def test_no_descriptor_stays_open():
+    """Here in the thread of the test, whose descriptors are the process's."""
+    mp3, opened = encode(tone(), RATE, "MP3"), len(list(Path("/proc/self/fd").iterdir()))
+    for data in (mp3, mp3[:1], mp3[:3] + b"\0" * 50):
+        with suppress(DecoderError), libsndfile.open_with_libsndfile(data) as clip:
+            next(clip.blocks)
+        assert len(list(Path("/proc/self/fd").iterdir())) == opened
 
 
 def test_fewer_samples_than_the_header_promises_are_taken_where_that_is_asked_for():

@@ -204,8 +204,8 @@ def stops_early(monkeypatch):
     """libsndfile that gives a block less than there is."""
     opened = files.open_with_libsndfile
 
-    def opens(data):
-        context = opened(data)
+    def opens(data, num_samples):
+        context = opened(data, num_samples)
 
         class Short:
             def __enter__(self):
