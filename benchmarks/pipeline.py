@@ -19,6 +19,7 @@ map      `log_mel_map` in tf.data with AUTOTUNE, beside two threads that call th
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import shutil
@@ -32,7 +33,7 @@ from pathlib import Path
 
 import numpy as np
 from claims import Claim, report
-from corpus import FORMATS, POOL, RATE, Corpus, Spent, encode, extract, run
+from corpus import FORMATS, POOL, RATE, Corpus, Spent, encode, extract, make_pool, run
 
 HERE = Path(__file__).parent
 PARTS = ("wav", "formats", "beam", "datasets", "long", "map")
@@ -150,7 +151,7 @@ def decoding(corpus: Corpus, kind: str) -> float:
     import soundfile
     import soxr
 
-    files = [encode(clip, kind) for clip in corpus.pool]
+    files = encoded_pool(kind)
     before = time.process_time()
     for data in files:
         samples, rate = soundfile.read(io.BytesIO(data), dtype="float32")
@@ -158,6 +159,12 @@ def decoding(corpus: Corpus, kind: str) -> float:
             soxr.resample(samples, rate, RATE)
     taken = time.process_time() - before
     return taken / (sum(map(len, corpus.pool)) / RATE / 3600)
+
+
+@functools.lru_cache(maxsize=1)
+def encoded_pool(kind: str) -> list[bytes]:
+    """The clips of every corpus as files."""
+    return [encode(clip, kind) for clip in make_pool()]
 
 
 def speeds_of_map(rounds: int) -> list[float]:
