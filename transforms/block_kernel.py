@@ -32,9 +32,9 @@ _BLOCK_FRAMES = 64
 # What a block's frames, or its samples, take at most, so that they and their spectra stay in a cache of 1 MB:
 # where frames or hops are long, a block has fewer frames.
 _BLOCK_BYTES = 1 << 18
-# Blocks of a program: 10, 20 and 41 s of Gemma 4. The smaller ones spare a clip the clearing of the largest
-# one's output, a tenth of the time of 15 s, and a copy out of memory of which it would need less than half.
-_BLOCKS = (16, 32, 64)
+# Blocks of a program: 2.6, 6.4, 15 and 41 s of Gemma 4. The smaller ones spare a clip the clearing of the largest
+# one's output, a fifth of the time of 1 s, and a copy out of memory of which it would need less than half.
+_BLOCKS = (4, 10, 24, 64)
 # What a program takes at most: where hops are long, it has fewer blocks.
 _PROGRAM_SAMPLES = 1 << 20
 _FLOAT32 = np.dtype("float32")
@@ -263,15 +263,24 @@ class _Program:
         signature = [tf.TensorSpec([self.num_samples], dtype), tf.TensorSpec([], tf.int32)]
         self._function = tf.function(compute, input_signature=signature, autograph=False, jit_compile=True)
         self._hop, self._num_mels = hop, num_mels
+        self._counts: dict[int, tf.Tensor] = {}  # kept, since to make one takes a twentieth of a short call
 
     def __call__(self, samples: tf.Tensor, frames: int) -> tf.Tensor:
         """Outside a graph: its `[num_samples]` to features of which the first `frames` have a meaning."""
-        return self._concrete(samples, tf.constant(-(-frames // self._block_frames)))
+        blocks = -(-frames // self._block_frames)
+        if blocks not in self._counts:
+            self._counts[blocks] = tf.constant(blocks)
+        (features,) = self._traced.call_flat(samples, self._counts[blocks])
+        return features
 
     @functools.cached_property
-    def _concrete(self) -> Any:
-        """The program, traced; it is compiled when it is called first. Its calls cost half of the function's."""
-        return self._function.get_concrete_function()
+    def _traced(self) -> Any:
+        """The program, a `tf.types.experimental.AtomicFunction`; it is compiled when it is called first.
+
+        Nothing is captured, so its two arguments are all that it takes; to have a call's arguments bound to a
+        signature and watched by tapes costs as much as a second of audio.
+        """
+        return self._function.get_concrete_function().inference_fn
 
     def once(self, rows: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
         """Adds one call to a graph: from `[rows, hop_length]` to the first `count` frames."""
@@ -343,7 +352,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray
     """Memory that a tensor can take over without a copy: TensorFlow wants it aligned to 64 bytes."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = np.empty(size + 64, np.uint8)
-    start = -buffer.ctypes.data % 64
+    start = -buffer.__array_interface__["data"][0] % 64  # `ctypes.data` takes as long as a tenth of a short call
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 
