@@ -53,9 +53,9 @@ _CODECS = (
     "wmav1",
     "wmav2",
 )
-# FFmpeg's own decoder of AMR fails on the pauses that a coder leaves out; this one fills them in, where FFmpeg was
-# built with it: PyAV's wheels had it up to 18.
-_BETTER_DECODERS = {"amrnb": "libopencore_amrnb"}
+# FFmpeg's own decoders of AMR fail on the pauses that a coder leaves out; these, which come of the standard's own
+# code, fill them in, where FFmpeg was built with them: PyAV's wheels had them up to 18.
+_BETTER_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 _LOSSLESS = ("alac", "flac", "pcm_", "wmalossless")
 _MIN_GAP = 0.003  # s; containers round times to a millisecond, and live recordings jitter by parts of a frame
 _CHECKED = ("flac", "ac3", "eac3")  # their frames carry checksums, which FFmpeg checks where it is told to
@@ -83,9 +83,18 @@ def decode(data: bytes, media: Media, request: Request) -> Audio:
         Reject: bad_audio, empty_audio, not_finite, out_of_range, rate_mismatch or over_limit.
         DecoderError: FFmpeg fails, or gives another number of samples than the file holds.
     """
+    try:
+        return _decode(data, media, request)
+    except DecoderError as error:
+        if media.remark and media.remark not in str(error):
+            raise DecoderError(f"{media.name}: {media.remark}; {error}") from error
+        raise
+
+
+def _decode(data: bytes, media: Media, request: Request) -> Audio:
     digest = flac_digest(data) if request.check_md5 else None
     stream: MonoStream | None = None
-    with open_with_libav(data, media.demuxer, has_times=media.has_times) as opened:
+    with open_with_libav(data[media.start : media.end], media.demuxer, has_times=media.has_times) as opened:
         is_doubled = media.may_double and opened.sampling_rate == 2 * (media.sampling_rate or 0)
         if not is_doubled or opened.num_channels > 2 * (media.num_channels or 2):
             opened.check_kind(media.name, media.sampling_rate, media.num_channels)
