@@ -1,5 +1,6 @@
 """Headers of what PyAV decodes, damaged byte by byte: the clip stays the same, or it is refused."""
 
+import re
 import struct
 
 import numpy as np
@@ -180,6 +181,18 @@ def test_a_live_webm_ends_with_what_its_last_block_leaves_out():
     right, wrong = decoded(data), wrong_ones(data, at, at + 3 + (data[at + 2] & 0x7F))
     flipped = {what: each for what, each in wrong.items() if "is 0x0" not in what and "is 0xff" not in what}
     assert all(abs(each[0] - right[0]) <= 0.005 * RATE for each in flipped.values()), flipped
+
+
+def test_the_last_packet_of_a_webm_is_as_long_as_its_duration_says():
+    """The first byte of a packet of Opus says how long it is, and behind the last one no time does."""
+    data = made("webm", "libopus", 48000, 0.41)
+    block = rb"\xa1(?:[\x81-\xfe]|[\x40-\x7f].)\x81..\x00"  # in a group, of track 1; its time and flags
+    start = list(re.finditer(block, data, re.DOTALL))[-1].end()
+    right, wrong = decoded(data), wrong_ones(data, start, start + 1)
+    assert right[0] == round(0.41 * RATE)
+    assert not wrong
+    with pytest.raises(Reject, match=r"the last packet, at byte \d+, has 0\.\d+ s, all others 0\.0200 s"):
+        media_of(data[:start] + bytes([data[start] ^ 8]) + data[start + 1 :])
 
 
 def test_the_rate_and_channels_of_wma():
