@@ -41,8 +41,8 @@ def measures_of(fields: Mapping[str, Any], text: Any | None, sums: ClipSums) -> 
     measures |= {"seconds": seconds, "spread": round(sums.spread(), _DECIMALS)}
     if "num_audio_tokens" in fields:
         measures["num_audio_tokens"] = float(fields["num_audio_tokens"])
-    has_one_text = text is not None and kind_and_count(text) == (BYTES, 1) and not is_empty_text(text)
-    if has_one_text and "text_is_of_whole_clip" not in fields:
+    if text is not None and "text_is_of_whole_clip" not in fields and kind_and_count(text) == (BYTES, 1):
         characters = len(text.bytes_list.value[0].decode(errors="replace").strip())
-        measures["characters_per_second"] = characters / seconds
+        if characters:  # an empty text has no pace
+            measures["characters_per_second"] = characters / seconds
     return measures
