@@ -224,7 +224,7 @@ def _rows(unit: Unit) -> Iterator[Row | BadRow]:
         values = {ours: table[name].encode() for ours, table in columns.items() if name in table}
         try:
             row = _row(name, rest, locations, values) if main == _SEGMENTS else _whole(name, rest, values)
-            yield replace(row, audio=path_in(details["base"], row.audio))
+            yield replace(row, audio=path_in(details["base"], row.audio), encoding=encoding)
         except ValueError as error:
             kept = {"kind": KALDI, "path": folder, "name": name, "rest": rest, "main": main, "detail": str(error)}
             yield BadRow(f"{error}: {name} {rest}"[:300], keep_row(kept, {**values, "id": name}, {}), name)
