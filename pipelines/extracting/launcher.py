@@ -186,10 +186,11 @@ def _texts_in_words(summary: SplitSummary) -> list[str]:
     num_empty = summary.empty_texts
     if num_empty or 0 < num_texts < summary.num_features:
         of_all = words.count(summary.num_features, "feature record")
+        has = "has" if summary.num_features == 1 else "have"
         ids = words.named(summary.named_ids.get(EMPTY_TEXT, ()), num_empty)
         empty = f", in {num_empty} it is empty ({ids})" if num_empty else ""
         lines.append(
-            f"  text: {num_texts - num_empty} of {of_all} have one{empty}; --require=text turns the others away"
+            f"  text: {num_texts - num_empty} of {of_all} {has} one{empty}; --require=text turns the others away"
         )
     num_chunks = summary.whole_texts
     if not num_chunks:

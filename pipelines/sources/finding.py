@@ -33,6 +33,9 @@ _CUTS = re.compile(r"(.*[._-])?cuts([._-].*)?\.jsonl(\.gz)?")
 _METADATA = re.compile(r"metadata\.(csv|tsv|jsonl)(\.gz)?")
 _BRACES = re.compile(r"\{([^{},]*(?:,[^{},]*)+|(\d+)\.\.(\d+))\}")
 _SHARD = re.compile(r"-?\d+-of-\d+")
+# What `datasets` writes beside its Arrow files, and TFDS beside its own; neither is a manifest.
+_OF_DATASETS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
+_ARROW = ".arrow"
 _TEXT_ENDINGS = (
     ".txt",
     ".md",
@@ -197,7 +200,7 @@ def _refuse_foreign(found: Found) -> None:
     Raises:
         ValueError: with what it is.
     """
-    largest = max(found.paths, key=lambda named: named[1])[0]
+    largest = max(found.paths, key=lambda named: (named[0].endswith(_ARROW), named[1]))[0]
     what = foreign.what_it_is(largest)
     if what is not None:
         raise UsageError(Refusal.UNKNOWN_FORMAT, f"--input={found.pattern}: {printable(largest)} is {what}")
@@ -264,7 +267,7 @@ _UNKNOWN = "unknown"
 def _kind_by_name(path: str) -> str | None:
     """The kind that a name tells; None for what is of no source, `_UNKNOWN` where it tells nothing."""
     name = file_name(path).lower()
-    if name.startswith(".") or _is_text(path) or name == NEMO_MANIFEST:
+    if name.startswith(".") or _is_text(path) or name in (NEMO_MANIFEST, *_OF_DATASETS):
         return None
     for kind in (PARQUET, WEBDATASET, TFRECORD, KALDI, LHOTSE, AUDIO, MANIFEST):
         if _is_of(kind, path):

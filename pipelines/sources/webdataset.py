@@ -238,6 +238,13 @@ def _record(
     if isinstance(text := values.get(columns.get(TEXT, "")), bytes):
         # The line feed at the end of a file is none of its text.
         values[columns[TEXT]] = text.removesuffix(b"\n").removesuffix(b"\r")
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            raise Reject(
+                "bad_row",
+                f"the member {columns[TEXT]} is not UTF-8: {error.reason} at {text[error.start :][:4]!r}",
+            ) from error
     fields = passed_through(values, {ours: theirs for ours, theirs in columns.items() if ours != "audio"})
     given = values.get(columns["id"]) if "id" in columns else None
     given = given.decode(errors="replace") if isinstance(given, bytes) else given

@@ -72,3 +72,16 @@ def test_lists_within_one_object_are_told(tmp_path, read, text, told):
     with pytest.raises(ValueError, match="jq -c") as error:
         read(tmp_path / "corpus.json")
     assert told in str(error.value)
+
+
+def test_what_datasets_saves_is_refused_as_a_whole(tmp_path, read):
+    saved = tmp_path / "saved/train"
+    saved.mkdir(parents=True)
+    (saved / "data-00000-of-00001.arrow").write_bytes(as_arrow(pyarrow.ipc.new_stream))
+    (saved / "state.json").write_text("{}")
+    (saved / "dataset_info.json").write_text(json.dumps({"features": {"audio": "x" * 9999}}))
+    (tmp_path / "saved/dataset_dict.json").write_text('{"splits": ["train"]}')
+    for pattern in (saved, tmp_path / "saved"):
+        with pytest.raises(UsageError, match="load_from_disk") as error:
+            read(pattern)
+        assert error.value.refusal is Refusal.UNKNOWN_FORMAT
