@@ -266,12 +266,17 @@ class _Program:
 
     def __call__(self, samples: tf.Tensor, frames: int) -> tf.Tensor:
         """Outside a graph: its `[num_samples]` to features of which the first `frames` have a meaning."""
-        return self._concrete(samples, tf.constant(-(-frames // self._block_frames)))
+        (features,) = self._traced.call_flat(samples, tf.constant(-(-frames // self._block_frames)))
+        return features
 
     @functools.cached_property
-    def _concrete(self) -> Any:
-        """The program, traced; it is compiled when it is called first. Its calls cost half of the function's."""
-        return self._function.get_concrete_function()
+    def _traced(self) -> Any:
+        """The program, a `tf.types.experimental.AtomicFunction`; it is compiled when it is called first.
+
+        Nothing is captured, so its two arguments are all that it takes; to have a call's arguments bound to a
+        signature and watched by tapes costs as much as a second of audio.
+        """
+        return self._function.get_concrete_function().inference_fn
 
     def once(self, rows: tf.Tensor, count: tf.Tensor | int) -> tf.Tensor:
         """Adds one call to a graph: from `[rows, hop_length]` to the first `count` frames."""
@@ -343,7 +348,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray
     """Memory that a tensor can take over without a copy: TensorFlow wants it aligned to 64 bytes."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = np.empty(size + 64, np.uint8)
-    start = -buffer.ctypes.data % 64
+    start = -buffer.__array_interface__["data"][0] % 64  # `ctypes.data` takes as long as a tenth of a short call
     return buffer[start : start + size].view(dtype).reshape(shape)
 
 

@@ -84,8 +84,15 @@ class Distribution:
         self.total += round(value * UNIT)
         number = math.floor(value / bin_width)
         self.histogram[number] = self.histogram.get(number, 0) + 1
-        if len(self.least) < NUM_EXTREMES or value <= self.least[-1].value or value >= self.largest[-1].value:
-            self._keep([Extreme(value, record_id, shard, record)], [Extreme(value, record_id, shard, record)])
+        # Compared without an object of each record: most have no place among the few, also where all are equal.
+        if len(self.least) < NUM_EXTREMES:
+            among_least = among_largest = True
+        else:
+            among_least = (value, record_id) <= (self.least[-1].value, self.least[-1].id)
+            among_largest = (value, record_id) >= (self.largest[-1].value, self.largest[-1].id)
+        if among_least or among_largest:
+            extreme = [Extreme(value, record_id, shard, record)]
+            self._keep(extreme if among_least else [], extreme if among_largest else [])
 
     def add(self, other: Distribution) -> None:
         """Adds another's records to these."""
@@ -96,8 +103,10 @@ class Distribution:
         self._keep(other.least, other.largest)
 
     def _keep(self, least: list[Extreme], largest: list[Extreme]) -> None:
-        self.least = sorted([*self.least, *least])[:NUM_EXTREMES]
-        self.largest = sorted([*self.largest, *largest], reverse=True)[:NUM_EXTREMES]
+        if least:
+            self.least = sorted([*self.least, *least])[:NUM_EXTREMES]
+        if largest:
+            self.largest = sorted([*self.largest, *largest], reverse=True)[:NUM_EXTREMES]
 
     def sum(self) -> float:
         """Sum of the values."""

@@ -34,14 +34,15 @@ def levels(samples: np.ndarray, sampling_rate: int) -> dict[str, float]:
     whole = len(samples) // block * block
     blocks = samples[:whole].reshape(-1, block)
     # Each block's product with itself: BLAS's, which is quicker than np.einsum.
-    energies = np.matmul(blocks[:, np.newaxis], blocks[:, :, np.newaxis]).reshape(-1).astype(np.float64)
-    energy = float(np.add.reduce(energies))
+    energies = np.matmul(blocks[:, np.newaxis], blocks[:, :, np.newaxis])
+    energy = float(np.add.reduce(energies, axis=None, dtype=np.float64))
     if whole < len(samples):
         rest = samples[whole:].astype(np.float64)
         energy += float(rest @ rest)
     peak = max(float(np.maximum.reduce(samples)), -float(np.minimum.reduce(samples)))
     at_full_scale = np.count_nonzero(np.abs(samples) >= FULL_SCALE) if peak >= FULL_SCALE else 0
-    silent = np.count_nonzero(energies < block * 10.0 ** (SILENCE_DBFS / 10)) if len(energies) else energy == 0
+    silence = np.float64(block * 10.0 ** (SILENCE_DBFS / 10))
+    silent = np.count_nonzero(energies < silence) if len(energies) else energy == 0
     return {
         "rms_dbfs": _decibels(math.sqrt(energy / len(samples))),
         "peak_dbfs": _decibels(peak),
