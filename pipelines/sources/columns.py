@@ -94,6 +94,12 @@ def find_columns(present: Iterable[str], asked: Mapping[str, str], where: str) -
             f"{where} says in {columns['end']!r} where a segment ends, and may say in {starts[0]!r} where it "
             f"starts: name that with --columns=start={starts[0]}, if it is in seconds",
         )
+    if named := sorted(asked.keys() & set(RESERVED)):
+        raise UsageError(
+            Refusal.RESERVED_NAME,
+            f"--columns={named[0]}={asked[named[0]]} gives a column a name that melbeam writes itself: choose "
+            f"another, my_{named[0]} for example",
+        )
     kept = {*columns, *(name for name in there if name not in taken)}
     reserved = sorted(kept & set(RESERVED))
     if reserved:
@@ -147,17 +153,19 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
 
 def passed_through(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Values]:
     """What a row has beside its audio: our names, or theirs where nobody renamed them."""
-    ours_of = {theirs: ours for ours, theirs in columns.items()}
+    ours_of: dict[str, list[str]] = {}  # one column may be several of ours, an id and a text
+    for ours, theirs in columns.items():
+        ours_of.setdefault(theirs, []).append(ours)
     kept: dict[str, Values] = {}
     for theirs, value in values.items():
-        ours = ours_of.get(theirs, theirs)
-        if theirs in ours_of and (ours in _OF_THE_AUDIO or (ours == "duration" and "start" in columns)):
-            continue
-        feature = as_feature(_as_number(value, int) if ours == "sampling_rate" else value)
-        if ours == "duration":
-            feature = _as_number(value, float)
-        if feature is not None:
-            kept[ours] = feature
+        for ours in ours_of.get(theirs, [theirs]):
+            if theirs in ours_of and (ours in _OF_THE_AUDIO or (ours == "duration" and "start" in columns)):
+                continue
+            feature = as_feature(_as_number(value, int) if ours == "sampling_rate" else value)
+            if ours == "duration":
+                feature = _as_number(value, float)
+            if feature is not None:
+                kept[ours] = feature
     return kept
 
 

@@ -290,7 +290,7 @@ def path_in(folder: str, audio: str) -> str:
 
     Args:
         folder: that relative paths are meant from, with a slash at its end, or "".
-        audio: a path, or a URI; `file://` ones are local paths with their `%20` and the like undone.
+        audio: a path, or a URI; `file:` ones are local paths with their `%20` and the like undone.
 
     Raises:
         ValueError: it holds half a surrogate pair, as JSON may, and so is no path.
@@ -299,8 +299,8 @@ def path_in(folder: str, audio: str) -> str:
         os.fsencode(audio)
     except UnicodeEncodeError as error:
         raise ValueError(f"the path {audio!r} holds half a character") from error
-    if audio.startswith("file://"):
-        return unquote(audio.removeprefix("file://").removeprefix("localhost"))
+    if audio.startswith("file:/"):  # and one slash, as Java writes it
+        return "/" + unquote(audio.removeprefix("file:").removeprefix("//localhost")).lstrip("/")
     if is_absolute(audio):
         return audio
     path = folder + audio.removeprefix("./")

@@ -492,3 +492,28 @@ def test_where_a_segment_starts_is_not_guessed(corpus, read):
 def test_a_rate_that_is_text_makes_no_text_of_the_others(corpus, read):
     write("m.jsonl", lines({"audio": "a.wav", "sampling_rate": "8k"}, {"audio": "a.wav", "sampling_rate": 16000}))
     assert [clip.fields["sampling_rate"] for clip in read("m.jsonl").clips] == [b"8k", 16000]
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "m.csv"])
+def test_a_column_may_be_several_of_ours(corpus, read, name):
+    write(name, lines({"audio": "a.wav", "said": "x"}) if name == "m.jsonl" else "audio,said\na.wav,x\n")
+    (clip,) = read(name, columns={"id": "said", "text": "said", "label": "said"}).clips
+    assert (clip.id, clip.fields) == ("x", {"text": b"x", "label": b"x"})
+
+
+def test_columns_may_not_give_names_that_melbeam_writes_itself(corpus, read):
+    write("m.jsonl", lines({"audio": "a.wav", "n": 1}))
+    with pytest.raises(ValueError, match="=num_frames=n gives a column a name that melbeam writes itself"):
+        read("m.jsonl", columns={"num_frames": "n"})
+
+
+def test_uris_of_files_have_one_slash_or_three(corpus, read):
+    path = str(Path("a.wav").resolve())
+    write("m.jsonl", lines(*({"audio": f"file:{slashes}{path[1:]}"} for slashes in ("/", "///", "//localhost/"))))
+    assert [clip.audio for clip in read("m.jsonl").clips] == [Path("a.wav").read_bytes()] * 3
+
+
+def test_what_is_to_be_downloaded_first_is_told(corpus, read):
+    write("m.jsonl", lines({"audio": "https://example.org/a.wav"}))
+    with pytest.raises(ValueError, match=r"https:// cannot be read or written here: .*download the files first"):
+        read("m.jsonl")
