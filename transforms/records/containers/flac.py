@@ -183,6 +183,11 @@ def _check_doubtful(data: bytes, last: _Frame, doubtful: list[_Frame], end: int,
                 f" {last.number}",
             )
     if flac_crc16(data[position:end], register):
+        joined = data.find(b"fLaC", last.start, end)
+        if joined >= 0 and flac_crc16(data[last.start : joined], 0) == 0:
+            raise Reject(
+                "bad_audio", f"a {name} whose audio ends at byte {joined}, and another begins there: split them"
+            )
         raise Reject(
             "bad_audio", f"a damaged {name}: the frame behind that at byte {last.start} is not the next one"
         )

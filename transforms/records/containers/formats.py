@@ -100,6 +100,7 @@ _OTHERS = (  # that libsndfile does not take; the byte where the magic is, the m
     (0, b"<html", "HTML"),
     (0, b"version https://git-lfs", "a pointer of Git LFS, not the file"),
 )
+_AUDIO = ("M4A or MP4", "WebM or Matroska", "AMR", "WMA")
 
 
 def format_of(data: bytes) -> Format | None:
@@ -125,15 +126,23 @@ def name_of_beginning(head: bytes) -> str | None:
 
     Magics of less than four bytes, or of small numbers, are left out but for ID3, as a sample a loud one.
     """
-    for format in FORMATS:
-        if not {"HTK", "MPC2K", "IRCAM", "SDS", "MAT4"} & set(format.libsndfile) and format.begins(head):
-            return format.name
+    name = name_of_audio(head)
+    if name is not None:
+        return name
     for at, magic, name in _OTHERS:
         if len(magic) >= _MIN_MAGIC and head.startswith(magic, at):
             return name
     if head.startswith(b"ID3"):
         return "ID3 tag"
     return MPEG.name if mpeg_frames.begins_with_two_frames(head) else None
+
+
+def name_of_audio(head: bytes) -> str | None:
+    """The name of a format of audio that begins with four letters or more, which are nothing else by chance."""
+    for format in FORMATS:
+        if not {"HTK", "MPC2K", "IRCAM", "SDS", "MAT4"} & set(format.libsndfile) and format.begins(head):
+            return format.name
+    return next((name for at, magic, name in _OTHERS if name in _AUDIO and head.startswith(magic, at)), None)
 
 
 def other_name_of(data: bytes) -> str | None:

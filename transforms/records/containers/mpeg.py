@@ -181,11 +181,17 @@ def _read_stream(data: bytes, start: int, end: int, first: Kind, name: str, piec
         limit *= 2
 
 
+def _behind_tags(data: bytes, at: int, end: int) -> int:
+    """The byte behind tags, an ID3v1 of a file to which another was joined too."""
+    start = tags.end_of_tags_in_front(data, at)
+    if data.startswith(b"TAG", at) and at + 128 < end:
+        start = tags.end_of_tags_in_front(data, at + 128)
+    return start
+
+
 def _start_of_next(data: bytes, at: int, end: int) -> int | None:
     """Where another stream begins behind tags, or at once with frames of another kind; None at the end."""
-    behind_tags = tags.end_of_tags_in_front(data, at)
-    if data.startswith(b"TAG", at) and at + 128 < end:  # of a file that another was joined to
-        behind_tags = tags.end_of_tags_in_front(data, at + 128)
+    behind_tags = _behind_tags(data, at, end)
     zeros = tags.size_of_zeros(data, behind_tags, end)
     if behind_tags > at or zeros:
         behind_tags += zeros
@@ -207,6 +213,7 @@ def _check_tail(
     data: bytes, stream: _Stream, end: int, promised: int | None, tolerance: Tolerance, name: str
 ) -> bool:
     """What lies behind the last frame is no audio; returns whether a cut frame was tolerated."""
+    _check_is_alone(data, stream.end, end, name)
     if promised is not None and promised <= stream.frames:
         return False
     at = stream.end
@@ -228,6 +235,24 @@ def _check_tail(
             return True
         raise Reject("bad_audio", f"a cut {name}: of the frame at byte {at}, {end - at} bytes are there")
     raise Reject("bad_audio", f"a damaged {name}: behind {stream.frames} frames, at byte {at}, no frame begins")
+
+
+def _check_is_alone(data: bytes, at: int, end: int, name: str) -> None:
+    """Refuses a file of another format behind the last frame, also where the header counts no more frames.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    from melbeam.transforms.records.containers.formats import (
+        name_of_audio,
+    )  # which knows all formats, this one too
+
+    at = _behind_tags(data, at, end)
+    for start in (at, at + tags.size_of_zeros(data, at, end)):  # an M4A begins with zeros
+        other = name_of_audio(data[start : start + 64])
+        if other is not None:
+            told = f"behind its last frame, at byte {start}, begins a file of {other}"
+            raise Reject("bad_audio", f"the {name} holds two: {told}; split them")
 
 
 def _check_promise(data: bytes, stream: _Stream, tolerance: Tolerance, name: str) -> bool:

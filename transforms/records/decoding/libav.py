@@ -53,11 +53,12 @@ _CODECS = (
     "wmav1",
     "wmav2",
 )
-# FFmpeg's own decoder of AMR fails on the pauses that a coder leaves out; this one fills them in, where FFmpeg was
-# built with it: PyAV's wheels had it up to 18.
-_BETTER_DECODERS = {"amrnb": "libopencore_amrnb"}
+# FFmpeg's own decoders of AMR fail on the pauses that a coder leaves out; these, which come of the standard's own
+# code, fill them in, where FFmpeg was built with them: PyAV's wheels had them up to 18.
+_BETTER_DECODERS = {"amrnb": "libopencore_amrnb", "amrwb": "libopencore_amrwb"}
 _LOSSLESS = ("alac", "flac", "pcm_", "wmalossless")
 _MIN_GAP = 0.003  # s; containers round times to a millisecond, and live recordings jitter by parts of a frame
+_ROUNDING = 0.001  # s
 _CHECKED = ("flac", "ac3", "eac3")  # their frames carry checksums, which FFmpeg checks where it is told to
 
 
@@ -67,12 +68,12 @@ class LibavClip(DecodedBlocks):
 
     Attributes:
         is_lossless: whether its codec gives what it was given, with no delay of its own.
-        has_short_frames: whether its codec has frames of two lengths, in any order.
+        long_frame: samples of a long frame of a codec that has frames of two lengths, in any order; 0 for others.
         longest_frame: samples of the longest frame among the blocks so far.
     """
 
     is_lossless: bool
-    has_short_frames: bool = False
+    long_frame: int = 0
     longest_frame: int = 0
 
 
@@ -83,9 +84,18 @@ def decode(data: bytes, media: Media, request: Request) -> Audio:
         Reject: bad_audio, empty_audio, not_finite, out_of_range, rate_mismatch or over_limit.
         DecoderError: FFmpeg fails, or gives another number of samples than the file holds.
     """
+    try:
+        return _decode(data, media, request)
+    except DecoderError as error:
+        if media.remark and media.remark not in str(error):
+            raise DecoderError(f"{media.name}: {media.remark}; {error}") from error
+        raise
+
+
+def _decode(data: bytes, media: Media, request: Request) -> Audio:
     digest = flac_digest(data) if request.check_md5 else None
     stream: MonoStream | None = None
-    with open_with_libav(data, media.demuxer, has_times=media.has_times) as opened:
+    with open_with_libav(data[media.start : media.end], media.demuxer, has_times=media.has_times) as opened:
         is_doubled = media.may_double and opened.sampling_rate == 2 * (media.sampling_rate or 0)
         if not is_doubled or opened.num_channels > 2 * (media.num_channels or 2):
             opened.check_kind(media.name, media.sampling_rate, media.num_channels)
@@ -146,7 +156,7 @@ def open_with_libav(data: bytes, demuxer: str, *, has_times: bool = False) -> It
         if first is None:
             raise DecoderError("PyAV decodes no samples")
         clip = LibavClip(first.sample_rate, first.layout.nb_channels, iter(()), codec.name.startswith(_LOSSLESS))
-        clip.has_short_frames = codec.name == "vorbis"
+        clip.long_frame = _long_frame_of_vorbis(codec.extradata or b"") if codec.name == "vorbis" else 0
         clip.blocks = _blocks(clip, first, frames, has_times, len(data))
         yield clip
     finally:
@@ -168,6 +178,12 @@ def _audio_of(container: Any) -> tuple[Any, Any]:
         what = "a codec that FFmpeg does not know" if codec is None else f"the codec {codec.name}"
         raise DecoderError(f"its audio is of {what}, which is not taken: convert it to FLAC")
     return codec, stream
+
+
+def _long_frame_of_vorbis(headers: bytes) -> int:
+    """Samples that two long blocks give, by the first of the headers (Vorbis I, section 4.2.2); 0 without one."""
+    sizes = headers[headers.find(b"\x01vorbis") :][28:29]
+    return 1 << (sizes[0] >> 4) >> 1 if sizes else 0
 
 
 def _frames(av: Any, container: Any, codec: Any, stream: Any) -> Iterator[Any]:
@@ -203,10 +219,12 @@ def _blocks(
         clip.longest_frame = max(clip.longest_frame, frame.samples)
         if has_times and frame.pts is not None:
             time = float(frame.pts * frame.time_base)
-            # mkvmerge has the times of Vorbis' short and long frames one packet late. Other codecs keep one
-            # length, but for a first frame that an edit cuts: one that a damaged byte makes shorter leaves a gap.
-            is_usual = clip.has_short_frames or before is first or before.samples == clip.longest_frame
-            slack = max(_MIN_GAP, clip.longest_frame / frame.sample_rate / 2 if is_usual else 0)
+            # mkvmerge has the times of Vorbis' short and long frames one packet late, which is half a long frame,
+            # rounded. Other codecs keep one length, but for a first frame that an edit cuts: one that a damaged
+            # byte makes shorter leaves a gap.
+            is_usual = clip.long_frame or before is first or before.samples == clip.longest_frame
+            half = max(clip.long_frame, clip.longest_frame) / 2 if is_usual else 0
+            slack = max(_MIN_GAP, half / frame.sample_rate + _ROUNDING)
             if expected is not None and abs(time - expected) > slack:
                 raise DecoderError(f"a gap: {expected:.3f} s are followed by {time:.3f} s")
             expected = time

@@ -218,6 +218,20 @@ def test_a_wav_of_mp3():
     assert len(making.decode(contents)) == making.RATE
 
 
+@pytest.mark.parametrize(("kind", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS")])
+def test_a_file_of_another_format_behind_is_told(kind, subtype):
+    """Its count holds, so that what is behind the last frame might be passed over as a tag that nobody knows."""
+    other = making.encode(making.noise(1, 16000), 16000, kind, subtype)
+    for between in (b"", bytes(700), b"TAG" + bytes(125)):
+        told = making.reject_of(WITH_INFO + between + other)
+        assert f"at byte {len(WITH_INFO + between)}, begins a file of" in told
+    m4a, amr = b"\0\0\0\x20ftypM4A " + bytes(200), b"#!AMR\n" + bytes(99)
+    for beginning in (m4a, amr):
+        assert f"at byte {len(WITH_INFO)}, begins a file of" in making.reject_of(WITH_INFO + beginning)
+    for junk in (b"<html>no such page</html>", b"PK\3\4" + bytes(99), bytes(range(256))):
+        assert inspect(WITH_INFO + junk).num_samples == making.RATE
+
+
 def test_the_id3_tag_may_lie():
     """A size that skips audio, and one that ends inside the tag."""
     for size in (bytes([0, 0, 9, 0]), bytes([0, 0, 0, 9])):

@@ -302,22 +302,39 @@ def test_a_gap_is_found():
         decode_audio(bytes(data), sampling_rate=RATE)
 
 
+@pytest.mark.skipif(
+    shutil.which("oggenc") is None or shutil.which("mkvmerge") is None, reason="no oggenc or mkvmerge"
+)
+@pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100])
+def test_vorbis_that_mkvmerge_wrote_comes_in_whole(rate, tmp_path):
+    sound = tone(rate)
+    soundfile.write(tmp_path / "clip.wav", sound, rate)
+    commands = [["oggenc", "-Q", "-q", "6", "-o", "in.ogg", "clip.wav"], ["mkvmerge", "-q", "-o", "out", "in.ogg"]]
+    for command in commands:
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+    samples = decode_audio((tmp_path / "out").read_bytes(), sampling_rate=rate).samples
+    assert abs(len(samples) - len(sound)) <= 1024
+
+
 def test_short_and_long_frames_of_vorbis_may_have_their_times_a_packet_late():
     """As mkvmerge writes them; a frame that is missing shows all the same."""
 
-    def num_samples(sizes_and_times):
+    def num_samples(sizes_and_times, long_frame=512):
         frames = []
         for size, time in sizes_and_times:
             frame = av.AudioFrame.from_ndarray(np.zeros((1, size), np.float32), format="fltp", layout="mono")
             frame.sample_rate, frame.pts, frame.time_base = RATE, round(time * RATE), Fraction(1, RATE)
             frames.append(frame)
-        clip = libav.LibavClip(RATE, 1, iter(()), False, has_short_frames=True)
+        clip = libav.LibavClip(RATE, 1, iter(()), False, long_frame=long_frame)
         return sum(map(len, libav._blocks(clip, frames[0], iter(frames[1:]), True, 0)))
 
     written = [(384, 0.08), (512, 0.104), (384, 0.136), (256, 0.152), (256, 0.168)]
     assert num_samples(written) == sum(size for size, _ in written)
     with pytest.raises(DecoderError, match=r"a gap: 0\.184 s are followed by 0\.216 s"):
         num_samples([*written, (512, 0.216)])
+    # Half a long frame is allowed before one was there; times are rounded to milliseconds.
+    assert num_samples([(384, 0.1), (384, 0.124), (256, 0.1395)]) == 1024
+    assert num_samples([(128, 0.1), (576, 0.108), (576, 0.16)], long_frame=1024) == 1280
 
 
 @pytest.mark.parametrize("num_samples", [RATE + 7, 44100 + 777])

@@ -7,6 +7,7 @@ import pytest
 
 import helpers
 from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.rejects import Reject
 
 RATE = 16000
 NUM_SAMPLES = 8037  # an odd number, and no multiple of a frame
@@ -189,6 +190,36 @@ def test_tags_around_a_file(kind):
         np.testing.assert_array_equal(decode_audio(tag + data, sampling_rate=RATE).samples, whole, what)
     for what, tag in BEHIND.items():
         np.testing.assert_array_equal(decode_audio(data + tag, sampling_rate=RATE).samples, whole, what)
+
+
+@pytest.mark.parametrize(
+    ("muxer", "encoder", "rate"), [("adts", "aac", RATE), ("ac3", "ac3", 48000), ("eac3", "eac3", 48000)]
+)
+def test_tags_around_a_stream_of_frames(muxer, encoder, rate):
+    """FFmpeg takes a tag for a damaged frame, and with the flag of a footer passes over a frame that is whole."""
+    data = made(muxer, encoder, rate)
+    whole = decode_audio(data, sampling_rate=rate).samples
+    for front, behind in ((id3(), b""), (b"", ID3V1), (id3(flags=0x10), ape() + ID3V1), (id3() + id3(50), ape())):
+        np.testing.assert_array_equal(decode_audio(front + data + behind, sampling_rate=rate).samples, whole)
+    without_footer = bytearray(id3())
+    without_footer[5] = 0x10
+    with pytest.raises(Reject):
+        decode_audio(bytes(without_footer) + data, sampling_rate=rate)
+
+
+@pytest.mark.parametrize(
+    ("muxer", "encoder", "rate", "other", "told"),
+    [
+        ("adts", "aac", RATE, ("adts", "aac", 44100), "AAC of 16000 Hz becomes AAC of 44100 Hz"),
+        ("ac3", "ac3", 48000, ("eac3", "eac3", 48000), "AC-3 of 48000 Hz becomes E-AC-3 of 48000 Hz"),
+    ],
+)
+def test_unlike_streams_behind_each_other_are_told(muxer, encoder, rate, other, told):
+    data = made(muxer, encoder, rate)
+    with pytest.raises(Reject, match=f"{told} at byte {len(data)}"):
+        length(data + made(*other))
+    with pytest.raises(Reject, match=f"tags at byte {len(data)}, between frames: two files"):
+        length(data + id3() + data)
 
 
 def test_a_flac_with_much_in_front_of_its_frames():

@@ -4,7 +4,8 @@ mp4.py                the tables of an MP4; mp4_fragments.py those of its fragme
 mp4_codecs.py         what its sample description says of the codec
 mp4_boxes.py          the boxes that all of these are in
 matroska.py           the elements of a WebM or Matroska; matroska_opus.py its packets of Opus
-asf.py, frames.py     WMA; streams of frames without a container
+asf.py                WMA
+amr.py, frames.py     streams of frames without a container: AMR; AAC and AC-3
 stated.py             what each of them gives
 
 FFmpeg takes half a WebM, and a cut M4A, without a word. So the structure of each is walked to its end, and what it
@@ -13,7 +14,7 @@ states is what the decode is held against.
 
 from __future__ import annotations
 
-from melbeam.transforms.records.decoding.media import asf, frames, matroska, mp4
+from melbeam.transforms.records.decoding.media import amr, asf, frames, matroska, mp4
 from melbeam.transforms.records.decoding.media.stated import Media
 
 __all__ = ["Media", "media_of"]
@@ -25,7 +26,7 @@ def media_of(data: bytes) -> Media | None:
     Raises:
         Reject: bad_audio, for a file that is cut or contradicts itself.
     """
-    for read in (mp4.read, matroska.read, asf.read, frames.read):
+    for read in (mp4.read, matroska.read, asf.read, amr.read, frames.read):
         media = read(data)
         if media is not None:
             return media

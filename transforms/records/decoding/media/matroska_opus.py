@@ -82,10 +82,24 @@ def seconds(
     if not 0 <= left_out <= _MAX_DISCARDED:
         raise damaged(NAME, f"{float(left_out):.4f} s are to be left out at its end")
     total, front = Fraction(sum(lengths), RATE), Fraction(skipped, RATE)
-    if duration is not None and left_out:
+    if duration is not None:
         end = Fraction(blocks[-1].time, _NS) + Fraction(lengths[-1], RATE)
-        _check_end(duration, (end, total, total - front), left_out)
+        wholes = (end, total, total - front)
+        _check_last(duration + left_out, wholes, lengths[-1], usual, blocks[-1].at)
+        if left_out:
+            _check_end(duration, wholes, left_out)
     return total - front - left_out
+
+
+def _check_last(duration: Fraction, wholes: tuple[Fraction, ...], length: int, usual: int, at: int) -> None:
+    """Refuses a last packet of another length than the others, with whose length the duration would be right."""
+
+    def is_right(more: int) -> bool:
+        return any(abs(duration - whole - Fraction(more, RATE)) <= _ROUNDING for whole in wholes)
+
+    if length != usual and not is_right(0) and is_right(usual - length):
+        told = f"the last packet, at byte {at}, has {length / RATE:.4f} s, all others {usual / RATE:.4f} s"
+        raise damaged(NAME, f"{told}, with which its duration would be right")
 
 
 def _check_end(duration: Fraction, wholes: tuple[Fraction, ...], left_out: Fraction) -> None:

@@ -23,7 +23,10 @@ class Media:
         sampling_rate: Hz that a decode has, where that was counted; None otherwise, and for Opus, which has none.
         num_channels: of a decode, where that was counted, or None.
         may_double: whether a decode may have twice that rate, and then two channels where one was counted.
-        remark: what a header promised and what is there, where they differ, as a clause for a message; else empty.
+        remark: what a header promised and what is there, where they differ, or what else a decoder may not take,
+            as a clause for a message; else empty.
+        start: the first byte that FFmpeg is given, behind tags that it would take for frames.
+        end: the byte behind the last one that it is given; None where that is the file's last.
         cut_short: whether the file ends before its header says, within the tolerance that was asked for.
     """
 
@@ -38,6 +41,8 @@ class Media:
     num_channels: int | None = None
     may_double: bool = False
     remark: str = ""
+    start: int = 0
+    end: int | None = None
     cut_short: bool = False
 
 
