@@ -89,7 +89,10 @@ def parse(
             raise UsageError(Refusal.BAD_VALUE, f"--config: {name} must be true or false, got {value!r}")
         else:
             parser.set_defaults(**{name: _config_value(option, value)})
-    arguments, rest = parser.parse_known_args(argv)
+    # Without "intermixed" an optional argument is only seen directly behind the one before it: `show FOLDER ID`,
+    # but not `show FOLDER --split=test ID`.
+    has_optional = any(not option.option_strings and option.nargs == "?" for option in parser.options.values())
+    arguments, rest = (parser.parse_known_intermixed_args if has_optional else parser.parse_known_args)(argv)
     for name, values in repeated.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, values)

@@ -26,9 +26,6 @@ _LIBRARIES = ("tensorflow", "absl", "h5py", "py.warnings", "botocore", "google")
 _BEAM = "apache_beam"
 # Beam logs an error of S3's with its traceback on the root logger.
 _MODULES = ("s3io",)
-# Beam's words, on the root logger, on packages that it could do with: a path of gs:// says the first one better,
-# and google-crc32c, which melbeam brings, does the work of the second.
-_OF_BEAMS_PACKAGES = ("apitools not found", "crcmod package not found")
 
 _active: list[JobLog] = []
 
@@ -64,7 +61,6 @@ class JobLog:
             and package not in self.quiet
             and record.name not in self.quiet
             and record.module not in _MODULES
-            and not any(words in record.getMessage() for words in _OF_BEAMS_PACKAGES)
         )
 
     def show_beam(self) -> None:

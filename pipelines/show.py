@@ -31,7 +31,9 @@ _LONGEST_TITLE, _DPI = 80, 130  # characters; dots an inch
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of show."""
     parser.add_argument("folder", help="what melbeam extract --output wrote")
-    parser.add_argument("record", nargs="?", help="its id, or its number in the split, '#0' being the first")
+    parser.add_argument(
+        "record", nargs="?", help="its id, or its number in the split, '#0' being the first ('##0' is the id #0)"
+    )
     parser.add_argument(
         "--split", help="name of the split, or a slice of it, train[100:200] (default: the only one, or train)"
     )

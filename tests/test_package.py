@@ -127,6 +127,14 @@ def test_the_beam_transform_imports_no_tensorflow(tmp_path):
     assert heavy(loaded_after(code, tmp_path)) == {"apache_beam"}
 
 
+@pytest.mark.parametrize(
+    "code", ["from melbeam.transforms import ExtractLogMel", "from melbeam.pipelines.sources import ReadAudio"]
+)
+def test_nothing_is_said_at_an_import_of_beam(code, tmp_path):
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("", "")
+
+
 def test_a_type_checker_is_told_of_the_names_that_there_are():
     tree = ast.parse(Path(melbeam.transforms.__file__).read_text(encoding="utf-8"))
     homes = {

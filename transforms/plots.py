@@ -81,7 +81,11 @@ def spectrogram(
 
     Raises:
         ValueError: the features have another shape, or no frame.
+        TypeError: they are a whole record, or no front end was given.
     """
+    _check_front_end(front_end)
+    if isinstance(features, Mapping):
+        raise TypeError(f"features must be an array, got a record of {', '.join(features)}: its 'input_features'")
     values = np.asarray(features, np.float32)
     if values.ndim != 2 or values.shape[1] != front_end.num_mels or not len(values):
         raise ValueError(
@@ -139,10 +143,11 @@ def histogram(
 
     Raises:
         ValueError: there is no such quantity, or there are too many distributions.
+        TypeError: what was given is neither a distribution nor several by their names.
     """
     if quantity not in QUANTITIES:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
-    several = _series(distributions, Distribution)
+    several = _series(distributions, Distribution, f"summary.distributions[{quantity!r}]")
     width, unit = QUANTITIES[quantity].bin_width, QUANTITIES[quantity].unit
     histograms = [one.histogram for one in several.values()]
     figure = Plot(*size)
@@ -211,8 +216,10 @@ def bins(
 
     Raises:
         ValueError: there are too many, or one has another number of bins.
+        TypeError: what was given is neither the statistics of a split nor several by their names.
     """
-    several = _series(statistics, BinStatistics)
+    _check_front_end(front_end)
+    several = _series(statistics, BinStatistics, "summary.statistics")
     figure = Plot(*size)
     axes = _axes(figure)
     for (name, one), colour in zip(several.items(), SERIES, strict=False):
@@ -248,8 +255,19 @@ def unit_of_features(front_end: FrontEnd) -> str:
     ]
 
 
-def _series(given: Any, kind: type) -> dict[str, Any]:
-    several = {"": given} if isinstance(given, kind) else dict(given)
+def _check_front_end(front_end: Any) -> None:
+    if not isinstance(front_end, FrontEnd):
+        raise TypeError(f"front_end must be a FrontEnd, FrontEnd.load('gemma4') for example, got {front_end!r}")
+
+
+def _series(given: Any, kind: type, example: str) -> dict[str, Any]:
+    several = {"": given} if isinstance(given, kind) else given
+    if not isinstance(several, Mapping) or not all(isinstance(one, kind) for one in several.values()):
+        raise TypeError(
+            f"a {kind.__name__} is drawn, or several in a dict by their names; a split's is {example}; got "
+            f"{type(given).__name__}"
+        )
+    several = dict(several)
     if len(several) > len(SERIES):
         raise ValueError(f"at most {len(SERIES)} are drawn over each other, got {len(several)}")
     return several

@@ -39,6 +39,7 @@ from melbeam.pipelines.split.known_ids import check_not_in
 from melbeam.pipelines.split.mixed_fields import mixed_field_lines
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.pipelines.split.tally import EMPTY_TEXT
 from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder, file_name, folder_of_dataset, parent
 from melbeam.transforms.records.options import RecordOptions
@@ -181,10 +182,16 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
 def _texts_in_words(summary: SplitSummary) -> list[str]:
     """How many records have a text, where not all have, and how many chunks one that is not theirs alone."""
     lines = []
-    num_texts = sum(summary.fields[TEXT].kinds.values()) if TEXT in summary.fields else 0
-    if 0 < num_texts < summary.num_features:
+    num_texts = summary.fields[TEXT].num_records if TEXT in summary.fields else 0
+    num_empty = summary.empty_texts
+    if num_empty or 0 < num_texts < summary.num_features:
         of_all = words.count(summary.num_features, "feature record")
-        lines.append(f"  text: {num_texts} of {of_all} have one; --require=text turns the others away")
+        has = "has" if summary.num_features == 1 else "have"
+        ids = words.named(summary.named_ids.get(EMPTY_TEXT, ()), num_empty)
+        empty = f", in {num_empty} it is empty ({ids})" if num_empty else ""
+        lines.append(
+            f"  text: {num_texts - num_empty} of {of_all} {has} one{empty}; --require=text turns the others away"
+        )
     num_chunks = summary.whole_texts
     if not num_chunks:
         return lines

@@ -29,6 +29,8 @@ _CONDITION_FAILED = (412, 409)
 # What stores that speak S3 but know no conditions answer; and boto3 before it knew them.
 _NO_CONDITIONS = (400, 501)
 # What Beam says where a client is not installed: gs://'s when it looks for one, s3://'s when it uses it.
+_NO_SUCH = "Beam has no such file system"
+_NOT_READ = dict.fromkeys(("http", "https", "hf", "ftp"), f"{_NO_SUCH}: download the files first")
 _NO_CLIENT = ("Unable to get filesystem", "Missing boto3 requirement")
 _LONGEST_DETAIL = 300  # characters of a store's own words
 
@@ -208,7 +210,7 @@ def with_advice(path: str) -> Iterator[None]:
         bucket = f"{scheme}://{rest.split('/')[0]}"
         if any(said in str(error) for said in _NO_CLIENT):
             extra = _EXTRAS.get(scheme)
-            what = f"pip install '.[{extra}]' in melbeam's checkout" if extra else "Beam has no such file system"
+            what = f"pip install '.[{extra}]' in melbeam's checkout" if extra else _NOT_READ.get(scheme, _NO_SUCH)
             raise NoFileSystem(f"{path}: {scheme}:// cannot be read or written here: {what}") from error
         code, words = _status_and_words(error)
         if code in _REFUSED or "credentials" in words.lower():

@@ -66,8 +66,8 @@ def _card(clip: Clip, part: Part, limits: tuple[float, float] | None, sounds: So
         inline_svg(figure, f"Log-mel features of {clip.id[:100]}", key),
         _player(clip, sounds) if sounds else None,
         element("p", of_data(text, most=_MAX_OF_TEXT), class_="text")
-        if text
-        else element("p", "no text", class_="text quiet"),
+        if text and text.strip()
+        else element("p", "no text" if text is None else "an empty text", class_="text quiet"),
         element("dl", _numbers(clip, text), class_="numbers"),
         _others(clip),
         class_="card",
@@ -84,7 +84,7 @@ def _numbers(clip: Clip, text: str | None) -> list[Html]:
     numbers = [("Length", quantity("seconds", clip.seconds))]
     if "num_audio_tokens" in fields:
         numbers.append(("Tokens", quantity("num_audio_tokens", float(fields["num_audio_tokens"]))))
-    if text is not None and "text_is_of_whole_clip" not in fields:
+    if text and text.strip() and "text_is_of_whole_clip" not in fields:
         pace = len(text.strip()) / clip.seconds
         numbers.append(("Pace", f"{quantity('characters_per_second', pace)} char/s"))
     numbers += [(title, quantity(name, float(fields[name]))) for title, name in _LEVELS if name in fields]

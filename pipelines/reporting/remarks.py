@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from melbeam.pipelines.defaults import MAX_REJECT_FRACTION
 from melbeam.pipelines.reporting.parts import Part
+from melbeam.pipelines.split.tally import EMPTY_TEXT
 from melbeam.transforms.distributions import BIN_WIDTHS, Distribution, Extreme
 from melbeam.transforms.reading.folder import LACKS_OF_VERSION_1
 from melbeam.transforms.records.levels import SILENCE_DBFS
@@ -160,12 +161,20 @@ def _on_text(part: Part) -> Iterator[Remark]:
         )
     if summary.num_features and not with_text:
         yield Remark("No text", "No clip has a text.", is_warning=False)
-    elif with_text < summary.num_features:
-        without = summary.num_features - with_text
+    elif without := summary.num_features - with_text:
         yield Remark(
             "No text",
             f"{without:,} of {summary.num_features:,} clips {'has' if without == 1 else 'have'} no text. "
             "`--require=text` turns such clips away.",
+        )
+    if empty := summary.empty_texts:
+        ids = tuple(summary.named_ids.get(EMPTY_TEXT, ()))
+        yield Remark(
+            "Empty text",
+            f"{empty:,} {_clips(empty)} {'has' if empty == 1 else 'have'} a text that is empty. "
+            "`--require=text` turns such clips away.",
+            ids,
+            len(ids) < empty,
         )
     yield from _counted(
         "Fast text",
@@ -181,7 +190,7 @@ def _on_text(part: Part) -> Iterator[Remark]:
         _least(part, "characters_per_second"),
         "have fewer than 2 characters of text a second",
         "has fewer than 2 characters of text a second",
-        "Is the text whole? `--require=text` turns empty ones away.",
+        "Is the text whole?",
     )
 
 
@@ -234,7 +243,7 @@ def _were(count: int) -> str:
 
 def _records_with(part: Part, name: str) -> int:
     counts = part.summary.fields.get(name)
-    return min(sum(counts.kinds.values()), part.summary.num_features) if counts else 0
+    return min(counts.num_records, part.summary.num_features) if counts else 0
 
 
 def _is_natural_logarithm(part: Part) -> bool:

@@ -17,6 +17,7 @@ from melbeam.transforms.reading.storage import read_file
 
 DEFAULT_SPLIT = "train"
 _NUMBER = re.compile(r"#(-?\d{1,4000})")  # Python takes 4300 digits
+_LIKE_A_NUMBER = re.compile(r"#(#+-?\d+)")  # an id that would be read as one, behind one more #
 _NEAREST, _NEAR_ENOUGH = 3, 0.5
 _COMPARED_AT_ONCE = 1000
 
@@ -69,7 +70,7 @@ def _refused_if_not_as_written(what: str) -> Iterator[None]:
 def number_of(records: FolderRecords, wanted: str) -> int:
     """The number of the record that a person names: "#12" counts from 0, "#-1" is the last one; else an id.
 
-    An id may be written as it is, or as it is shown, with escapes.
+    An id may be written as it is, or as it is shown, with escapes; one that reads like a number has one more #.
 
     Raises:
         UsageError: there is none; the message has the nearest ids.
@@ -86,6 +87,8 @@ def number_of(records: FolderRecords, wanted: str) -> int:
                 f"there is no record {wanted}: the split has {len(records)}, #0 to #{len(records) - 1}",
             )
         return number % len(records)
+    if like_a_number := _LIKE_A_NUMBER.fullmatch(wanted):
+        wanted = like_a_number[1]
     ids = FolderRecords(records.folder, ["id"])
     as_bytes, as_shown = os.fsencode(wanted), harmless(wanted)
     for number, record_id in enumerate(_ids(ids)):

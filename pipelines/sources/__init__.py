@@ -4,7 +4,7 @@ Every source names its units of work, which become output shards one for one, an
 audio records and damages (`units`). The launcher plans, with `plan_units`; a worker reads, with `read_unit`.
 
     units.py         the protocol, and the plan's line
-    finding.py       which kind an input is
+    finding.py       which kind an input is; foreign.py: what is none
     tfrecord.py audio_files.py manifests.py kaldi.py lhotse.py parquet.py webdataset.py     one a kind
     tar_members.py   a damaged tar file as far as it can be read; nemo_tarred.py: which rows a member has
     rows.py          clips named by their path; segments.py: of long recordings; kept.py: rows of rejects, again

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources.rows import Row, id_of, path_in
+from melbeam.pipelines.sources.rows import Row, as_id, id_of, path_in
 from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.values import as_feature, as_seconds
@@ -18,12 +18,14 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
         *("file", "filename", "wav", "wav_path", "wav_filename", "clip", "uri", "url"),
     ),
     "id": ("id",),
-    "start": ("start", "offset", "start_time", "begin"),
+    "start": ("start", "offset", "start_time", "begin", "begin_time"),
     "end": ("end", "end_time", "stop"),
     "duration": ("duration",),
     TEXT: (TEXT, "sentence", "transcription", "transcript"),
     "sampling_rate": ("sampling_rate", "sample_rate"),
 }
+# What a column that says where a segment starts may have in its name, however else that is spelled.
+_LIKE_A_START = ("start", "begin", "onset", "offset")
 _T = TypeVar("_T")
 # What says which audio a row is, and is not passed through; a duration is, where it says nothing of a segment.
 _OF_THE_AUDIO = ("audio", "id", "start", "end")
@@ -85,6 +87,19 @@ def find_columns(present: Iterable[str], asked: Mapping[str, str], where: str) -
             f"{where} has no column that names audio; it has {', '.join(there)}: name it with "
             "--columns=audio=COLUMN",
         )
+    starts = [name for name in there if name not in taken and any(word in name.lower() for word in _LIKE_A_START)]
+    if starts and "end" in columns and "start" not in columns:
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
+            f"{where} says in {columns['end']!r} where a segment ends, and may say in {starts[0]!r} where it "
+            f"starts: name that with --columns=start={starts[0]}, if it is in seconds",
+        )
+    if named := sorted(asked.keys() & set(RESERVED)):
+        raise UsageError(
+            Refusal.RESERVED_NAME,
+            f"--columns={named[0]}={asked[named[0]]} gives a column a name that melbeam writes itself: choose "
+            f"another, my_{named[0]} for example",
+        )
     kept = {*columns, *(name for name in there if name not in taken)}
     reserved = sorted(kept & set(RESERVED))
     if reserved:
@@ -128,7 +143,7 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
     has_id = given is not None and given != ""
     return Row(
         path,
-        str(given) if has_id else id_of(path, root, start, end),
+        as_id(given) if has_id else id_of(path, root, start, end),
         start,
         end,
         duration if start is None else None,
@@ -138,17 +153,19 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
 
 def passed_through(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Values]:
     """What a row has beside its audio: our names, or theirs where nobody renamed them."""
-    ours_of = {theirs: ours for ours, theirs in columns.items()}
+    ours_of: dict[str, list[str]] = {}  # one column may be several of ours, an id and a text
+    for ours, theirs in columns.items():
+        ours_of.setdefault(theirs, []).append(ours)
     kept: dict[str, Values] = {}
     for theirs, value in values.items():
-        ours = ours_of.get(theirs, theirs)
-        if theirs in ours_of and (ours in _OF_THE_AUDIO or (ours == "duration" and "start" in columns)):
-            continue
-        feature = as_feature(_as_number(value, int) if ours == "sampling_rate" else value)
-        if ours == "duration":
-            feature = _as_number(value, float)
-        if feature is not None:
-            kept[ours] = feature
+        for ours in ours_of.get(theirs, [theirs]):
+            if theirs in ours_of and (ours in _OF_THE_AUDIO or (ours == "duration" and "start" in columns)):
+                continue
+            feature = as_feature(_as_number(value, int) if ours == "sampling_rate" else value)
+            if ours == "duration":
+                feature = _as_number(value, float)
+            if feature is not None:
+                kept[ours] = feature
     return kept
 
 

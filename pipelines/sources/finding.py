@@ -16,7 +16,7 @@ from itertools import product
 from melbeam.pipelines import files
 from melbeam.pipelines.files.globs import literal_path, literal_prefix, with_literal_brackets
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources import audio_files
+from melbeam.pipelines.sources import audio_files, foreign
 from melbeam.pipelines.sources.endings import ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS, TAR_ENDINGS
 from melbeam.pipelines.sources.kaldi import PARTS, WAV_SCP
 from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
@@ -33,6 +33,9 @@ _CUTS = re.compile(r"(.*[._-])?cuts([._-].*)?\.jsonl(\.gz)?")
 _METADATA = re.compile(r"metadata\.(csv|tsv|jsonl)(\.gz)?")
 _BRACES = re.compile(r"\{([^{},]*(?:,[^{},]*)+|(\d+)\.\.(\d+))\}")
 _SHARD = re.compile(r"-?\d+-of-\d+")
+# What `datasets` writes beside its Arrow files, and TFDS beside its own; neither is a manifest.
+_OF_DATASETS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
+_ARROW = ".arrow"
 _TEXT_ENDINGS = (
     ".txt",
     ".md",
@@ -185,8 +188,22 @@ def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
         )
     if named == [AUDIO]:  # the source itself says what is left out, and finds transcripts
         return AUDIO, found.paths
+    if not named:
+        _refuse_foreign(found)
     # Whatever is nothing else has always been taken for TFRecords, and is told record by record.
     return (named[0], by_kind[named[0]]) if named else (TFRECORD, found.paths)
+
+
+def _refuse_foreign(found: Found) -> None:
+    """Refuses files whose largest one is known to be of no source; else it would be taken for a damaged one.
+
+    Raises:
+        ValueError: with what it is.
+    """
+    largest = max(found.paths, key=lambda named: (named[0].endswith(_ARROW), named[1]))[0]
+    what = foreign.what_it_is(largest)
+    if what is not None:
+        raise UsageError(Refusal.UNKNOWN_FORMAT, f"--input={found.pattern}: {printable(largest)} is {what}")
 
 
 def _is_a_part(kind: str, path: str) -> bool:
@@ -250,7 +267,7 @@ _UNKNOWN = "unknown"
 def _kind_by_name(path: str) -> str | None:
     """The kind that a name tells; None for what is of no source, `_UNKNOWN` where it tells nothing."""
     name = file_name(path).lower()
-    if name.startswith(".") or _is_text(path) or name == NEMO_MANIFEST:
+    if name.startswith(".") or _is_text(path) or name in (NEMO_MANIFEST, *_OF_DATASETS):
         return None
     for kind in (PARQUET, WEBDATASET, TFRECORD, KALDI, LHOTSE, AUDIO, MANIFEST):
         if _is_of(kind, path):
@@ -286,6 +303,8 @@ def _kind_by_bytes(path: str) -> str | None:
         head = file.read(audio_files.HEAD)
     if head[:4] == b"PAR1":
         return PARQUET
+    if foreign.of_beginning(head) is not None:
+        return None
     if head[257:262] == b"ustar":
         return WEBDATASET
     if length_of(head[:HEADER]) is not None or is_compressed(path):

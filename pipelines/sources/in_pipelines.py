@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import apache_beam as beam
 from apache_beam.pvalue import PCollection
 
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.columns import parse_columns
 from melbeam.pipelines.sources.planning import find_parts, plan_units, read_unit
 from melbeam.pipelines.sources.units import AudioRecord, SourceOptions, Unit
@@ -25,6 +27,7 @@ from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
 if TYPE_CHECKING:
     import tensorflow as tf
 
+Pattern = str | os.PathLike[str]
 _LOOKED_AT = 100  # records whose features are taken for those of all
 
 
@@ -34,7 +37,7 @@ class ReadAudio(beam.PTransform[Any, Any]):
     What cannot be read becomes a reject record in its place, which `ExtractLogMel` passes on to its rejects.
 
     Args:
-        pattern: what `melbeam extract --input` takes, or several of them.
+        pattern: what `melbeam extract --input` takes, as text or as a path, or several of them.
         columns: our names to theirs.
         input_format: the kind of source, where it is not to be found by itself.
 
@@ -44,7 +47,7 @@ class ReadAudio(beam.PTransform[Any, Any]):
 
     def __init__(
         self,
-        pattern: str | Sequence[str],
+        pattern: Pattern | Sequence[Pattern],
         *,
         columns: Mapping[str, str] | str | None = None,
         input_format: str | None = None,
@@ -73,12 +76,16 @@ def _read_line(line: Any) -> Iterator[bytes]:
 
 
 def _units(
-    pattern: str | Sequence[str], columns: Mapping[str, str] | str | None, input_format: str | None
+    pattern: Pattern | Sequence[Pattern], columns: Mapping[str, str] | str | None, input_format: str | None
 ) -> list[Unit]:
     asked = parse_columns(columns) if isinstance(columns, str) else dict(columns or {})
-    patterns = [pattern] if isinstance(pattern, str) else list(pattern)
+    patterns = [pattern] if isinstance(pattern, str | os.PathLike) else pattern
+    if not isinstance(patterns, list | tuple) or not all(isinstance(one, str | os.PathLike) for one in patterns):
+        raise UsageError(
+            Refusal.BAD_VALUE, f"pattern must be a path or a glob, or a list of them, got {pattern!r}"
+        )
     options = SourceOptions(input_format=input_format, columns=asked)
-    units = plan_units(patterns, options).units
+    units = plan_units([os.fspath(one) for one in patterns], options).units
     by_path: dict[str, list[Unit]] = {}
     for unit in units:
         by_path.setdefault(unit.path, []).append(unit)
@@ -86,7 +93,7 @@ def _units(
 
 
 def read_audio(
-    pattern: str | Sequence[str],
+    pattern: Pattern | Sequence[Pattern],
     *,
     columns: Mapping[str, str] | str | None = None,
     input_format: str | None = None,
@@ -100,7 +107,7 @@ def read_audio(
     smallest int64 or the smallest float32.
 
     Args:
-        pattern: what `melbeam extract --input` takes, or several of them.
+        pattern: what `melbeam extract --input` takes, as text or as a path, or several of them.
         columns: our names to theirs.
         input_format: the kind of source, where it is not to be found by itself.
         sampling_rate: Hz of the samples.

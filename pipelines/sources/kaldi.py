@@ -63,6 +63,11 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     """
     text_lines.check_encoding(options.encoding_of_text)
     folders = sorted({parent(path) if "/" in path else "." for path, _ in found.paths if path.endswith(WAV_SCP)})
+    if not folders:
+        raise UsageError(
+            Refusal.BAD_SOURCE,
+            f"--input={printable(found.pattern)} names no {WAV_SCP}, where Kaldi's recordings are",
+        )
     ids = RepeatedIds()
     units = [unit for folder in folders for unit in _plan_folder(folder, options, ids)]
     return Planned(
@@ -122,7 +127,7 @@ def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[
 
 
 def _columns(folder: str, options: SourceOptions) -> dict[str, str]:
-    """Ours to the names of Kaldi's tables."""
+    """Ours to the names of Kaldi's tables that the folder has."""
     columns = {ours: table for table, ours in _TABLES.items()}
     known = (*_TABLES.values(), *_TABLES)
     for ours, theirs in options.columns.items():
@@ -132,8 +137,12 @@ def _columns(folder: str, options: SourceOptions) -> dict[str, str]:
                 Refusal.BAD_COLUMNS,
                 f"--columns names {theirs!r}; a Kaldi folder, {printable(folder)}, has {', '.join(known)}",
             )
+        if not files.exists(f"{folder}/{table}"):
+            raise UsageError(
+                Refusal.BAD_COLUMNS, f"--columns names {theirs!r}; there is no {table} in {printable(folder)}"
+            )
         columns = {name: value for name, value in columns.items() if value != table} | {ours: table}
-    return columns
+    return {ours: table for ours, table in columns.items() if files.exists(f"{folder}/{table}")}
 
 
 def _lines(
@@ -224,7 +233,7 @@ def _rows(unit: Unit) -> Iterator[Row | BadRow]:
         values = {ours: table[name].encode() for ours, table in columns.items() if name in table}
         try:
             row = _row(name, rest, locations, values) if main == _SEGMENTS else _whole(name, rest, values)
-            yield replace(row, audio=path_in(details["base"], row.audio))
+            yield replace(row, audio=path_in(details["base"], row.audio), encoding=encoding)
         except ValueError as error:
             kept = {"kind": KALDI, "path": folder, "name": name, "rest": rest, "main": main, "detail": str(error)}
             yield BadRow(f"{error}: {name} {rest}"[:300], keep_row(kept, {**values, "id": name}, {}), name)

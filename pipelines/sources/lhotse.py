@@ -16,6 +16,7 @@ from melbeam.pipelines.sources.repeated_ids import RepeatedIds
 from melbeam.pipelines.sources.rows import (
     BadRow,
     Row,
+    as_id,
     check_can_be_read,
     folder_of_relative,
     path_in,
@@ -82,7 +83,7 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
                 found_columns = _columns_of(cut)
                 columns.update(found_columns)
                 types.see(renamed(found_columns, options.columns))
-                ids.see(str(cut["id"]))
+                ids.see(as_id(cut["id"]))
                 first = first or cut["recording"]["sources"][0]["source"]
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 if len(starts) == 1:
@@ -217,10 +218,10 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
         channel = _channel_of(cut, recording)
         if whole:
             return Row(
-                audio, str(cut["id"]), seconds=duration, channel=channel, segments=segments, columns=columns
+                audio, as_id(cut["id"]), seconds=duration, channel=channel, segments=segments, columns=columns
             )
         end = round(start + duration, 9)
-        return Row(audio, str(cut["id"]), start, end, channel=channel, segments=segments, columns=columns)
+        return Row(audio, as_id(cut["id"]), start, end, channel=channel, segments=segments, columns=columns)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         detail = f"no {error} in the cut" if isinstance(error, KeyError) else str(error)
         kept = {"kind": LHOTSE, "line": line.decode("latin-1"), "details": dict(details)}

@@ -14,6 +14,7 @@ from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text, skip_to
 from melbeam.pipelines.sources.units import printable
 
+PATH = "path"  # the column of Common Voice's clips
 _DELIMITERS = (",", "\t", ";", "|")
 _LINES_OF_A_HEADER = 100  # at most, where quotes hold line feeds
 csv.field_size_limit(1 << 30)  # a transcript may be long
@@ -24,7 +25,8 @@ class Format:
     """How a manifest's bytes are rows.
 
     Attributes:
-        header: the names of the columns; None for JSON lines, where each row has its own.
+        header: the names of the columns; None for JSON lines, where each row has its own. A column without a name,
+            as of pandas's row numbers or of a comma at the end, is none.
         delimiter: between columns.
         quoted: whether quotes may enclose a column; Common Voice's are literal.
         encoding: of the text.
@@ -84,7 +86,7 @@ class Format:
         fields = self._fields(text)
         if len(fields) != len(self.header):
             raise ValueError(f"{len(fields)} columns, the header has {len(self.header)}")
-        return dict(zip(self.header, fields, strict=True))
+        return {name: field for name, field in zip(self.header, fields, strict=True) if name}
 
     def _fields(self, text: str) -> list[str]:
         if not self.quoted:
@@ -163,7 +165,7 @@ def _check_header(path: str, header: tuple[str, ...]) -> None:
     Raises:
         ValueError: with what to do.
     """
-    twice = next((name for name in header if header.count(name) > 1), None)
+    twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{printable(path)} has two columns {twice!r}: rename one of them")
     clip = next((name for name in header if name.lower().endswith((*ENDINGS, *MEDIA_ENDINGS))), None)
@@ -189,4 +191,17 @@ def _quotes_enclose(path: str, start: int) -> bool:
 
 def is_common_voice(names: Iterable[str]) -> bool:
     """Whether columns are those of a Common Voice table: its paths lie below `clips/`, its quotes are literal."""
-    return {"client_id", "path"} <= set(names)
+    return {"client_id", PATH} <= set(names)
+
+
+def path_of_common_voice(path: Any) -> Any:
+    """The path of a clip from the table's folder: below `clips/`, and an MP3 where its name has no ending.
+
+    So it is in the first releases. What is no relative path is left as it is.
+    """
+    if not isinstance(path, str) or not path or path.startswith("/") or "://" in path:
+        return path
+    path = path.removeprefix("./")
+    if "." not in path.rpartition("/")[2]:
+        path += ".mp3"
+    return path if path.startswith("clips/") else f"clips/{path}"

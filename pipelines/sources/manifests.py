@@ -12,16 +12,24 @@ from itertools import islice
 from posixpath import normpath
 from typing import Any
 
-from melbeam.pipelines.refusals import UsageError
+from melbeam.pipelines import words
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
 from melbeam.pipelines.sources.columns import find_columns, row_of
 from melbeam.pipelines.sources.kinds import MANIFEST
 from melbeam.pipelines.sources.lhotse import refuse_parts_of_cuts
-from melbeam.pipelines.sources.manifest_format import Format, check_last_quote, find_format, is_common_voice
+from melbeam.pipelines.sources.manifest_format import (
+    PATH,
+    Format,
+    check_last_quote,
+    find_format,
+    is_common_voice,
+    path_of_common_voice,
+)
 from melbeam.pipelines.sources.nested import lifted, names_in
 from melbeam.pipelines.sources.repeated_ids import RepeatedIds
-from melbeam.pipelines.sources.rows import BadRow, Row, check_can_be_read, read_rows
+from melbeam.pipelines.sources.rows import UTF_8, BadRow, Row, as_on_disk, check_can_be_read, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text, skip_to
 from melbeam.pipelines.sources.units import (
     BYTES_A_SECOND,
@@ -118,9 +126,14 @@ class Table:
             values = self.format.values(line, self.path)
             if names is not None:
                 names.see(values)
+            if self.columns["audio"] == PATH and is_common_voice(values):
+                values[PATH] = path_of_common_voice(values[PATH])
             values = lifted(values, self.columns.values())
             row = row_of(values, self.columns, folder=self.folder, root=self.root)
-            return replace(row, columns=with_one_type(row.columns, self.types)) if self.types else row
+            if self.types:
+                row = replace(row, columns=with_one_type(row.columns, self.types))
+            encoding = self.format.encoding
+            return row if encoding == UTF_8 else replace(row, encoding=encoding)
         except ValueError as error:
             kept = {"kind": MANIFEST, "path": self.path, "line": line.decode("latin-1"), "details": self.to_json()}
             return BadRow(f"{error}: {line[:80]!r}", keep_row(kept, {}, {}))
@@ -151,10 +164,12 @@ def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -
     types, ids, left_out = ColumnTypes(), RepeatedIds(), LeftOut()
     seen = _Seen(types, ids, set() if found.clips else None)
     root = found.root if options.root is None else options.root
-    units, is_understood = [], True
+    units, is_understood, nameless = [], True, []
     for path, size in found.paths:
         format, start = find_format(path, options.encoding_of_text)
-        known = names.setdefault(path, _Names(format.header or ()))
+        known = names.setdefault(path, _Names(filter(None, format.header or ())))
+        if "" in (format.header or ()):
+            nameless.append(printable(path))
         table = _understand(path, format, start, options, root, known)
         units += _plan_table(table, start, size, options, seen, known)
         if find_columns(known.all, options.columns, printable(path)) != table.columns:
@@ -164,6 +179,9 @@ def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -
     where = printable(found.paths[0][0] if len(found.paths) == 1 else found.pattern)
     todo = "--columns=id=COLUMN names a column that tells them apart"
     left_out.notes += [*types.note(where), *ids.note(where, todo)]
+    if nameless:
+        named = words.named(nameless[:1], len(nameless))
+        left_out.notes.append(f"a column without a name is not read, in {named}: its header names what is")
     for path in found.clips:
         if seen.audio is not None and normpath(path) not in seen.audio:
             left_out.add("audio file that no row names", path)
@@ -189,7 +207,7 @@ class _Seen:
         self.types.see(row.columns)
         self.ids.see(row.id)
         if self.audio is not None:
-            self.audio.add(normpath(row.audio))
+            self.audio.add(normpath(as_on_disk(row.audio, row.encoding)))
 
 
 def _plan_table(
@@ -236,29 +254,40 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions, r
         ValueError: none names audio; or the text is not of the encoding.
     """
     first_error: ValueError | None = None
+    lists: list[str] = []  # columns that hold lists of objects
     with open_text(path) as file:
         lines = Lines(file)
         skip_to(lines, start)
         for _, line in islice(format.rows(lines), _LOOKED_AT):
             try:
-                names.see(format.values(line, path))
+                values = format.values(line, path)
+                names.see(values)
+                lists += [name for name, value in values.items() if _is_list_of_objects(value)]
             except NotText:
                 raise
             except ValueError as error:
                 first_error = first_error or error  # the row is a reject of its own
     if not names.all and first_error is not None:
         raise ValueError(
-            f"{printable(path)}: no row is a JSON object ({first_error}): write one object a line (jq -c .)"
+            f"{printable(path)}: no row is a JSON object ({first_error}): write one object a line (jq -c .); if "
+            "the whole file is one object, with its clips in a list, write that list's (jq -c '.NAME[]')"
         )
     try:
         columns = find_columns(names.all, options.columns, printable(path))
     except UsageError:
         refuse_parts_of_cuts(names.all, printable(path))
+        if lists:
+            raise UsageError(
+                Refusal.BAD_COLUMNS,
+                f"{printable(path)} has no column that names audio; its clips may lie in its list {lists[0]!r}, "
+                f"and a manifest has one object a line: jq -c '.{lists[0]}[]'",
+            ) from None
         raise
-    folder = f"{parent(path)}/" if "/" in path else ""
-    if is_common_voice(names.all) and columns["audio"] == "path":
-        folder += "clips/"
-    return Table(path, format, columns, folder, root)
+    return Table(path, format, columns, f"{parent(path)}/" if "/" in path else "", root)
+
+
+def _is_list_of_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def has_texts(path: str, options: SourceOptions) -> bool:
@@ -266,7 +295,7 @@ def has_texts(path: str, options: SourceOptions) -> bool:
     try:
         format, start = find_format(path, options.encoding_of_text)
         columns = _understand(
-            path, format, start, replace(options, columns={}), "", _Names(format.header or ())
+            path, format, start, replace(options, columns={}), "", _Names(filter(None, format.header or ()))
         ).columns
     except (ValueError, OSError):
         return False

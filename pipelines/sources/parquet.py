@@ -53,20 +53,33 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     Raises:
         ValueError: a file is no Parquet, or no column of it is audio.
     """
-    types, unused = ColumnTypes(), dict[str, None]()
+    types, unused, others = ColumnTypes(), dict[str, None](), dict[str, None]()
     root = found.root if options.root is None else options.root
-    units = [unit for path, size in found.paths for unit in _plan_file(path, size, options, root, types, unused)]
+    units = [
+        unit for path, size in found.paths for unit in _plan_file(path, size, options, root, types, unused, others)
+    ]
     where = printable(found.pattern)
     notes = types.note(where) + [
         f"{where}: {name} is not passed through, since it lies in the column of the audio: "
         f"--columns={name.rpartition('.')[2]}={name} takes it"
         for name in unused
     ]
+    notes += [
+        f"{where}: {name} holds files too, and each is passed through whole, its bytes as base64: leave the "
+        f"column out of the Parquet file, or take it as the audio (--columns=audio={name})"
+        for name in others
+    ]
     return Planned(with_types(units, types.of_mixed()), LeftOut(notes=notes))
 
 
 def _plan_file(
-    path: str, size: int, options: SourceOptions, root: str, types: ColumnTypes, unused: dict[str, None]
+    path: str,
+    size: int,
+    options: SourceOptions,
+    root: str,
+    types: ColumnTypes,
+    unused: dict[str, None],
+    others: dict[str, None],
 ) -> list[Unit]:
     with files.open_file(path) as file:
         try:
@@ -83,6 +96,7 @@ def _plan_file(
         cut = runs(sizes, options)
     _see_types(schema, columns, types)
     unused.update(dict.fromkeys(_unused_fields(schema, columns)))
+    others.update(dict.fromkeys(_other_audio(schema, columns)))
     keys = path_of(_fields_of(schema), columns["audio"]) or ()
     nested = {"audio_keys": list(keys)} if len(keys) > 1 else {}
     folder = f"{parent(path)}/" if "/" in path else ""
@@ -157,7 +171,9 @@ def _type_of(schema: Any, fields: Mapping[str, Any], name: str) -> Any:
 
 def _see_types(schema: Any, columns: Mapping[str, str], types: ColumnTypes) -> None:
     """Takes the types of a file's columns into account, under the names that they get."""
-    ours_of = {theirs: ours for ours, theirs in columns.items()}
+    ours_of: dict[str, list[str]] = {}
+    for ours, theirs in columns.items():
+        ours_of.setdefault(theirs, []).append(ours)
     fields = _fields_of(schema)
     for name in dict.fromkeys((*schema.names, *columns.values())):
         kind = _type_of(schema, fields, name)
@@ -165,10 +181,11 @@ def _see_types(schema: Any, columns: Mapping[str, str], types: ColumnTypes) -> N
             kind = _values_of(kind.value_type)
         if name == columns["audio"] or pa.types.is_null(kind):
             continue
-        if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-            types.see_type(ours_of.get(name, name), INTEGER)
-        else:
-            types.see_type(ours_of.get(name, name), NUMBER if pa.types.is_floating(kind) else TEXT)
+        for ours in ours_of.get(name, [name]):
+            if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+                types.see_type(ours, INTEGER)
+            else:
+                types.see_type(ours, NUMBER if pa.types.is_floating(kind) else TEXT)
 
 
 def _unused_fields(schema: Any, columns: Mapping[str, str]) -> list[str]:
@@ -178,6 +195,13 @@ def _unused_fields(schema: Any, columns: Mapping[str, str]) -> list[str]:
         return []
     names = [f"{columns['audio']}.{name}" for name in _fields_of(kind) if name not in _OF_AUDIO]
     return [name for name in names if name not in columns.values()]
+
+
+def _other_audio(schema: Any, columns: Mapping[str, str]) -> list[str]:
+    """The names of the columns of files that are neither the audio nor asked for."""
+    fields = _fields_of(schema)
+    taken = {theirs.partition(".")[0] for theirs in columns.values()} | set(columns.values())
+    return [name for name in fields if name not in taken and _is_audio_struct(_type_of(schema, fields, name))]
 
 
 def _values_of(kind: Any) -> Any:

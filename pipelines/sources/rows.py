@@ -10,10 +10,12 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from glob import escape
 from posixpath import normpath
 from typing import Any
+from unicodedata import normalize
 from urllib.parse import unquote
 
 from melbeam.pipelines import files
@@ -29,6 +31,7 @@ from melbeam.transforms.records.segments import encode_segments
 
 _FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
 _FOLDERS_ABOVE = 3  # of a table's folder, in which its recipe may have run
+UTF_8 = "utf-8"
 _BLOCK = 8 << 20  # 8 MiB
 _FETCHED_BYTES = 64 << 20  # 64 MiB ahead of what is converted; more only where one file is larger
 # What is wrong with one file, of a file system that is there.
@@ -49,6 +52,7 @@ class Row:
         segments: what is said when in it, as `records.segments` encodes it; empty where the source does not say.
         columns: name to value of what is passed through.
         features: name to `Feature` message of more of that.
+        encoding: of the text that names the audio, in which its name may be on a disk.
     """
 
     audio: str
@@ -60,6 +64,7 @@ class Row:
     segments: str = ""
     columns: Mapping[str, Values] = field(default_factory=dict)
     features: Mapping[str, Any] = field(default_factory=dict)
+    encoding: str = UTF_8
 
     @property
     def is_segment(self) -> bool:
@@ -84,6 +89,8 @@ class Row:
         row = {"kind": kind, **{name: getattr(self, name) for name in names}}
         if self.segments:
             row["segments"] = self.segments
+        if self.encoding != UTF_8:
+            row["encoding"] = self.encoding
         return keep_row(row, {**self.columns, "id": self.id}, self.features)
 
     @classmethod
@@ -141,7 +148,7 @@ def _record(row: Row, fetched: bytes | Reject | None, recordings: Recordings) ->
     audio = fetched
     if audio is None:
         try:
-            audio = recordings.segment(row.audio, row.start or 0.0, row.end, row.channel)
+            audio = recordings.segment(as_on_disk(row.audio, row.encoding), row.start or 0.0, row.end, row.channel)
         except OF_ONE_FILE as error:
             raise _not_found(row.audio, error) from error
     fields = {name: value for name, value in row.columns.items() if name not in ("audio", "id")}
@@ -162,7 +169,7 @@ def _fetched(
                     continue
                 waiting.append((row, None))
             else:
-                waiting.append((row, pool.submit(_fetch, row.audio, max_record_bytes)))
+                waiting.append((row, pool.submit(_fetch, row, max_record_bytes)))
             while len(waiting) >= _FETCHES or (waiting and ahead > _FETCHED_BYTES):
                 yield _next(waiting, max_record_bytes)
             ahead = sum(_num_bytes(future) for _, future in waiting)
@@ -185,11 +192,12 @@ def _num_bytes(future: Future[bytes | Reject] | None) -> int:
 
 
 def _fetch_local(row: Row | BadRow | Item, max_record_bytes: int) -> bytes | Reject | None:
-    return None if not isinstance(row, Row) or row.is_segment else _fetch(row.audio, max_record_bytes)
+    return None if not isinstance(row, Row) or row.is_segment else _fetch(row, max_record_bytes)
 
 
-def _fetch(path: str, max_record_bytes: int) -> bytes | Reject:
+def _fetch(row: Row, max_record_bytes: int) -> bytes | Reject:
     """The whole file, or why one file cannot be read; what lies with its file system is raised."""
+    path = as_on_disk(row.audio, row.encoding)
     try:
         with files.open_file(path) as file:
             if files.is_local(path):
@@ -223,11 +231,39 @@ def _not_found(path: str, error: OSError) -> Reject:
         detail = f"{printable(path)} is not there"
         if "\\" in path and files.is_local(path):
             detail += ", and its name has backslashes, as paths of Windows: write them as /"
+        elif any(part in f"/{path}" for part in ("/~/", "/$")) and files.is_local(path):
+            detail += ", and ~ and $ stand for nothing in a path here: write the whole path"
+        elif path != "/".join(part.strip() for part in path.split("/")):
+            detail += f", and a part of its name begins or ends with a space: {path!r}"
     elif isinstance(error, files.NoFileSystem):
         detail = str(error)
     else:
         detail = f"{printable(path)} cannot be read: {error.strerror or error}"
     return Reject("not_found", f"{detail}; once it can be read, `melbeam retry-rejects` takes it")
+
+
+def as_on_disk(path: str, encoding: str = UTF_8) -> str:
+    """The path by which a file that a table names is there.
+
+    A name with accents may be composed in the table and decomposed on the disk, as macOS has it, or the other way
+    round, or lie there in the bytes of the table's encoding. The name as it stands goes first.
+
+    Args:
+        path: as the table has it.
+        encoding: of the table.
+    """
+    if path.isascii() or not files.is_local(path) or os.path.lexists(path):
+        return path
+    there = parent(path)
+    while "/" in there and not os.path.exists(there):
+        there = parent(there)
+    rest = path[len(there) :] if os.path.exists(there) else path
+    there = path[: len(path) - len(rest)]
+    spellings = [normalize(form, rest) for form in ("NFC", "NFD")]
+    if encoding != UTF_8:
+        with suppress(UnicodeEncodeError):
+            spellings.append(os.fsdecode(rest.encode(encoding)))
+    return next((there + other for other in spellings if os.path.lexists(there + other)), path)
 
 
 def folder_of_relative(first: str | None, folder: str) -> str:
@@ -254,10 +290,17 @@ def path_in(folder: str, audio: str) -> str:
 
     Args:
         folder: that relative paths are meant from, with a slash at its end, or "".
-        audio: a path, or a URI; `file://` ones are local paths with their `%20` and the like undone.
+        audio: a path, or a URI; `file:` ones are local paths with their `%20` and the like undone.
+
+    Raises:
+        ValueError: it holds half a surrogate pair, as JSON may, and so is no path.
     """
-    if audio.startswith("file://"):
-        return unquote(audio.removeprefix("file://").removeprefix("localhost"))
+    try:
+        os.fsencode(audio)
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the path {audio!r} holds half a character") from error
+    if audio.startswith("file:/"):  # and one slash, as Java writes it
+        return "/" + unquote(audio.removeprefix("file:").removeprefix("//localhost")).lstrip("/")
     if is_absolute(audio):
         return audio
     path = folder + audio.removeprefix("./")
@@ -281,6 +324,11 @@ def check_can_be_read(path: str, where: str) -> None:
 def is_absolute(path: str) -> bool:
     """Whether a path says where it is, from wherever it is read."""
     return path.startswith("/") or "://" in path
+
+
+def as_id(value: Any) -> str:
+    """A table's value as an id; of half a surrogate pair, which JSON may hold, no UTF-8 is made."""
+    return str(value).encode(errors="replace").decode()
 
 
 def id_of(path: str, root: str, start: float | None = None, end: float | None = None) -> str:

@@ -11,6 +11,7 @@ import codecs
 from collections.abc import Iterable, Iterator, Mapping
 from glob import escape
 from itertools import groupby, islice
+from unicodedata import normalize
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.sources import text_lines
@@ -194,7 +195,7 @@ def is_ljspeech(path: str) -> bool:
 
 
 def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple[str, dict[str, bytes]]]:
-    """Names and columns of the transcripts in a file.
+    """Names, their accents composed, and columns of the transcripts in a file.
 
     Args:
         path: of the file.
@@ -207,8 +208,9 @@ def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple
             text = text_lines.decode(line, path, encoding).rstrip("\r\n")
             given, *texts = text.split("|") if is_table else text.split(" ", 1)
             name = _without_ending(given.strip().removeprefix("./")) if is_table else given
-            if name and (names is None or name in names):
-                yield name, {key: value.encode() for key, value in zip(COLUMNS, (name, *texts), strict=False)}
+            composed = normalize("NFC", name)
+            if name and (names is None or composed in names):
+                yield composed, {key: value.encode() for key, value in zip(COLUMNS, (name, *texts), strict=False)}
 
 
 def text_of(path: str, texts: Mapping[str, dict[str, bytes]]) -> dict[str, bytes]:
@@ -222,8 +224,11 @@ def _key_of(path: str, texts: Mapping[str, dict[str, bytes]]) -> str | None:
 
 
 def names_of(path: str) -> list[str]:
-    """The names that transcripts may give a clip: its path without the ending, from the longest part on."""
-    parts = _without_ending(printable(path)).split("/")[-_DEPTH:]
+    """The names that transcripts may give a clip: its path without the ending, from the longest part on.
+
+    Their accents are composed; a disk may have them decomposed, as macOS has it.
+    """
+    parts = normalize("NFC", _without_ending(printable(path))).split("/")[-_DEPTH:]
     return ["/".join(parts[first:]) for first in range(len(parts))]
 
 

@@ -20,7 +20,7 @@ from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import WEBDATASET
 from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, NemoRow, NemoRows
 from melbeam.pipelines.sources.nested import lifted
-from melbeam.pipelines.sources.rows import OF_ONE_FILE
+from melbeam.pipelines.sources.rows import OF_ONE_FILE, as_id
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.tar_members import Lost, members_of
 from melbeam.pipelines.sources.text_lines import json_of
@@ -238,10 +238,17 @@ def _record(
     if isinstance(text := values.get(columns.get(TEXT, "")), bytes):
         # The line feed at the end of a file is none of its text.
         values[columns[TEXT]] = text.removesuffix(b"\n").removesuffix(b"\r")
+        try:
+            text.decode()
+        except UnicodeDecodeError as error:
+            raise Reject(
+                "bad_row",
+                f"the member {columns[TEXT]} is not UTF-8: {error.reason} at {text[error.start :][:4]!r}",
+            ) from error
     fields = passed_through(values, {ours: theirs for ours, theirs in columns.items() if ours != "audio"})
     given = values.get(columns["id"]) if "id" in columns else None
     given = given.decode(errors="replace") if isinstance(given, bytes) else given
-    fields["id"] = printable(sample.key if row is None else row.id) if given is None else str(given)
+    fields["id"] = printable(sample.key if row is None else row.id) if given is None else as_id(given)
     return to_example(fields, None, ("audio", memoryview(audio))), seconds
 
 

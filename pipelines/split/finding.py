@@ -35,6 +35,12 @@ def why_no_features(output: str) -> str:
     return not_features.why_no_features(output, _paths)
 
 
+def finished_or_why(output: str) -> str:
+    """Names the finished splits of a folder, or says why it has none, as the end of a sentence."""
+    finished = [folder.split for folder in splits_in(output) if files.exists(folder.summary)]
+    return f"it has {', '.join(finished)}" if finished else why_no_features(output)
+
+
 def folders_meant(output: str) -> list[str]:
     """Returns the folders above or below one in which jobs have made splits."""
     return not_features.folders_meant(output, _paths)

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from melbeam.pipelines import files, words
+from melbeam.pipelines.split.finding import finished_or_why
 from melbeam.pipelines.split.tally import Count, Tally
 from melbeam.pipelines.tfrecord import file_crc32c
 from melbeam.transforms.distributions import QUANTITIES
@@ -139,9 +140,16 @@ class SplitSummary(Tally):
 
         Raises:
             UnusableSummary: the summary is not what was written.
-            OSError: there is no such finished split, or it cannot be read.
+            FileNotFoundError: there is no such finished split; the message says what there is.
+            OSError: it cannot be read.
         """
-        return cls.read(SplitFolder(str(folder).rstrip("/"), split).summary)
+        of_split = SplitFolder(str(folder).rstrip("/"), split)
+        try:
+            return cls.read(of_split.summary)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f"{of_split.output} has no finished split {split!r}: {finished_or_why(of_split.output)}"
+            ) from error
 
     def _repr_html_(self) -> str:
         """The summary as a notebook shows it."""

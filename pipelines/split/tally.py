@@ -13,6 +13,7 @@ from melbeam.transforms.records.split_schema import NAMED_IDS, FieldCounts
 from melbeam.transforms.statistics import BinStatistics
 
 Count = Annotated[int, Meta(ge=0)]
+EMPTY_TEXT = "empty_text"  # what the records of `empty_texts` are called in `named_ids`
 _SUMS = (
     "records_read",
     "records_converted",
@@ -21,6 +22,7 @@ _SUMS = (
     "microseconds",
     "unknown_lengths",
     "whole_texts",
+    "empty_texts",
     "left_out",
     "damaged_bytes",
 )
@@ -42,11 +44,13 @@ class Tally:
         microseconds: the length of all clips that `ingest` wrote, by their headers; 0 where clips were converted.
         unknown_lengths: clips written whose length no header tells.
         whole_texts: chunks whose text is that of their whole clip.
+        empty_texts: feature records whose text says nothing; those without a text are none of them.
         left_out: clips that were not taken, since another split has them; they are not counted as read.
         damaged_bytes: of the input, that belong to no record.
         rejects: records turned away, by reason.
         changes: records whose audio was changed beyond computing features, by what was done.
-        named_ids: the first records of each reason and change: their ids, or where they lie if they have none.
+        named_ids: the first records of each reason and change, and those of an empty text: their ids, or where
+            they lie if they have none.
         fields: the fields that not every feature record has.
         statistics: sums of each mel bin over valid frames.
         distributions: the quantities of `BIN_WIDTHS` over feature records.
@@ -59,6 +63,7 @@ class Tally:
     microseconds: Count = 0
     unknown_lengths: Count = 0
     whole_texts: Count = 0
+    empty_texts: Count = 0
     left_out: Count = 0
     damaged_bytes: Count = 0
     rejects: dict[str, Count] = field(default_factory=dict)
@@ -105,6 +110,9 @@ class Tally:
             self._count(self.changes, change, conversion.id)
         for record in conversion.features:
             self.whole_texts += record.has_text_of_whole_clip
+            if record.has_empty_text:
+                self.empty_texts += 1
+                self._name(EMPTY_TEXT, self.empty_texts, record.id)
             for name, kind in record.kinds.items():
                 if name not in self.fields:
                     self.fields[name] = FieldCounts()
@@ -118,7 +126,10 @@ class Tally:
 
     def _count(self, counts: dict[str, Count], what: str, name: str) -> None:
         counts[what] = counts.get(what, 0) + 1
-        if counts[what] <= NAMED_IDS:
+        self._name(what, counts[what], name)
+
+    def _name(self, what: str, count: int, name: str) -> None:
+        if count <= NAMED_IDS:
             self.named_ids.setdefault(what, []).append(name)
 
     def add(self, other: Tally) -> None:

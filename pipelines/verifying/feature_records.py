@@ -17,7 +17,7 @@ from melbeam.pipelines.verifying.splits import Split
 from melbeam.transforms.records.conversion import FeatureRecord
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.levels import LEVELS, check_levels
-from melbeam.transforms.records.measures import measures_of
+from melbeam.transforms.records.measures import is_empty_text, measures_of
 from melbeam.transforms.records.schema import BYTES, CONSUMED, FEATURE_RECORD, FLOAT, TEXT, Field
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.records.table import row_of
@@ -97,6 +97,7 @@ def read_feature(record: bytes, split: Split) -> Feature:
             kinds={name: kind for name, (kind, _) in counted.items()},
             lengths={name: count or _COUNTED_FOR_NONE for name, (_, count) in counted.items()},
             has_text_of_whole_clip=fields.get(_WHOLE) == 1,
+            has_empty_text=TEXT in features and is_empty_text(features[TEXT]),
             measures=measures_of(fields, features.get(TEXT), sums),
             row=row_of(fields, features.get(TEXT)),
         ),

@@ -19,7 +19,7 @@ from melbeam.pipelines.sources.units import printable
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import ShardReport
 from melbeam.pipelines.split.table import read_table
-from melbeam.pipelines.split.tally import Tally
+from melbeam.pipelines.split.tally import EMPTY_TEXT, Tally
 from melbeam.pipelines.verifying.differences import differences
 from melbeam.pipelines.verifying.feature_records import Feature, read_feature
 from melbeam.pipelines.verifying.findings import Findings
@@ -270,6 +270,8 @@ class _ShardCheck:
             truncated = changes.get("truncated", 0), said_changes.get("truncated", 0)
             self._compare("records that were truncated", *truncated)
         self._compare("chunks with the text of their whole clip", tally.whole_texts, report.whole_texts)
+        if self._split.record_version >= 2:
+            self._compare("records with an empty text", tally.empty_texts, report.empty_texts)
         for name in _OF_AUDIO_ALONE:
             self._compare(name, 0, getattr(report, name))
         if said_changes.get("trimmed", 0) > said_changes.get("chunked", 0):
@@ -290,11 +292,13 @@ class _ShardCheck:
             said, found = (asdict(self._schema_of_version_1(counts)) for counts in (report, tally))
             self._compare_json(said["fields"], found["fields"], "passthrough")
             self._compare_json(sorted(said["mixed"]), sorted(found["mixed"]), "passthrough")
-        for what in sorted(report.named_ids.keys() - report.rejects.keys() - said_changes.keys()):
+        empty_texts = {EMPTY_TEXT: report.empty_texts} if report.empty_texts else {}
+        for what in sorted(report.named_ids.keys() - {*report.rejects, *said_changes, *empty_texts}):
             self._findings.fault(self._report_path, f"named_ids has {what!r}, which is no reject and no change")
         for name in sorted(self._unknown_names):
             self._findings.fault(self._report_path, f"named_ids has {name!r}, which is no clip of {self._path}")
         self._compare_names(report.changes, [what for what in changes if what in said_changes])
+        self._compare_names(empty_texts, list(empty_texts))
 
     def _compare_rejects(self, path: str) -> None:
         report, tally = self._report, self._tally

@@ -1,7 +1,10 @@
 """`melbeam extract` on every kind of source: one command each, the counts, and a text beside its features."""
 
+import io
 import json
+import re
 import shutil
+import tarfile
 import zlib
 from pathlib import Path
 
@@ -274,3 +277,25 @@ def test_a_manifests_columns_of_several_types_can_be_read(corpus):
         output = f"out-{len(source)}"
         assert run(extract, f"--input={source}", f"--output={output}", *OPTIONS).status == 0
         assert [float(clip["n"]) for clip in read_features(output)] == [1.0, 0.5, 2.0]
+
+
+def test_a_field_of_webdatasets_json_that_is_of_several_types_is_told_and_can_be_read_without(corpus):
+    clips = sorted(Path("clips").glob("[mrw]*"))
+    with tarfile.open("mixed.tar", "w") as tar:
+        for path, x in zip(clips, (1, "two", 0.5), strict=True):
+            for name, data in (
+                (path.name, path.read_bytes()),
+                (f"{path.stem}.json", json.dumps({"x": x}).encode()),
+            ):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    status, said = run(extract, "--input=mixed.tar", "--columns=x=json.x", "--output=out", *OPTIONS)
+    assert status == 0
+    mixed = "field 'x' is not of one type: split train has bytes in 1 record (id "
+    assert f"warning: {mixed}" in said
+    assert mixed in run(verify, "out").text
+    with pytest.raises(ValueError, match="feature 'x' has not one type in all records: 1 bytes_list") as error:
+        read_features("out")
+    names = re.search(r"read without it: features=(\[.*\])", str(error.value))[1]
+    assert len(list(read_features("out", features=json.loads(names.replace("'", '"'))))) == 3

@@ -40,6 +40,21 @@ def test_a_missing_option_is_argparses_status(capsys):
     assert "--input" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "argv", ["f i --count=4 --fast", "f --count=4 i --fast", "--count=4 f --fast i", "--fast f --count 4 i"]
+)
+def test_options_may_stand_between_arguments(argv):
+    def add(parser):
+        parser.add_argument("folder")
+        parser.add_argument("record", nargs="?")
+        parser.add_argument("--count", type=int)
+        parser.add_argument("--fast", action="store_true")
+
+    arguments, rest = command_line.parse(add, "melbeam test", "A test.", argv.split())
+    assert (arguments.folder, arguments.record, arguments.count, arguments.fast) == ("f", "i", 4, True)
+    assert rest == []
+
+
 class TestConfig:
     def test_beneath_the_command_line(self, config):
         arguments, _ = parse(config("input: a\ncount: 7\nfast: true"), "--count=8")

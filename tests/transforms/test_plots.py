@@ -114,6 +114,15 @@ def test_what_cannot_be_drawn_is_refused():
         plots.histogram({str(n): Distribution() for n in range(5)}, "seconds")
     with pytest.raises(ValueError, match="statistics must be of 128 bins, got 80"):
         plots.bins(BinStatistics.of(np.zeros((3, 80))), GEMMA_4)
+    with pytest.raises(TypeError, match="got a record of id, input_features: its 'input_features'"):
+        plots.spectrogram({"id": b"a", "input_features": np.zeros((3, 128))}, GEMMA_4)
+    with pytest.raises(TypeError, match=r"FrontEnd\.load"):
+        plots.spectrogram(np.zeros((3, 128)), "gemma4")
+    for given in (SplitSummary(), [Distribution()], {"a": 1}):
+        with pytest.raises(TypeError, match=r"a split's is summary.distributions\['seconds'\]; got"):
+            plots.histogram(given, "seconds")
+    with pytest.raises(TypeError, match=r"a split's is summary.statistics; got SplitSummary"):
+        plots.bins(SplitSummary(), GEMMA_4)
 
 
 def test_bins_are_the_statistics():

@@ -78,10 +78,17 @@ class FeatureSource:
 
         Raises:
             IndexError: there is no such record.
+            TypeError: it is no whole number.
             ValueError: the shard is damaged there, or is another one than its index was made of.
             OSError: it cannot be read.
         """
-        number = operator.index(index)
+        try:
+            number = operator.index(index)
+        except TypeError as error:
+            raise TypeError(
+                f"a FeatureSource is indexed by whole numbers, got {index!r}: FeatureSource(folder, 'train[:10]') "
+                "is a slice, and `melbeam show FOLDER ID` finds a record by its id"
+            ) from error
         if not -len(self) <= number < len(self):
             raise IndexError(f"record {number} of {self!r}, which has {len(self)}")
         number %= len(self)

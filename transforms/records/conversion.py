@@ -39,6 +39,7 @@ class FeatureRecord:
         lengths: the number of values of each of those fields.
         measures: the quantities of `distributions.BIN_WIDTHS` that it has.
         has_text_of_whole_clip: whether it is a chunk whose text was not cut with it.
+        has_empty_text: whether it has a text, and that says nothing.
         row: what the table beside the features says of it, as `table.row_of` gives it.
     """
 
@@ -50,6 +51,7 @@ class FeatureRecord:
     lengths: dict[str, int] = field(default_factory=dict)
     measures: dict[str, float] = field(default_factory=dict)
     has_text_of_whole_clip: bool = False
+    has_empty_text: bool = False
     row: dict[str, Any] = field(default_factory=dict)
 
     @property

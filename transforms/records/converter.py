@@ -17,7 +17,7 @@ from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
 from melbeam.transforms.records.examples import AudioExample, read_audio_example
 from melbeam.transforms.records.levels import levels
-from melbeam.transforms.records.measures import measures_of
+from melbeam.transforms.records.measures import is_empty_text, measures_of
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
@@ -218,8 +218,7 @@ class RecordConverter:
         if self.options.require != TEXT:
             return
         text = example.passthrough.get(TEXT)
-        values = text.bytes_list.value if text is not None else ()
-        if not any(value.strip() for value in values):
+        if is_empty_text(text):
             what = "an empty" if text is not None else "no"
             raise Reject("no_text", f"{what} feature {TEXT!r}, which --require={TEXT} asks for")
 
@@ -331,6 +330,7 @@ class RecordConverter:
             id=fields["id"],
             num_frames=frames,
             has_text_of_whole_clip=fields.get("text_is_of_whole_clip") == 1,
+            has_empty_text=TEXT in passthrough and is_empty_text(passthrough[TEXT]),
             sums=sums,
             kinds=kinds,
             lengths=lengths,

@@ -16,6 +16,16 @@ from melbeam.transforms.statistics import ClipSums
 _DECIMALS = 6
 
 
+def is_empty_text(text: Any | None) -> bool:
+    """Whether a transcript, a `Feature` message, says nothing: it is none, has no value, or only blanks."""
+    if text is None:
+        return True
+    kind, count = kind_and_count(text)
+    if kind == BYTES:
+        return not any(value.decode(errors="replace").strip() for value in text.bytes_list.value)
+    return not count
+
+
 def measures_of(fields: Mapping[str, Any], text: Any | None, sums: ClipSums) -> dict[str, float]:
     """The quantities of `distributions.BIN_WIDTHS` that a feature record has.
 
@@ -33,5 +43,6 @@ def measures_of(fields: Mapping[str, Any], text: Any | None, sums: ClipSums) -> 
         measures["num_audio_tokens"] = float(fields["num_audio_tokens"])
     if text is not None and "text_is_of_whole_clip" not in fields and kind_and_count(text) == (BYTES, 1):
         characters = len(text.bytes_list.value[0].decode(errors="replace").strip())
-        measures["characters_per_second"] = characters / seconds
+        if characters:  # an empty text has no pace
+            measures["characters_per_second"] = characters / seconds
     return measures

@@ -36,6 +36,11 @@ class FieldCounts:
     most: int = 0
     ids: dict[str, list[str]] = field(default_factory=dict)
 
+    @property
+    def num_records(self) -> int:
+        """How many records have it."""
+        return sum(self.kinds.values())
+
     def add_record(self, kind: str, num_values: int, record_id: str) -> None:
         """Counts a record."""
         self.kinds[kind] = self.kinds.get(kind, 0) + 1

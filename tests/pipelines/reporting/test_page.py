@@ -277,3 +277,30 @@ def test_the_same_folder_gives_the_same_page(folder, tmp_path):
     for name in ("a", "b"):
         assert run(report, folder, f"--output={tmp_path}/{name}.html").status == 0
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+
+
+def test_an_empty_text_is_counted_and_named_and_has_no_pace(tmp_path):
+    texts = {"said": "as it is said", "empty": "", "blank": " \u3000\t", "lacks": None}
+    rows = []
+    for name, text in texts.items():
+        (tmp_path / f"{name}.wav").write_bytes(encode(speech_like(1.0)))
+        rows.append({"audio": f"{name}.wav", "id": name, **({} if text is None else {"text": text})})
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    output = tmp_path / "features"
+    ran = run(extract, f"--input={tmp_path}/m.jsonl", f"--output={output}")
+    assert "text: 1 of 4 feature records have one, in 2 it is empty (blank, empty)" in ran.text
+    first = parsed(output).text["first"]
+    assert "1 of 4 clips has no text." in first
+    assert "2 clips have a text that is empty." in first
+    assert "Slow text" not in first
+    summary = json.loads((output / "_melbeam/train/summary.json").read_text())
+    assert summary["distributions"]["characters_per_second"]["count"] == 1
+    assert run(verify, output).status == 0
+    turned_away = run(
+        extract,
+        f"--input={tmp_path}/m.jsonl",
+        f"--output={tmp_path}/required",
+        "--require=text",
+        "--max_reject_fraction=1",
+    )
+    assert "1 converted + 3 rejected" in turned_away.text

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from helpers import compress_features, run, tree
+from helpers import compress_features, encode, run, speech_like, tree
 from melbeam.pipelines import extract, index, show
 from melbeam.pipelines.showing import finding
 from melbeam.pipelines.words import harmless
@@ -252,3 +252,15 @@ def test_a_reader_that_goes_away_is_no_failure_to_tell(made):
     shown.stdout.close()
     assert shown.stderr.read() == b""
     assert shown.wait(timeout=60) == 1
+
+
+def test_an_id_that_reads_like_a_number(tmp_path):
+    for name in ("#0", "#1", "##0"):
+        (tmp_path / f"{len(name)}{name[-1]}.wav").write_bytes(encode(speech_like(0.3)))
+    rows = [{"audio": f"{len(name)}{name[-1]}.wav", "id": name} for name in ("#1", "#0", "##0")]
+    (tmp_path / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folder = tmp_path / "features"
+    assert run(extract, f"--input={tmp_path}/m.jsonl", f"--output={folder}").status == 0
+    for given, number in {"#0": 0, "##1": 0, "##0": 1, "###0": 2}.items():
+        assert run(show, folder, given).text.splitlines()[0].startswith(f"#{number} of "), given
+    assert "has the id #7" in run(show, folder, "##7").text

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 
@@ -306,3 +307,13 @@ def test_a_clip_whose_own_text_could_not_be_read_keeps_what_the_table_beside_it_
     write(tmp_path / "rejects", [to_reject(damage.data, damage.reject, damage.place)])
     (clip,) = read(tmp_path / "rejects").clips
     assert (clip.id, clip.fields, clip.audio) == (expected.id, expected.fields, expected.audio)
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFD", "NFC"), ("NFC", "NFD")])
+@pytest.mark.parametrize(("table", "row"), [("metadata.csv", "{}|x|x\n"), ("1-2.trans.txt", "{} x\n")])
+def test_transcripts_are_found_however_accents_are_composed(tmp_path, read, tone, table, row, on_disk, in_table):
+    name = normalize(in_table, "café")
+    tone(f"in/{normalize(on_disk, 'café')}.wav")
+    (tmp_path / "in" / table).write_text(row.format(name), encoding="utf-8")
+    found = read(tmp_path / "in")
+    assert [(clip.id, clip.fields["text"], found.told) for clip in found.clips] == [(name, b"x", [])]

@@ -79,6 +79,16 @@ def test_columns(folder, read):
     assert read("data", columns={"who": "utt2spk"}).clips[0].fields == {"text": b"first  words", "who": b"anna"}
     with pytest.raises(ValueError, match="--columns names 'age'; a Kaldi folder, data, has text, speaker"):
         read("data", columns={"who": "age"})
+    assert read("data").units[0].details["columns"] == {"text": "text", "speaker": "utt2spk"}
+    with pytest.raises(ValueError, match="--columns names 'utt2lang'; there is no utt2lang in data"):
+        read("data", columns={"accent": "utt2lang"})
+
+
+def test_a_folder_without_recordings_is_refused(folder, read):
+    Path("data/wav.scp").unlink()
+    for pattern in ("data", "data/text"):
+        with pytest.raises(ValueError, match=r"names no wav\.scp, where Kaldi's recordings are"):
+            read(pattern, input_format="kaldi")
 
 
 def test_a_segments_end_and_channel_as_kaldi_has_them(folder, read, tone, tmp_path):

@@ -460,3 +460,60 @@ def test_paths_of_windows_are_told(corpus, read):
     write("m.jsonl", lines({"audio": "sub\\b.flac"}))
     (damage,) = read("m.jsonl").damages
     assert "backslashes, as paths of Windows" in damage.reject.detail
+
+
+def test_common_voices_paths_may_lack_the_ending_or_name_the_folder(corpus, read):
+    paths = ("c", "c.mp3", "clips/c.mp3", "./clips/c", str(Path("clips/c.mp3").resolve()))
+    write("cv.tsv", "client_id\tpath\tsentence\n" + "".join(f"n\t{path}\tx\n" for path in paths))
+    found = read("cv.tsv")
+    assert [clip.id for clip in found.clips] == ["clips/c.mp3"] * 4 + [paths[-1]]
+    assert {clip.audio for clip in found.clips} == {Path("clips/c.mp3").read_bytes()}
+
+
+@pytest.mark.parametrize(
+    "text", [",audio,text\n0,a.wav,x\n", "audio,text,,\na.wav,x,,\n", "audio;text;\na.wav;x;\n"]
+)
+def test_columns_without_a_name_are_left_out_and_told(corpus, read, text):
+    write("m.csv", text)
+    found = read("m.csv")
+    assert [(clip.id, clip.fields) for clip in found.clips] == [("a.wav", {"text": b"x"})]
+    assert found.told == ["a column without a name is not read, in m.csv: its header names what is"]
+
+
+def test_where_a_segment_starts_is_not_guessed(corpus, read):
+    write("m.jsonl", lines({"audio": "a.wav", "begin_time": 0.1, "end_time": 0.2}))
+    assert [clip.id for clip in read("m.jsonl").clips] == ["a.wav@0.1-0.2"]
+    write("m.jsonl", lines({"audio": "a.wav", "seg_start": 0.1, "end_time": 0.2}))
+    with pytest.raises(ValueError, match="name that with --columns=start=seg_start"):
+        read("m.jsonl")
+    assert [clip.id for clip in read("m.jsonl", columns={"start": "seg_start"}).clips] == ["a.wav@0.1-0.2"]
+
+
+def test_a_rate_that_is_text_makes_no_text_of_the_others(corpus, read):
+    write("m.jsonl", lines({"audio": "a.wav", "sampling_rate": "8k"}, {"audio": "a.wav", "sampling_rate": 16000}))
+    assert [clip.fields["sampling_rate"] for clip in read("m.jsonl").clips] == [b"8k", 16000]
+
+
+@pytest.mark.parametrize("name", ["m.jsonl", "m.csv"])
+def test_a_column_may_be_several_of_ours(corpus, read, name):
+    write(name, lines({"audio": "a.wav", "said": "x"}) if name == "m.jsonl" else "audio,said\na.wav,x\n")
+    (clip,) = read(name, columns={"id": "said", "text": "said", "label": "said"}).clips
+    assert (clip.id, clip.fields) == ("x", {"text": b"x", "label": b"x"})
+
+
+def test_columns_may_not_give_names_that_melbeam_writes_itself(corpus, read):
+    write("m.jsonl", lines({"audio": "a.wav", "n": 1}))
+    with pytest.raises(ValueError, match="=num_frames=n gives a column a name that melbeam writes itself"):
+        read("m.jsonl", columns={"num_frames": "n"})
+
+
+def test_uris_of_files_have_one_slash_or_three(corpus, read):
+    path = str(Path("a.wav").resolve())
+    write("m.jsonl", lines(*({"audio": f"file:{slashes}{path[1:]}"} for slashes in ("/", "///", "//localhost/"))))
+    assert [clip.audio for clip in read("m.jsonl").clips] == [Path("a.wav").read_bytes()] * 3
+
+
+def test_what_is_to_be_downloaded_first_is_told(corpus, read):
+    write("m.jsonl", lines({"audio": "https://example.org/a.wav"}))
+    with pytest.raises(ValueError, match=r"https:// cannot be read or written here: .*download the files first"):
+        read("m.jsonl")

@@ -271,3 +271,14 @@ def test_samples_whose_rate_nothing_says_are_refused(table, read, audio):
         read(table({"audio": audio, "hz": RATE}))
     clips = read(table({"audio": audio, "hz": RATE}), columns={"sampling_rate": "hz"}).clips
     assert [clip.fields for clip in clips] == [{"sampling_rate": 16000}] * 4
+
+
+def test_another_column_of_files_is_told(table, read):
+    rows = pa.array([{"bytes": wav, "path": None} for wav in WAVS], STRUCT)
+    name = table({"audio": rows, "noisy": rows, "said": TEXTS})
+    assert read(name).told == [
+        f"{name}: noisy holds files too, and each is passed through whole, its bytes as base64: leave the column "
+        "out of the Parquet file, or take it as the audio (--columns=audio=noisy)"
+    ]
+    found = read(name, columns={"audio": "noisy", "id": "said", "text": "said"})
+    assert [(clip.id, clip.fields["text"].decode()) for clip in found.clips] == [(text, text) for text in TEXTS]

@@ -84,3 +84,14 @@ def test_a_record_that_cannot_be_read_is_an_error_that_names_it(manifest):
         tf.errors.InvalidArgumentError, match=r"m\.jsonl#1: not_found: clips/gone\.wav is not there"
     ):
         list(read_audio("m.jsonl"))
+
+
+def test_an_input_is_text_a_path_or_a_list(fixtures):
+    expected = [clip["id"] for clip in read_audio("clips")]
+    for pattern in (Path("clips"), ["clips"], [Path("clips")]):
+        assert [clip["id"] for clip in read_audio(pattern)] == expected
+        ReadAudio(pattern)
+    for pattern in (None, 5, [None]):
+        for reading in (read_audio, ReadAudio):
+            with pytest.raises(ValueError, match="pattern must be a path or a glob, or a list of them, got"):
+                reading(pattern)

@@ -208,3 +208,12 @@ def test_a_column_of_several_types_in_nemos_manifest_becomes_one(pack, read, wav
     rows = [{"audio_filepath": f"{name}.wav", "shard_id": 3, "n": n} for name, n in (("a", 1), ("b", 0.5))]
     nemo(pack, rows, {"a.wav": wav, "b.wav": wav})
     assert [clip.fields["n"] for clip in read("set").clips] == [1.0, 0.5]
+
+
+def test_a_text_that_is_not_utf_8_is_the_reject_of_its_sample(pack, read, wav):
+    members = {"a.wav": wav, "a.txt": "für".encode("latin-1"), "b.wav": wav, "b.txt": "für".encode()}
+    found = read(pack("t.tar", members), columns={"text": "txt"})
+    assert [(clip.id, clip.fields["text"]) for clip in found.clips] == [("b", "für".encode())]
+    (damage,) = found.damages
+    assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", "a")
+    assert "the member txt is not UTF-8" in damage.reject.detail

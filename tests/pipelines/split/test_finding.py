@@ -7,6 +7,7 @@ import pytest
 
 from helpers import clip, run, write
 from melbeam.pipelines import clean, diff, index, ingest, rejects, report, retry_rejects, show, verify
+from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms import FeatureSource
 
 FEATURES = Path(__file__).parents[2] / "data/folder_of_version_1"
@@ -86,3 +87,14 @@ def test_readers_say_the_same(project):
         FeatureSource(f"{project}/nowhere")
     with pytest.raises(ValueError, match=r"which `melbeam ingest` wrote: `melbeam extract --input='.*/audio/"):
         FeatureSource(f"{project}/audio/1.0.0")
+
+
+def test_a_summary_that_is_not_there_is_told_with_what_is(project):
+    for folder, split, told in (
+        ("features/1.0.0", "test", "has no finished split 'test': it has train, train_retried"),
+        ("half", "train", "goes on where it stopped"),
+        ("features", "train", "did you mean .*features/1.0.0"),
+        ("nowhere", "train", "there is no folder"),
+    ):
+        with pytest.raises(FileNotFoundError, match=told):
+            SplitSummary.load(project / folder, split)

@@ -195,6 +195,10 @@ FAULTS = {
         of_report(lambda report: report.update(whole_texts=1), CHUNKS),
         "the chunks with the text of their whole clip are not those of the report",
     ),
+    "records with an empty text": (
+        of_report(lambda report: report.update(empty_texts=1)),
+        "the records with an empty text are not those of the report: 0 are there, the report says 1",
+    ),
     "records left out by a job that leaves none out": (
         of_report(lambda report: report.update(left_out=1)),
         "1 records are left out, and the job leaves none out",

@@ -1,0 +1,24 @@
+"""TFRecords as an input: what is told of their files."""
+
+import pytest
+
+from helpers import encode, write
+from melbeam.transforms.records.examples import to_example
+
+
+@pytest.mark.parametrize(
+    ("names", "one"),
+    [
+        (["test-00000-of-00001.tfrecord", "train-00000-of-00001.tfrecord"], "test-*"),
+        (["ds-test.tfrecord-00000-of-00001", "ds-train.tfrecord-00000-of-00001"], "ds-test.tfrecord-*"),
+    ],
+)
+def test_files_of_several_splits_are_told(tmp_path, read, names, one):
+    for name in names:
+        write(tmp_path / name, [to_example({"audio": encode([0.1] * 8000), "id": name})])
+    told = f"{tmp_path} has the splits test, train, and their records become one; --input='{tmp_path}/{one}' takes"
+    found = read(tmp_path)
+    assert [clip.id for clip in found.clips] == names
+    assert [line[: len(told)] for line in found.told] == [told]
+    of_one = read(tmp_path / one)
+    assert ([clip.id for clip in of_one.clips], of_one.told) == (names[:1], [])
