@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from melbeam.pipelines.refusals import Refusal, UsageError
@@ -52,13 +52,20 @@ def parse_columns(text: str | None) -> dict[str, str]:
     return columns
 
 
-def find_columns(present: Iterable[str], asked: Mapping[str, str], where: str) -> dict[str, str]:
+def find_columns(
+    present: Iterable[str],
+    asked: Mapping[str, str],
+    where: str,
+    holds_paths: Callable[[str], bool] = lambda _: True,
+) -> dict[str, str]:
     """Ours to theirs for a table with these columns: what was asked for, and the known spellings.
 
     Args:
         present: the table's columns.
         asked: of `--columns`.
         where: the table, for errors.
+        holds_paths: whether a column names files, and does not hold the audio itself. What holds its audio is
+            whole: its times are columns like any other, unless they were asked for.
 
     Raises:
         ValueError: no column names audio, one that was asked for is not there, or one would pass through under a
@@ -87,6 +94,9 @@ def find_columns(present: Iterable[str], asked: Mapping[str, str], where: str) -
             f"{where} has no column that names audio; it has {', '.join(there)}: name it with "
             "--columns=audio=COLUMN",
         )
+    if not holds_paths(columns["audio"]):
+        columns = {ours: theirs for ours, theirs in columns.items() if ours not in ("start", "end") or ours in asked}
+        taken = set(columns.values())
     starts = [name for name in there if name not in taken and any(word in name.lower() for word in _LIKE_A_START)]
     if starts and "end" in columns and "start" not in columns:
         raise UsageError(

@@ -127,12 +127,9 @@ def _find_columns(schema: Any, asked: Mapping[str, str], where: str) -> dict[str
             if len(found) == 1:
                 columns["audio"] = found[0]
                 break
-    columns = find_columns(names, columns, where)
+    columns = find_columns(names, columns, where, lambda name: _is_path(_type_of(schema, fields, name)))
     _check_rate(_type_of(schema, fields, columns["audio"]), columns, names, where)
-    if _is_path(_type_of(schema, fields, columns["audio"])):
-        return columns
-    # What holds its audio is whole: its times are columns like any other.
-    return {ours: theirs for ours, theirs in columns.items() if ours not in ("start", "end") or ours in asked}
+    return columns
 
 
 def _check_rate(kind: Any, columns: Mapping[str, str], names: Sequence[str], where: str) -> None:

@@ -282,3 +282,12 @@ def test_another_column_of_files_is_told(table, read):
     ]
     found = read(name, columns={"audio": "noisy", "id": "said", "text": "said"})
     assert [(clip.id, clip.fields["text"].decode()) for clip in found.clips] == [(text, text) for text in TEXTS]
+
+
+def test_times_beside_audio_that_is_whole_are_columns_like_any_other(table, read):
+    rows = pa.array([{"bytes": wav, "path": None} for wav in WAVS], STRUCT)
+    found = read(table({"audio": rows, "onset_in_talk": [1.0, 2.0, 3.0, 4.0], "end_time": [1.5, 2.5, 3.5, 4.5]}))
+    assert [clip.fields for clip in found.clips] == [
+        {"onset_in_talk": float(second), "end_time": second + 0.5} for second in (1, 2, 3, 4)
+    ]
+    assert [(as_samples(clip) == noise).all() for clip, noise in zip(found.clips, NOISE, strict=True)] == [True] * 4
