@@ -303,13 +303,12 @@ def _kind_by_bytes(path: str) -> str | None:
         head = file.read(audio_files.HEAD)
     if head[:4] == b"PAR1":
         return PARQUET
-    if foreign.of_beginning(head) is not None:
-        return None
     if head[257:262] == b"ustar":
         return WEBDATASET
     if length_of(head[:HEADER]) is not None or is_compressed(path):
         return TFRECORD
-    return AUDIO if name_of_beginning(head) is not None else None
+    # Behind those that a checksum tells: the length of a record, or the name of a member, may begin with any bytes.
+    return AUDIO if foreign.of_beginning(head) is None and name_of_beginning(head) is not None else None
 
 
 def is_lhotse(path: str) -> bool:

@@ -11,6 +11,10 @@ import pyarrow
 import pytest
 
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.sources.finding import find_inputs, find_kind
+from melbeam.pipelines.sources.kinds import TFRECORD
+from melbeam.pipelines.sources.units import SourceOptions
+from melbeam.transforms.records.tfrecord_frame import frame_header
 
 
 def as_zip():
@@ -85,3 +89,10 @@ def test_what_datasets_saves_is_refused_as_a_whole(tmp_path, read):
         with pytest.raises(UsageError, match="load_from_disk") as error:
             read(pattern)
         assert error.value.refusal is Refusal.UNKNOWN_FORMAT
+
+
+@pytest.mark.parametrize("beginning", [b"BZh", b"PK\x03\x04", b"Rar!"])
+def test_a_record_whose_length_begins_like_an_archive_is_a_record(tmp_path, beginning):
+    (tmp_path / "records").write_bytes(frame_header(int.from_bytes(beginning, "little")) + bytes(999))
+    (found,) = find_inputs(str(tmp_path / "records"))
+    assert find_kind(found, SourceOptions())[0] == TFRECORD
