@@ -7,7 +7,7 @@ Kaldi are sorted alike, so that a worker reads no more than that of each.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from glob import escape
@@ -77,7 +77,8 @@ def plan(found: Found, options: SourceOptions) -> Planned:
 
 def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[Unit]:
     encoding = options.encoding_of_text
-    columns = _columns(folder, options)
+    tables = [table for table in _TABLES if files.exists(f"{folder}/{table}")]
+    columns = _columns(folder, tables, options)
     first = _check_recordings(f"{folder}/{WAV_SCP}", encoding)
     if first is not None:
         check_can_be_read(first, f"{printable(folder)}/{WAV_SCP}")
@@ -108,11 +109,10 @@ def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[
     cut = runs(weights, options)
     ranges: list[dict[str, list[int]]] = [{} for _ in cut]
     part_of = {name: part for part, (first, last) in enumerate(cut) for name in utterances[first:last]}
-    for table in _TABLES:
-        if files.exists(f"{folder}/{table}"):
-            _note_ranges(
-                f"{folder}/{table}", encoding, {name: {part} for name, part in part_of.items()}, table, ranges
-            )
+    for table in tables:
+        _note_ranges(
+            f"{folder}/{table}", encoding, {name: {part} for name, part in part_of.items()}, table, ranges
+        )
     if has_segments:
         parts_of: dict[str, set[int]] = {}
         for utterance, recording in zip(utterances, recordings, strict=True):
@@ -126,7 +126,7 @@ def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[
     return units_of_lines(folder, size, KALDI, cut, offsets, details)
 
 
-def _columns(folder: str, options: SourceOptions) -> dict[str, str]:
+def _columns(folder: str, tables: Sequence[str], options: SourceOptions) -> dict[str, str]:
     """Ours to the names of Kaldi's tables that the folder has."""
     columns = {ours: table for table, ours in _TABLES.items()}
     known = (*_TABLES.values(), *_TABLES)
@@ -137,12 +137,12 @@ def _columns(folder: str, options: SourceOptions) -> dict[str, str]:
                 Refusal.BAD_COLUMNS,
                 f"--columns names {theirs!r}; a Kaldi folder, {printable(folder)}, has {', '.join(known)}",
             )
-        if not files.exists(f"{folder}/{table}"):
+        if table not in tables:
             raise UsageError(
                 Refusal.BAD_COLUMNS, f"--columns names {theirs!r}; there is no {table} in {printable(folder)}"
             )
         columns = {name: value for name, value in columns.items() if value != table} | {ours: table}
-    return {ours: table for ours, table in columns.items() if files.exists(f"{folder}/{table}")}
+    return {ours: table for ours, table in columns.items() if table in tables}
 
 
 def _lines(
