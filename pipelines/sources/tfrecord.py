@@ -60,16 +60,16 @@ def plan(found: Found, options: SourceOptions) -> Planned:
 def _with_splits_told(found: Found) -> LeftOut:
     """Notes that files are of several splits, as all of a folder may be: a test set would be trained on."""
     told = LeftOut()
-    globs: dict[str, str] = {}  # of the files of one split, by its name
+    globs: dict[str, str] = {}  # of the files of one split, in the folder of its first one, by its name
     for path, _ in found.paths:
         name, of_tfds = ShardName.parse(path), _OF_TFDS.fullmatch(file_name(path))
+        folder = path.removesuffix(file_name(path))
         if name is not None:
-            globs.setdefault(name.split, f"{name.split}-*")
+            globs.setdefault(name.split, f"{folder}{name.split}-*")
         elif of_tfds is not None:
-            globs.setdefault(of_tfds[2], f"{of_tfds[1]}{of_tfds[2]}.tfrecord-*")
+            globs.setdefault(of_tfds[2], f"{folder}{of_tfds[1] or ''}{of_tfds[2]}.tfrecord-*")
     if len(globs) > 1:
-        first, glob = min(globs.items())
-        of_first = f"{found.root}{glob}"
+        first, of_first = min(globs.items())
         told.notes.append(
             f"{printable(found.pattern)} has the splits {', '.join(sorted(globs))}, and their records become one; "
             f"--input='{printable(of_first)}' takes those of {first} alone"

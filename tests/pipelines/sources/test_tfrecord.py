@@ -10,11 +10,14 @@ from melbeam.transforms.records.examples import to_example
     ("names", "one"),
     [
         (["test-00000-of-00001.tfrecord", "train-00000-of-00001.tfrecord"], "test-*"),
+        (["test.tfrecord-00000-of-00001", "train.tfrecord-00000-of-00001"], "test.tfrecord-*"),
+        (["of_test/test-00000-of-00001.tfrecord", "of_train/train-00000-of-00001.tfrecord"], "of_test/test-*"),
         (["ds-test.tfrecord-00000-of-00001", "ds-train.tfrecord-00000-of-00001"], "ds-test.tfrecord-*"),
     ],
 )
 def test_files_of_several_splits_are_told(tmp_path, read, names, one):
     for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         write(tmp_path / name, [to_example({"audio": encode([0.1] * 8000), "id": name})])
     told = f"{tmp_path} has the splits test, train, and their records become one; --input='{tmp_path}/{one}' takes"
     found = read(tmp_path)
