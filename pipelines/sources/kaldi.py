@@ -82,7 +82,7 @@ def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[
     first = _check_recordings(f"{folder}/{WAV_SCP}", encoding)
     if first is not None:
         check_can_be_read(first, f"{printable(folder)}/{WAV_SCP}")
-    base = folder_of_relative(first, f"{folder}/")
+    base = folder_of_relative(first, f"{folder}/", encoding)
     has_segments = files.exists(f"{folder}/{_SEGMENTS}")
     main = _SEGMENTS if has_segments else WAV_SCP
     utterances: list[str] = []

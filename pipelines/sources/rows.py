@@ -266,7 +266,7 @@ def as_on_disk(path: str, encoding: str = UTF_8) -> str:
     return next((there + other for other in spellings if os.path.lexists(there + other)), path)
 
 
-def folder_of_relative(first: str | None, folder: str) -> str:
+def folder_of_relative(first: str | None, folder: str, encoding: str = UTF_8) -> str:
     """What the relative paths of Kaldi and lhotse are meant from, with a slash at its end, or "".
 
     Both are written relative to where their recipe ran. That is here, if the first file is there; else the folder
@@ -276,13 +276,15 @@ def folder_of_relative(first: str | None, folder: str) -> str:
     Args:
         first: path of the first recording; None where there is none.
         folder: of the table, with a slash at its end, or "".
+        encoding: of the table.
     """
-    if first is None or is_absolute(first) or files.exists(first):
+    if first is None or is_absolute(first) or files.exists(as_on_disk(first, encoding)):
         return ""
     above = [folder]
     while len(above) <= _FOLDERS_ABOVE and "/" in (inner := above[-1].rstrip("/")) and not inner.endswith(":/"):
         above.append(f"{parent(inner)}/")
-    return next((one for one in above if files.exists(one + first.removeprefix("./"))), folder)
+    below = first.removeprefix("./")
+    return next((one for one in above if files.exists(as_on_disk(one + below, encoding))), folder)
 
 
 def path_in(folder: str, audio: str) -> str:

@@ -1,6 +1,7 @@
 """Kaldi's data folders."""
 
 from pathlib import Path
+from unicodedata import normalize
 
 import pytest
 import soundfile
@@ -139,3 +140,12 @@ def test_other_tables_are_taken_or_told(folder, read):
 def test_an_utterance_that_comes_again_is_told(folder, read):
     Path("data/wav.scp").write_text("rec1 wav/one.wav\nrec2 wav/two.flac\nrec2 wav/one.wav\n")
     assert [line for line in read("data").told if "an earlier row has (rec2)" in line]
+
+
+def test_the_folder_of_relative_paths_is_found_however_accents_are_composed(folder, read, tone, monkeypatch):
+    tone(f"wav/{normalize('NFD', 'é.wav')}")
+    Path("data/wav.scp").write_text(f"rec1 wav/{normalize('NFC', 'é.wav')}\n", encoding="utf-8")
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert [clip.id for clip in read("../data").clips] == ["rec1"]
+    assert [clip.id for clip in read(folder / "data").clips] == ["rec1"]
