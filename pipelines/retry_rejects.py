@@ -75,13 +75,13 @@ def _made_with(folder: SplitFolder) -> dict[str, object]:
         UsageError: there is no such finished split.
     """
     from melbeam.pipelines import files
-    from melbeam.pipelines.split.finding import is_of_ingest, splits_of, why_no_features
+    from melbeam.pipelines.split.finding import finished_or_why, is_of_ingest, splits_of
     from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
     from melbeam.transforms.front_end import FrontEnd
 
     if not files.exists(folder.summary):
-        others = [split.split for split in splits_of(folder.output) if files.exists(split.summary)]
-        why = f"it has {', '.join(others)}" if others else why_no_features(folder.output)
+        splits_of(folder.output)  # refuses a folder that has none at all
+        why = finished_or_why(folder.output)
         raise UsageError(Refusal.NO_SPLIT, f"{folder.output} has no finished split {folder.split!r}: {why}")
     if is_of_ingest(folder):
         raise UsageError(
