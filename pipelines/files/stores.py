@@ -28,9 +28,9 @@ _REFUSED, _NOT_THERE = (401, 403), 404
 _CONDITION_FAILED = (412, 409)
 # What stores that speak S3 but know no conditions answer; and boto3 before it knew them.
 _NO_CONDITIONS = (400, 501)
-# What Beam says where a client is not installed: gs://'s when it looks for one, s3://'s when it uses it.
 _NO_SUCH = "Beam has no such file system"
 _NOT_READ = dict.fromkeys(("http", "https", "hf", "ftp"), f"{_NO_SUCH}: download the files first")
+# What Beam says where a client is not installed: gs://'s when it looks for one, s3://'s when it uses it.
 _NO_CLIENT = ("Unable to get filesystem", "Missing boto3 requirement")
 _LONGEST_DETAIL = 300  # characters of a store's own words
 
