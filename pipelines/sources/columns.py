@@ -161,11 +161,17 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
     )
 
 
-def passed_through(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Values]:
-    """What a row has beside its audio: our names, or theirs where nobody renamed them."""
-    ours_of: dict[str, list[str]] = {}  # one column may be several of ours, an id and a text
+def by_theirs(columns: Mapping[str, str]) -> dict[str, list[str]]:
+    """Theirs to ours: one column may be several of ours, an id and a text."""
+    ours_of: dict[str, list[str]] = {}
     for ours, theirs in columns.items():
         ours_of.setdefault(theirs, []).append(ours)
+    return ours_of
+
+
+def passed_through(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Values]:
+    """What a row has beside its audio: our names, or theirs where nobody renamed them."""
+    ours_of = by_theirs(columns)
     kept: dict[str, Values] = {}
     for theirs, value in values.items():
         for ours in ours_of.get(theirs, [theirs]):

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.column_types import INTEGER, NUMBER, TEXT, ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import find_columns, passed_through, row_of
+from melbeam.pipelines.sources.columns import by_theirs, find_columns, passed_through, row_of
 from melbeam.pipelines.sources.kinds import PARQUET
 from melbeam.pipelines.sources.nested import lifted, names_in, path_of
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, read_rows
@@ -168,9 +168,7 @@ def _type_of(schema: Any, fields: Mapping[str, Any], name: str) -> Any:
 
 def _see_types(schema: Any, columns: Mapping[str, str], types: ColumnTypes) -> None:
     """Takes the types of a file's columns into account, under the names that they get."""
-    ours_of: dict[str, list[str]] = {}
-    for ours, theirs in columns.items():
-        ours_of.setdefault(theirs, []).append(ours)
+    ours_of = by_theirs(columns)
     fields = _fields_of(schema)
     for name in dict.fromkeys((*schema.names, *columns.values())):
         kind = _type_of(schema, fields, name)
