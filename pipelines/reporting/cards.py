@@ -59,6 +59,7 @@ def _card(clip: Clip, part: Part, limits: tuple[float, float] | None, sounds: So
     )  # fmt: skip
     roles = [element("li", role) for role in clip.roles]
     text = clip.text
+    said = (text or "").strip()
     return element(
         "article",
         element("ul", roles, class_="roles"),
@@ -66,9 +67,9 @@ def _card(clip: Clip, part: Part, limits: tuple[float, float] | None, sounds: So
         inline_svg(figure, f"Log-mel features of {clip.id[:100]}", key),
         _player(clip, sounds) if sounds else None,
         element("p", of_data(text, most=_MAX_OF_TEXT), class_="text")
-        if text and text.strip()
+        if text and said
         else element("p", "no text" if text is None else "an empty text", class_="text quiet"),
-        element("dl", _numbers(clip, text), class_="numbers"),
+        element("dl", _numbers(clip, said), class_="numbers"),
         _others(clip),
         class_="card",
     )
@@ -79,13 +80,13 @@ def _seconds_of_frames(clip: Clip, part: Part) -> float:
     return len(clip.features) * part.front_end.hop_length / part.front_end.sampling_rate
 
 
-def _numbers(clip: Clip, text: str | None) -> list[Html]:
+def _numbers(clip: Clip, said: str) -> list[Html]:
     fields = clip.fields
     numbers = [("Length", quantity("seconds", clip.seconds))]
     if "num_audio_tokens" in fields:
         numbers.append(("Tokens", quantity("num_audio_tokens", float(fields["num_audio_tokens"]))))
-    if text and text.strip() and "text_is_of_whole_clip" not in fields:
-        pace = len(text.strip()) / clip.seconds
+    if said and "text_is_of_whole_clip" not in fields:
+        pace = len(said) / clip.seconds
         numbers.append(("Pace", f"{quantity('characters_per_second', pace)} char/s"))
     numbers += [(title, quantity(name, float(fields[name]))) for title, name in _LEVELS if name in fields]
     if fields.get("full_scale_fraction"):
