@@ -14,7 +14,6 @@ from typing import Any
 from melbeam.pipelines.sources.units import Unit
 from melbeam.transforms.records.examples import Values
 
-SAMPLING_RATE = "sampling_rate"
 TEXT, INTEGER, NUMBER = "text", "integers", "floats"  # as a person reads them
 _TYPES: dict[type, str] = {int: INTEGER, float: NUMBER, str: TEXT, bytes: TEXT}
 
@@ -28,7 +27,7 @@ class ColumnTypes:
     def see(self, columns: Mapping[str, Values]) -> None:
         """Takes the columns of a row, as records hold them, into account."""
         for name, value in columns.items():
-            if name != SAMPLING_RATE:  # text there is its own row's fault, and is to make no text of the others
+            if name != "sampling_rate":  # text there is its own row's fault, and is to make no text of the others
                 self.see_type(name, type_of(value))
 
     def see_type(self, name: str, kind: str) -> None:
