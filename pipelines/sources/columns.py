@@ -95,7 +95,7 @@ def find_columns(
             "--columns=audio=COLUMN",
         )
     if not holds_paths(columns["audio"]):
-        columns = {ours: theirs for ours, theirs in columns.items() if ours not in ("start", "end") or ours in asked}
+        columns = {ours: name for ours, name in columns.items() if ours not in ("start", "end") or ours in asked}
         taken = set(columns.values())
     starts = [name for name in there if name not in taken and any(word in name.lower() for word in _LIKE_A_START)]
     if starts and "end" in columns and "start" not in columns:

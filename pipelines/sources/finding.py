@@ -307,7 +307,7 @@ def _kind_by_bytes(path: str) -> str | None:
         return WEBDATASET
     if length_of(head[:HEADER]) is not None or is_compressed(path):
         return TFRECORD
-    # Behind those that a checksum tells: the length of a record, or the name of a member, may begin with any bytes.
+    # Behind those that have a checksum or `ustar`: a record's length and a member's name may begin with any bytes.
     return AUDIO if foreign.of_beginning(head) is None and name_of_beginning(head) is not None else None
 
 
