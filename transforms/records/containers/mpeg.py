@@ -182,7 +182,7 @@ def _read_stream(data: bytes, start: int, end: int, first: Kind, name: str, piec
 
 
 def _behind_tags(data: bytes, at: int, end: int) -> int:
-    """The byte behind tags, an ID3v1 of a file to which another was joined too."""
+    """Gives the byte behind tags, of which one may be the ID3v1 of a file that another was joined to."""
     start = tags.end_of_tags_in_front(data, at)
     if data.startswith(b"TAG", at) and at + 128 < end:
         start = tags.end_of_tags_in_front(data, at + 128)
@@ -243,9 +243,8 @@ def _check_is_alone(data: bytes, at: int, end: int, name: str) -> None:
     Raises:
         Reject: bad_audio.
     """
-    from melbeam.transforms.records.containers.formats import (
-        name_of_audio,
-    )  # which knows all formats, this one too
+    # It knows all formats, so it imports this module.
+    from melbeam.transforms.records.containers.formats import name_of_audio
 
     at = _behind_tags(data, at, end)
     for start in (at, at + tags.size_of_zeros(data, at, end)):  # an M4A begins with zeros

@@ -240,7 +240,7 @@ class MonoStream:
         return _mix_down(block) if self._channel == MEAN else block[:, int(self._channel)]
 
     def _append_first(self) -> None:
-        """The first block goes where the others do."""
+        """Appends the first block, which was kept as it is, once there is another."""
         if self._first is None:
             return
         first, self._first = self._first, None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -73,6 +74,7 @@ def _source_of(data: bytes) -> int | _Bytes:
 
 
 def _descriptor_of(data: bytes) -> int:
+    """Writes a file to memory and gives a descriptor of it that stands at its beginning."""
     descriptor = os.memfd_create("melbeam")
     try:
         with open(descriptor, "wb", closefd=False) as file:
@@ -85,17 +87,15 @@ def _descriptor_of(data: bytes) -> int:
 
 
 def _blocks(file: soundfile.SoundFile, num_samples: int, num_bytes: int) -> Iterator[np.ndarray]:
-    usual = max(1, BLOCK_VALUES // file.channels)
-    is_whole = 0 < num_samples * file.channels <= MAX_WHOLE_VALUES
-    num_frames = num_samples if is_whole else usual
-    while True:
+    sizes: Iterator[int] = itertools.repeat(max(1, BLOCK_VALUES // file.channels))
+    if 0 < num_samples * file.channels <= MAX_WHOLE_VALUES:
+        sizes = itertools.chain((num_samples, max(1, _LAST_VALUES // file.channels)), sizes)
+    for num_frames in sizes:
         with _decoder_errors(num_bytes):
             block = file.read(num_frames, dtype="float32", always_2d=True)
         if not len(block):
             return
         yield block
-        num_frames = max(1, _LAST_VALUES // file.channels) if is_whole else usual
-        is_whole = False
 
 
 @contextmanager

@@ -32,7 +32,8 @@ _is_silent = threading.local()
 def quietly(function: Callable[[], Result]) -> Result:
     """What the function gives or raises, without what the libraries under it print.
 
-    The function must neither open nor use a file or a socket: in its thread, those of the process are closed.
+    The function must use no file or socket of the process: in its thread, they are closed. One that it opens is in
+    that thread's table alone, so it must be closed before the function returns.
     """
     if not sys.platform.startswith("linux"):
         return function()

@@ -60,14 +60,7 @@ def _frame_by_frame(
         num_samples += samples
         if at > end:
             raise cut(name, at, end)
-    return Media(
-        name,
-        demuxer,
-        Fraction(num_samples, rate),
-        allows_a_frame=False,
-        start=start,
-        end=end,
-    )
+    return Media(name, demuxer, Fraction(num_samples, rate), allows_a_frame=False, start=start, end=end)
 
 
 def _kind(rate: int, demuxer: str) -> str:
