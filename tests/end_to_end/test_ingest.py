@@ -179,7 +179,7 @@ def test_several_globs_name_a_file_once(clips, tmp_path):
     ("arguments", "named"),
     [
         (["--input={}/nothing/**"], "names no file"),
-        (["--input={}/README"], "README is nothing that melbeam reads"),
+        (["--input={}/README"], "README is text, and begins with b'nor this': a manifest names its columns"),
         (["--input={}/**", "--num_shards=0"], "--num_shards must be at least 1, got 0"),
         (["--input={}/**", "--limit=0"], "--limit must be at least 1, got 0"),
         (["--input={}/**", "--num_shard=4"], "did you mean --num_shards?"),

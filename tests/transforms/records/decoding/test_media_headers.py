@@ -105,7 +105,9 @@ def test_the_index_of_a_fragmented_file_knows_the_last_frame_and_all_fragments()
 def test_the_movie_knows_how_long_its_fragments_are():
     """GStreamer and others write mehd; FFmpeg does not, so it is put in here."""
     data = made("mp4", "aac", seconds=1.5, movflags="frag_keyframe+empty_moov", frag_duration="300000")
-    mehd = b"\0\0\0\x10mehd\0\0\0\0" + struct.pack(">I", round(1000 * media_of(data).seconds))
+    header, _ = box(data, b"mvhd")
+    (scale,) = struct.unpack_from(">I", data, header + 20)  # behind size, name, version and two times
+    mehd = b"\0\0\0\x10mehd\0\0\0\0" + struct.pack(">I", round(scale * media_of(data).seconds))
     mvex, _ = box(data, b"mvex")
     larger = bytearray(data[: mvex + 8] + mehd + data[mvex + 8 :])
     for name in (b"moov", b"mvex"):
