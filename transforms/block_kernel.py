@@ -32,9 +32,9 @@ _BLOCK_FRAMES = 64
 # What a block's frames, or its samples, take at most, so that they and their spectra stay in a cache of 1 MB:
 # where frames or hops are long, a block has fewer frames.
 _BLOCK_BYTES = 1 << 18
-# Blocks of a program: 2.6, 6.4, 15 and 41 s of Gemma 4. The smaller ones spare a clip the clearing of the largest
-# one's output, a fifth of the time of 1 s, and a copy out of memory of which it would need less than half.
-_BLOCKS = (4, 10, 24, 64)
+# Blocks of a program: 2.6 to 41 s of Gemma 4. The smaller ones spare a clip the clearing of the largest one's
+# output, a fifth of the time of 1 s, and a copy out of memory of which it would need less than half.
+_BLOCKS = (4, 8, 16, 32, 64)
 # What a program takes at most: where hops are long, it has fewer blocks.
 _PROGRAM_SAMPLES = 1 << 20
 _FLOAT32 = np.dtype("float32")

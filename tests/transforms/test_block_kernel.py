@@ -175,7 +175,7 @@ np.testing.assert_allclose(found, converter(clip), rtol=0, atol=1e-5)
 
 @pytest.mark.slow
 def test_few_programs_serve_all_lengths(tmp_path):
-    """One trial of the compiler; four programs for eager calls and four for graphs, however many the lengths."""
+    """One trial of the compiler; five programs for eager calls and five for graphs, however many the lengths."""
     needs_blocks("float64")
     script = """
 import numpy as np, tensorflow as tf
@@ -197,7 +197,7 @@ print(graph.experimental_get_tracing_count())
     )
     assert ended.stdout.split() == ["1"]
     programs = {re.search(r"module_\d+", path.name)[0] for path in tmp_path.iterdir()}
-    assert 4 <= len(programs) <= 9
+    assert 4 <= len(programs) <= 11
 
 
 @pytest.mark.slow
