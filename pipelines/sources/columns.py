@@ -24,7 +24,7 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
     TEXT: (TEXT, "sentence", "transcription", "transcript"),
     "sampling_rate": ("sampling_rate", "sample_rate"),
 }
-# What a column that says where a segment starts may have in its name, however else that is spelled.
+# A column that says where a segment starts has one of these in its name, however else it is spelled.
 _LIKE_A_START = ("start", "begin", "onset", "offset")
 _T = TypeVar("_T")
 # What says which audio a row is, and is not passed through; a duration is, where it says nothing of a segment.
@@ -162,7 +162,7 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
 
 
 def by_theirs(columns: Mapping[str, str]) -> dict[str, list[str]]:
-    """Theirs to ours: one column may be several of ours, an id and a text."""
+    """Turns ours to theirs round: one column of theirs may be several of ours, an id and a text."""
     ours_of: dict[str, list[str]] = {}
     for ours, theirs in columns.items():
         ours_of.setdefault(theirs, []).append(ours)

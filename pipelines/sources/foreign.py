@@ -29,12 +29,16 @@ _BY_BEGINNING: tuple[tuple[bytes, str], ...] = (
 
 
 def of_beginning(head: bytes) -> str | None:
-    """What a file of no source is that begins so, with what to do; None where that tells nothing."""
+    """Says what a file of no source is that begins so, and what to do; returns None where that tells nothing."""
     return next((what for beginning, what in _BY_BEGINNING if head.startswith(beginning)), None)
 
 
 def what_it_is(path: str) -> str | None:
-    """What a file is that no source reads, with what to do; None where neither name nor first bytes tell."""
+    """Says what a file is that no source reads, and what to do; returns None where nothing tells it.
+
+    Raises:
+        OSError: it cannot be read.
+    """
     if file_name(path) in PARTS:
         return "a table of Kaldi's, whose recordings a wav.scp beside it names: name the folder that has one"
     with files.open_file(path) as file:

@@ -20,7 +20,7 @@ from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.measures import is_empty_text, measures_of
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.schema import FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
+from melbeam.transforms.records.schema import BYTES, FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
 from melbeam.transforms.records.segments import Segment, cut_between, parse_segments
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.records.table import row_of
@@ -218,7 +218,7 @@ class RecordConverter:
         if self.options.require != TEXT:
             return
         text = example.passthrough.get(TEXT)
-        if is_empty_text(text):
+        if is_empty_text(text) or kind_and_count(text)[0] != BYTES:  # numbers are no transcript
             what = "an empty" if text is not None else "no"
             raise Reject("no_text", f"{what} feature {TEXT!r}, which --require={TEXT} asks for")
 

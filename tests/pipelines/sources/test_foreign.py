@@ -1,4 +1,4 @@
-"""What no source reads is refused with its name and what to do, and is not taken for damaged records."""
+"""A file that no source reads is refused with its name and what to do, and is not taken for damaged records."""
 
 import bz2
 import io

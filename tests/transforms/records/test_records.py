@@ -263,3 +263,11 @@ def _same(got, expected):
 def test_a_wrong_option_is_refused_at_construction():
     with pytest.raises(ValueError, match="on_long must be one of"):
         ExtractLogMel(on_long="drop")
+
+
+@pytest.mark.parametrize("text", [None, b"", b" \n", 7, 0.5, [b"", b" "]])
+def test_what_is_no_transcript_is_turned_away_where_one_is_required(text):
+    fields = {"audio": WAV, "id": "a"} | ({} if text is None else {"text": text})
+    with pytest.raises(Reject, match="which --require=text asks for") as turned_away:
+        convert(to_example(fields), require="text")
+    assert turned_away.value.reason == "no_text"

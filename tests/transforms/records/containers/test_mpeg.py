@@ -220,7 +220,7 @@ def test_a_wav_of_mp3():
 
 @pytest.mark.parametrize(("kind", "subtype"), [("WAV", "PCM_16"), ("FLAC", "PCM_16"), ("OGG", "VORBIS")])
 def test_a_file_of_another_format_behind_is_told(kind, subtype):
-    """Its count holds, so that what is behind the last frame might be passed over as a tag that nobody knows."""
+    """The MP3's count holds, so that what is behind the last frame might be passed over as an unknown tag."""
     other = making.encode(making.noise(1, 16000), 16000, kind, subtype)
     for between in (b"", bytes(700), b"TAG" + bytes(125)):
         told = making.reject_of(WITH_INFO + between + other)

@@ -29,7 +29,7 @@ def pause(coding, num_frames, rng):
 
 
 def seconds(coding, frames):
-    """What the file says, in frames of 20 ms, or None for one that is refused."""
+    """Reads the length that the file states, in frames of 20 ms; None stands for one that is refused."""
     try:
         return media_of(coding[0] + b"".join(frames)).seconds * 50
     except Reject:

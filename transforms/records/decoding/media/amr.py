@@ -57,7 +57,7 @@ _CODINGS = {
 
 
 def read(data: bytes) -> Media | None:
-    """What an AMR holds; None for another format."""
+    """Reads what an AMR holds; returns None for another format."""
     for magic, coding in _CODINGS.items():
         if data.startswith(magic):
             frames = _frames(data, len(magic), coding)
