@@ -179,9 +179,13 @@ class BinStatistics:
 def _constants(features: np.ndarray) -> np.ndarray:
     """The value of each bin of features `[frames, bins]` that is in every frame, float64; NaN where it changes."""
     first = features[0]
-    is_constant = features[-1] == first  # which rules nearly all out without a look at the other frames
-    is_constant[is_constant] = (features[:, is_constant] == first[is_constant]).all(axis=0)
-    return np.where(is_constant, first + 0.0, np.nan).astype(np.float64)  # -0.0 becomes 0.0, which equals it
+    constants = np.full(len(first), np.nan)
+    # The last frame rules nearly all out without a look at the others: what is left are a filter of no
+    # frequencies, and the bins of digital silence.
+    for number in (features[-1] == first).nonzero()[0]:
+        if (features[:, number] == first[number]).all():
+            constants[number] = first[number] + 0.0  # -0.0 becomes 0.0, which equals it
+    return constants
 
 
 def _common(rows: list[np.ndarray]) -> list[float | None]:
