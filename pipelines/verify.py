@@ -60,14 +60,14 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     for split in splits:
         summary = split.summary
         print(
-            f"{output}, split {split.folder.split}: {summary.records_read} records read = "
-            f"{summary.records_converted} converted + {summary.num_rejects} rejected; {summary.num_features} "
-            f"features in {words.count(len(split.shards), 'shard')}"
+            f"{output}, split {split.folder.split}: {words.count(summary.records_read, 'record')} read = "
+            f"{summary.records_converted} converted + {summary.num_rejects} rejected; "
+            f"{words.count(summary.num_features, 'feature')} in {words.count(len(split.shards), 'shard')}"
         )
     for audio in verified.audio:
         summary = audio.summary
         print(
-            f"{output}, split {audio.folder.split}: {summary.records_read} clips read = "
+            f"{output}, split {audio.folder.split}: {words.count(summary.records_read, 'clip')} read = "
             f"{summary.records_converted} written + {summary.num_rejects} rejected; "
             f"{words.duration(summary.microseconds / 1e6)} of audio in {words.count(len(audio.shards), 'shard')}"
         )

@@ -42,20 +42,23 @@ __all__ = ["BucketBatchSampler", "Collate"]
 _TENSOR, _MASK = "input_features", "input_features_mask"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class Collate:
     """Makes a batch of clips of `FeatureSource`, as `read_features` does.
 
-    Args:
-        front_end: of the features, the source's, or what names it: it says whether the model takes a mask or the
-            full length.
+    Attributes:
+        front_end: of the features: it says whether the model takes a mask or the full length.
     """
 
     front_end: FrontEnd
 
-    def __post_init__(self) -> None:
-        if isinstance(self.front_end, str | Path):
-            object.__setattr__(self, "front_end", find_front_end(self.front_end))
+    def __init__(self, front_end: FrontEnd | str | Path) -> None:
+        """Names the front end, the source's, as `find_front_end` takes it.
+
+        Raises:
+            ValueError: nothing is called so, or what it names is wrong.
+        """
+        object.__setattr__(self, "front_end", find_front_end(front_end))
 
     def __call__(self, clips: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """A batch.

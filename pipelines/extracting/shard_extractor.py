@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import google_crc32c
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS
 from melbeam.pipelines.extracting.attempts import at_work, check_not_stopped, must_be_isolated
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
@@ -107,7 +107,8 @@ class ShardExtractor:
         seconds, elapsed = self._seconds(report.num_samples), time.monotonic() - start
         reasons = f" ({_in_words(report.rejects)})" if report.rejects else ""
         _LOG.info(
-            f"{shard.name}: {report.records_read} records read = {report.records_converted} converted + "
+            f"{shard.name}: {words.count(report.records_read, 'record')} read = "
+            f"{report.records_converted} converted + "
             f"{report.num_rejects} rejected{reasons}; "
             f"{seconds:.0f} s of audio in {elapsed:.1f} s"
         )

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import google_crc32c
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.ingesting.division import ID, order_of
 from melbeam.pipelines.ingesting.job import DividedJob
 from melbeam.pipelines.ingesting.routes import CLIP, LEFT_OUT, REJECT, UNKNOWN, encode_routes, key_in_order
@@ -59,7 +59,7 @@ class UnitGatherer:
         report.features = file.mark
         report.index_file = FileMark(len(rows), len(routes), google_crc32c.value(routes))
         files.write_json(path["report"], report.to_dict())
-        _LOG.info(f"{shard.name}: {len(rows)} clips read, to be divided")
+        _LOG.info(f"{shard.name}: {words.count(len(rows), 'clip')} read, to be divided")
         return Attempt(attempt, report)
 
     def _written(self, item: Item, unit: int, number: int, file: RecordFile) -> tuple[int, ...]:

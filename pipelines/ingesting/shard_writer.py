@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.ingesting.job import IngestJob
 from melbeam.pipelines.sources.units import AudioRecord
 from melbeam.pipelines.split.attempt_files import LazyRecordFile, new_report, record_file
@@ -55,7 +55,8 @@ class ShardWriter:
         report.features, report.rejected = records.mark, rejects.mark
         files.write_json(path["report"], report.to_dict())
         _LOG.info(
-            f"{shard.name}: {report.records_read} clips read = {report.records_converted} written + "
+            f"{shard.name}: {words.count(report.records_read, 'clip')} read = "
+            f"{report.records_converted} written + "
             f"{report.num_rejects} rejected"
         )
         return Attempt(attempt, report)

@@ -15,6 +15,8 @@ from melbeam.transforms.records.rejects import Reject, with_place
 
 _GZIP = b"\x1f\x8b"
 _BLOCK = 512  # bytes, of tar
+# Read ahead: more is copied once more, and drives a clip that is being converted out of the processor's cache.
+_BUFFER = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def members_of(path: str, max_bytes: int, start: int = 0) -> Iterator[Member]:
     with files.open_file(path) as opened:
         compressed = opened.read(2) == _GZIP
         opened.seek(0)
-        file: io.BufferedIOBase = io.BufferedReader(RawFile(opened), 1 << 20)
+        file: io.BufferedIOBase = io.BufferedReader(RawFile(opened), _BUFFER)
         if compressed:
             file = gzip.GzipFile(fileobj=file)
         else:

@@ -208,6 +208,6 @@ class TestPyTorch:
         with pytest.raises(ValueError, match="shuffle must be True or False, got 'no'"):
             BucketBatchSampler([7], 60, shuffle="no")
         with pytest.raises(ValueError, match="a batch needs a clip at least"):
-            Collate(None)([])
+            Collate("gemma4")([])
         with pytest.raises(ValueError, match="other fields"):
-            Collate(None)([{"id": b"a"}, {"num_frames": np.int64(3)}])
+            Collate("gemma4")([{"id": b"a"}, {"num_frames": np.int64(3)}])
