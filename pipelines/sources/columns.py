@@ -102,7 +102,8 @@ def find_columns(
         raise UsageError(
             Refusal.BAD_COLUMNS,
             f"{where} says in {columns['end']!r} where a segment ends, and may say in {starts[0]!r} where it "
-            f"starts: name that with --columns=start={starts[0]}, if it is in seconds",
+            f"starts: name that with --columns=start={starts[0]}, if it is in seconds; if no row is a segment, "
+            f"--columns=my_{columns['end']}={columns['end']} has {columns['end']!r} pass through",
         )
     if named := sorted(asked.keys() & set(RESERVED)):
         raise UsageError(

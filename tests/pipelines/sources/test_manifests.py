@@ -487,6 +487,11 @@ def test_where_a_segment_starts_is_not_guessed(corpus, read):
     with pytest.raises(ValueError, match="name that with --columns=start=seg_start"):
         read("m.jsonl")
     assert [clip.id for clip in read("m.jsonl", columns={"start": "seg_start"}).clips] == ["a.wav@0.1-0.2"]
+    write("m.jsonl", lines({"audio": "a.wav", "started_by": "n", "end": 0.2}))
+    with pytest.raises(ValueError, match="--columns=my_end=end has 'end' pass through"):
+        read("m.jsonl")
+    (whole,) = read("m.jsonl", columns={"my_end": "end"}).clips
+    assert (whole.id, whole.fields["my_end"]) == ("a.wav", pytest.approx(0.2))
 
 
 def test_a_rate_that_is_text_makes_no_text_of_the_others(corpus, read):
