@@ -51,7 +51,7 @@ def test_a_stream_equals_the_clip_with_any_chunking(assert_same, converters, noi
     assert_same(found, expected)
 
 
-@pytest.mark.parametrize("name, others", [("gemma4", {}), ("gemma4_documented", {"count_partial_hop": True})])
+@pytest.mark.parametrize(("name", "others"), [("gemma4", {}), ("gemma4_documented", {"count_partial_hop": True})])
 @pytest.mark.parametrize("piece", [1, 97, 4000])
 def test_samples_between_frames_are_passed_over(assert_same, noise, name, others, piece):
     # With a hop longer than a frame, no frame hears some of the samples.
