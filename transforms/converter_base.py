@@ -174,7 +174,7 @@ class ConverterBase:
                 raise ValueError(f"{fields[field]} and {name} are one number, {field}: pass either")
             if name in target._counted_with:
                 raise ValueError(
-                    f"{name} overrides no field of a preset: say frame_length, hop_length or fft_length, in samples"
+                    f"{name} is no field of a preset's: override frame_length, hop_length, fft_length (samples)"
                 )
             fields[field] = name
         of_front_end = {field.name for field in dataclasses.fields(FrontEnd)} - {"name"}

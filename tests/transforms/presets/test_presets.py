@@ -220,7 +220,7 @@ class TestConverters:
             AudioConverter.from_preset("gemma4_2b", num_fft_bins=400, fft_length=1024)
         for override in ({"frame_length_ms": 32.0}, {"hop_length_ms": 10.0}, {"fft_overdrive": True}):
             (name,) = override
-            with pytest.raises(ValueError, match=f"{name} overrides no field of a preset: say frame_length"):
+            with pytest.raises(ValueError, match=f"{name} is no field of a preset's: override frame_length"):
                 AudioConverter.from_preset("gemma3n_e2b", **override)
 
     def test_a_preset_names_a_front_end_everywhere(self):
