@@ -17,6 +17,7 @@ import tensorflow as tf
 from melbeam.transforms import log_mel
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
+from melbeam.transforms.records.audio_example import refuse_masked
 from melbeam.transforms.records.decoding.audio import MAX_PEAK
 
 _RANKS = "audio must be [num_samples] or [batch, num_samples]"
@@ -242,11 +243,7 @@ def _is_of_some_rank(value: Any) -> bool:
 def as_array(audio: Any) -> np.ndarray | tf.Tensor:
     """A tensor as it is, anything else as a NumPy array; integers without a type of their own become int64."""
     is_array = isinstance(audio, np.ndarray)
-    if isinstance(audio, np.ma.MaskedArray) and np.ma.is_masked(audio):
-        raise ValueError(
-            f"audio has {np.ma.count_masked(audio)} masked samples: say what stands in their place, "
-            "audio.filled(0), or leave them out, audio.compressed()"
-        )
+    refuse_masked(audio)
     if not is_array:
         _refuse_what_holds_no_samples(audio[0] if isinstance(audio, list | tuple) and audio else audio)
     if not is_array and (tf.is_tensor(audio) or isinstance(audio, tf.Variable) or _holds_tensors(audio)):
