@@ -80,6 +80,21 @@ def ratios_table(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def sources_table(results: dict[str, Any]) -> str:
+    """Each kind of source beside TFRecords of the same clips, as Markdown."""
+    lines = [
+        "| source | audio seconds per processor second | of TFRecords | reading's part | MB that reading adds |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, speed in results["speeds"].items():
+        megabytes = " and ".join(f"{size:g}" for size in results["MB that reading adds"][kind].values())
+        lines.append(
+            f"| {kind} | {speed['audio seconds a processor second']:,.0f} | {speed['of TFRecords']:.2f} | "
+            f"{speed['reading']:.0%} | {megabytes} |"
+        )
+    return "\n".join([*lines, "", _measured_on(results)])
+
+
 def kernel_in_words(results: dict[str, Any]) -> str:
     """What one thread does at the default precision, beside others."""
     speed, ratios = results["speeds"]["melbeam float64"]["median"], results["ratios"]
@@ -145,6 +160,7 @@ TABLES = {
     ": corpora": corpora_table,
     ": speeds": speeds_table,
     ": ratios": ratios_table,
+    ": sources": sources_table,
     ": in words": kernel_in_words,
     ": the job in words": job_in_words,
 }
