@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from melbeam.pipelines.diffing.pairs import NO_PARTNER, hashes_of, pair
-from melbeam.transforms.reading.arrays import TENSOR
+from melbeam.transforms.reading.arrays import TAIL, TENSOR
 from melbeam.transforms.reading.folder import FeatureFolder
 from melbeam.transforms.reading.records import FolderRecords
 
-# Where a record came from is no difference of its own, and the front end is that of the whole folder.
-NOT_COMPARED = ("source", "front_end")
+# Where a record came from is no difference of its own, the front end is that of the whole folder, and what lies
+# behind a clip's frames is compared as the rows that a reader gets.
+NOT_COMPARED = ("source", "front_end", TAIL)
 
 
 @dataclass
@@ -139,8 +140,8 @@ class _Comparison:
         known_to_a, known_to_b = a.names, b.names
         self.found = SplitDifference(
             (len(self._a), len(self._b)),
-            columns_only_in_a=sorted(known_to_a - known_to_b - {*NOT_COMPARED, f"{TENSOR}_tail"}),
-            columns_only_in_b=sorted(known_to_b - known_to_a - {*NOT_COMPARED, f"{TENSOR}_tail"}),
+            columns_only_in_a=sorted(known_to_a - known_to_b - set(NOT_COMPARED)),
+            columns_only_in_b=sorted(known_to_b - known_to_a - set(NOT_COMPARED)),
             not_compared=sorted(
                 {*a.schema.mixed, *b.schema.mixed, *common} & known_to_a & known_to_b - {*comparable}
             ),
