@@ -100,12 +100,22 @@ class BinStatistics:
         squares: of the squared values, in units of 2**-32.
         constants: the value of each bin that never changes, None where it does; empty in what was written before
             they were kept.
+
+    Raises:
+        ValueError: the lists are of different numbers of bins.
     """
 
     num_frames: int = 0
     sums: list[int] = field(default_factory=list)
     squares: list[int] = field(default_factory=list)
     constants: list[float | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        bins = len(self.sums)
+        if len(self.squares) != bins or len(self.constants) not in (0, bins):
+            raise ValueError(
+                f"sums of {bins} bins, squares of {len(self.squares)} and constants of {len(self.constants)}"
+            )
 
     @classmethod
     def of(cls, features: np.ndarray) -> BinStatistics:

@@ -101,9 +101,12 @@ def read_plan(path: str) -> Iterator[Shard]:
         value = json.loads(line)
         try:
             limit = value[2] if isinstance(value, list) else value["limit"]
-            yield Shard(index, len(lines), Unit.from_json(value), limit)
-        except (KeyError, IndexError) as error:
+            unit = Unit.from_json(value)
+            if not isinstance(unit.path, str):
+                raise TypeError(f"a path must be text, got {unit.path!r}")
+        except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(f"line {index + 1} of {path} is none of a plan: {error!r}") from error
+        yield Shard(index, len(lines), unit, limit)
 
 
 def read_plan_by_file(path: str) -> Iterator[list[Shard]]:

@@ -63,7 +63,7 @@ def is_of_ingest(split: SplitFolder) -> bool:
     """Returns whether `melbeam ingest` made a split, so that it is one of audio."""
     try:
         return "ingest_version" in json.loads(read_file(split.job) or b"{}").get("identity", {})
-    except (ValueError, OSError, AttributeError):  # torn, or another's
+    except (ValueError, OSError, AttributeError, TypeError):  # torn, or another's
         return False
 
 

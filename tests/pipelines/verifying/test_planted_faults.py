@@ -220,6 +220,14 @@ FAULTS = {
         of_report(lambda report: report["changes"].update(trimmed=1)),
         "more clips are trimmed than chunked",
     ),
+    "squares of fewer bins than sums": (
+        of_report(lambda report: report["statistics"]["squares"].pop()),
+        "sums of 128 bins, squares of 127 and constants of 128",
+    ),
+    "constants of fewer bins": (
+        of_report(lambda report: report["statistics"]["constants"].pop()),
+        "sums of 128 bins, squares of 128 and constants of 127",
+    ),
     "a report of no shard": (
         lambda folder: folder.file("_melbeam/train/reports/00005.json").write_text("{}"),
         "a report of no shard of the plan",
@@ -282,6 +290,14 @@ FAULTS = {
     "a description of another front end": (
         of_file("dataset_info.json", lambda info: info.update(description="Log-mel features.")),
         "description is Log-mel features.",
+    ),
+    "a plan whose paths are no text": (
+        lambda folder: folder.file("_melbeam/train/plan.jsonl").write_text("[7, 1, null]\n"),
+        "line 1 of ",
+    ),
+    "a job that says nothing of what it is": (
+        of_file("_melbeam/train/job.json", lambda job: job.update(identity=None)),
+        "job.json or plan.jsonl cannot be read",
     ),
     "a job of a later melbeam": (
         of_file("_melbeam/train/job.json", lambda job: job["identity"].update(record_version=99)),
