@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.exit_status import EXIT_OK, leave_with
+from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
 
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
+    from melbeam.transforms.folder_layout import SplitFolder
 
 DESCRIPTION = (
     "Lists the rejects of a folder of features or of audio TFRecords: counts by reason, then each of them."
@@ -33,14 +34,15 @@ def add_arguments(parser: Parser) -> None:
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
-    """Prints the rejects; gives the exit status.
+    """Prints the rejects; gives the exit status, 1 where some of them cannot be read.
 
     Raises:
         UsageError: there is no such folder or split, or two forms are asked for.
     """
     if arguments.csv and arguments.json:
         raise UsageError(Refusal.CONTRADICTION, "--csv and --json contradict each other")
-    rejects = read_rejects(arguments.folder, arguments.split)
+    faults: list[str] = []
+    rejects = read_rejects(arguments.folder, arguments.split, faults)
     if arguments.json:
         print("[", end="")
         for number, reject in enumerate(rejects):
@@ -52,7 +54,9 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         writer.writerows(rejects)
     else:
         _print_for_people(list(rejects), arguments.folder)
-    return EXIT_OK
+    for fault in faults:
+        print(f"melbeam: {words.harmless(fault)}", file=sys.stderr)
+    return EXIT_FAILED if faults else EXIT_OK
 
 
 def _print_for_people(rejects: list[dict[str, str]], folder: str) -> None:
@@ -67,8 +71,15 @@ def _print_for_people(rejects: list[dict[str, str]], folder: str) -> None:
         print(f"  advice: {shown['advice']}")
 
 
-def read_rejects(folder: str, split: str | None = None) -> Iterator[dict[str, str]]:
+def read_rejects(
+    folder: str, split: str | None = None, faults: list[str] | None = None
+) -> Iterator[dict[str, str]]:
     """The rejects of a folder's splits, in the order of their shards, with the keys of `COLUMNS`.
+
+    Args:
+        folder: that the splits are in.
+        split: name of one; else all of them.
+        faults: gets what cannot be read, in words for people, while the rejects are taken.
 
     Raises:
         UsageError: there is no such folder or split.
@@ -88,10 +99,37 @@ def read_rejects(folder: str, split: str | None = None) -> Iterator[dict[str, st
                 f"melbeam: split {one.split} is not finished: these are of the shards that are done",
                 file=sys.stderr,
             )
-    return (reject for one in splits for path, _ in files.match(one.rejects_glob) for reject in _of_file(path))
+    noted = faults if faults is not None else []
+    return (reject for one in splits for reject in _of_split(one, noted))
 
 
-def _of_file(path: str) -> Iterator[dict[str, str]]:
+def _of_split(split: SplitFolder, faults: list[str]) -> Iterator[dict[str, str]]:
+    """Yields a split's rejects; notes those that its summary counts and that are not there."""
+    from melbeam.pipelines import files
+    from melbeam.pipelines.split.reports import SplitSummary
+
+    num_read = 0
+    for path, _ in files.match(split.rejects_glob):
+        for reject in _of_file(path, faults):
+            num_read += 1
+            yield reject
+    if not files.exists(split.summary):
+        return
+    try:
+        num_rejects = SplitSummary.read(split.summary).num_rejects
+    except ValueError as error:
+        faults.append(str(error))
+        return
+    if num_read != num_rejects:
+        faults.append(
+            f"split {split.split}: {words.count(num_read, 'reject')} can be read, and its summary counts "
+            f"{num_rejects}: `melbeam verify {split.output}` names the files"
+        )
+
+
+def _of_file(path: str, faults: list[str]) -> Iterator[dict[str, str]]:
+    from google.protobuf.message import DecodeError
+
     from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
     from melbeam.transforms.records.example_proto import Example
     from melbeam.transforms.records.rejects import REASONS
@@ -99,9 +137,13 @@ def _of_file(path: str) -> Iterator[dict[str, str]]:
 
     for item in read_tfrecord_file(path, max_record_bytes=MAX_EXAMPLE_BYTES):
         if not isinstance(item, Record):
-            print(f"melbeam: {path}, record {item.number}: {item.reason}: {item.detail}", file=sys.stderr)
+            faults.append(f"{path}, record {item.number}: {item.reason}: {item.detail}")
             continue
-        features = Example.FromString(item.data).features.feature
+        try:
+            features = Example.FromString(item.data).features.feature
+        except DecodeError as error:
+            faults.append(f"{path}, record {item.number}: it is no reject record: {error}")
+            continue
         fields = {name: _text(features, name) for name in COLUMNS[:-1]}
         reason = REASONS.get(fields["reason"])
         yield {**fields, "advice": reason.advice.replace("`", "") if reason else ""}

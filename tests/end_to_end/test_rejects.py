@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -79,6 +80,34 @@ def test_none_is_an_empty_list(folder, tmp_path):
     assert printed(extract, f"--input={folder}/in.tfrecord", f"--output={tmp_path}/out", "--limit=1")[0] == 0
     assert printed(rejects, f"{tmp_path}/out", "--json") == (0, "[\n]\n")
     assert printed(rejects, f"{tmp_path}/out") == (0, f"{tmp_path}/out: 0 rejects\n")
+
+
+def flipped(data):
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    ("change", "left", "told"),
+    [
+        (lambda path: path.unlink(), 0, ["0 rejects can be read, and its summary counts 5"]),
+        (lambda path: path.write_bytes(b""), 0, ["0 rejects can be read, and its summary counts 5"]),
+        (
+            lambda path: path.write_bytes(flipped(path.read_bytes())),
+            4,
+            ["record 4: bad_checksum", "4 rejects can be read, and its summary counts 5"],
+        ),
+        (lambda path: write(path, [b"\xff"]), 0, ["record 0: it is no reject record"]),
+    ],
+    ids=["missing", "empty", "damaged", "of no Examples"],
+)
+def test_rejects_that_cannot_be_read_are_told(folder, tmp_path, capsys, change, left, told):
+    damaged = tmp_path / "out"
+    shutil.copytree(folder / "out", damaged)
+    change(damaged / "_melbeam/train/rejects/00000.tfrecord")
+    status, said = printed(rejects, damaged, "--json")
+    assert (status, len(json.loads(said))) == (1, left)
+    told_of = capsys.readouterr().err
+    assert all(words in told_of for words in told), told_of
 
 
 @pytest.mark.parametrize(
