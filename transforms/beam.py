@@ -22,7 +22,7 @@ from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 
 FEATURES, REJECTS = "features", "rejects"
-_ELEMENTS = typehints.Union[bytes, typehints.Dict[typehints.Any, typehints.Any]]
+_DICTS = typehints.Dict[typehints.Any, typehints.Any]
 _WRONG_ELEMENTS = (
     "records must be serialized tf.train.Examples (bytes) or dicts, {{'audio': ..., 'id': ...}}, got {}: "
     "melbeam.transforms.audio_example makes one of a clip"
@@ -93,6 +93,13 @@ def _record_of(element: Any) -> bytes:
         raise Reject("bad_field", str(error), given if isinstance(given, str) else None) from error
 
 
+def _may_be_records(hint: Any) -> bool:
+    """Whether elements of a type can be bytes or dicts: they are, or bytes or dicts are of that type."""
+    of_dicts = isinstance(hint, type) and issubclass(hint, dict)  # which Beam takes for a class of its own
+    is_hinted = typehints.is_consistent_with(hint, typehints.Union[bytes, _DICTS])
+    return of_dicts or is_hinted or any(typehints.is_consistent_with(one, hint) for one in (bytes, _DICTS))
+
+
 class ExtractLogMel(beam.PTransform[Any, Any]):
     """`records | ExtractLogMel(front_end="gemma4")`: bytes or dicts in; `.features` and `.rejects`, bytes, out.
 
@@ -109,6 +116,6 @@ class ExtractLogMel(beam.PTransform[Any, Any]):
     def expand(self, pcoll: PCollection[Any]) -> Any:
         """Applies the DoFn."""
         found = pcoll.element_type
-        if found is not None and not typehints.is_consistent_with(found, _ELEMENTS):
+        if found is not None and not _may_be_records(found):
             raise TypeError(_WRONG_ELEMENTS.format(getattr(found, "__name__", found)))
         return pcoll | beam.ParDo(self._fn).with_outputs(REJECTS, main=FEATURES)

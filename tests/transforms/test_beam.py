@@ -1,6 +1,8 @@
 """`ExtractLogMel` in somebody's own pipeline."""
 
 import pickle
+from collections.abc import Mapping
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -162,3 +164,14 @@ def test_other_elements_are_told_when_the_pipeline_is_built(elements):
     pipeline = beam.Pipeline()
     with pytest.raises(TypeError, match=r"must be serialized tf\.train\.Examples \(bytes\) or dicts"):
         pipeline | beam.Create(elements) | ExtractLogMel()
+
+
+class Clip(dict):
+    """A dict by another name."""
+
+
+@pytest.mark.parametrize("hint", [Mapping[str, Any], bytes | None, bytes | str, object, Clip, dict[str, Any]])
+def test_elements_that_may_be_records_are_taken(hint):
+    pipeline = beam.Pipeline()
+    elements = pipeline | beam.Create([b""]) | beam.Map(lambda element: element).with_output_types(hint)
+    assert (elements | ExtractLogMel()).features is not None
