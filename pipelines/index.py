@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
-from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.transforms.folder_layout import DATASET_INFO, SplitFolder
 
 DESCRIPTION = (
@@ -28,19 +29,22 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """Writes them and says what; gives the exit status.
 
     Raises:
-        UsageError: the folder has no finished split.
+        UsageError: the folder has no finished split, or its metadata are not what melbeam writes.
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
     from melbeam.pipelines.split.finding import why_no_features
     from melbeam.pipelines.split.lock import Locked, SplitLock
+    from melbeam.transforms.reading.folder import shard_lengths
 
     output = files.folder_path(arguments.folder, "the folder")
     info = f"{output}/{DATASET_INFO}"
     if not files.exists(info):
         raise UsageError(Refusal.NO_FEATURES, f"{info} is missing: {why_no_features(output)}")
     status = EXIT_OK
-    for entry in files.read_json(info)["splits"]:
-        folder, lengths = SplitFolder(output, entry["name"]), [int(count) for count in entry["shardLengths"]]
+    with refused_as(Refusal.NO_FEATURES):
+        splits = shard_lengths(output, files.read_bytes)
+    for name, lengths in splits.items():
+        folder = SplitFolder(output, name)
         try:
             with SplitLock(folder):
                 print(f"split {folder.split}: {_index_split(folder, lengths, overwrite=arguments.overwrite)}")
@@ -50,7 +54,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     return status
 
 
-def _index_split(folder: SplitFolder, lengths: list[int], *, overwrite: bool) -> str:
+def _index_split(folder: SplitFolder, lengths: Sequence[int], *, overwrite: bool) -> str:
     """Writes the indexes of a split that are missing, or all; says in words how many.
 
     Raises:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from difflib import get_close_matches
 
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.words import harmless
-from melbeam.transforms.folder_layout import DATASET_INFO
-from melbeam.transforms.reading.folder import FeatureFolder, split_names
+from melbeam.transforms.reading.folder import FeatureFolder, NotAsWritten, split_names
 from melbeam.transforms.reading.records import FolderRecords
 from melbeam.transforms.reading.storage import read_file
 
@@ -44,8 +42,11 @@ def open_split(path: str, split: str) -> FeatureFolder:
     Raises:
         UsageError: it has no such split, or its metadata are not what melbeam writes.
     """
-    with refused_as(Refusal.NO_SPLIT), _refused_if_not_as_written(f"{path}: its metadata are"):
-        return FeatureFolder.open(path, split, None, read_file)
+    with refused_as(Refusal.NO_SPLIT):
+        try:
+            return FeatureFolder.open(path, split, None, read_file)
+        except NotAsWritten as error:
+            raise UsageError(Refusal.NO_FEATURES, str(error)) from error
 
 
 def split_names_or_refusal(path: str) -> list[str]:
@@ -54,17 +55,8 @@ def split_names_or_refusal(path: str) -> list[str]:
     Raises:
         UsageError: it is no folder of finished features.
     """
-    with refused_as(Refusal.NO_FEATURES), _refused_if_not_as_written(f"{path}: its {DATASET_INFO} is"):
+    with refused_as(Refusal.NO_FEATURES):
         return split_names(path, read_file)
-
-
-@contextmanager
-def _refused_if_not_as_written(what: str) -> Iterator[None]:
-    """Makes a refusal of what its block stumbles on in JSON of another form than melbeam writes."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UsageError(Refusal.NO_FEATURES, f"{what} not what melbeam writes ({error!r}): verify it") from error
 
 
 def number_of(records: FolderRecords, wanted: str) -> int:

@@ -6,8 +6,9 @@ import functools
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ LACKS_OF_VERSION_1 = (
     "it was written with record version 1: it has no levels and no schema of its splits, and an index only where "
     "`melbeam index` wrote one"
 )
+
+
+class NotAsWritten(ValueError):
+    """The metadata of a folder are JSON, but not what melbeam writes."""
 
 
 @dataclass(frozen=True)
@@ -74,38 +79,42 @@ class FeatureFolder:
             read_file: how its files are read.
 
         Raises:
+            NotAsWritten: its metadata are not what melbeam writes.
             ValueError: it is no folder of finished features, lacks a split or what a slice asks for, or holds
                 features of another front end.
         """
         path = _checked_path(path)
-        front_end = FrontEnd.from_dict(_read_json(path, FRONT_END, read_file)["front_end"])
+        with _as_written(f"{path}/{FRONT_END}"):
+            front_end = FrontEnd.from_dict(_read_json(path, FRONT_END, read_file)["front_end"])
         if expected is not None:
             _check_front_end(path, front_end, expected)
-        info = {entry["name"]: entry for entry in _read_json(path, DATASET_INFO, read_file)["splits"]}
-        lengths = {name: tuple(map(int, entry["shardLengths"])) for name, entry in info.items()}
+        lengths, num_bytes = _splits_of(path, read_file)
         try:
             ranges = tuple(parse_split(split, lengths))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        features_json = _read_json(path, FEATURES, read_file)
-        tensor = features_json["featuresDict"]["features"]["input_features"]["tensor"]
+        with _as_written(f"{path}/{FEATURES}"):
+            features_json = _read_json(path, FEATURES, read_file)
+            folder_schema = SplitSchema.from_tfds(features_json)
+            tensor = features_json["featuresDict"]["features"]["input_features"]["tensor"]
+            dtype, encoding = tensor["dtype"], tensor["encoding"]
         splits = dict.fromkeys(part.split for part in ranges)
         own = [read_file(SplitFolder(path, name).schema) for name in splits]
         if None in own:
             _warn_of_version_1(path)
         of_splits = [msgspec.json.decode(content, type=SplitSchema) for content in own if content is not None]
-        schema = _schema_of_readers(SplitSchema.from_tfds(features_json), of_splits)
+        schema = _schema_of_readers(folder_schema, of_splits)
         known = [schema] if None in own else of_splits
         return cls(
             path,
             front_end,
             ranges,
             lengths,
-            {name: int(entry.get("numBytes", 0)) for name, entry in info.items()},
+            num_bytes,
             schema,
             frozenset(name for one in known for name in (*one.fields, *one.mixed)),
-            tensor["dtype"],
-            tensor["encoding"],
+            dtype,
+            encoding,
         )
 
     def __len__(self) -> int:
@@ -198,9 +207,20 @@ def split_names(path: str, read_file: ReadFile) -> list[str]:
     """The names of a folder's finished splits.
 
     Raises:
+        NotAsWritten: its metadata are not what melbeam writes.
         ValueError: it is no folder of finished features.
     """
-    return [entry["name"] for entry in _read_json(_checked_path(path), DATASET_INFO, read_file)["splits"]]
+    return list(shard_lengths(path, read_file))
+
+
+def shard_lengths(path: str, read_file: ReadFile) -> dict[str, tuple[int, ...]]:
+    """The records of each shard of a folder's finished splits, by the split's name.
+
+    Raises:
+        NotAsWritten: its metadata are not what melbeam writes.
+        ValueError: it is no folder of finished features.
+    """
+    return _splits_of(_checked_path(path), read_file)[0]
 
 
 def checked_columns(wanted: Sequence[str] | None) -> list[str] | None:
@@ -234,11 +254,35 @@ def _checked_path(path: Any) -> str:
     raise ValueError(f"folder must be the path of one folder, got {path!r}{several}")
 
 
+def _splits_of(path: str, read_file: ReadFile) -> tuple[dict[str, tuple[int, ...]], dict[str, int]]:
+    """The records of each shard, and the bytes of all, by split."""
+    with _as_written(f"{path}/{DATASET_INFO}"):
+        info = {entry["name"]: entry for entry in _read_json(path, DATASET_INFO, read_file)["splits"]}
+        lengths = {name: tuple(map(int, entry["shardLengths"])) for name, entry in info.items()}
+        return lengths, {name: int(entry.get("numBytes", 0)) for name, entry in info.items()}
+
+
+@contextmanager
+def _as_written(path: str) -> Iterator[None]:
+    """Tells of what its block stumbles on in JSON of another form than melbeam writes.
+
+    Raises:
+        NotAsWritten: it stumbled.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError) as error:
+        raise NotAsWritten(f"{path} is not what melbeam writes ({error!r}): verify the folder") from error
+
+
 def _read_json(path: str, name: str, read_file: ReadFile) -> Any:
     content = read_file(f"{path}/{name}")
     if content is None:
         raise ValueError(f"{path}/{name} is missing: {why_no_features(path)}")
-    return json.loads(content)
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise NotAsWritten(f"{path}/{name} is no JSON ({error}): verify the folder") from error
 
 
 def _check_front_end(path: str, written: FrontEnd, expected: FrontEnd) -> None:

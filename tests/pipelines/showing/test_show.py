@@ -1,6 +1,7 @@
 """melbeam show: a record by its id or number, of every kind of folder, and nothing that a terminal would obey."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from helpers import compress_features, encode, run, speech_like, tree
-from melbeam.pipelines import extract, index, show
+from melbeam.pipelines import extract, index, report, show
 from melbeam.pipelines.showing import finding
 from melbeam.pipelines.words import harmless
 from melbeam.transforms import FeatureSource
@@ -264,3 +265,23 @@ def test_an_id_that_reads_like_a_number(tmp_path):
     for given, number in {"#0": 0, "##1": 0, "##0": 1, "###0": 2}.items():
         assert run(show, folder, given).text.splitlines()[0].startswith(f"#{number} of "), given
     assert "has the id #7" in run(show, folder, "##7").text
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", "{}", '{"splits": [{}]}'])
+@pytest.mark.parametrize("name", ["dataset_info.json", "front_end.json", "features.json"])
+def test_metadata_of_another_form_are_told_by_whoever_reads_them(made, copied, name, content):
+    folder = copied(made())
+    (folder / name).write_text(content)
+    told = f"{folder}/{name} is no"
+    with pytest.raises(ValueError, match=re.escape(told)):
+        FeatureSource(folder)
+    for job in (show, index) if name == "dataset_info.json" else (show,):
+        found = run(job, folder)
+        assert (found.status, told in found.text) == (2, True), found.text
+
+
+def test_a_report_leaves_out_pictures_of_what_is_not_as_written(made, copied, tmp_path):
+    folder, page = copied(made()), tmp_path / "page.html"
+    (folder / "features.json").write_text("{}")
+    assert run(report, folder, f"--output={page}").status == 0
+    assert f"{folder}/features.json is not what melbeam writes" in page.read_text()
