@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from helpers import run, tree, wav, write
-from melbeam.pipelines import extract, files, ingest
+from melbeam.pipelines import clean, extract, files, ingest, verify
+from melbeam.pipelines.ingesting import pipeline as ingesting_pipeline
 from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import audio_example
 from melbeam.transforms.records.example_proto import Example
@@ -198,6 +199,32 @@ def test_an_empty_split_has_a_shard_and_a_warning(corpus, tmp_path):
     assert ended.status == 0
     assert f"split 'test' of {tmp_path} is empty: none of the clips fell to it" in ended.text
     assert [path.stat().st_size for path in tmp_path.glob("test-*")] == [0]
+
+
+def test_of_an_input_without_records_no_larger_fraction_is_asked(tmp_path):
+    (tmp_path / "none.tfrecord").write_bytes(b"")
+    ended = run(
+        ingest, f"--input={tmp_path}/none.tfrecord", f"--output={tmp_path}/a", "--split=train=0.5,test=0.5"
+    )
+    for split in ("train", "test"):
+        assert f"the input has no records: split '{split}' of {tmp_path}/a is empty" in ended.text
+    assert (ended.status, "fraction" in ended.text) == (0, False)
+
+
+@pytest.mark.parametrize("how", ["the same command", "clean"])
+def test_what_was_gathered_goes_though_the_job_was_killed_before_it_removed_it(corpus, tmp_path, monkeypatch, how):
+    def kill(_):
+        raise OSError("killed")
+
+    division = ("--split=train=0.5,test=0.5", "--limit=9")
+    monkeypatch.setattr(ingesting_pipeline, "delete_gathered", kill)
+    assert ingested(corpus, tmp_path, *division).status == 1
+    assert (tmp_path / "_melbeam/train/gathered").is_dir()
+    monkeypatch.undo()
+    ended = ingested(corpus, tmp_path, *division) if how == "the same command" else run(clean, tmp_path)
+    assert ended.status == 0
+    assert not (tmp_path / "_melbeam/train/gathered").exists()
+    assert run(verify, tmp_path).status == 0
 
 
 @pytest.fixture(scope="module")
