@@ -372,6 +372,16 @@ class TestNotIn:
         failed = ingested(corpus, folder, "--split=train_9", "--not_in=train")
         assert (failed.status, "so that --not_in cannot tell its clip" in failed.text) == (1, True), failed.text
 
+    def test_a_split_that_lacks_a_record_ends_the_job(self, before, corpus, tmp_path):
+        folder = tmp_path / "audio"
+        shutil.copytree(before, folder)
+        shard = next(folder.glob("train-0*"))
+        records = [item.data for item in read_tfrecord_file(str(shard))]
+        write(shard, records[1:])
+        failed = ingested(corpus, folder, "--split=train_9", "--not_in=train")
+        what = f"--not_in: {len(records) - 1} of {len(records)} ids of 'train' of {folder} were read"
+        assert (failed.status, what in failed.text) == (1, True), failed.text
+
     def test_where_all_are_known_it_is_said(self, before, corpus, tmp_path):
         folder = tmp_path / "audio"
         shutil.copytree(before, folder)
