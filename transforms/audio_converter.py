@@ -122,6 +122,10 @@ class AudioConverter(ConverterBase):
     def _packed(self) -> PackedFeatures:
         return PackedFeatures(self.front_end, self.precision, pad_to_max_length=self.pad_to_max_length)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """All but what is made at the first call: a graph that was built for a GPU does not pickle."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_packed", "_on_gpu")}
+
     @functools.cached_property
     def _on_gpu(self) -> Any:
         return tf.function(self._features_in_graph, autograph=False, reduce_retracing=True)

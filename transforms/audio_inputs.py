@@ -17,6 +17,7 @@ import tensorflow as tf
 from melbeam.transforms import log_mel
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
+from melbeam.transforms.records.audio_example import refuse_masked
 from melbeam.transforms.records.decoding.audio import MAX_PEAK
 
 _RANKS = "audio must be [num_samples] or [batch, num_samples]"
@@ -178,7 +179,8 @@ def check_samples(
             check_samples(clip[:length], row=index)
         return
     is_floating = np.issubdtype(samples.dtype, np.floating) or samples.dtype.name == "bfloat16"
-    if not samples.size or not (is_floating or samples.dtype == np.int64):
+    is_int64 = samples.dtype.kind == "i" and samples.dtype.itemsize == 8  # in either order of bytes
+    if not samples.size or not (is_floating or is_int64):
         return
     with np.errstate(invalid="ignore"):  # NumPy's own warning, where half-precision numbers hold NaN
         least, most = float(samples.min()), float(samples.max())  # NaN is both
@@ -241,6 +243,7 @@ def _is_of_some_rank(value: Any) -> bool:
 def as_array(audio: Any) -> np.ndarray | tf.Tensor:
     """A tensor as it is, anything else as a NumPy array; integers without a type of their own become int64."""
     is_array = isinstance(audio, np.ndarray)
+    refuse_masked(audio)
     if not is_array:
         _refuse_what_holds_no_samples(audio[0] if isinstance(audio, list | tuple) and audio else audio)
     if not is_array and (tf.is_tensor(audio) or isinstance(audio, tf.Variable) or _holds_tensors(audio)):
@@ -251,7 +254,8 @@ def as_array(audio: Any) -> np.ndarray | tf.Tensor:
         raise ValueError(f"{_RANKS}, or a list of clips; got a list that is none of these: {error}") from error
     if isinstance(audio, list | tuple) and len(audio) and type(audio[0]) is int and array.dtype.kind == "i":
         array = array.astype(np.int64)  # before NumPy 2, Windows has 32 bits here
-    if array.dtype.kind in "OSUVM" and array.dtype.name != "bfloat16":
+    is_longdouble = array.dtype.char == "g" and array.dtype.itemsize > 8
+    if is_longdouble or (array.dtype.kind in "OSUVM" and array.dtype.name != "bfloat16"):
         raise TypeError(
             f"audio must be floating point, int8, int16, int32 or int64, got {array.dtype.name}: "
             "scale it to [-1, 1) and pass float32"

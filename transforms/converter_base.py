@@ -51,6 +51,8 @@ class ConverterBase:
 
     presets = _Presets()
     family: ClassVar[str | None] = None  # of the presets that a subclass takes; None takes all
+    # Arguments of the constructor that are no fields of a front end, but of which some are computed.
+    _counted_with: ClassVar[tuple[str, ...]] = ()
 
     num_mels = _from_front_end("num_mels", "Mel bins.")
     num_fft_bins = _from_front_end("fft_length", "Points of the FFT.")
@@ -153,7 +155,7 @@ class ConverterBase:
 
         Raises:
             ValueError: there is no such preset, it cannot be reached, its file is wrong, it has no audio, it
-                belongs to another class, or an override is out of its bounds.
+                belongs to another class, or an override is out of its bounds, given twice, or no field.
         """
         loaded = load_preset(preset)
         target = cls._class_for(loaded.family)
@@ -165,7 +167,16 @@ class ConverterBase:
         front_end = loaded.front_end
         if front_end.frame_length == front_end.fft_length and "num_fft_bins" in overrides:
             overrides.setdefault("frame_length", overrides["num_fft_bins"])
-        fields = {_FIELD_NAMES.get(name, name): name for name in overrides}
+        fields: dict[str, str] = {}
+        for name in overrides:
+            field = _FIELD_NAMES.get(name, name)
+            if field in fields:
+                raise ValueError(f"{fields[field]} and {name} are one number, {field}: pass either")
+            if name in target._counted_with:
+                raise ValueError(
+                    f"{name} is no field of a preset's: override frame_length, hop_length, fft_length (samples)"
+                )
+            fields[field] = name
         of_front_end = {field.name for field in dataclasses.fields(FrontEnd)} - {"name"}
         accepted = {*inspect.signature(target).parameters, *inspect.signature(ConverterBase).parameters}
         changes = {

@@ -172,6 +172,8 @@ class Gemma3nAudioConverter(AudioConverter, family="gemma3n"):
         ValueError: an argument is out of its bounds.
     """
 
+    _counted_with = ("frame_length_ms", "hop_length_ms", "fft_overdrive")
+
     def __init__(
         self,
         feature_size: int = 128,

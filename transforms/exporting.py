@@ -80,7 +80,8 @@ def export_tflite(front_end: FrontEnd, path: str | Path, *, pad_to_max_length: b
 
     Its one input is float32 `[batch, num_samples]` (`Interpreter.resize_tensor_input` says how large), its one
     output `[batch, frames, num_mels]`. TFLite has no float64, so precision is float32; and its FFT takes powers
-    of two only, so other lengths (400) are multiplied by the transform's matrix.
+    of two only, so other lengths (400) are multiplied by the transform's matrix. A clip of no frames is computed,
+    but TensorFlow's interpreter in Python hands no empty result out ("Invalid tensor size").
     """
     by_matrix = front_end.fft_length & (front_end.fft_length - 1) != 0
 

@@ -7,6 +7,7 @@ keras-hub's own do.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -101,7 +102,18 @@ class AudioConverterLayer(keras_hub.layers.AudioConverter):  # type: ignore[misc
         return self.converter.audio_shape()
 
     def __call__(self, audio: Any, *args: Any, **kwargs: Any) -> Any:
-        """See `call`; a list of clips may have arrays beside tensors, which Keras itself refuses."""
+        """See `call`; a list of clips may have arrays beside tensors, which Keras itself refuses.
+
+        Samples in the layer's half precision are warned of: a `Sequential` of a mixed policy casts its input.
+        """
+        found = keras.backend.standardize_dtype(audio.dtype) if hasattr(audio, "dtype") else None
+        if found in ("bfloat16", "float16") and found == self.compute_dtype:
+            warnings.warn(
+                f"audio comes in {found}, as Keras' Sequential casts it under a mixed policy, and has lost digits "
+                "that the features show: use a functional model (keras.Model), which casts nothing, or convert in "
+                "Dataset.map",
+                stacklevel=2,
+            )
         if is_list_of_clips(audio) and any(map(tf.is_tensor, audio)):
             audio = [clip if tf.is_tensor(clip) else tf.convert_to_tensor(as_array(clip)) for clip in audio]
         return super().__call__(audio, *args, **kwargs)

@@ -22,14 +22,25 @@ class _PlainLoader(yaml.SafeLoader):
         self._depth += 1
         node = super().compose_node(parent, index)
         self._depth -= 1
+        if isinstance(node, yaml.MappingNode):
+            _refuse_doubles([key for key, _ in node.value if isinstance(key, yaml.ScalarNode)])
         return node
+
+
+def _refuse_doubles(keys: list[yaml.ScalarNode]) -> None:
+    """Refuses a mapping that says two things of one key: PyYAML would take the last."""
+    seen: set[str] = set()
+    for key in keys:
+        if key.value in seen:
+            raise yaml.MarkedYAMLError(problem=f"{key.value!r} is there twice", problem_mark=key.start_mark)
+        seen.add(key.value)
 
 
 def load_yaml(text: str) -> Any:
     """The value of a YAML or JSON document.
 
     Raises:
-        ValueError: it is no YAML, or has tags, aliases or a depth that plain data has not.
+        ValueError: it is no YAML, or has tags, aliases, doubled keys or a depth that plain data has not.
     """
     try:
         return yaml.load(text, _PlainLoader)  # a SafeLoader

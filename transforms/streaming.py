@@ -46,6 +46,8 @@ class FeatureStream:
         self._frames_given = 0
         # The padded clip from the first sample of the next frame on; None until the clip's start is padded.
         self._pending: np.ndarray | None = None
+        # Samples still to come that lie between two frames, where a hop is longer than a frame: none hears them.
+        self._gap = 0
         self._start: list[np.ndarray] = []
         self._finished = False
         self._kernel = frame_kernel(front_end, precision)
@@ -98,11 +100,12 @@ class FeatureStream:
         if self._pending is None:  # a clip shorter than its own reflection, which sees silence behind it
             self._append(np.zeros(self._left + 1, np.float32))
         covered = (frames - 1) * front_end.hop_length + front_end.frame_span
-        silence = max(0, covered - len(self._pending_samples))
+        silence = max(0, covered + self._gap - len(self._pending_samples))
         reflected = 0
         if front_end.padding == "center" and front_end.max_samples is not None:
             # As in `log_mel.pad`: silence up to the longest clip, and that clip's end is reflected.
-            end = self._frames_given * front_end.hop_length - self._left + len(self._pending_samples)
+            start = self._frames_given * front_end.hop_length - self._left
+            end = start - self._gap + len(self._pending_samples)
             reflected = max(0, end + silence - front_end.max_samples)
             silence -= reflected
         self._append(np.zeros(silence, np.float32))
@@ -116,7 +119,9 @@ class FeatureStream:
 
     def _append(self, waveform: np.ndarray) -> None:
         if self._pending is not None:
-            self._pending = np.concatenate([self._pending, waveform])
+            skipped = min(self._gap, len(waveform))
+            self._gap -= skipped
+            self._pending = np.concatenate([self._pending, waveform[skipped:]])
             return
         if self._front_end.padding != "center":
             self._pending = np.concatenate([np.zeros(self._left, np.float32), waveform])
@@ -135,5 +140,6 @@ class FeatureStream:
             return np.zeros((0, self._front_end.num_mels), np.float32)
         pulled = self._kernel.of_padded(self._pending_samples[: (frames - 1) * hop + span])
         self._frames_given += frames
+        self._gap = max(0, frames * hop - len(self._pending_samples))
         self._pending = self._pending_samples[frames * hop :].copy()
         return pulled

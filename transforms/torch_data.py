@@ -39,7 +39,7 @@ except ImportError as error:
 
 __all__ = ["BucketBatchSampler", "Collate"]
 
-_TENSOR, _MASK = "input_features", "input_features_mask"
+_TENSOR, _MASK, _NUM_FRAMES = "input_features", "input_features_mask", "num_frames"
 
 
 @dataclass(frozen=True, init=False)
@@ -71,7 +71,7 @@ class Collate:
 
         Raises:
             ValueError: there are no clips, they have other fields than one another, or one says that its features
-                are of another front end.
+                are of another front end; or the model takes a mask, and they have no "num_frames".
         """
         if not clips:
             raise ValueError("a batch needs a clip at least")
@@ -85,7 +85,7 @@ class Collate:
             is_number = isinstance(values[0], np.number)
             batch[name] = torch.from_numpy(np.array(values)) if is_number else values
         if _TENSOR in batch:
-            batch |= self._features(batch[_TENSOR], batch.get("num_frames"))
+            batch |= self._features(batch[_TENSOR], batch.get(_NUM_FRAMES))
         return batch
 
     def _check_front_ends(self, clips: Sequence[Mapping[str, Any]]) -> None:
@@ -102,7 +102,12 @@ class Collate:
     def _features(self, features: list[np.ndarray], num_frames: torch.Tensor | None) -> dict[str, torch.Tensor]:
         if self.front_end.takes_full_length:
             return {_TENSOR: to_torch(np.stack(features))}
-        frames = [len(clip) for clip in features] if num_frames is None else num_frames.tolist()
+        if num_frames is None:  # a job may have stored rows of silence behind the valid ones
+            raise ValueError(
+                f"clips need {_NUM_FRAMES!r} for their mask: read it too, "
+                f"FeatureSource(folder, features=[{_TENSOR!r}, {_NUM_FRAMES!r}, ...])"
+            )
+        frames = num_frames.tolist()
         rows = max(map(len, features))
         padded = np.zeros((len(features), rows, features[0].shape[1]), features[0].dtype)
         for row, clip, count in zip(padded, features, frames, strict=True):

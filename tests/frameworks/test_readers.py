@@ -211,3 +211,5 @@ class TestPyTorch:
             Collate("gemma4")([])
         with pytest.raises(ValueError, match="other fields"):
             Collate("gemma4")([{"id": b"a"}, {"num_frames": np.int64(3)}])
+        with pytest.raises(ValueError, match="clips need 'num_frames' for their mask"):
+            Collate("gemma4")([{TENSOR: np.zeros((3, 128), np.float32)}])

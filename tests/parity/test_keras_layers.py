@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -105,6 +106,20 @@ class TestAsAnyLayer:
         assert_same(model(noise), layer(noise))
         model.save(tmp_path / "model.keras")
         assert_same(keras.models.load_model(tmp_path / "model.keras")(noise), layer(noise))
+
+    def test_samples_that_a_sequential_model_casts_are_warned_of(self, noise):
+        keras.config.set_dtype_policy("mixed_bfloat16")
+        try:
+            layer, inputs = AudioConverterLayer("gemma4"), keras.Input((None,))
+            functional = keras.Model(inputs, layer(inputs))
+            sequential = keras.Sequential([layer])
+        finally:
+            keras.config.set_dtype_policy("float32")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert_same(functional(noise), layer(noise))
+        with pytest.warns(UserWarning, match="audio comes in bfloat16, as Keras' Sequential casts it"):
+            assert np.abs(sequential(noise).numpy() - layer(noise).numpy()).max() > 0
 
     def test_a_list_of_arrays_beside_tensors(self, layer, noise):
         expected = layer([noise[0], noise[1, :9000]])

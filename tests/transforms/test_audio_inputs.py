@@ -31,6 +31,23 @@ def assert_same(found, expected):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["i2", "i4", "i8", "f4", "f8"])
+def test_samples_in_either_order_of_bytes(converter, clip, dtype):
+    samples = {"i4": clip.astype("int32") << 16, "f4": clip / 2**15, "f8": clip / 2**15}.get(dtype, clip)
+    big_endian = samples.astype(f">{dtype}")
+    for found in (converter(big_endian), converter([big_endian, big_endian[:500]])[0]):
+        assert_same(found, converter(clip))
+
+
+def test_masked_samples_are_refused(converter, clip):
+    samples = np.ma.masked_array(clip / 2**15, mask=False)
+    assert_same(converter(samples), converter(clip))
+    samples[100:200] = np.ma.masked
+    for audio in (samples, samples[None], [samples, clip]):
+        with pytest.raises(ValueError, match=r"audio has 100 masked samples: .*audio\.filled\(0\)"):
+            converter(audio)
+
+
 class TestUntypedIntegers:
     @pytest.mark.parametrize(
         "untyped", [list, tuple, np.ndarray.tolist, lambda clip: [int(x) for x in clip], lambda clip: list(clip)]
@@ -53,7 +70,9 @@ class TestUntypedIntegers:
         mixed = converter([[0, 1] * 400, [0.5, -0.25] * 300])
         assert_same(mixed[0], converter(np.array([0.0, 1.0] * 400)))
 
-    @pytest.mark.parametrize("samples", [[40000, 1], [[0, 0], [1, -40000]], np.array([1 << 20])])
+    @pytest.mark.parametrize(
+        "samples", [[40000, 1], [[0, 0], [1, -40000]], np.array([1 << 20]), np.array([1 << 20], ">i8")]
+    )
     def test_beyond_16_bits_are_refused(self, converter, samples):
         with pytest.raises(ValueError, match=r"16-bit samples, -32768 to 32767; got .*40000|to 1048576"):
             converter(samples)

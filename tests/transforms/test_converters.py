@@ -45,7 +45,14 @@ def test_floating_point_is_taken_as_it_is(converter, clip, dtype):
 
 
 @pytest.mark.parametrize(
-    "audio", [np.array(["a"]), np.array([True]), np.zeros(500, "uint16"), np.zeros(500, complex)]
+    "audio",
+    [
+        np.array(["a"]),
+        np.array([True]),
+        np.zeros(500, "uint16"),
+        np.zeros(500, complex),
+        np.zeros(500, np.longdouble),
+    ],
 )
 def test_what_holds_no_samples_is_refused(converter, audio):
     with pytest.raises(TypeError, match="audio must be floating point, int8"):
@@ -150,6 +157,15 @@ def test_config_and_pickle_give_the_same_features(clip):
         assert isinstance(copy, Gemma4AudioConverter)
         assert copy.get_config() == original.get_config()
         np.testing.assert_array_equal(copy(clip), original(clip))
+
+
+def test_a_converter_pickles_after_a_call_on_a_gpu(converter, clip, monkeypatch):
+    monkeypatch.setattr("melbeam.transforms.block_kernel.on_gpu", lambda: True)  # its graph runs on a CPU too
+    original = AudioConverter(converter.front_end, pad_to_max_length=False)
+    features = original(clip)
+    assert "_on_gpu" in vars(original)
+    for copy in (pickle.loads(pickle.dumps(original)), copy_of(original)):
+        np.testing.assert_array_equal(copy(clip), features)
 
 
 @pytest.mark.parametrize(

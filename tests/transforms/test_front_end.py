@@ -108,6 +108,11 @@ def test_a_broken_file_is_a_clear_error(tmp_path, text):
         FrontEnd.load("gemma5")
 
 
+def test_a_file_that_says_two_things_of_a_field_is_refused(gemma4):
+    with pytest.raises(ValueError, match="'mel_floor' is there twice"):
+        FrontEnd.from_yaml(gemma4.to_yaml() + "mel_floor: 1.0\n")
+
+
 def test_importing_transforms_loads_neither_tensorflow_nor_beam():
     code = (
         "import sys, melbeam.transforms as t; t.FrontEnd.load('gemma4');"

@@ -51,6 +51,17 @@ def test_a_stream_equals_the_clip_with_any_chunking(assert_same, converters, noi
     assert_same(found, expected)
 
 
+@pytest.mark.parametrize(("name", "others"), [("gemma4", {}), ("gemma4_documented", {"count_partial_hop": True})])
+@pytest.mark.parametrize("piece", [1, 97, 4000])
+def test_samples_between_frames_are_passed_over(assert_same, noise, name, others, piece):
+    # With a hop longer than a frame, no frame hears some of the samples.
+    sparse = FrontEnd.load(name).replace(hop_length=700, max_audio_length=0.2, **others)
+    clip, converter = noise[:3200], AudioConverter(sparse, pad_to_max_length=False)
+    stream = converter.stream()
+    pieces = [stream.push(clip[start : start + piece]) for start in range(0, len(clip), piece)]
+    assert_same(np.concatenate([*pieces, stream.finish()]), converter(clip))
+
+
 def test_frames_come_as_soon_as_their_samples_do(converters, noise):
     stream = converters["gemma4", None].stream()
     assert [len(stream.push(piece)) for piece in np.split(noise, 10)] == [9, 10, 10, 10, 10, 10, 10, 10, 10, 10]

@@ -243,6 +243,7 @@ def _read_json(path: str, name: str, read_file: ReadFile) -> Any:
 
 def _check_front_end(path: str, written: FrontEnd, expected: FrontEnd) -> None:
     if written.fingerprint == expected.fingerprint:
+        _check_what_the_model_takes(path, written, expected)
         return
     differences = [
         f"{name} {value!r} instead of {expected.to_dict()[name]!r}"
@@ -253,6 +254,20 @@ def _check_front_end(path: str, written: FrontEnd, expected: FrontEnd) -> None:
         f"{path} holds features of front end {written.name!r} ({written.fingerprint[:16]}), not of "
         f"{expected.name!r} ({expected.fingerprint[:16]}): {'; '.join(differences)}"
     )
+
+
+def _check_what_the_model_takes(path: str, written: FrontEnd, expected: FrontEnd) -> None:
+    """Refuses clips of another length than the model hears, where it takes the full one."""
+    if not expected.takes_full_length:
+        return
+    stored = written.padded_frames if written.takes_full_length else None
+    if stored != expected.padded_frames:
+        has = "clips at their own length, for a model that takes a mask" if stored is None else f"{stored} frames"
+        raise ValueError(
+            f"{path} holds {has}, and the model of front end {expected.name!r} takes every clip at "
+            f"{expected.padded_frames} frames: extract them with that front end (model_takes and max_audio_length "
+            "are in no fingerprint)"
+        )
 
 
 def _schema_of_readers(folder_schema: SplitSchema, own: Sequence[SplitSchema]) -> SplitSchema:

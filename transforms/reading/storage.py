@@ -83,7 +83,8 @@ def list_names(folder: str) -> set[str]:
 def _open_file(path: str) -> BinaryIO:
     key = (os.getpid(), path)
     file = _open_files.get(key)
-    if file is None:
+    # A job that overwrites a folder puts another file in the place of one that is open here.
+    if file is None or not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
         file = _open_files[key] = open(path, "rb", buffering=0)  # noqa: SIM115
         for oldest in list(_open_files)[:-_MOST_OPEN_FILES]:
             _open_files.pop(oldest, None)

@@ -11,8 +11,8 @@ from melbeam.transforms.records.tf_example import to_example
 from melbeam.transforms.records.values import as_feature
 from melbeam.transforms.records.wire import Values
 
-# Integers of these are 16-bit samples, whatever holds them; of others the full scale is their type's own.
-_SIXTEEN_BITS = (np.int16, np.int64)
+# Signed integers of so many bytes are 16-bit samples, whatever holds them; of others the full scale is their own.
+_SIXTEEN_BITS = (2, 8)
 
 
 def audio_example(
@@ -31,7 +31,7 @@ def audio_example(
 
     Raises:
         TypeError: `audio` is neither bytes nor samples.
-        ValueError: it is not of one channel, or a name is one that melbeam writes itself.
+        ValueError: it is not of one channel, samples are masked, or a name is one that melbeam writes itself.
         Reject: over_limit, a record of 2 GiB or more, which nothing could parse.
     """
     reserved = sorted(set(others) & set(RESERVED))
@@ -47,10 +47,24 @@ def audio_example(
     return to_example({**fields, "audio": _samples(audio)})
 
 
+def refuse_masked(samples: Any) -> None:
+    """Refuses samples of NumPy's masked arrays, whose mask any other array forgets.
+
+    Raises:
+        ValueError: some are masked.
+    """
+    if isinstance(samples, np.ma.MaskedArray) and np.ma.is_masked(samples):
+        raise ValueError(
+            f"audio has {np.ma.count_masked(samples)} masked samples: say what stands in their place, "
+            "audio.filled(0), or leave them out, audio.compressed()"
+        )
+
+
 def _samples(audio: Any) -> np.ndarray:
     """int64 or float32 `[num_samples]`."""
     if isinstance(audio, str) or audio is None:
         raise TypeError(f"audio must be the bytes of a file or samples, got {type(audio).__name__}")
+    refuse_masked(audio)
     samples = np.asarray(audio)
     if samples.ndim != 1:
         raise ValueError(
@@ -61,7 +75,7 @@ def _samples(audio: Any) -> np.ndarray:
         return samples.astype(np.float32)
     if not np.issubdtype(samples.dtype, np.integer):
         raise TypeError(f"audio must be the bytes of a file or samples, got an array of {samples.dtype}")
-    if samples.dtype in _SIXTEEN_BITS:
+    if samples.dtype.kind == "i" and samples.dtype.itemsize in _SIXTEEN_BITS:
         return samples.astype(np.int64)
     info = np.iinfo(samples.dtype)
     middle = (info.max + 1) // 2 if info.min == 0 else 0  # unsigned samples are silent there

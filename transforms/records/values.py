@@ -18,8 +18,13 @@ def as_feature(value: Any) -> Values | None:
     """A column's value as `to_example` takes it; None where there is none.
 
     Text, bytes, integers and floats keep their type, and so do lists of one of them; true and false become 1 and
-    0; anything else becomes text: JSON, where it is a mapping or a nested or mixed list.
+    0; an array of any package, TensorFlow's and PyTorch's among them, is as its values are. Anything else becomes
+    text: JSON, where it is a mapping or a nested or mixed list.
     """
+    if isinstance(value, bytearray | memoryview):
+        return bytes(value)
+    if hasattr(value, "__array__") and not isinstance(value, np.generic):
+        value = np.asarray(value)
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):

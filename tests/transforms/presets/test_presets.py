@@ -212,6 +212,17 @@ class TestConverters:
         with pytest.raises(ValueError, match="unknown front end field mels"):
             AudioConverter.from_preset("gemma4_2b", mels=80)
 
+    def test_overrides_that_would_be_passed_over_are_refused(self):
+        # Each is the default of an argument of the class, which stands for "not given" beside a front end.
+        with pytest.raises(ValueError, match="stride and hop_length are one number, hop_length"):
+            AudioConverter.from_preset("gemma4_2b", stride=160, hop_length=200)
+        with pytest.raises(ValueError, match="num_fft_bins and fft_length are one number"):
+            AudioConverter.from_preset("gemma4_2b", num_fft_bins=400, fft_length=1024)
+        for override in ({"frame_length_ms": 32.0}, {"hop_length_ms": 10.0}, {"fft_overdrive": True}):
+            (name,) = override
+            with pytest.raises(ValueError, match=f"{name} is no field of a preset's: override frame_length"):
+                AudioConverter.from_preset("gemma3n_e2b", **override)
+
     def test_a_preset_names_a_front_end_everywhere(self):
         assert find_front_end("gemma4_2b") == FrontEnd.load("gemma4")
         assert AudioConverter("whisper_base_en").front_end == FrontEnd.load("whisper")

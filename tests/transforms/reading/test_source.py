@@ -15,7 +15,7 @@ import pytest
 from helpers import compress_features, write
 from melbeam.pipelines import extract, index
 from melbeam.pipelines.tfrecord import read_tfrecord_file
-from melbeam.transforms import FeatureSource, read_features
+from melbeam.transforms import FeatureSource, FrontEnd, read_features
 from melbeam.transforms.reading import storage
 from melbeam.transforms.records.example_proto import Example
 
@@ -145,6 +145,17 @@ def test_only_so_many_files_stay_open(several_shards, monkeypatch):
     assert len(storage._open_files) == 2
 
 
+def test_a_folder_that_was_overwritten_is_read_anew(tmp_path, write_audio):
+    command = [f"--input={tmp_path}/audio", f"--output={tmp_path}/f"]
+    found = []
+    for loudness in (1000, 2000):  # records of equal sizes, so that an index of one is that of the other
+        write_audio(tmp_path / "audio", [{"audio": np.full(8000, loudness, np.int16), "id": "a"}])
+        assert extract.main([*command, *(["--overwrite"] if found else [])]) == 0
+        found.append(FeatureSource(tmp_path / "f")[0])
+        assert_equal_elements([found[-1]], of_tf_data(tmp_path / "f"))
+    assert not np.array_equal(found[0]["input_features"], found[1]["input_features"])
+
+
 # ------------------------------------------------------------------------------------------- what is refused
 
 
@@ -157,6 +168,20 @@ def test_another_front_end_and_an_unknown_split(several_shards, tmp_path):
         FeatureSource(tmp_path)
     with pytest.raises(ValueError, match="hdfs:// is not read here"):
         FeatureSource("hdfs://host/features")
+
+
+@pytest.mark.parametrize("read", [FeatureSource, read_features])
+def test_clips_of_another_length_than_the_model_takes_are_refused(several_shards, tmp_path, write_audio, read):
+    # What the model takes is in no fingerprint.
+    always_full = FrontEnd.load("gemma4").replace(model_takes="full_length")
+    with pytest.raises(ValueError, match=r"at their own length.*'gemma4-changed' takes every clip at 3000 frames"):
+        read(several_shards, front_end=always_full)
+    write_audio(tmp_path / "audio", [{"audio": np.ones(8000, np.int16)}])
+    assert extract.main([f"--input={tmp_path}/audio", f"--output={tmp_path}/f", "--front_end=whisper"]) == 0
+    shorter = FrontEnd.load("whisper").replace(max_audio_length=10)
+    with pytest.raises(ValueError, match=r"holds 3000 frames, .* takes every clip at 1000 frames"):
+        read(tmp_path / "f", front_end=shorter)
+    assert len(list(read(tmp_path / "f", front_end="whisper"))) == 1
 
 
 def test_damage_is_told_and_costs_no_other_record(several_shards, tmp_path):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from helpers import encode
 from melbeam.transforms import audio_example
@@ -24,6 +25,11 @@ def read(record, rate=16000):
         SAMPLES.astype(np.float64) / 32768,
         (SAMPLES / np.float32(32768)).tolist(),
         SAMPLES.astype(np.int32) << 16,
+        SAMPLES.astype(">i2"),
+        SAMPLES.astype(">i8"),
+        (SAMPLES.astype(np.int32) << 16).astype(">i4"),
+        (SAMPLES / np.float32(32768)).astype(">f4"),
+        np.ma.masked_array(SAMPLES, mask=False),
         WAV,
         bytearray(WAV),
         memoryview(WAV),
@@ -49,6 +55,27 @@ def test_others_keep_their_type():
     assert example.given_id is None
 
 
+def test_others_may_be_arrays_of_any_package():
+    others = {
+        "text": tf.constant("é"),
+        "tags": tf.constant(["a", "b"]),
+        "take": tf.constant(3),
+        "gains": tf.constant([0.5, 0.25]),
+        "raw": bytearray(b"\0\1"),
+        "view": memoryview(b"\0\1"),
+    }
+    found = read(audio_example(WAV, **others)).passthrough
+    values = {name: list(getattr(f, f.WhichOneof("kind")).value) for name, f in found.items()}
+    assert values == {
+        "text": ["é".encode()],
+        "tags": [b"a", b"b"],
+        "take": [3],
+        "gains": [0.5, 0.25],
+        "raw": [b"\0\1"],
+        "view": [b"\0\1"],
+    }
+
+
 @pytest.mark.parametrize(
     ("audio", "others", "error", "told"),
     [
@@ -56,6 +83,7 @@ def test_others_keep_their_type():
         (None, {}, TypeError, "got NoneType"),
         (np.zeros((100, 2), np.float32), {}, ValueError, r"of one channel, got shape \(100, 2\)"),
         (np.zeros(10, complex), {}, TypeError, "an array of complex128"),
+        (np.ma.masked_array(SAMPLES, SAMPLES == 1), {}, ValueError, "audio has 50 masked samples"),
         (b"RIFF", {"source": "x"}, ValueError, "'source' is a name that melbeam writes itself"),
     ],
 )
