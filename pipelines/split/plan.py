@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 
@@ -102,8 +102,8 @@ def read_plan(path: str) -> Iterator[Shard]:
         try:
             limit = value[2] if isinstance(value, list) else value["limit"]
             unit = Unit.from_json(value)
-            if not isinstance(unit.path, str):
-                raise TypeError(f"a path must be text, got {unit.path!r}")
+            if not isinstance(unit.path, str) or not isinstance(unit.details, Mapping):
+                raise TypeError(f"a path must be text, and details a mapping: {unit.path!r}, {unit.details!r}")
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise ValueError(f"line {index + 1} of {path} is none of a plan: {error!r}") from error
         yield Shard(index, len(lines), unit, limit)

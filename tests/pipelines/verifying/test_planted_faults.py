@@ -295,6 +295,13 @@ FAULTS = {
         lambda folder: folder.file("_melbeam/train/plan.jsonl").write_text("[7, 1, null]\n"),
         "line 1 of ",
     ),
+    "a plan whose details are none": (
+        lambda folder: folder.file("_melbeam/train/plan.jsonl").write_text(
+            '{"kind": "audio", "path": "wav", "size": 1, "part": [0, 1], "span": [0, null, 0], '
+            '"num_records": 1, "details": null, "limit": null}\n'
+        ),
+        "details a mapping",
+    ),
     "a job that says nothing of what it is": (
         of_file("_melbeam/train/job.json", lambda job: job.update(identity=None)),
         "job.json or plan.jsonl cannot be read",
