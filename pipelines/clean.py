@@ -46,7 +46,7 @@ def _clean(folder: SplitFolder) -> str:
     Raises:
         UnusableJobFile: it cannot be told what the next start of the split's job would take over.
     """
-    from melbeam.pipelines import files
+    from melbeam.pipelines import files, words
     from melbeam.pipelines.split.commit import files_to_take_over
     from melbeam.pipelines.split.job_file import read_job
     from melbeam.pipelines.split.leftovers import delete_gathered, delete_temporaries, half_written
@@ -62,11 +62,11 @@ def _clean(folder: SplitFolder) -> str:
     if is_finished:
         delete_gathered(folder)
     removed = [size for path, size in sizes.items() if path not in kept]
-    words = f"{len(removed)} temporary files removed, {sum(removed) / 2**20:.1f} MiB"
+    said = f"{words.count(len(removed), 'temporary file')} removed, {sum(removed) / 2**20:.1f} MiB"
     if kept:
         size = sum(sizes.get(path, 0) for path in kept)
-        words += f"; {len(kept)} kept, {size / 2**20:.1f} MiB: finished shards, which the same extract takes over"
-    return words
+        said += f"; {len(kept)} kept, {size / 2**20:.1f} MiB: finished shards, which the same extract takes over"
+    return said
 
 
 COMMAND = Command("clean", DESCRIPTION, add_arguments, run, takes_beam_options=False)

@@ -148,7 +148,7 @@ def test_clean_removes_what_attempts_left_and_no_table(folder):
     left.parent.mkdir(parents=True)
     left.write_bytes(b"half of it")
     before = tree(folder, "*.parquet")
-    assert "1 temporary files removed" in run(clean, folder).text
+    assert "1 temporary file removed" in run(clean, folder).text
     assert not left.exists()
     assert tree(folder, "*.parquet") == before
 

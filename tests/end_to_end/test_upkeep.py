@@ -142,7 +142,7 @@ class TestClean:
         (left / "begun.features").write_bytes(bytes(1 << 20))
         os.remove(paths.summary)
         status, said = run(clean, folder)
-        assert (status, "1 temporary files removed, 1.0 MiB; 3 kept" in said) == (0, True), said
+        assert (status, "1 temporary file removed, 1.0 MiB; 3 kept" in said) == (0, True), said
         assert sorted(path.name for path in left.iterdir()) == ["ended.features", "ended.rejects", "ended.report"]
         inode = os.stat(left / "ended.features").st_ino
         again = run(

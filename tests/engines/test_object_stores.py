@@ -338,7 +338,7 @@ def test_verify_and_clean_on_a_store(store, stored_source, to_store, request):
     to_store(*extracting(stored_source, store.url(key)))
     assert "no faults" in to_store("verify", store.url(key))
     store.put(f"{key}/_melbeam/train/tmp/00001/abc.features", b"left")
-    assert "1 temporary files removed" in to_store("clean", store.url(key))
+    assert "1 temporary file removed" in to_store("clean", store.url(key))
     assert "no faults" in to_store("verify", store.url(key))
 
 
