@@ -49,14 +49,18 @@ def _clean(folder: SplitFolder) -> str:
     from melbeam.pipelines import files
     from melbeam.pipelines.split.commit import files_to_take_over
     from melbeam.pipelines.split.job_file import read_job
-    from melbeam.pipelines.split.leftovers import delete_temporaries, half_written
+    from melbeam.pipelines.split.leftovers import delete_gathered, delete_temporaries, half_written
 
     job = read_job(folder)
     kept = files_to_take_over(folder, job["hash"]) if job is not None else set()
-    globs = (folder.temporaries_glob(), *folder.half_written_globs)
+    is_finished = files.exists(folder.summary)
+    gathered = (folder.gathered_glob,) if is_finished else ()
+    globs = (folder.temporaries_glob(), *folder.half_written_globs, *gathered)
     sizes = {path: size for glob in globs for path, size in files.match(glob)}
     delete_temporaries(folder, keep=kept)
     files.delete(half_written(folder))
+    if is_finished:
+        delete_gathered(folder)
     removed = [size for path, size in sizes.items() if path not in kept]
     words = f"{len(removed)} temporary files removed, {sum(removed) / 2**20:.1f} MiB"
     if kept:

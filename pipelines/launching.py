@@ -154,16 +154,26 @@ def counts_in_words(summary: SplitSummary) -> list[str]:
 def judge(job: SplitJob, summary: SplitSummary) -> int:
     """Says on standard error what a person should look into; gives the exit status."""
     if summary.records_read == 0:
-        why = "the input has no records"
-        todo = "Did what wrote the input end?"
-        if summary.left_out:
-            why = f"--not_in leaves all {words.count(summary.left_out, 'clip')} of the input out"
-            todo = "Does --input name the new ones?"
-        print(
-            f"melbeam: warning: {why}: split {job.folder.split!r} of {job.folder.output} is empty. {todo}",
-            file=sys.stderr,
-        )
+        warn_of_no_records(job.folder, summary)
     return judge_rejects(job, summary, job.folder.rejects_folder)
+
+
+def warn_of_no_records(folder: SplitFolder, summary: SplitSummary) -> None:
+    """Says on standard error why a job that read no record has made an empty split.
+
+    Args:
+        folder: of the split.
+        summary: of all that the job has made.
+    """
+    why = "the input has no records"
+    todo = "Did what wrote the input end?"
+    if summary.left_out:
+        why = f"--not_in leaves all {words.count(summary.left_out, 'clip')} of the input out"
+        todo = "Does --input name the new ones?"
+    print(
+        f"melbeam: warning: {why}: split {folder.split!r} of {folder.output} is empty. {todo}",
+        file=sys.stderr,
+    )
 
 
 def judge_rejects(job: SplitJob, summary: SplitSummary, place: str) -> int:

@@ -19,6 +19,12 @@ _OUR_FOLDERS = (*pipelines.__path__, *transforms.__path__)
 MADE_FOR = (
     ("apache_beam.options.pipeline_options", "PipelineOptions._add_argparse_args", "apache-beam", "2.77.0"),
     ("apache_beam.io.filesystems", "FileSystems._pipeline_options", "apache-beam", "2.77.0"),
+    (
+        "apache_beam.runners.portability.fn_api_runner.worker_handlers",
+        "DATA_BUFFER_TIME_LIMIT_MS",
+        "apache-beam",
+        "2.77.0",
+    ),
     ("apache_beam.io.filesystem", "FileSystem._list", "apache-beam", "2.77.0"),
     ("apache_beam.io.gcp.gcsio", "GcsIO.delete_batch", "apache-beam[gcp]", "2.77.0"),
     ("apache_beam.io.gcp.gcsio", "parse_gcs_path", "apache-beam[gcp]", "2.77.0"),
@@ -71,6 +77,18 @@ def silence_local_workers() -> None:
     from apache_beam.runners.worker import sdk_worker
 
     vars(sdk_worker)["print"] = lambda *_, **__: None
+
+
+def keep_elements_whole() -> None:
+    """Keeps the local runner from sending elements by the clock: they go when there are 10 MB, or no more.
+
+    Its clock is a thread that once a second takes what is in a buffer, also while another thread is writing an
+    element into it. The element then comes in two pieces, which are read as something else, or what was written
+    between the thread's two steps, taking and emptying, is gone. Runners elsewhere have no such clock by default.
+    """
+    from apache_beam.runners.portability.fn_api_runner import worker_handlers
+
+    vars(worker_handlers)["DATA_BUFFER_TIME_LIMIT_MS"] = 0
 
 
 def words_of_local_worker(record: logging.LogRecord) -> str | None:

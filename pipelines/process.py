@@ -7,7 +7,7 @@ import os
 from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines.beam_options import RunnerChoice
-from melbeam.pipelines.private_names import silence_local_workers
+from melbeam.pipelines.private_names import keep_elements_whole, silence_local_workers
 
 _GRPC_PROXY_EXCEPTIONS = "no_grpc_proxy"  # gRPC reads it before no_proxy, and in lower case only
 
@@ -17,6 +17,7 @@ def prepare_process(choice: RunnerChoice) -> None:
     FileSystems.set_options(choice.options)  # for the plan, which is made before there is a pipeline
     if choice.local:
         silence_local_workers()
+        keep_elements_whole()
         _spare_localhost_the_proxy()
 
 

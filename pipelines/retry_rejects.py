@@ -7,8 +7,10 @@ bytes. Readers take both, `train+train_retried` in TFDS.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines import extract
@@ -16,7 +18,7 @@ from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.kinds import TFRECORD
-from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.folder_layout import SplitFolder, shard_of_file
 from melbeam.transforms.records.options import RecordOptions
 
 if TYPE_CHECKING:
@@ -50,11 +52,14 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     folder = SplitFolder(folder_path(arguments.folder, "the folder"), arguments.split)
     given = vars(arguments)
     made_with = _made_with(folder)
+    rejects = _rejects(folder)
     what_and_where = {
-        "input": [_rejects(folder)],
+        "input": [rejects],
+        # A split that is made anew may have other rejects in files of the same size.
+        "rejects": _hash_of_rejects(folder, rejects),
         "output": folder.output,
         "dataset_name": None,  # the folder has it already, if any
-        "split": f"{folder.split}_retried",
+        "split": folder.retried.split,
         "allow_missing_shards": True,
         "input_format": TFRECORD,
         # Records are numbered within a file, and one reject may stand for a row group's many.
@@ -114,6 +119,22 @@ def _rejects(folder: SplitFolder) -> str:
     if not files.match(folder.rejects_glob):
         raise UsageError(Refusal.NO_REJECTS, f"split {folder.split!r} of {folder.output} has no rejects")
     return folder.rejects_glob
+
+
+def _hash_of_rejects(folder: SplitFolder, glob: str) -> str:
+    """SHA-256, in hex, of what the reports of the split's shards say of their rejects.
+
+    Raises:
+        OSError: a report is not there, or cannot be read.
+    """
+    from melbeam.pipelines import files
+    from melbeam.pipelines.split.reports import ShardReport
+
+    marks = []
+    for path, _ in files.match(glob):
+        report = ShardReport.from_dict(files.read_json(folder.report(shard_of_file(path))))
+        marks.append(asdict(report.rejected) if report.rejected is not None else None)
+    return hashlib.sha256(json.dumps(marks).encode()).hexdigest()
 
 
 COMMAND = Command("retry-rejects", DESCRIPTION, add_arguments, run)

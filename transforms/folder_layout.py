@@ -108,6 +108,11 @@ class SplitFolder:
         output, _, split, _ = path.rsplit("/", 3)
         return cls(output, split)
 
+    @property
+    def retried(self) -> SplitFolder:
+        """The split of what passes when this one's rejects are tried again."""
+        return SplitFolder(self.output, f"{self.split}_retried")
+
     def shard(self, index: int, num_shards: int) -> str:
         """A finished shard of features."""
         return f"{self.output}/{ShardName(self.split, index, num_shards)}"
@@ -260,8 +265,8 @@ def parent(path: str) -> str:
     return path.rsplit("/", 1)[0]
 
 
-def shard_of_report(path: str) -> int:
-    """The number of the shard that a report belongs to; the inverse of `SplitFolder.report`."""
+def shard_of_file(path: str) -> int:
+    """The number of the shard that a report or a file of rejects, by its path in `SplitFolder`, belongs to."""
     return int(file_name(path).partition(".")[0])
 
 

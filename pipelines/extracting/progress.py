@@ -21,7 +21,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 from melbeam.pipelines import words
 from melbeam.pipelines.extracting.progress_file import Progress
 from melbeam.pipelines.split.plan import Shard
-from melbeam.transforms.folder_layout import SplitFolder, TemporaryName, shard_of_report
+from melbeam.transforms.folder_layout import SplitFolder, TemporaryName, shard_of_file
 
 _TERMINAL_SECONDS = 0.5
 _PLAIN_SECONDS = 10.0
@@ -77,7 +77,7 @@ class ProgressBar:
     def done(self) -> Progress:
         """What is done: finished shards, and what running attempts say."""
         running: dict[int, Progress] = {}
-        found = [(shard_of_report(path), "report", path) for path in iglob(self._folder.reports_glob)]
+        found = [(shard_of_file(path), "report", path) for path in iglob(self._folder.reports_glob)]
         for path in iglob(self._folder.temporaries_glob()):
             name = TemporaryName.parse(path)
             found.append((name.shard, name.kind, path))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.ingesting.job import DividedJob
 from melbeam.pipelines.ingesting.routes import CLIP, LEFT_OUT, ROUTE, UNKNOWN
 from melbeam.pipelines.split.attempt_files import LazyRecordFile, new_report, record_file
@@ -71,7 +71,7 @@ class DividedShardWriter:
                     report.count_reject(reject.reason, reject.name)
         report.features, report.rejected = clips.mark, rejects.mark
         files.write_json(path["report"], report.to_dict())
-        _LOG.info(f"{folder.split}, {shard.name}: {report.records_converted} clips written")
+        _LOG.info(f"{folder.split}, {shard.name}: {words.count(report.records_converted, 'clip')} written")
         return Attempt(attempt, report)
 
 

@@ -28,12 +28,14 @@ from melbeam.pipelines.launching import (
     show_first_records,
     show_plan,
     some_of,
+    warn_of_no_records,
 )
 from melbeam.pipelines.process import prepare_process
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.commit import committed
 from melbeam.pipelines.split.known_ids import check_not_in
+from melbeam.pipelines.split.leftovers import delete_gathered
 from melbeam.pipelines.split.plan import Shard, plan_hash
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
@@ -62,7 +64,9 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         return EXIT_OK
     with at_work(jobs, shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
         is_done = isinstance(job, DividedJob) and is_finished(job)
-        if not is_done and not run_pipeline(job, choice, launched):
+        if is_done:
+            delete_gathered(job.folder)  # of a start that was killed after its last step but this one
+        elif not run_pipeline(job, choice, launched):
             return EXIT_OK
     if isinstance(job, DividedJob):
         return tell_of_splits(job, num_done)
@@ -167,7 +171,9 @@ def tell_of_splits(job: DividedJob, num_done: int) -> int:
     for line in counts_in_words(total):
         print(line)
     for folder, summary in summaries.items():
-        if not summary.num_features:
+        if not total.records_read:
+            warn_of_no_records(folder, total)
+        elif not summary.num_features and total.num_features:
             print(
                 f"melbeam: warning: split {folder.split!r} of {folder.output} is empty: none of the clips fell to "
                 "it. Give it a larger fraction, or take more clips",

@@ -26,7 +26,7 @@ from melbeam.pipelines.ingesting.routes import Counted, decode_routes
 from melbeam.pipelines.ingesting.shard_writer import ShardWriter
 from melbeam.pipelines.split.beam_steps import SummariseReports, committed_summary, planned_shards
 from melbeam.pipelines.split.commit import Attempt, commit, done_before
-from melbeam.pipelines.split.ending import finish_split
+from melbeam.pipelines.split.ending import check_is_whole, finish_split
 from melbeam.pipelines.split.job_file import check_owner
 from melbeam.pipelines.split.known_ids import KnownIds, ids_to_leave_out
 from melbeam.pipelines.split.leftovers import delete_gathered, half_written
@@ -64,9 +64,7 @@ class IngestDataset(beam.PTransform):
         known = ids_to_leave_out(pcoll, job.folder.output, job.not_in)
         shards = planned_shards(pcoll, job.folder, job.max_record_bytes)
         attempts = shards | "WriteShards" >> beam.ParDo(WriteShard(job), known)
-        return committed_summary(attempts, job.folder) | "WriteSummary" >> beam.Map(
-            lambda summary: finish_split(job, partial(write_summary, summary, job.folder))
-        )
+        return committed_summary(attempts, job.folder) | "WriteSummary" >> beam.Map(_finish, job)
 
 
 class GatherUnit(beam.DoFn):
@@ -171,7 +169,7 @@ class DivideDataset(beam.PTransform):
             | "CommitShards" >> beam.Map(_committed, job)
             | "SummariseSplits" >> beam.CombinePerKey(SummariseReports())
             | "AllSplits" >> beam.combiners.ToDict()
-            | "WriteSummaries" >> beam.Map(_finish, job)
+            | "WriteSummaries" >> beam.Map(_finish_divided, job, counted)
         )
 
 
@@ -201,8 +199,17 @@ def _committed(attempt: tuple[str, Attempt], job: DividedJob) -> tuple[str, Shar
     return split, commit(job.of_split(split).folder, made)
 
 
-def _finish(summaries: dict[str, SplitSummary], job: DividedJob) -> None:
+def _finish(summary: SplitSummary, job: IngestJob) -> None:
+    check_is_whole(job.folder, summary, job.num_shards)
+    finish_split(job, partial(write_summary, summary, job.folder))
+
+
+def _finish_divided(summaries: dict[str, SplitSummary], job: DividedJob, counted: Counted) -> None:
     """Writes the summaries, and removes what was gathered: nothing needs it any more."""
+    for number, name in enumerate(job.division.names):
+        num_shards = counted.num_shards(number, job.num_shards, job.shard_bytes)
+        summary = summaries.setdefault(name, SplitSummary())
+        check_is_whole(job.of_split(name).folder, summary, num_shards, counted.num_clips(number))
     for name, summary in summaries.items():
         of_split = job.of_split(name)
         finish_split(of_split, partial(write_summary, summary, of_split.folder))

@@ -19,7 +19,7 @@ from melbeam.transforms.front_end import FrontEnd
 MOST_PARTS = 4  # side by side
 _NAMED_FILES = 5
 _REQUESTS_AT_ONCE = 16
-_TOLD_ELSEWHERE = ("fingerprint", "input", "num_shards")  # of a job's identity
+_TOLD_ELSEWHERE = ("fingerprint", "input", "num_shards", "rejects")  # of a job's identity
 
 
 @dataclass(frozen=True)

@@ -170,12 +170,25 @@ def by_theirs(columns: Mapping[str, str]) -> dict[str, list[str]]:
     return ours_of
 
 
+def names_given(theirs: str, columns: Mapping[str, str], ours_of: Mapping[str, list[str]]) -> list[str]:
+    """The names under which a column of theirs is kept.
+
+    They are ours for it; or its own, unless that is ours for another column, to which this one gives way.
+
+    Args:
+        theirs: the name of the column.
+        columns: ours to theirs.
+        ours_of: the same, as `by_theirs` turns it round.
+    """
+    return ours_of.get(theirs, [] if theirs in columns else [theirs])
+
+
 def passed_through(values: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Values]:
     """What a row has beside its audio: our names, or theirs where nobody renamed them."""
     ours_of = by_theirs(columns)
     kept: dict[str, Values] = {}
     for theirs, value in values.items():
-        for ours in ours_of.get(theirs, [theirs]):
+        for ours in names_given(theirs, columns, ours_of):
             if theirs in ours_of and (ours in _OF_THE_AUDIO or (ours == "duration" and "start" in columns)):
                 continue
             feature = as_feature(_as_number(value, int) if ours == "sampling_rate" else value)

@@ -108,16 +108,11 @@ def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[
     offsets.append(end)
     cut = runs(weights, options)
     ranges: list[dict[str, list[int]]] = [{} for _ in cut]
-    part_of = {name: part for part, (first, last) in enumerate(cut) for name in utterances[first:last]}
+    parts = _parts_of(utterances, cut)
     for table in tables:
-        _note_ranges(
-            f"{folder}/{table}", encoding, {name: {part} for name, part in part_of.items()}, table, ranges
-        )
+        _note_ranges(f"{folder}/{table}", encoding, parts, table, ranges)
     if has_segments:
-        parts_of: dict[str, set[int]] = {}
-        for utterance, recording in zip(utterances, recordings, strict=True):
-            parts_of.setdefault(recording, set()).add(part_of[utterance])
-        _note_ranges(f"{folder}/{WAV_SCP}", encoding, parts_of, WAV_SCP, ranges)
+        _note_ranges(f"{folder}/{WAV_SCP}", encoding, _parts_of(recordings, cut), WAV_SCP, ranges)
     size = sum(size for path, size in files.match(f"{escape(folder)}/{main}"))
     details = [
         {"main": main, "ranges": of_part, "columns": columns, "encoding": encoding, "base": base}
@@ -181,6 +176,15 @@ def _check_recordings(path: str, encoding: str) -> str | None:
     return first
 
 
+def _parts_of(names: Sequence[str], cut: Sequence[tuple[int, int]]) -> dict[str, set[int]]:
+    """The units in which each name stands; an id that is given twice may stand in several."""
+    parts: dict[str, set[int]] = {}
+    for part, (first, last) in enumerate(cut):
+        for name in names[first:last]:
+            parts.setdefault(name, set()).add(part)
+    return parts
+
+
 def _note_ranges(
     path: str, encoding: str, parts_of: Mapping[str, set[int]], table: str, ranges: list[dict[str, list[int]]]
 ) -> None:
@@ -233,7 +237,8 @@ def _rows(unit: Unit) -> Iterator[Row | BadRow]:
         values = {ours: table[name].encode() for ours, table in columns.items() if name in table}
         try:
             row = _row(name, rest, locations, values) if main == _SEGMENTS else _whole(name, rest, values)
-            yield replace(row, audio=path_in(details["base"], row.audio), encoding=encoding)
+            given = values.get("id", b"").decode()
+            yield replace(row, id=given or name, audio=path_in(details["base"], row.audio), encoding=encoding)
         except ValueError as error:
             kept = {"kind": KALDI, "path": folder, "name": name, "rest": rest, "main": main, "detail": str(error)}
             yield BadRow(f"{error}: {name} {rest}"[:300], keep_row(kept, {**values, "id": name}, {}), name)

@@ -82,8 +82,9 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
                 seconds = float(cut.get("duration", seconds))
                 found_columns = _columns_of(cut)
                 columns.update(found_columns)
-                types.see(renamed(found_columns, options.columns))
-                ids.see(as_id(cut["id"]))
+                renamed_columns = renamed(found_columns, options.columns)
+                types.see(renamed_columns)
+                ids.see(_id_of(cut, renamed_columns))
                 first = first or cut["recording"]["sources"][0]["source"]
             except (ValueError, TypeError, KeyError, IndexError) as error:
                 if len(starts) == 1:
@@ -173,6 +174,12 @@ def _columns_of(cut: Mapping[str, Any]) -> dict[str, Values]:
     return {name: value for name, value in features.items() if value is not None}
 
 
+def _id_of(cut: Mapping[str, Any], columns: Mapping[str, Values]) -> str:
+    """The id of a cut: the column that `--columns=id=` names, else its own."""
+    given = columns.get("id", b"")
+    return as_id((given.decode() if isinstance(given, bytes) else given) or cut["id"])
+
+
 def _segments_of(cut: Mapping[str, Any], duration: float) -> list[tuple[float, float, str]]:
     """Start and end in the cut, in seconds, and text of each supervision that has one."""
     return [
@@ -212,16 +219,15 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
         audio = path_in(details["folder"], sources[0]["source"])
         start, duration = float(cut.get("start", 0.0)), float(cut["duration"])
         whole = start < _NEAR and abs(duration - float(recording["duration"])) < _NEAR
-        columns = with_one_type(renamed(_columns_of(cut), details["columns"]), details.get("types", {}))
+        found = renamed(_columns_of(cut), details["columns"])
+        name, columns = _id_of(cut, found), with_one_type(found, details.get("types", {}))
         said = _segments_of(cut, duration)
         segments = encode_segments(said) if said and TEXT in columns else ""
         channel = _channel_of(cut, recording)
         if whole:
-            return Row(
-                audio, as_id(cut["id"]), seconds=duration, channel=channel, segments=segments, columns=columns
-            )
+            return Row(audio, name, seconds=duration, channel=channel, segments=segments, columns=columns)
         end = round(start + duration, 9)
-        return Row(audio, as_id(cut["id"]), start, end, channel=channel, segments=segments, columns=columns)
+        return Row(audio, name, start, end, channel=channel, segments=segments, columns=columns)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         detail = f"no {error} in the cut" if isinstance(error, KeyError) else str(error)
         kept = {"kind": LHOTSE, "line": line.decode("latin-1"), "details": dict(details)}

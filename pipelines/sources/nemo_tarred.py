@@ -62,6 +62,11 @@ class NemoRow:
         return offset, duration
 
 
+def member_of_row(path: str) -> str:
+    """The member of the tar file that a row's path names: all rows of a recording have one."""
+    return _SUB.sub("", path)
+
+
 def _passed_through(values: Mapping[str, Any]) -> dict[str, Values]:
     features = {name: as_feature(value) for name, value in values.items() if name not in _NOT_PASSED}
     return {name: value for name, value in features.items() if value is not None}
@@ -93,7 +98,7 @@ class NemoRows:
                 seen.see(_passed_through(row))
                 if said is None or said == shard:
                     found = NemoRow(path, row, types)
-                    self._of_member.setdefault(_SUB.sub("", path), []).append(found)
+                    self._of_member.setdefault(member_of_row(path), []).append(found)
                     if said is not None:
                         self._missing[path] = found
         types.update(seen.of_mixed())

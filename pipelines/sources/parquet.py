@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.column_types import INTEGER, NUMBER, TEXT, ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import by_theirs, find_columns, passed_through, row_of
+from melbeam.pipelines.sources.columns import by_theirs, find_columns, names_given, passed_through, row_of
 from melbeam.pipelines.sources.kinds import PARQUET
 from melbeam.pipelines.sources.nested import lifted, names_in, path_of
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, read_rows
@@ -176,7 +176,7 @@ def _see_types(schema: Any, columns: Mapping[str, str], types: ColumnTypes) -> N
             kind = _values_of(kind.value_type)
         if name == columns["audio"] or pa.types.is_null(kind):
             continue
-        for ours in ours_of.get(name, [name]):
+        for ours in names_given(name, columns, ours_of):
             if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
                 types.see_type(ours, INTEGER)
             else:

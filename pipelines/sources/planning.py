@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import import_module
@@ -11,6 +12,7 @@ from typing import Any, cast
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
+from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import tfrecord
 from melbeam.pipelines.sources.audio_files import HEAD
@@ -57,8 +59,8 @@ def source_of(kind: str) -> Source:
 def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
     """The units of all that is named, and the files that are left out.
 
-    The order is that of the files' full paths, whatever that of the patterns; a file that two of them name is read
-    once.
+    The order is that of the files' full paths, whatever that of the patterns; a file that two of them name, in
+    whatever spelling, is read once, by the first one's.
 
     Raises:
         ValueError: a pattern names no file, or what it names cannot be taken; the message says what to do.
@@ -97,13 +99,20 @@ def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
 
 
 def _merged(inputs: list[Found]) -> Found:
-    paths = sorted({path: size for found in inputs for path, size in found.paths}.items())
+    paths = inputs[0].paths
+    if len(inputs) > 1:  # one alone names no file twice
+        by_place: dict[str, tuple[str, int]] = {}
+        for found in inputs:
+            for path, size in found.paths:
+                place = os.path.abspath(path) if files.is_local(path) else path
+                by_place.setdefault(place, (path, size))
+        paths = list(by_place.values())
     root = inputs[0].root
     for found in inputs[1:]:
         while not found.root.startswith(root):
             root = root[: root.rstrip("/").rfind("/") + 1]
     clips = sorted({path for found in inputs for path in found.clips})
-    return Found(inputs[0].pattern, root, paths, clips=clips)
+    return Found(inputs[0].pattern, root, sorted(set(paths)), clips=clips)
 
 
 def find_parts(units: list[Unit], max_record_bytes: int = MAX_RECORD_BYTES) -> list[Unit]:

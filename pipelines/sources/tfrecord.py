@@ -36,12 +36,16 @@ _OF_TFDS = re.compile(r"(.*-)?(\w+)\.tfrecord-\d+-of-\d+")
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
-    """A unit for each file, or several for a large one that is not compressed: that is read from its beginning.
+    """A unit for each file, or several for a large one.
+
+    A compressed file stays whole, since it is read from its beginning; so does any where records are limited,
+    since how many of them a part has is known only when the part is found.
 
     Raises:
         ValueError: the records are none of tf.train.Example, or TFDS's metadata names no audio.
     """
     units = []
+    shard_bytes = options.shard_bytes if options.limit is None else None
     details_of: dict[str, dict[str, Any]] = {}  # by folder
     for path, size in found.paths:
         folder = parent(path) if "/" in path else "."
@@ -51,8 +55,8 @@ def plan(found: Found, options: SourceOptions) -> Planned:
             details_of[folder] = replace(renaming, columns=columns).to_json()
         details = details_of[folder]
         num_parts = 1
-        if options.shard_bytes is not None and size > options.shard_bytes and not is_compressed(path):
-            num_parts = -(-size // options.shard_bytes)
+        if shard_bytes is not None and size > shard_bytes and not is_compressed(path):
+            num_parts = -(-size // shard_bytes)
         units += [Unit(path, size, part, num_parts, details=details) for part in range(num_parts)]
     return Planned(units, _with_splits_told(found))
 

@@ -18,7 +18,7 @@ from melbeam.pipelines import files
 from melbeam.pipelines.sources.columns import SPELLINGS, passed_through
 from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import WEBDATASET
-from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, NemoRow, NemoRows
+from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, NemoRow, NemoRows, member_of_row
 from melbeam.pipelines.sources.nested import lifted
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, as_id
 from melbeam.pipelines.sources.segments import Recordings
@@ -141,6 +141,8 @@ def _read(
         return Damage(number, unit.place(number), reject, kept, sample.damaged_bytes)
 
     for sample in _samples(tar, max_record_bytes, start, end):
+        if only is not None and not _is_of_row(sample, only):
+            continue  # what is wrong with it is a reject of its own
         key = printable(sample.key) or None
         try:
             if sample.reject is not None:
@@ -171,6 +173,12 @@ def _read(
 
 def _member(sample: _Sample, name: str) -> io.BytesIO:
     return io.BytesIO(sample.members[name])
+
+
+def _is_of_row(sample: _Sample, path: str) -> bool:
+    """Whether a row of NeMo's manifest is of this sample; its path is the member's, or the end of it alone."""
+    match = _KEY.fullmatch(member_of_row(path))
+    return match is not None and match[1] in (sample.key, file_name(sample.key))
 
 
 def _rows_of(nemo: NemoRows, member: str) -> list[NemoRow]:

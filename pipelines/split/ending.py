@@ -7,6 +7,39 @@ from collections.abc import Callable
 from melbeam.pipelines.split.job import SplitJob
 from melbeam.pipelines.split.job_file import TakenOver, check_owner, read_job
 from melbeam.pipelines.split.lock import release_left_lock
+from melbeam.pipelines.split.reports import SplitSummary
+from melbeam.transforms.folder_layout import SplitFolder
+
+
+class Incomplete(RuntimeError):
+    """A shard or a clip is missing at the end: the runner has lost it on its way from step to step."""
+
+
+def check_is_whole(
+    folder: SplitFolder, summary: SplitSummary, num_shards: int, num_clips: int | None = None
+) -> None:
+    """Sees to it that all that a split is to be made of has come to its end: runners have lost elements.
+
+    Args:
+        folder: of the split.
+        summary: of the shards that have ended.
+        num_shards: that the split is to have.
+        num_clips: that were counted on their way; None where nobody counted them.
+
+    Raises:
+        Incomplete: it is less, or more.
+    """
+    ended = len(summary.shard_features)
+    if ended != num_shards:
+        raise Incomplete(
+            f"{folder.output}, split {folder.split!r}: {ended} of {num_shards} shards came to the end of the "
+            "job, for the runner has lost the others: start it again, which goes on with those"
+        )
+    if num_clips is not None and summary.records_converted != num_clips:
+        raise Incomplete(
+            f"{folder.output}, split {folder.split!r}: {summary.records_converted} of {num_clips} clips came to "
+            "their shards, for the runner has lost the others on their way: start the job again with --overwrite"
+        )
 
 
 def finish_split(job: SplitJob, write: Callable[[], None]) -> None:

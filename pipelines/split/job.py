@@ -85,6 +85,7 @@ class Job:
         recheck: whether shards that are done are read again before they are taken as done.
         dataset_name: that TFDS finds the folder by, where it has one.
         not_in: the splits of the folder whose clips are left out, and the hash of each one's job.
+        rejects: of a split that is made of another one's rejects, a hash of what they hold.
 
     Raises:
         ValueError: a bound is none, or the front end has no length to pad to; the message names it, as the command
@@ -102,6 +103,7 @@ class Job:
     recheck: bool = False
     dataset_name: str | None = None
     not_in: Mapping[str, str] = field(default_factory=dict)
+    rejects: str | None = None
 
     def __post_init__(self) -> None:
         self.options.pads(self.front_end)
@@ -137,6 +139,7 @@ class Job:
             "input": self.plan_hash,
             "num_shards": self.num_shards,
             **({"not_in": dict(self.not_in)} if self.not_in else {}),
+            **({"rejects": self.rejects} if self.rejects is not None else {}),
         }
 
     @property
@@ -259,11 +262,13 @@ def _differences(job: SplitJob, shards: list[Shard], found: dict[str, Any]) -> l
     differences = [
         f"{name} was {found.get(name)!r} and is now {value!r}"
         for name, value in job.identity.items()
-        if found.get(name) != value and name != "input"
+        if found.get(name) != value and name not in ("input", "rejects")
     ]
     left = sorted(found.keys() - job.identity)
     differences += [f"{name} was {found[name]!r} and is now not asked for" for name in left]
-    if found.get("input") != job.plan_hash:
+    if "rejects" in job.identity and found.get("rejects") != job.identity["rejects"]:
+        differences.append("it was made of other rejects than the split that is retried has by now")
+    elif found.get("input") != job.plan_hash:
         differences += _differences_of_input(job.folder, shards)
     return differences
 
@@ -291,6 +296,27 @@ def _differences_of_input(folder: SplitFolder, shards: list[Shard]) -> list[str]
 def _first(paths: list[str]) -> str:
     more = f" and {len(paths) - _NAMED_FILES} more" if len(paths) > _NAMED_FILES else ""
     return ", ".join(paths[:_NAMED_FILES]) + more
+
+
+def check_retried_is_not_left_behind(folder: SplitFolder) -> None:
+    """Refuses to replace a split whose rejects were retried: what passed may be in the new split too.
+
+    Raises:
+        FolderRefused: the folder has a split of retried rejects.
+    """
+    retried, found = folder.retried, list[SplitFolder]()
+    while files.exists(retried.job):
+        found.append(retried)
+        retried = retried.retried
+    if found and files.exists(folder.job):
+        named = " and ".join(repr(one.split) for one in found)
+        paths = [path for one in found for path in (one.shards_glob, one.tables_glob, one.bookkeeping)]
+        raise FolderRefused(
+            Refusal.LEFT_BEHIND,
+            f"--overwrite would leave {named} of {folder.output} behind, what passed of the rejects that split "
+            f"{folder.split!r} had, and the new split may have these clips too. Choose another --output; or "
+            f"remove {', '.join(paths)} first, and retry the new rejects afterwards",
+        )
 
 
 def _delete_split(folder: SplitFolder) -> None:

@@ -121,8 +121,25 @@ def ids_to_leave_out(pipeline: Any, output: str, names: Collection[str]) -> Any:
         | "SpreadKnownShards" >> beam.Reshuffle()
         | "ReadKnownIds" >> beam.FlatMapTuple(ids_of_file)
         | "JoinKnownIds" >> beam.CombineGlobally(_joined)
-        | "KnownIds" >> beam.Map(KnownIds)
+        | "KnownIds" >> beam.Map(_known, folders)
     )
+
+
+def _known(hashes: bytes, folders: Sequence[SplitFolder]) -> KnownIds:
+    """The set of the ids that were read.
+
+    Raises:
+        ValueError: they are not those of all records of the splits, so that clips would be taken again.
+    """
+    known = KnownIds(hashes)
+    expected = sum(SplitSummary.read(folder.summary).num_features for folder in folders)
+    if len(known) != expected:
+        names = ", ".join(repr(folder.split) for folder in folders)
+        raise ValueError(
+            f"--not_in: {len(known)} of {expected} ids of {names} of {folders[0].output} were read: is each shard "
+            "whole? `melbeam verify` tells"
+        )
+    return known
 
 
 def _joined(parts: Iterable[bytes]) -> bytes:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from helpers import run, tree, write
+from helpers import clip, run, tree, write
 from melbeam.pipelines import extract, ingest
 from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import audio_example, read_features
@@ -29,10 +29,10 @@ def clips(tmp_path_factory):
     """WAV, FLAC, MP3 and Ogg in nested folders, with two other files; and the audio files' bytes by id."""
     folder = tmp_path_factory.mktemp("clips") / "clips"
     audio = {}
-    for clip in resources.files("melbeam.pipelines.demo_clips").iterdir():
-        if clip.name.endswith((".wav", ".flac", ".mp3", ".ogg")):
-            name = f"{clip.name.rsplit('.')[-1]}/deep er/{clip.name}"
-            audio[name] = clip.read_bytes()
+    for file in resources.files("melbeam.pipelines.demo_clips").iterdir():
+        if file.name.endswith((".wav", ".flac", ".mp3", ".ogg")):
+            name = f"{file.name.rsplit('.')[-1]}/deep er/{file.name}"
+            audio[name] = file.read_bytes()
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(audio[name])
     (folder / "wav/notes.txt").write_text("not audio")
@@ -167,6 +167,16 @@ def test_a_limit_takes_the_first_clips(clips, tmp_path):
     assert (ended.status, "3 clips in 2 shards" in ended.text) == (0, True), ended.text
     ids = [record_id for shard in records(tmp_path) for record_id, _ in shard]
     assert [name.rsplit("/", 1)[-1] for name in ids] == [name.rsplit("/", 1)[-1] for name in sorted(clips[1])[:3]]
+
+
+def test_a_limit_takes_as_many_of_files_that_would_be_cut(tmp_path):
+    for name in "ab":
+        write(tmp_path / f"{name}.tfrecord", [clip(f"{name}{number}", 0.1) for number in range(4)])
+    size = (tmp_path / "a.tfrecord").stat().st_size
+    job = [f"--input={tmp_path}/*.tfrecord", f"--output={tmp_path}/out", f"--shard_bytes={size // 2}", "--limit=6"]
+    assert run(ingest, *job).status == 0
+    ids = [[record_id for record_id, _ in shard] for shard in records(tmp_path / "out")]
+    assert ids == [["a0", "a1", "a2", "a3"], ["b0", "b1"]]
 
 
 def test_several_globs_name_a_file_once(clips, tmp_path):

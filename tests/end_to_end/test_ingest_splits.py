@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from helpers import run, tree, wav, write
-from melbeam.pipelines import extract, files, ingest
+from melbeam.pipelines import clean, extract, files, ingest, verify
+from melbeam.pipelines.ingesting import pipeline as ingesting_pipeline
 from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import audio_example
 from melbeam.transforms.records.example_proto import Example
@@ -200,6 +201,32 @@ def test_an_empty_split_has_a_shard_and_a_warning(corpus, tmp_path):
     assert [path.stat().st_size for path in tmp_path.glob("test-*")] == [0]
 
 
+def test_of_an_input_without_records_no_larger_fraction_is_asked(tmp_path):
+    (tmp_path / "none.tfrecord").write_bytes(b"")
+    ended = run(
+        ingest, f"--input={tmp_path}/none.tfrecord", f"--output={tmp_path}/a", "--split=train=0.5,test=0.5"
+    )
+    for split in ("train", "test"):
+        assert f"the input has no records: split '{split}' of {tmp_path}/a is empty" in ended.text
+    assert (ended.status, "fraction" in ended.text) == (0, False)
+
+
+@pytest.mark.parametrize("how", ["the same command", "clean"])
+def test_what_was_gathered_goes_though_the_job_was_killed_before_it_removed_it(corpus, tmp_path, monkeypatch, how):
+    def kill(_):
+        raise OSError("killed")
+
+    division = ("--split=train=0.5,test=0.5", "--limit=9")
+    monkeypatch.setattr(ingesting_pipeline, "delete_gathered", kill)
+    assert ingested(corpus, tmp_path, *division).status == 1
+    assert (tmp_path / "_melbeam/train/gathered").is_dir()
+    monkeypatch.undo()
+    ended = ingested(corpus, tmp_path, *division) if how == "the same command" else run(clean, tmp_path)
+    assert ended.status == 0
+    assert not (tmp_path / "_melbeam/train/gathered").exists()
+    assert run(verify, tmp_path).status == 0
+
+
 @pytest.fixture(scope="module")
 def damaged(tmp_path_factory):
     folder = tmp_path_factory.mktemp("damaged")
@@ -344,6 +371,16 @@ class TestNotIn:
         shard.write_bytes(data)
         failed = ingested(corpus, folder, "--split=train_9", "--not_in=train")
         assert (failed.status, "so that --not_in cannot tell its clip" in failed.text) == (1, True), failed.text
+
+    def test_a_split_that_lacks_a_record_ends_the_job(self, before, corpus, tmp_path):
+        folder = tmp_path / "audio"
+        shutil.copytree(before, folder)
+        shard = next(folder.glob("train-0*"))
+        records = [item.data for item in read_tfrecord_file(str(shard))]
+        write(shard, records[1:])
+        failed = ingested(corpus, folder, "--split=train_9", "--not_in=train")
+        what = f"--not_in: {len(records) - 1} of {len(records)} ids of 'train' of {folder} were read"
+        assert (failed.status, what in failed.text) == (1, True), failed.text
 
     def test_where_all_are_known_it_is_said(self, before, corpus, tmp_path):
         folder = tmp_path / "audio"

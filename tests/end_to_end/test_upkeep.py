@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from helpers import clip, run, tree, write
+from helpers import clip, run, tree, wav, write
 from melbeam.pipelines import clean, extract, retry_rejects, verify
 from melbeam.pipelines.split import lock, process_identity
 from melbeam.pipelines.split.lock import Locked, SplitLock, release_left_lock
@@ -76,6 +77,33 @@ class TestRetryRejects:
         status, said = run(retry_rejects, folder, *options)
         assert (status, "split train_retried_retried: 2 records read = 1 converted" in said) == (0, True), said
         assert run(verify, folder)[0] == 0
+
+    def test_other_rejects_of_the_same_size_are_not_taken_for_those_that_were_retried(self, tmp_path):
+        """A clip would be lost, and another be in both splits."""
+        (tmp_path / "a.wav").write_bytes(wav())
+        (tmp_path / "clips.csv").write_text("path\na.wav\nb.wav\n")
+        output = tmp_path / "features"
+        job = (extract, f"--input={tmp_path}/clips.csv", f"--output={output}", "--max_reject_fraction=1")
+        assert "not_found: b.wav" in run(*job).text
+        (tmp_path / "b.wav").write_bytes(wav())
+        assert run(retry_rejects, output).status == 0
+        assert "all were done by an earlier start" in run(retry_rejects, output).text
+
+        (tmp_path / "a.wav").unlink()
+        status, said = run(*job, "--overwrite")
+        assert (status, f"leave 'train_retried' of {output} behind" in said, "[MB211]" in said) == (2, True, True)
+        shutil.move(output / "_melbeam/train_retried", tmp_path)  # as one who does not do as he is told
+        assert "not_found: a.wav" in run(*job, "--overwrite").text
+        shutil.move(tmp_path / "train_retried", output / "_melbeam")
+        (tmp_path / "a.wav").write_bytes(wav())
+        status, said = run(retry_rejects, output)
+        assert (status, "it was made of other rejects than the split that is retried has by now" in said) == (
+            2,
+            True,
+        )
+        assert run(retry_rejects, output, "--overwrite").status == 0
+        found = [[e["id"].numpy() for e in read_features(output, split)] for split in ("train", "train_retried")]
+        assert found == [[b"b.wav"], [b"a.wav"]]
 
     def test_options_may_come_before_the_folder_and_from_a_file(self, folder, tmp_path):
         config = tmp_path / "config.yaml"

@@ -47,6 +47,19 @@ def test_a_failed_bundle_is_printed_by_the_module_that_is_silenced(monkeypatch):
     assert sdk_worker.print is not print
 
 
+def test_the_local_runner_takes_its_clock_from_the_name_that_is_set(monkeypatch):
+    from apache_beam.runners.portability.fn_api_runner import worker_handlers
+    from apache_beam.runners.worker import data_plane
+
+    for user in (worker_handlers.EmbeddedGrpcWorkerHandler, worker_handlers.GrpcServer):
+        assert "DATA_BUFFER_TIME_LIMIT_MS" in inspect.getsource(user)
+    monkeypatch.setattr(worker_handlers, "DATA_BUFFER_TIME_LIMIT_MS", 1000)
+    private_names.keep_elements_whole()
+    assert worker_handlers.DATA_BUFFER_TIME_LIMIT_MS == 0
+    without_clock = data_plane.ClosableOutputStream.create(None, None, 0)
+    assert type(without_clock) is data_plane.SizeBasedBufferingClosableOutputStream
+
+
 def test_what_melbeam_says_in_a_local_worker_process_is_found_among_what_the_runner_logs():
     from apache_beam.runners.portability import local_job_service
     from apache_beam.runners.worker.log_handler import FnApiLogRecordHandler

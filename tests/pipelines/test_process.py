@@ -1,8 +1,11 @@
 """What the process is told before a pipeline runs."""
 
 import os
+import time
 
+import apache_beam as beam
 import pytest
+from apache_beam.testing.util import assert_that, equal_to
 
 from melbeam.pipelines import process
 from melbeam.pipelines.beam_options import choose_runner
@@ -19,3 +22,26 @@ def test_local_workers_are_not_asked_for_at_a_proxy(monkeypatch, given, expected
     monkeypatch.setenv("no_grpc_proxy", "")
     prepare_process(choose_runner(["--runner=FlinkRunner"]))
     assert os.environ[process._GRPC_PROXY_EXCEPTIONS] == ""
+
+
+class SlowToWrite:
+    """What takes longer to be written than the second after which the local runner's clock would send a part."""
+
+    def __reduce__(self):
+        time.sleep(1.5)
+        return SlowToWrite, ()
+
+
+def test_an_element_that_is_being_written_is_not_sent_in_two_pieces():
+    """The pieces were read as other elements: a job with large reports failed, or took all memory."""
+    choice = choose_runner([])
+    prepare_process(choice)
+    with beam.Pipeline(options=choice.options) as pipeline:
+        sizes = (
+            pipeline
+            | beam.Create([1])
+            | "Make" >> beam.Map(lambda key: (key, SlowToWrite()))
+            | beam.GroupByKey()
+            | "Count" >> beam.MapTuple(lambda _, values: len(list(values)))
+        )
+        assert_that(sizes, equal_to([1]))

@@ -9,7 +9,7 @@ from melbeam.transforms.folder_layout import (
     SplitFolder,
     TemporaryName,
     of_all_splits,
-    shard_of_report,
+    shard_of_file,
 )
 
 
@@ -83,7 +83,7 @@ def test_globs_find_what_the_names_say_in_a_folder_of_any_name(tmp_path, output)
 def test_what_a_name_says_is_read_back():
     folder = SplitFolder("gs://bucket/1.0.0", "dev")
     assert TemporaryName.parse(folder.temporary(7, "ab", "report")) == TemporaryName(7, "ab", "report")
-    assert shard_of_report(folder.report(123456)) == 123456
+    assert shard_of_file(folder.report(123456)) == 123456
     assert SplitFolder.holding(folder.job) == folder
 
 

@@ -317,3 +317,20 @@ def test_transcripts_are_found_however_accents_are_composed(tmp_path, read, tone
     (tmp_path / "in" / table).write_text(row.format(name), encoding="utf-8")
     found = read(tmp_path / "in")
     assert [(clip.id, clip.fields["text"], found.told) for clip in found.clips] == [(name, b"x", [])]
+
+
+@pytest.mark.parametrize("first", ["clips", "./clips", "clips/../clips/*.wav", "{}/clips"])
+def test_a_file_that_is_named_in_two_spellings_is_read_once(tmp_path, monkeypatch, read, tone, first):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        tone(f"clips/{name}.wav")
+    inputs = [
+        first.format(tmp_path),
+        "clips",
+        "./clips/a.wav",
+        f"{tmp_path}/clips/../clips",
+        f"{tmp_path}/clips/b*",
+    ]
+    found = read(*inputs)
+    assert [clip.audio for clip in found.clips] == [Path(f"clips/{name}.wav").read_bytes() for name in "ab"]
+    assert [clip.id.rpartition("/")[2] for clip in found.clips] == ["a.wav", "b.wav"]

@@ -80,6 +80,16 @@ def test_lhotse_in_units_of_any_size(fixtures, read):
     assert len(read("cuts.jsonl.gz", shard_bytes=1).units) == 7
 
 
+def test_a_column_of_cuts_may_be_the_id(fixtures, read):
+    cuts = [json.loads(line) for line in gzip.decompress(Path("cuts.jsonl.gz").read_bytes()).splitlines()]
+    names = ["seven", 7, "", None]
+    for cut, name in zip(cuts, names, strict=False):
+        cut["custom"] = {"key": name}
+    Path("named.jsonl").write_text("".join(f"{json.dumps(cut)}\n" for cut in cuts))
+    found = read("named.jsonl", columns={"id": "key"}).clips
+    assert [clip.id for clip in found] == ["seven", "7", *(cut["id"] for cut in cuts[2:])]
+
+
 def test_parquet_of_hugging_faces_datasets(fixtures, read):
     found = read("datasets.parquet")
     assert [clip.audio for clip in found.clips] == [fixtures[name] for name in TEXTS]

@@ -149,3 +149,23 @@ def test_the_folder_of_relative_paths_is_found_however_accents_are_composed(fold
     monkeypatch.chdir("elsewhere")
     assert [clip.id for clip in read("../data").clips] == ["rec1"]
     assert [clip.id for clip in read(folder / "data").clips] == ["rec1"]
+
+
+@pytest.mark.parametrize("shard_bytes", [1, 1 << 28])
+def test_an_utterance_that_is_given_twice_has_its_columns_in_each_unit(folder, read, shard_bytes):
+    Path("data/wav.scp").write_text("rec1 wav/one.wav\nrec2 wav/two.flac\nrec1 wav/one.wav\n")
+    first, _, again = read("data", shard_bytes=shard_bytes).clips
+    assert (
+        (first.id, first.fields)
+        == (again.id, again.fields)
+        == ("rec1", {"text": b"first  words", "speaker": b"anna"})
+    )
+    segments("u1 rec1 0 0.5\nu2 rec2 0.25 0.75\nu1 rec2 1.5 2\n")
+    found = read("data", shard_bytes=shard_bytes)
+    assert ([clip.id for clip in found.clips], found.damages) == (["u1", "u2", "u1"], [])
+
+
+def test_a_table_may_be_the_id(folder, read):
+    Path("data/utt2spk").write_text("rec1 anna\n")
+    found = read("data", columns={"id": "utt2spk"})
+    assert [(clip.id, sorted(clip.fields)) for clip in found.clips] == [("anna", ["text"]), ("rec2", ["text"])]

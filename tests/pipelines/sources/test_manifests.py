@@ -506,6 +506,14 @@ def test_a_column_may_be_several_of_ours(corpus, read, name):
     assert (clip.id, clip.fields) == ("x", {"text": b"x", "label": b"x"})
 
 
+@pytest.mark.parametrize("order", [("text", "said", "id", "key"), ("key", "said", "id", "text")])
+def test_a_column_gives_way_to_the_one_that_gets_its_name(corpus, read, order):
+    row = {"text": "theirs", "said": "asked for", "id": "not this", "key": "clip"}
+    write("m.csv", f"path,{','.join(order)}\na.wav,{','.join(row[name] for name in order)}\n")
+    (clip,) = read("m.csv", columns={"text": "said", "id": "key"}).clips
+    assert (clip.id, clip.fields) == ("clip", {"text": b"asked for"})
+
+
 def test_columns_may_not_give_names_that_melbeam_writes_itself(corpus, read):
     write("m.jsonl", lines({"audio": "a.wav", "n": 1}))
     with pytest.raises(ValueError, match="=num_frames=n gives a column a name that melbeam writes itself"):

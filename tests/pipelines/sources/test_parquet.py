@@ -291,3 +291,21 @@ def test_times_beside_audio_that_is_whole_are_columns_like_any_other(table, read
         {"onset_in_talk": float(second), "end_time": second + 0.5} for second in (1, 2, 3, 4)
     ]
     assert np.array_equal([as_samples(clip) for clip in found.clips], NOISE)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_column_gives_way_to_the_one_that_gets_its_name(table, read, turned):
+    columns = {
+        "text": [1, 2, 3, 4],
+        "said": TEXTS,
+        "audio": ["not this"] * 4,
+        "speech": WAVS,
+        "id": [9] * 4,
+        "key": ["a", "b", "c", None],
+    }
+    name = table(dict(reversed(columns.items())) if turned else columns)
+    found = read(name, columns={"text": "said", "audio": "speech", "id": "key"})
+    assert [clip.fields for clip in found.clips] == [{"text": text.encode()} for text in TEXTS]
+    assert [clip.id for clip in found.clips] == ["a", "b", "c", None]
+    assert [clip.audio for clip in found.clips] == WAVS
+    assert found.told == []

@@ -176,6 +176,22 @@ def test_nemos_segments_of_one_member(pack, read, tone, tmp_path):
     assert [(clip.id, clip.audio, clip.fields["text"]) for clip in again.clips] == [("gone", flac, b"gone")]
 
 
+def test_the_row_of_a_missing_member_is_retried_alone(pack, read, wav):
+    """Other samples' faults are rejects of their own, and would take its place."""
+    rows = [{"audio_filepath": f"{name}.wav", "text": name} for name in ("a", "gone", "gone-sub1", "far")]
+    members = {"stranger.wav": wav, "a.wav": wav, "none.txt": b"no audio"}
+    nemo(pack, rows, members)
+    found = read("set")
+    names = ["stranger", "none", "gone", "gone-sub1", "far"]
+    assert [damage.reject.record_id for damage in found.damages] == names
+    again = retried(read, found.damages, "r.tfrecord")
+    assert [damage.reject.record_id for damage in again.damages][:2] == names[:2]
+    assert ["no sample begins there" in damage.reject.detail for damage in again.damages[2:]] == [True] * 3
+    nemo(pack, rows, {"stranger.wav": wav, "below/gone.wav": wav, "far.wav": wav})
+    mended = retried(read, found.damages[2:], "s.tfrecord")
+    assert ([clip.id for clip in mended.clips], mended.damages) == (names[2:], [])
+
+
 def test_a_gzip_whose_end_is_damaged_gives_what_lies_before(pack, read, wav):
     data = bytearray(gzip.compress(Path(pack("t.tar", samples_of("abc", wav))).read_bytes()))
     data[len(data) // 2] ^= 0xFF
