@@ -530,3 +530,25 @@ def test_what_is_to_be_downloaded_first_is_told(corpus, read):
     write("m.jsonl", lines({"audio": "https://example.org/a.wav"}))
     with pytest.raises(ValueError, match=r"https:// cannot be read or written here: .*download the files first"):
         read("m.jsonl")
+
+
+def test_a_row_that_says_two_things_under_one_name_is_its_reject(corpus, read):
+    twice = '{"audio": "a.wav", "text": "one", "text": "two"}\n'
+    write(
+        "m.jsonl", lines({"audio": "a.wav", "text": "x"}) + twice + '{"audio": "a.wav", "of": {"k": 1, "k": 2}}\n'
+    )
+    found = read("m.jsonl")
+    assert [clip.fields["text"] for clip in found.clips] == [b"x"]
+    assert [damage.reject.reason for damage in found.damages] == ["bad_row", "bad_row"]
+    assert "'text' stands twice in an object" in found.damages[0].reject.detail
+
+
+def test_integers_that_no_float_is_near_to(corpus, read):
+    rows = [{"start": 10**400}, {"start": 0, "duration": 10**400}, {"k": [2**63, 1]}, {"k": [10**400, 0.5]}]
+    write("m.jsonl", lines(*({"audio": "a.wav", "id": str(n), **row} for n, row in enumerate(rows))))
+    found = read("m.jsonl")
+    assert [damage.reject.reason for damage in found.damages] == ["bad_row", "bad_row"]
+    assert [clip.fields["k"] for clip in found.clips] == [
+        [b"9223372036854775808", b"1"],
+        b"[1%s, 0.5]" % (b"0" * 400),
+    ]
