@@ -328,9 +328,12 @@ def is_absolute(path: str) -> bool:
     return path.startswith("/") or "://" in path
 
 
-def as_id(value: Any) -> str:
-    """A table's value as an id; of half a surrogate pair, which JSON may hold, no UTF-8 is made."""
-    return str(value).encode(errors="replace").decode()
+def as_id(value: Any) -> str | None:
+    """A table's value as an id, bytes as the text that they hold; None where it is empty."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace") or None
+    # Of half a surrogate pair, which JSON may hold, no UTF-8 is made.
+    return None if value is None else str(value).encode(errors="replace").decode() or None
 
 
 def id_of(path: str, root: str, start: float | None = None, end: float | None = None) -> str:
