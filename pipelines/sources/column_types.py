@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +74,10 @@ def _as(value: Any, kind: str) -> Any:
     if isinstance(value, list):
         return [_as(one, kind) for one in value]
     if kind == NUMBER:
-        return float(value)
+        # A list with a null in it, as Parquet may have among numbers, is text.
+        with suppress(ValueError):
+            return float(value)
+        return value
     return value if isinstance(value, bytes | str) else json.dumps(value).encode()
 
 

@@ -19,10 +19,17 @@ import pyarrow.parquet as pq
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.column_types import INTEGER, NUMBER, TEXT, ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import by_theirs, find_columns, names_given, passed_through, row_of
+from melbeam.pipelines.sources.columns import (
+    as_number,
+    by_theirs,
+    find_columns,
+    names_given,
+    passed_through,
+    row_of,
+)
 from melbeam.pipelines.sources.kinds import PARQUET
 from melbeam.pipelines.sources.nested import lifted, names_in, path_of
-from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, read_rows
+from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, as_id, read_rows
 from melbeam.pipelines.sources.text_lines import RawFile
 from melbeam.pipelines.sources.units import (
     AudioRecord,
@@ -273,6 +280,8 @@ def _row(
             values[name] = _value(column[row], audio_keys[1:] if audio_keys[0] == name else None)
         except UnicodeDecodeError as error:
             unreadable = unreadable or f"column {name!r} is not UTF-8: {error}"
+        except (ValueError, OverflowError) as error:
+            unreadable = unreadable or f"column {name!r} holds a value that Python has no type for: {error}"
     whole = values.get(columns["audio"])
     values = lifted(values, columns.values())
     if whole is not None:  # which a name such as audio.path takes nothing from
@@ -289,9 +298,9 @@ def _row(
     fields: dict[str, Values] = {}
     try:
         fields = {**with_one_type(passed_through(values, columns), types)}
-        given = values.get(columns["id"]) if "id" in columns else None
-        if given is not None and given != "":
-            fields["id"] = str(given)
+        given = as_id(values.get(columns["id"])) if "id" in columns else None
+        if given is not None:
+            fields["id"] = given
         if unreadable:
             raise Reject("bad_row", unreadable)
         if audio is None:
@@ -325,7 +334,25 @@ def _value(scalar: Any, to_audio: Sequence[str] | None) -> Any:
         if pa.types.is_struct(scalar.type):
             of_field = dict.fromkeys(to_audio[:1] or scalar, to_audio[1:])
             return {name: _value(scalar[name], of_field.get(name)) for name in scalar}
-    return scalar.as_py()
+    return _time(scalar) if pa.types.is_temporal(scalar.type) else scalar.as_py()
+
+
+def _time(scalar: Any) -> Any:
+    """A date, a time or a duration as Python has it, in microseconds; as text, where that has no room for it.
+
+    So it is the same whether pandas is installed or not, which pyarrow would take nanoseconds with.
+    """
+    kind = scalar.type
+    try:
+        if pa.types.is_timestamp(kind):
+            return scalar.cast(pa.timestamp("us", kind.tz)).as_py()
+        if pa.types.is_time64(kind):
+            return scalar.cast(pa.time64("us")).as_py()
+        return scalar.cast(pa.duration("us")).as_py() if pa.types.is_duration(kind) else scalar.as_py()
+    except (pa.ArrowInvalid, OverflowError):
+        if getattr(kind, "unit", None) == "ns" and not pa.types.is_duration(kind):
+            return scalar.cast(pa.string()).as_py()
+        return f"{scalar.value} as {kind}"  # pyarrow writes years beyond 32,767 as others
 
 
 def _is_number(kind: Any) -> bool:
@@ -348,7 +375,7 @@ def _content(audio: Any, fields: dict[str, Values]) -> bytes | np.ndarray:
             return audio["bytes"]
         audio = audio.get("array")
         if rate is not None:
-            fields["sampling_rate"] = int(rate)
+            fields["sampling_rate"] = as_number(rate, int)
     if isinstance(audio, bytes):
         return audio
     if isinstance(audio, np.ndarray):
