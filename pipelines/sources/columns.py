@@ -140,6 +140,26 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
     if not isinstance(audio, str) or not audio:
         raise ValueError(f"{columns['audio']} must be the path of an audio file, got {audio!r}")
     path = path_in(folder, audio)
+    start, end, duration = times_of(values, columns)
+    given = as_id(values.get(columns["id"])) if "id" in columns else None
+    return Row(
+        path,
+        given or id_of(path, root, start, end),
+        start,
+        end,
+        duration if start is None else None,
+        columns=passed_through(values, columns),
+    )
+
+
+def times_of(
+    values: Mapping[str, Any], columns: Mapping[str, str]
+) -> tuple[float | None, float | None, float | None]:
+    """Start and end of a row's segment, None for a whole file, and its duration, in seconds.
+
+    Raises:
+        ValueError: they are none; the message says why.
+    """
     start, end, duration = (
         as_seconds(values.get(columns[name]), columns[name]) if name in columns else None
         for name in ("start", "end", "duration")
@@ -150,15 +170,7 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
         start = 0.0
     if start is not None and end is not None and end <= start:
         raise ValueError(f"the segment ends at {end:g} s, not behind its start at {start:g} s")
-    given = as_id(values.get(columns["id"])) if "id" in columns else None
-    return Row(
-        path,
-        given or id_of(path, root, start, end),
-        start,
-        end,
-        duration if start is None else None,
-        columns=passed_through(values, columns),
-    )
+    return start, end, duration
 
 
 def by_theirs(columns: Mapping[str, str]) -> dict[str, list[str]]:

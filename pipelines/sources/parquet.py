@@ -7,6 +7,7 @@ with Beam.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -26,10 +27,12 @@ from melbeam.pipelines.sources.columns import (
     names_given,
     passed_through,
     row_of,
+    times_of,
 )
 from melbeam.pipelines.sources.kinds import PARQUET
 from melbeam.pipelines.sources.nested import lifted, names_in, path_of
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, as_id, read_rows
+from melbeam.pipelines.sources.segments import Recordings, frames_of
 from melbeam.pipelines.sources.text_lines import RawFile
 from melbeam.pipelines.sources.units import (
     AudioRecord,
@@ -96,6 +99,7 @@ def _plan_file(
         metadata, schema = opened.metadata, opened.schema_arrow
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         sizes, rows = [group.total_byte_size for group in groups], [group.num_rows for group in groups]
+    _check_names(schema, printable(path))
     columns = _find_columns(schema, options.columns, printable(path))
     if options.shard_bytes is None or size <= options.shard_bytes or not groups:
         cut = [(0, len(groups))]
@@ -120,6 +124,22 @@ def _plan_file(
         )
         for part, (first, last) in enumerate(cut)
     ]
+
+
+def _check_names(kind: Any, where: str) -> None:
+    """Refuses two columns, or two fields of a struct, of one name, of which one would be lost.
+
+    Raises:
+        ValueError: with the name.
+    """
+    fields = [kind.field(i) for i in range(len(kind) if isinstance(kind, pa.Schema) else kind.num_fields)]
+    names = [one.name for one in fields]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"{where} has two columns {twice!r}: rename one of them")
+    for one in fields:
+        if pa.types.is_struct(one.type):
+            _check_names(one.type, where)
 
 
 def _find_columns(schema: Any, asked: Mapping[str, str], where: str) -> dict[str, str]:
@@ -305,7 +325,7 @@ def _row(
             raise Reject("bad_row", unreadable)
         if audio is None:
             raise Reject("no_audio", f"no audio in column {columns['audio']!r}")
-        content = _content(audio, fields)
+        content = _segment(_content(audio, fields), values, columns, fields, max_record_bytes)
         if len(content) > max_record_bytes:
             raise Reject("over_limit", f"audio of {len(content)} bytes, above {max_record_bytes}")
         if isinstance(content, bytes):
@@ -383,6 +403,37 @@ def _content(audio: Any, fields: dict[str, Values]) -> bytes | np.ndarray:
     if isinstance(audio, list):
         raise Reject("bad_field", "audio must be samples of one channel")
     raise Reject("no_audio", f"audio must be bytes, samples or a path, got {type(audio).__name__}")
+
+
+def _segment(
+    content: bytes | np.ndarray,
+    values: Mapping[str, Any],
+    columns: Mapping[str, str],
+    fields: Mapping[str, Values],
+    max_record_bytes: int,
+) -> bytes | np.ndarray:
+    """What a row takes of the audio that it holds: all, unless `--columns` names its times.
+
+    Raises:
+        Reject: bad_row, the times are none, or do not lie in the audio.
+    """
+    try:
+        start, end, _ = times_of(values, columns) if "start" in columns or "end" in columns else (None, None, None)
+    except ValueError as error:
+        raise Reject("bad_row", str(error)) from error
+    if start is None:
+        return content
+    if isinstance(content, bytes):
+        recordings = Recordings(max_record_bytes, lambda _: io.BytesIO(content))
+        try:
+            return recordings.segment("the row's audio", start, end)
+        finally:
+            recordings.close()
+    rate = fields.get("sampling_rate")
+    if not isinstance(rate, int) or rate < 1:
+        raise Reject("bad_row", f"samples without a rate in Hz, which a segment needs: got {rate!r}")
+    first, last = frames_of(start, end, rate, len(content), "the row's audio")
+    return content[first:last]
 
 
 def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:

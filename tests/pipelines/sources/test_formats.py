@@ -153,3 +153,18 @@ def test_tfds_stereo_is_not_read_as_mono_of_twice_the_length(fixtures, read, pat
     written, rate = soundfile.read("clips/two_channels.wav")
     assert (clip.samples.shape, rate) == ((4000, 2), 16000)
     assert (clip.samples == written).all()
+
+
+_PACKED = ("webdataset-*.tar", "tfds/")  # of these a member, or a feature, may be the audio
+
+
+@pytest.mark.parametrize(
+    ("pattern", "ours"),
+    [(pattern, ours) for pattern in ("clips", "cuts.jsonl.gz", "kaldi") for ours in ("audio", "start", "end")]
+    + [(pattern, ours) for pattern in _PACKED for ours in ("start", "end")],
+)
+def test_what_no_column_of_a_source_says_is_refused(fixtures, read, pattern, ours):
+    Path("kaldi").mkdir()
+    Path("kaldi/wav.scp").write_text("morning clips/morning.wav\n")
+    with pytest.raises(ValueError, match=f"--columns={ours}=text: .* choose another name, my_{ours}"):
+        read(pattern, columns={ours: "text"})

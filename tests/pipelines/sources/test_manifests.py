@@ -552,3 +552,17 @@ def test_integers_that_no_float_is_near_to(corpus, read):
         [b"9223372036854775808", b"1"],
         b"[1%s, 0.5]" % (b"0" * 400),
     ]
+
+
+def test_a_column_that_is_asked_for_may_be_in_later_rows_alone(corpus, read):
+    rows = [{"audio": "a.wav", "id": str(n)} for n in range(120)]
+    write("m.jsonl", lines(*rows, {"audio": "a.wav", "said": "x"}))
+    assert read("m.jsonl", columns={"text": "said"}).clips[-1].fields == {"text": b"x"}
+    with pytest.raises(ValueError, match="has no column 'spoken'"):
+        read("m.jsonl", columns={"text": "spoken"})
+
+
+def test_a_text_in_parts_is_said_throughout_its_segment(corpus, read):
+    write("m.jsonl", lines({"audio": "a.wav", "start": 0, "end": 0.1, "text": ["one", "two"]}))
+    (unit,) = read("m.jsonl").units
+    assert next(read_unit(unit)).segments == '[[0.0, null, "one two"]]'

@@ -361,3 +361,36 @@ def test_a_rate_beside_samples_is_never_rounded(table, read):
     audio = [{"array": floats, "sampling_rate": rate} for floats, rate in zip(FLOATS, rates, strict=True)]
     found = [clip.fields.get("sampling_rate") for clip in read(table({"audio": pa.array(audio)})).clips]
     assert (found[:2], np.isnan(found[2]), found[3]) == ([16000, 8000.5], True, None)  # extract turns the two away
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        pa.array([{"bytes": wav, "path": None} for wav in WAVS], STRUCT),
+        pa.array([{"array": floats, "sampling_rate": 16000} for floats in FLOATS]),
+    ],
+    ids=["files", "samples"],
+)
+def test_times_that_are_asked_for_cut_the_audio_beside_them(table, read, audio):
+    columns = {"audio": audio, "id": TEXTS, "from": [0.05, None, 0.1, 0.2], "to": [0.1, None, None, 9.0]}
+    found = read(table(columns), columns={"start": "from", "end": "to"})
+    expected = {"one": NOISE[0][800:1600], "two": NOISE[1], "three": NOISE[2][1600:]}
+    assert [clip.id for clip in found.clips] == list(expected)
+    for clip in found.clips:
+        np.testing.assert_array_equal(as_samples(clip), expected[clip.id])
+    (damage,) = found.damages
+    assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", "four")
+    assert "from 0.2 s to 9 s does not lie in the row's audio, which lasts 0.250 s" in damage.reject.detail
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_two_columns_of_one_name_are_refused(tmp_path, monkeypatch, read, inside):
+    monkeypatch.chdir(tmp_path)
+    texts = [pa.array(TEXTS), pa.array(TEXTS[::-1])]
+    if inside:
+        both = pa.table({"audio": WAVS, "of": pa.StructArray.from_arrays(texts, names=["text", "text"])})
+    else:
+        both = pa.Table.from_arrays([pa.array(WAVS), *texts], names=["audio", "text", "text"])
+    pq.write_table(both, "twice.parquet")
+    with pytest.raises(ValueError, match="has two columns 'text': rename one of them"):
+        read("twice.parquet")
