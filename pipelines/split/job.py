@@ -267,7 +267,10 @@ def _differences(job: SplitJob, shards: list[Shard], found: dict[str, Any]) -> l
     left = sorted(found.keys() - job.identity)
     differences += [f"{name} was {found[name]!r} and is now not asked for" for name in left]
     if "rejects" in job.identity and found.get("rejects") != job.identity["rejects"]:
-        differences.append("it was made of other rejects than the split that is retried has by now")
+        differences.append(
+            "it was made of other rejects than the split that is retried has now, or by a melbeam that did not "
+            "note which"
+        )
     elif found.get("input") != job.plan_hash:
         differences += _differences_of_input(job.folder, shards)
     return differences

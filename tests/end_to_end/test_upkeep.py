@@ -97,7 +97,7 @@ class TestRetryRejects:
         shutil.move(tmp_path / "train_retried", output / "_melbeam")
         (tmp_path / "a.wav").write_bytes(wav())
         status, said = run(retry_rejects, output)
-        assert (status, "it was made of other rejects than the split that is retried has by now" in said) == (
+        assert (status, "it was made of other rejects than the split that is retried has now" in said) == (
             2,
             True,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
@@ -92,7 +91,7 @@ class FeatureFolder:
         splits = dict.fromkeys(part.split for part in ranges)
         own = [read_file(SplitFolder(path, name).schema) for name in splits]
         if None in own:
-            _warn_of_version_1(path)
+            _LOG.warning("%s: %s", path, LACKS_OF_VERSION_1)
         of_splits = [msgspec.json.decode(content, type=SplitSchema) for content in own if content is not None]
         schema = _schema_of_readers(SplitSchema.from_tfds(features_json), of_splits)
         known = [schema] if None in own else of_splits
@@ -279,8 +278,3 @@ def _schema_of_readers(folder_schema: SplitSchema, own: Sequence[SplitSchema]) -
         if name not in schema.mixed:
             schema.fields[name] = replace(stored, optional=stored.optional or name not in schema.fields)
     return schema
-
-
-@functools.cache  # a report opens a folder once for each of its splits
-def _warn_of_version_1(path: str) -> None:
-    _LOG.warning("%s: %s", path, LACKS_OF_VERSION_1)
