@@ -353,6 +353,8 @@ def test_a_unit_reads_its_own_rows_whatever_lies_before(corpus):
         ([[1, 2], [0.5], 3], [[1.0, 2.0], 0.5, 3.0]),
         ([{"a": 1}, 4, ["x", "y"]], [b'{"a": 1}', b"4", [b"x", b"y"]]),
         ([2**63, 1, 2], [b"9223372036854775808", b"1", b"2"]),
+        ([2**24, 0.5], [float(2**24), 0.5]),
+        ([2**24 + 1, 0.5, [1, -(2**24) - 1]], [b"16777217", b"0.5", [b"1", b"-16777217"]]),
     ],
 )
 def test_a_column_of_several_types_becomes_one(corpus, read, values, expected):
