@@ -18,19 +18,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from melbeam.pipelines import files
-from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources.column_types import INTEGER, NUMBER, TEXT, ColumnTypes, with_one_type, with_types
+from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
 from melbeam.pipelines.sources.columns import (
     as_number,
-    by_theirs,
-    find_columns,
-    names_given,
     passed_through,
     row_of,
     times_of,
 )
 from melbeam.pipelines.sources.kinds import PARQUET
-from melbeam.pipelines.sources.nested import lifted, names_in, path_of
+from melbeam.pipelines.sources.nested import lifted, path_of
+from melbeam.pipelines.sources.parquet_schema import (
+    check_names,
+    columns_of,
+    fields_of,
+    other_audio,
+    see_types,
+    unused_fields,
+)
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, as_id, read_rows
 from melbeam.pipelines.sources.segments import Recordings, frames_of
 from melbeam.pipelines.sources.text_lines import RawFile
@@ -53,7 +57,6 @@ from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
 
 _ROWS_AT_ONCE = 16
-_OF_AUDIO = {"bytes", "path", "array", "sampling_rate"}  # the fields of its struct that are used
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError)
 
 
@@ -99,16 +102,16 @@ def _plan_file(
         metadata, schema = opened.metadata, opened.schema_arrow
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         sizes, rows = [group.total_byte_size for group in groups], [group.num_rows for group in groups]
-    _check_names(schema, printable(path))
-    columns = _find_columns(schema, options.columns, printable(path))
+    check_names(schema, printable(path))
+    columns = columns_of(schema, options.columns, printable(path))
     if options.shard_bytes is None or size <= options.shard_bytes or not groups:
         cut = [(0, len(groups))]
     else:
         cut = runs(sizes, options)
-    _see_types(schema, columns, types)
-    unused.update(dict.fromkeys(_unused_fields(schema, columns)))
-    others.update(dict.fromkeys(_other_audio(schema, columns)))
-    keys = path_of(_fields_of(schema), columns["audio"]) or ()
+    see_types(schema, columns, types)
+    unused.update(dict.fromkeys(unused_fields(schema, columns)))
+    others.update(dict.fromkeys(other_audio(schema, columns)))
+    keys = path_of(fields_of(schema), columns["audio"]) or ()
     nested = {"audio_keys": list(keys)} if len(keys) > 1 else {}
     folder = f"{parent(path)}/" if "/" in path else ""
     return [
@@ -124,130 +127,6 @@ def _plan_file(
         )
         for part, (first, last) in enumerate(cut)
     ]
-
-
-def _check_names(kind: Any, where: str) -> None:
-    """Refuses two columns, or two fields of a struct, of one name, of which one would be lost.
-
-    Raises:
-        ValueError: with the name.
-    """
-    fields = [kind.field(i) for i in range(len(kind) if isinstance(kind, pa.Schema) else kind.num_fields)]
-    names = [one.name for one in fields]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ValueError(f"{where} has two columns {twice!r}: rename one of them")
-    for one in fields:
-        if pa.types.is_struct(one.type):
-            _check_names(one.type, where)
-
-
-def _find_columns(schema: Any, asked: Mapping[str, str], where: str) -> dict[str, str]:
-    """Ours to theirs; where no name tells it, the one column or field that can hold audio is the audio."""
-    fields = _fields_of(schema)
-    names = list(names_in(fields))
-    columns: dict[str, str] = {**asked}
-    if "audio" not in asked and "audio" not in fields:
-        inner = [name for name in names if name not in fields]
-        for can_hold, there in ((_is_audio_struct, fields), (_is_bytes, fields), (_is_audio_struct, inner)):
-            found = [name for name in there if can_hold(_type_of(schema, fields, name))]
-            if len(found) == 1:
-                columns["audio"] = found[0]
-                break
-    columns = find_columns(names, columns, where, lambda name: _is_path(_type_of(schema, fields, name)))
-    _check_rate(_type_of(schema, fields, columns["audio"]), columns, names, where)
-    return columns
-
-
-def _check_rate(kind: Any, columns: Mapping[str, str], names: Sequence[str], where: str) -> None:
-    """Refuses samples whose rate nothing says.
-
-    Raises:
-        ValueError: with the columns that there are.
-    """
-    there = _fields_of(kind) if pa.types.is_struct(kind) else {}
-    holds_samples = _is_list(kind) or ("array" in there and "bytes" not in there)
-    if holds_samples and "sampling_rate" not in there and "sampling_rate" not in columns:
-        raise UsageError(
-            Refusal.BAD_COLUMNS,
-            f"{where} has samples in {columns['audio']!r}, and no column says their rate in Hz: name it with "
-            f"--columns=sampling_rate=COLUMN; it has {', '.join(names)}",
-        )
-
-
-def _is_list(kind: Any) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
-def _fields_of(kind: Any) -> dict[str, Any]:
-    """The names of a table's columns, or of a struct's fields, each to those of what lies in it."""
-    fields = [kind.field(i) for i in range(len(kind) if isinstance(kind, pa.Schema) else kind.num_fields)]
-    return {f.name: _fields_of(f.type) if pa.types.is_struct(f.type) else None for f in fields}
-
-
-def _type_of(schema: Any, fields: Mapping[str, Any], name: str) -> Any:
-    """The type of a column, or of a field that a dotted name names, without its dictionary."""
-    kind = schema
-    for key in path_of(fields, name) or ():
-        kind = _values_of(kind.field(key).type)
-    return kind
-
-
-def _see_types(schema: Any, columns: Mapping[str, str], types: ColumnTypes) -> None:
-    """Takes the types of a file's columns into account, under the names that they get."""
-    ours_of = by_theirs(columns)
-    fields = _fields_of(schema)
-    for name in dict.fromkeys((*schema.names, *columns.values())):
-        kind = _type_of(schema, fields, name)
-        if _is_list(kind):
-            kind = _values_of(kind.value_type)
-        if name == columns["audio"] or pa.types.is_null(kind):
-            continue
-        for ours in names_given(name, columns, ours_of):
-            if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-                types.see_type(ours, INTEGER)
-            else:
-                types.see_type(ours, NUMBER if pa.types.is_floating(kind) else TEXT)
-
-
-def _unused_fields(schema: Any, columns: Mapping[str, str]) -> list[str]:
-    """The names of the fields that lie in the audio's struct beside it, and that nobody asked for."""
-    kind = _type_of(schema, _fields_of(schema), columns["audio"])
-    if not pa.types.is_struct(kind):
-        return []
-    names = [f"{columns['audio']}.{name}" for name in _fields_of(kind) if name not in _OF_AUDIO]
-    return [name for name in names if name not in columns.values()]
-
-
-def _other_audio(schema: Any, columns: Mapping[str, str]) -> list[str]:
-    """The names of the columns of files that are neither the audio nor asked for."""
-    fields = _fields_of(schema)
-    taken = {theirs.partition(".")[0] for theirs in columns.values()} | set(columns.values())
-    return [name for name in fields if name not in taken and _is_audio_struct(_type_of(schema, fields, name))]
-
-
-def _values_of(kind: Any) -> Any:
-    """The type of a column's values, which a dictionary may hold."""
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _is_audio_struct(kind: Any) -> bool:
-    return pa.types.is_struct(kind) and not {"bytes", "array"}.isdisjoint(_fields_of(kind))
-
-
-def _is_bytes(kind: Any) -> bool:
-    is_view = getattr(pa.types, "is_binary_view", None)  # of newer versions
-    return (
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_fixed_size_binary(kind)
-        or (is_view is not None and is_view(kind))
-    )
-
-
-def _is_path(kind: Any) -> bool:
-    is_view = getattr(pa.types, "is_string_view", None)
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or (is_view is not None and is_view(kind))
 
 
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
