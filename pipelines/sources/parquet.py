@@ -204,14 +204,16 @@ def _row(
             raise Reject("bad_row", unreadable)
         if audio is None:
             raise Reject("no_audio", f"no audio in column {columns['audio']!r}")
-        content = _segment(_content(audio, fields), values, columns, fields, max_record_bytes)
+        start, end = _times(values, columns)
+        content = _segment(_content(audio, fields), start, end, fields, max_record_bytes)
         if len(content) > max_record_bytes:
             raise Reject("over_limit", f"audio of {len(content)} bytes, above {max_record_bytes}")
         if isinstance(content, bytes):
             record = to_example(fields, None, ("audio", memoryview(content)))
         else:
             record = to_example({**fields, "audio": content})
-        return AudioRecord(number, unit.place(number), record)
+        said = Row("", "", start, end, columns=fields).texts_with_times
+        return AudioRecord(number, unit.place(number), record, segments=said)
     except Reject as reject:
         others = {name: value for name, value in values.items() if name != columns["audio"]}
         fields_kept = passed_through(others, columns)
@@ -284,22 +286,32 @@ def _content(audio: Any, fields: dict[str, Values]) -> bytes | np.ndarray:
     raise Reject("no_audio", f"audio must be bytes, samples or a path, got {type(audio).__name__}")
 
 
+def _times(values: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[float | None, float | None]:
+    """Start and end, in seconds, of what a row takes of the audio that it holds, where `--columns` names them.
+
+    Raises:
+        Reject: bad_row, they are none.
+    """
+    if "start" not in columns and "end" not in columns:
+        return None, None
+    try:
+        return times_of(values, columns)[:2]
+    except ValueError as error:
+        raise Reject("bad_row", str(error)) from error
+
+
 def _segment(
     content: bytes | np.ndarray,
-    values: Mapping[str, Any],
-    columns: Mapping[str, str],
+    start: float | None,
+    end: float | None,
     fields: Mapping[str, Values],
     max_record_bytes: int,
 ) -> bytes | np.ndarray:
-    """What a row takes of the audio that it holds: all, unless `--columns` names its times.
+    """What lies between two times in the audio of a row; all of it where there are none.
 
     Raises:
-        Reject: bad_row, the times are none, or do not lie in the audio.
+        Reject: bad_row, they do not lie in the audio.
     """
-    try:
-        start, end, _ = times_of(values, columns) if "start" in columns or "end" in columns else (None, None, None)
-    except ValueError as error:
-        raise Reject("bad_row", str(error)) from error
     if start is None:
         return content
     if isinstance(content, bytes):

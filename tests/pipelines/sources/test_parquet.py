@@ -10,6 +10,8 @@ import pytest
 import soundfile
 
 from helpers import encode, write
+from melbeam.pipelines.sources.planning import read_unit
+from melbeam.pipelines.sources.units import AudioRecord
 from melbeam.transforms.records.examples import to_example, to_reject
 
 STRUCT = pa.struct([("bytes", pa.large_binary()), ("path", pa.large_string())])
@@ -381,6 +383,9 @@ def test_times_that_are_asked_for_cut_the_audio_beside_them(table, read, audio):
     (damage,) = found.damages
     assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", "four")
     assert "from 0.2 s to 9 s does not lie in the row's audio, which lasts 0.250 s" in damage.reject.detail
+    (unit,) = read("t.parquet", columns={"start": "from", "end": "to", "text": "id"}).units
+    said = [item.segments for item in read_unit(unit) if isinstance(item, AudioRecord)]
+    assert said == ['[[0.0, null, "one"]]', "", '[[0.0, null, "three"]]']
 
 
 @pytest.mark.parametrize("inside", [False, True])
