@@ -15,7 +15,7 @@ from melbeam.pipelines.sources import manifests, text_lines
 from melbeam.pipelines.sources.columns import renamed
 from melbeam.pipelines.sources.endings import ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import AUDIO
-from melbeam.pipelines.sources.rows import BadRow, Row, id_of, read_rows
+from melbeam.pipelines.sources.rows import BadRow, Row, as_id, id_of, read_rows
 from melbeam.pipelines.sources.text_lines import NotText
 from melbeam.pipelines.sources.transcripts import (
     COLUMNS,
@@ -206,8 +206,8 @@ def _rows(
             yield BadRow(detail, keep_row({"kind": AUDIO, "details": one}, {"id": name}, {}), name)
             continue
         columns = renamed(found, details["columns"])
-        given = columns.pop("id", None)
-        yield Row(path, id_of(path, details["root"]) if given is None else given.decode(), columns=columns)
+        given = as_id(columns.pop("id", None))
+        yield Row(path, given or id_of(path, details["root"]), columns=columns)
 
 
 def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:

@@ -140,6 +140,26 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
     if not isinstance(audio, str) or not audio:
         raise ValueError(f"{columns['audio']} must be the path of an audio file, got {audio!r}")
     path = path_in(folder, audio)
+    start, end, duration = times_of(values, columns)
+    given = as_id(values.get(columns["id"])) if "id" in columns else None
+    return Row(
+        path,
+        given or id_of(path, root, start, end),
+        start,
+        end,
+        duration if start is None else None,
+        columns=passed_through(values, columns),
+    )
+
+
+def times_of(
+    values: Mapping[str, Any], columns: Mapping[str, str]
+) -> tuple[float | None, float | None, float | None]:
+    """Start and end of a row's segment, None for a whole file, and its duration, in seconds.
+
+    Raises:
+        ValueError: they are none; the message says why.
+    """
     start, end, duration = (
         as_seconds(values.get(columns[name]), columns[name]) if name in columns else None
         for name in ("start", "end", "duration")
@@ -150,16 +170,7 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
         start = 0.0
     if start is not None and end is not None and end <= start:
         raise ValueError(f"the segment ends at {end:g} s, not behind its start at {start:g} s")
-    given = values.get(columns["id"]) if "id" in columns else None
-    has_id = given is not None and given != ""
-    return Row(
-        path,
-        as_id(given) if has_id else id_of(path, root, start, end),
-        start,
-        end,
-        duration if start is None else None,
-        columns=passed_through(values, columns),
-    )
+    return start, end, duration
 
 
 def by_theirs(columns: Mapping[str, str]) -> dict[str, list[str]]:
@@ -191,21 +202,24 @@ def passed_through(values: Mapping[str, Any], columns: Mapping[str, str]) -> dic
         for ours in names_given(theirs, columns, ours_of):
             if theirs in ours_of and (ours in _OF_THE_AUDIO or (ours == "duration" and "start" in columns)):
                 continue
-            feature = as_feature(_as_number(value, int) if ours == "sampling_rate" else value)
+            feature = as_feature(as_number(value, int) if ours == "sampling_rate" else value)
             if ours == "duration":
-                feature = _as_number(value, float)
+                feature = as_number(value, float)
             if feature is not None:
                 kept[ours] = feature
     return kept
 
 
 def renamed(columns: Mapping[str, _T], asked: Mapping[str, str]) -> dict[str, _T]:
-    """The columns of a source without spellings of its own, under the names that `--columns` gives them."""
-    others = {name: value for name, value in columns.items() if name not in asked.values()}
+    """The columns of a source without spellings of its own, under the names that `--columns` gives them.
+
+    A column gives way to the one that its name is given to, also in a record that does not have that one.
+    """
+    others = {name: value for name, value in columns.items() if name not in {*asked, *asked.values()}}
     return others | {ours: columns[theirs] for ours, theirs in asked.items() if theirs in columns}
 
 
-def _as_number(value: Any, kind: type[int] | type[float]) -> Any:
+def as_number(value: Any, kind: type[int] | type[float]) -> Any:
     """A value that was written as text, as the number that it is; else as it was, for others to refuse."""
     try:
         number = float(value)

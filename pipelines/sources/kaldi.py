@@ -7,7 +7,7 @@ Kaldi are sorted alike, so that a worker reads no more than that of each.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from glob import escape
@@ -16,6 +16,7 @@ from typing import Any
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import text_lines
+from melbeam.pipelines.sources.columns import renamed
 from melbeam.pipelines.sources.kinds import KALDI
 from melbeam.pipelines.sources.repeated_ids import RepeatedIds
 from melbeam.pipelines.sources.rows import (
@@ -93,7 +94,6 @@ def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[
     for offset, line_end, name, rest in _lines(f"{folder}/{main}", encoding):
         end = line_end
         utterances.append(name)
-        ids.see(name)
         offsets.append(offset)
         seconds = SECONDS_OF_A_RECORD
         if has_segments:
@@ -109,6 +109,10 @@ def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[
     cut = runs(weights, options)
     ranges: list[dict[str, list[int]]] = [{} for _ in cut]
     parts = _parts_of(utterances, cut)
+    given = columns.get("id")
+    names = _table(f"{folder}/{given}", encoding, parts) if given else {}
+    for name in utterances:
+        ids.see(names.get(name) or name)
     for table in tables:
         _note_ranges(f"{folder}/{table}", encoding, parts, table, ranges)
     if has_segments:
@@ -123,7 +127,7 @@ def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[
 
 def _columns(folder: str, tables: Sequence[str], options: SourceOptions) -> dict[str, str]:
     """Ours to the names of Kaldi's tables that the folder has."""
-    columns = {ours: table for table, ours in _TABLES.items()}
+    asked: dict[str, str] = {}
     known = (*_TABLES.values(), *_TABLES)
     for ours, theirs in options.columns.items():
         table = next((table for table, name in _TABLES.items() if theirs in (table, name)), None)
@@ -136,8 +140,8 @@ def _columns(folder: str, tables: Sequence[str], options: SourceOptions) -> dict
             raise UsageError(
                 Refusal.BAD_COLUMNS, f"--columns names {theirs!r}; there is no {table} in {printable(folder)}"
             )
-        columns = {name: value for name, value in columns.items() if value != table} | {ours: table}
-    return {ours: table for ours, table in columns.items() if table in tables}
+        asked[ours] = _TABLES[table]
+    return renamed({ours: table for table, ours in _TABLES.items() if table in tables}, asked)
 
 
 def _lines(
@@ -227,12 +231,12 @@ def _rows(unit: Unit) -> Iterator[Row | BadRow]:
     lines = [(name, rest) for _, _, name, rest in _lines(path, encoding, unit.span.start, unit.span.end)]
     utterances = {name for name, _ in lines}
     columns = {
-        ours: _table(folder, table, ranges[table], encoding, utterances)
+        ours: _table(f"{folder}/{table}", encoding, utterances, *ranges[table])
         for ours, table in details["columns"].items()
         if table in ranges
     }
     wanted = {rest.split()[0] for _, rest in lines if rest} if main == _SEGMENTS else set()
-    locations = _table(folder, WAV_SCP, ranges[WAV_SCP], encoding, wanted) if WAV_SCP in ranges else {}
+    locations = _table(f"{folder}/{WAV_SCP}", encoding, wanted, *ranges[WAV_SCP]) if WAV_SCP in ranges else {}
     for name, rest in lines:
         values = {ours: table[name].encode() for ours, table in columns.items() if name in table}
         try:
@@ -258,8 +262,8 @@ def _row(name: str, rest: str, locations: Mapping[str, str], values: Mapping[str
     return Row(locations[recording], name, start, end, channel=channel, columns=values)
 
 
-def _table(folder: str, table: str, span: list[int], encoding: str, wanted: set[str]) -> dict[str, str]:
-    return {name: rest for _, _, name, rest in _lines(f"{folder}/{table}", encoding, *span) if name in wanted}
+def _table(path: str, encoding: str, wanted: Container[str], *span: int) -> dict[str, str]:
+    return {name: rest for _, _, name, rest in _lines(path, encoding, *span) if name in wanted}
 
 
 def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:

@@ -41,13 +41,15 @@ from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.segments import encode_segments
-from melbeam.transforms.records.values import as_feature
+from melbeam.transforms.records.values import as_feature, as_seconds
 
 _PARTS_OF_CUTS = {
     "recordings": ("id", "sources", "num_samples"),
     "supervisions": ("id", "recording_id", "start", "duration"),
 }
 _NEAR = 1e-4  # seconds: a cut that ends so near its recording's end is all of it
+# What reading a cut raises where its JSON has another shape.
+_NO_CUT = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
@@ -79,14 +81,14 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
             seconds = SECONDS_OF_A_RECORD
             try:
                 cut = _cut_of(line)
-                seconds = float(cut.get("duration", seconds))
+                seconds = as_seconds(cut.get("duration"), "duration") or seconds
                 found_columns = _columns_of(cut)
                 columns.update(found_columns)
-                renamed_columns = renamed(found_columns, options.columns)
+                name, renamed_columns = _id_and_columns(cut, found_columns, options.columns)
                 types.see(renamed_columns)
-                ids.see(_id_of(cut, renamed_columns))
+                ids.see(name)
                 first = first or cut["recording"]["sources"][0]["source"]
-            except (ValueError, TypeError, KeyError, IndexError) as error:
+            except _NO_CUT as error:
                 if len(starts) == 1:
                     raise ValueError(f"{printable(path)} holds no lhotse cuts: {error}") from error
             weights.append(round(seconds * BYTES_A_SECOND))
@@ -128,7 +130,7 @@ def _cut_of(line: bytes) -> dict[str, Any]:
         raise ValueError(f"no JSON: {error}") from error
     if isinstance(cut, dict):
         refuse_parts_of_cuts(cut, "a line")
-    if not isinstance(cut, dict) or "id" not in cut:
+    if not isinstance(cut, dict) or as_id(cut.get("id")) is None:
         raise ValueError("no cut: an object with an id, a recording, a start and a duration")
     if "recording" not in cut:
         kind = cut.get("type", "a cut without a recording")
@@ -157,9 +159,12 @@ def refuse_parts_of_cuts(names: Container[str], where: str) -> None:
 
 
 def _columns_of(cut: Mapping[str, Any]) -> dict[str, Values]:
-    """What is passed through: the supervisions' fields, joined where there are several, and the cut's own."""
+    """What is passed through: `custom`, and the supervisions' own fields, joined where there are several."""
     columns: dict[str, Any] = {}
     supervisions = sorted(cut.get("supervisions") or (), key=lambda supervision: supervision.get("start", 0.0))
+    for supervision in supervisions if len(supervisions) == 1 else ():
+        columns |= supervision.get("custom") or {}
+    columns |= cut.get("custom") or {}
     texts = [supervision["text"] for supervision in supervisions if supervision.get("text")]
     if texts:
         columns[TEXT] = " ".join(texts)
@@ -167,17 +172,20 @@ def _columns_of(cut: Mapping[str, Any]) -> dict[str, Values]:
         values = list(dict.fromkeys(s[name] for s in supervisions if s.get(name) is not None))
         if values:
             columns[name] = " ".join(map(str, values))
-    for supervision in supervisions if len(supervisions) == 1 else ():
-        columns |= supervision.get("custom") or {}
-    columns |= cut.get("custom") or {}
     features = {name: as_feature(value) for name, value in columns.items()}
     return {name: value for name, value in features.items() if value is not None}
 
 
-def _id_of(cut: Mapping[str, Any], columns: Mapping[str, Values]) -> str:
-    """The id of a cut: the column that `--columns=id=` names, else its own."""
-    given = columns.get("id", b"")
-    return as_id((given.decode() if isinstance(given, bytes) else given) or cut["id"])
+def _id_and_columns(
+    cut: Mapping[str, Any], found: Mapping[str, Values], asked: Mapping[str, str]
+) -> tuple[str, dict[str, Values]]:
+    """The id of a cut, and what passes through with it.
+
+    The id is in the column that `--columns=id=` names, else its own; a field `id` of `custom` is not asked.
+    """
+    columns = renamed(found, asked)
+    given = columns.pop("id", None)
+    return (as_id(given) if "id" in asked else None) or str(as_id(cut["id"])), columns
 
 
 def _segments_of(cut: Mapping[str, Any], duration: float) -> list[tuple[float, float, str]]:
@@ -217,18 +225,22 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
         if recording.get("transforms"):
             raise ValueError("a recording with transforms, which lhotse applies as it reads: save the audio first")
         audio = path_in(details["folder"], sources[0]["source"])
-        start, duration = float(cut.get("start", 0.0)), float(cut["duration"])
+        start = as_seconds(cut.get("start"), "start") or 0.0
+        duration = as_seconds(cut["duration"], "duration")
+        if duration is None:
+            raise ValueError("a cut without a duration")
         whole = start < _NEAR and abs(duration - float(recording["duration"])) < _NEAR
-        found = renamed(_columns_of(cut), details["columns"])
-        name, columns = _id_of(cut, found), with_one_type(found, details.get("types", {}))
-        said = _segments_of(cut, duration)
+        name, found = _id_and_columns(cut, _columns_of(cut), details["columns"])
+        columns = with_one_type(found, details.get("types", {}))
+        # The supervisions' times are those of their own texts, not of another column's.
+        said = _segments_of(cut, duration) if details["columns"].get(TEXT, TEXT) == TEXT else []
         segments = encode_segments(said) if said and TEXT in columns else ""
         channel = _channel_of(cut, recording)
         if whole:
             return Row(audio, name, seconds=duration, channel=channel, segments=segments, columns=columns)
         end = round(start + duration, 9)
         return Row(audio, name, start, end, channel=channel, segments=segments, columns=columns)
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except _NO_CUT as error:
         detail = f"no {error} in the cut" if isinstance(error, KeyError) else str(error)
         kept = {"kind": LHOTSE, "line": line.decode("latin-1"), "details": dict(details)}
         return BadRow(f"{detail}: {line[:80]!r}", keep_row(kept, {}, {}))

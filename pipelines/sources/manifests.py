@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import islice
 from posixpath import normpath
 from typing import Any
 
@@ -258,14 +257,17 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions, r
     with open_text(path) as file:
         lines = Lines(file)
         skip_to(lines, start)
-        for _, line in islice(format.rows(lines), _LOOKED_AT):
+        for number, (_, line) in enumerate(format.rows(lines)):
+            # What was asked for may be in later rows alone.
+            if number >= _LOOKED_AT and (format.header or names.all.keys() >= {*options.columns.values()}):
+                break
             try:
                 values = format.values(line, path)
                 names.see(values)
                 lists += [name for name, value in values.items() if _is_list_of_objects(value)]
-            except NotText:
-                raise
             except ValueError as error:
+                if number < _LOOKED_AT and isinstance(error, NotText):
+                    raise
                 first_error = first_error or error  # the row is a reject of its own
     if not names.all and first_error is not None:
         raise ValueError(

@@ -7,6 +7,7 @@ with Beam.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
@@ -17,12 +18,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from melbeam.pipelines import files
-from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources.column_types import INTEGER, NUMBER, TEXT, ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import by_theirs, find_columns, names_given, passed_through, row_of
+from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
+from melbeam.pipelines.sources.columns import (
+    as_number,
+    passed_through,
+    row_of,
+    times_of,
+)
 from melbeam.pipelines.sources.kinds import PARQUET
-from melbeam.pipelines.sources.nested import lifted, names_in, path_of
-from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, read_rows
+from melbeam.pipelines.sources.nested import lifted, path_of
+from melbeam.pipelines.sources.parquet_schema import (
+    check_names,
+    columns_of,
+    fields_of,
+    other_audio,
+    see_types,
+    unused_fields,
+)
+from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, as_id, read_rows
+from melbeam.pipelines.sources.segments import Recordings, frames_of
 from melbeam.pipelines.sources.text_lines import RawFile
 from melbeam.pipelines.sources.units import (
     AudioRecord,
@@ -43,7 +57,6 @@ from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
 
 _ROWS_AT_ONCE = 16
-_OF_AUDIO = {"bytes", "path", "array", "sampling_rate"}  # the fields of its struct that are used
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError)
 
 
@@ -89,15 +102,16 @@ def _plan_file(
         metadata, schema = opened.metadata, opened.schema_arrow
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         sizes, rows = [group.total_byte_size for group in groups], [group.num_rows for group in groups]
-    columns = _find_columns(schema, options.columns, printable(path))
+    check_names(schema, printable(path))
+    columns = columns_of(schema, options.columns, printable(path))
     if options.shard_bytes is None or size <= options.shard_bytes or not groups:
         cut = [(0, len(groups))]
     else:
         cut = runs(sizes, options)
-    _see_types(schema, columns, types)
-    unused.update(dict.fromkeys(_unused_fields(schema, columns)))
-    others.update(dict.fromkeys(_other_audio(schema, columns)))
-    keys = path_of(_fields_of(schema), columns["audio"]) or ()
+    see_types(schema, columns, types)
+    unused.update(dict.fromkeys(unused_fields(schema, columns)))
+    others.update(dict.fromkeys(other_audio(schema, columns)))
+    keys = path_of(fields_of(schema), columns["audio"]) or ()
     nested = {"audio_keys": list(keys)} if len(keys) > 1 else {}
     folder = f"{parent(path)}/" if "/" in path else ""
     return [
@@ -113,114 +127,6 @@ def _plan_file(
         )
         for part, (first, last) in enumerate(cut)
     ]
-
-
-def _find_columns(schema: Any, asked: Mapping[str, str], where: str) -> dict[str, str]:
-    """Ours to theirs; where no name tells it, the one column or field that can hold audio is the audio."""
-    fields = _fields_of(schema)
-    names = list(names_in(fields))
-    columns: dict[str, str] = {**asked}
-    if "audio" not in asked and "audio" not in fields:
-        inner = [name for name in names if name not in fields]
-        for can_hold, there in ((_is_audio_struct, fields), (_is_bytes, fields), (_is_audio_struct, inner)):
-            found = [name for name in there if can_hold(_type_of(schema, fields, name))]
-            if len(found) == 1:
-                columns["audio"] = found[0]
-                break
-    columns = find_columns(names, columns, where, lambda name: _is_path(_type_of(schema, fields, name)))
-    _check_rate(_type_of(schema, fields, columns["audio"]), columns, names, where)
-    return columns
-
-
-def _check_rate(kind: Any, columns: Mapping[str, str], names: Sequence[str], where: str) -> None:
-    """Refuses samples whose rate nothing says.
-
-    Raises:
-        ValueError: with the columns that there are.
-    """
-    there = _fields_of(kind) if pa.types.is_struct(kind) else {}
-    holds_samples = _is_list(kind) or ("array" in there and "bytes" not in there)
-    if holds_samples and "sampling_rate" not in there and "sampling_rate" not in columns:
-        raise UsageError(
-            Refusal.BAD_COLUMNS,
-            f"{where} has samples in {columns['audio']!r}, and no column says their rate in Hz: name it with "
-            f"--columns=sampling_rate=COLUMN; it has {', '.join(names)}",
-        )
-
-
-def _is_list(kind: Any) -> bool:
-    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
-def _fields_of(kind: Any) -> dict[str, Any]:
-    """The names of a table's columns, or of a struct's fields, each to those of what lies in it."""
-    fields = [kind.field(i) for i in range(len(kind) if isinstance(kind, pa.Schema) else kind.num_fields)]
-    return {f.name: _fields_of(f.type) if pa.types.is_struct(f.type) else None for f in fields}
-
-
-def _type_of(schema: Any, fields: Mapping[str, Any], name: str) -> Any:
-    """The type of a column, or of a field that a dotted name names, without its dictionary."""
-    kind = schema
-    for key in path_of(fields, name) or ():
-        kind = _values_of(kind.field(key).type)
-    return kind
-
-
-def _see_types(schema: Any, columns: Mapping[str, str], types: ColumnTypes) -> None:
-    """Takes the types of a file's columns into account, under the names that they get."""
-    ours_of = by_theirs(columns)
-    fields = _fields_of(schema)
-    for name in dict.fromkeys((*schema.names, *columns.values())):
-        kind = _type_of(schema, fields, name)
-        if _is_list(kind):
-            kind = _values_of(kind.value_type)
-        if name == columns["audio"] or pa.types.is_null(kind):
-            continue
-        for ours in names_given(name, columns, ours_of):
-            if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
-                types.see_type(ours, INTEGER)
-            else:
-                types.see_type(ours, NUMBER if pa.types.is_floating(kind) else TEXT)
-
-
-def _unused_fields(schema: Any, columns: Mapping[str, str]) -> list[str]:
-    """The names of the fields that lie in the audio's struct beside it, and that nobody asked for."""
-    kind = _type_of(schema, _fields_of(schema), columns["audio"])
-    if not pa.types.is_struct(kind):
-        return []
-    names = [f"{columns['audio']}.{name}" for name in _fields_of(kind) if name not in _OF_AUDIO]
-    return [name for name in names if name not in columns.values()]
-
-
-def _other_audio(schema: Any, columns: Mapping[str, str]) -> list[str]:
-    """The names of the columns of files that are neither the audio nor asked for."""
-    fields = _fields_of(schema)
-    taken = {theirs.partition(".")[0] for theirs in columns.values()} | set(columns.values())
-    return [name for name in fields if name not in taken and _is_audio_struct(_type_of(schema, fields, name))]
-
-
-def _values_of(kind: Any) -> Any:
-    """The type of a column's values, which a dictionary may hold."""
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
-def _is_audio_struct(kind: Any) -> bool:
-    return pa.types.is_struct(kind) and not {"bytes", "array"}.isdisjoint(_fields_of(kind))
-
-
-def _is_bytes(kind: Any) -> bool:
-    is_view = getattr(pa.types, "is_binary_view", None)  # of newer versions
-    return (
-        pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
-        or pa.types.is_fixed_size_binary(kind)
-        or (is_view is not None and is_view(kind))
-    )
-
-
-def _is_path(kind: Any) -> bool:
-    is_view = getattr(pa.types, "is_string_view", None)
-    return pa.types.is_string(kind) or pa.types.is_large_string(kind) or (is_view is not None and is_view(kind))
 
 
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
@@ -273,6 +179,8 @@ def _row(
             values[name] = _value(column[row], audio_keys[1:] if audio_keys[0] == name else None)
         except UnicodeDecodeError as error:
             unreadable = unreadable or f"column {name!r} is not UTF-8: {error}"
+        except (ValueError, OverflowError) as error:
+            unreadable = unreadable or f"column {name!r} holds a value that Python has no type for: {error}"
     whole = values.get(columns["audio"])
     values = lifted(values, columns.values())
     if whole is not None:  # which a name such as audio.path takes nothing from
@@ -289,21 +197,23 @@ def _row(
     fields: dict[str, Values] = {}
     try:
         fields = {**with_one_type(passed_through(values, columns), types)}
-        given = values.get(columns["id"]) if "id" in columns else None
-        if given is not None and given != "":
-            fields["id"] = str(given)
+        given = as_id(values.get(columns["id"])) if "id" in columns else None
+        if given is not None:
+            fields["id"] = given
         if unreadable:
             raise Reject("bad_row", unreadable)
         if audio is None:
             raise Reject("no_audio", f"no audio in column {columns['audio']!r}")
-        content = _content(audio, fields)
+        start, end = _times(values, columns)
+        content = _segment(_content(audio, fields), start, end, fields, max_record_bytes)
         if len(content) > max_record_bytes:
             raise Reject("over_limit", f"audio of {len(content)} bytes, above {max_record_bytes}")
         if isinstance(content, bytes):
             record = to_example(fields, None, ("audio", memoryview(content)))
         else:
             record = to_example({**fields, "audio": content})
-        return AudioRecord(number, unit.place(number), record)
+        said = Row("", "", start, end, columns=fields).texts_with_times
+        return AudioRecord(number, unit.place(number), record, segments=said)
     except Reject as reject:
         others = {name: value for name, value in values.items() if name != columns["audio"]}
         fields_kept = passed_through(others, columns)
@@ -325,7 +235,25 @@ def _value(scalar: Any, to_audio: Sequence[str] | None) -> Any:
         if pa.types.is_struct(scalar.type):
             of_field = dict.fromkeys(to_audio[:1] or scalar, to_audio[1:])
             return {name: _value(scalar[name], of_field.get(name)) for name in scalar}
-    return scalar.as_py()
+    return _time(scalar) if pa.types.is_temporal(scalar.type) else scalar.as_py()
+
+
+def _time(scalar: Any) -> Any:
+    """A date, a time or a duration as Python has it, in microseconds; as text, where that has no room for it.
+
+    So it is the same whether pandas is installed or not, which pyarrow would take nanoseconds with.
+    """
+    kind = scalar.type
+    try:
+        if pa.types.is_timestamp(kind):
+            return scalar.cast(pa.timestamp("us", kind.tz)).as_py()
+        if pa.types.is_time64(kind):
+            return scalar.cast(pa.time64("us")).as_py()
+        return scalar.cast(pa.duration("us")).as_py() if pa.types.is_duration(kind) else scalar.as_py()
+    except (pa.ArrowInvalid, OverflowError):
+        if getattr(kind, "unit", None) == "ns" and not pa.types.is_duration(kind):
+            return scalar.cast(pa.string()).as_py()
+        return f"{scalar.value} as {kind}"  # pyarrow writes years beyond 32,767 as others
 
 
 def _is_number(kind: Any) -> bool:
@@ -348,7 +276,7 @@ def _content(audio: Any, fields: dict[str, Values]) -> bytes | np.ndarray:
             return audio["bytes"]
         audio = audio.get("array")
         if rate is not None:
-            fields["sampling_rate"] = int(rate)
+            fields["sampling_rate"] = as_number(rate, int)
     if isinstance(audio, bytes):
         return audio
     if isinstance(audio, np.ndarray):
@@ -356,6 +284,47 @@ def _content(audio: Any, fields: dict[str, Values]) -> bytes | np.ndarray:
     if isinstance(audio, list):
         raise Reject("bad_field", "audio must be samples of one channel")
     raise Reject("no_audio", f"audio must be bytes, samples or a path, got {type(audio).__name__}")
+
+
+def _times(values: Mapping[str, Any], columns: Mapping[str, str]) -> tuple[float | None, float | None]:
+    """Start and end, in seconds, of what a row takes of the audio that it holds, where `--columns` names them.
+
+    Raises:
+        Reject: bad_row, they are none.
+    """
+    if "start" not in columns and "end" not in columns:
+        return None, None
+    try:
+        return times_of(values, columns)[:2]
+    except ValueError as error:
+        raise Reject("bad_row", str(error)) from error
+
+
+def _segment(
+    content: bytes | np.ndarray,
+    start: float | None,
+    end: float | None,
+    fields: Mapping[str, Values],
+    max_record_bytes: int,
+) -> bytes | np.ndarray:
+    """What lies between two times in the audio of a row; all of it where there are none.
+
+    Raises:
+        Reject: bad_row, they do not lie in the audio.
+    """
+    if start is None:
+        return content
+    if isinstance(content, bytes):
+        recordings = Recordings(max_record_bytes, lambda _: io.BytesIO(content))
+        try:
+            return recordings.segment("the row's audio", start, end)
+        finally:
+            recordings.close()
+    rate = fields.get("sampling_rate")
+    if not isinstance(rate, int) or rate < 1:
+        raise Reject("bad_row", f"samples without a rate in Hz, which a segment needs: got {rate!r}")
+    first, last = frames_of(start, end, rate, len(content), "the row's audio")
+    return content[first:last]
 
 
 def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from itertools import islice
 from typing import Any, cast
@@ -17,7 +17,16 @@ from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import tfrecord
 from melbeam.pipelines.sources.audio_files import HEAD
 from melbeam.pipelines.sources.finding import find_inputs, find_kind, is_lhotse
-from melbeam.pipelines.sources.kinds import CUT_AT_FILES, LHOTSE, MANIFEST, MODULES, TFRECORD, WEBDATASET
+from melbeam.pipelines.sources.kinds import (
+    AUDIO,
+    CUT_AT_FILES,
+    KALDI,
+    LHOTSE,
+    MANIFEST,
+    MODULES,
+    TFRECORD,
+    WEBDATASET,
+)
 from melbeam.pipelines.sources.units import (
     AudioRecord,
     Damage,
@@ -48,6 +57,11 @@ _OF_MANY = re.compile(r"^(?P<name>.*)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?P<
 _NAMED_MISSING = 3  # of the missing shards
 _SAMPLES = 400  # at least, of a list of numbers that may be audio: 25 ms at 16 kHz
 _RATES = range(4000, 384_001)  # Hz
+# What --columns cannot name: clips of these kinds are whole, or have their own audio and times.
+_WITHOUT_COLUMNS_OF_AUDIO = {
+    **dict.fromkeys((AUDIO, KALDI, LHOTSE), ("audio", "start", "end")),
+    **dict.fromkeys((TFRECORD, WEBDATASET), ("start", "end")),
+}
 _LOOKED_AT = 100  # records in which a name of --columns must be found
 
 
@@ -92,10 +106,25 @@ def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
                 f"--num_shards={options.num_shards}: {kind} input ({inputs[0].pattern}) is cut at its files, or "
                 "by --shard_bytes: leave --num_shards out",
             )
+        _check_columns(kind, inputs[0].pattern, options.columns)
         planned = source_of(kind).plan(_merged(inputs), options)
         units += planned.units
         left_out.add_all(planned.left_out)
     return Planned(units, left_out)
+
+
+def _check_columns(kind: str, pattern: str, asked: Mapping[str, str]) -> None:
+    """Refuses names of `--columns` that say which part of which audio a clip is, where no column says that.
+
+    Raises:
+        UsageError: with what to do.
+    """
+    for ours in sorted(asked.keys() & set(_WITHOUT_COLUMNS_OF_AUDIO.get(kind, ()))):
+        raise UsageError(
+            Refusal.BAD_COLUMNS,
+            f"--columns={ours}={asked[ours]}: in {kind} input ({printable(pattern)}) no column says which part of "
+            f"which audio a clip is: choose another name, my_{ours} for example",
+        )
 
 
 def _merged(inputs: list[Found]) -> Found:

@@ -74,6 +74,9 @@ class Renaming:
         for ours, theirs in self.columns.items():
             if theirs in features:
                 target[ours].CopyFrom(features[theirs])
+        if "id" in self.columns and "id" in target and kind_and_count(target["id"]) == (INT64, 1):
+            number = target["id"].int64_list.value[0]
+            target["id"].bytes_list.value.append(str(number).encode())
         self._shape_audio(target)
         return renamed.SerializeToString(deterministic=True)
 

@@ -23,7 +23,7 @@ from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item, Unit, printable
 from melbeam.transforms.folder_layout import file_name, parent
-from melbeam.transforms.records.examples import Values, to_example
+from melbeam.transforms.records.examples import Values, kind_and_count, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import TEXT
@@ -74,14 +74,17 @@ class Row:
     @property
     def texts_with_times(self) -> str:
         """What is said when: as its source says; of a segment with a text, that text throughout."""
-        text: Any = self.columns.get(TEXT)
+        said: Any = self.columns.get(TEXT, [])
         if TEXT in self.features:
-            text = b" ".join(self.features[TEXT].bytes_list.value)
-        if self.segments or not text or (self.start is None and self.end is None):
+            kind, _ = kind_and_count(self.features[TEXT])
+            said = list(getattr(self.features[TEXT], kind).value) if kind else []
+        texts = [
+            one.decode(errors="replace") if isinstance(one, bytes) else str(one)
+            for one in (said if isinstance(said, list) else [said])
+        ]
+        if self.segments or not any(texts) or (self.start is None and self.end is None):
             return self.segments
-        return encode_segments(
-            [(0.0, None, text.decode(errors="replace") if isinstance(text, bytes) else str(text))]
-        )
+        return encode_segments([(0.0, None, " ".join(texts))])
 
     def kept(self, kind: str) -> bytes:
         """The row as a reject keeps it."""
@@ -328,9 +331,12 @@ def is_absolute(path: str) -> bool:
     return path.startswith("/") or "://" in path
 
 
-def as_id(value: Any) -> str:
-    """A table's value as an id; of half a surrogate pair, which JSON may hold, no UTF-8 is made."""
-    return str(value).encode(errors="replace").decode()
+def as_id(value: Any) -> str | None:
+    """A table's value as an id, bytes as the text that they hold; None where it is empty."""
+    if isinstance(value, bytes):
+        return value.decode(errors="replace") or None
+    # Of half a surrogate pair, which JSON may hold, no UTF-8 is made.
+    return None if value is None else str(value).encode(errors="replace").decode() or None
 
 
 def id_of(path: str, root: str, start: float | None = None, end: float | None = None) -> str:

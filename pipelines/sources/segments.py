@@ -63,16 +63,8 @@ class Recordings:
             OSError: the file is not there, or cannot be read.
         """
         recording = self._recording(path)
-        rate, num_frames = recording.rate, recording.num_frames
-        first = round(start * rate)
-        last = num_frames if end is None else round(end * rate)
-        if first >= last or first >= num_frames or last - num_frames > _END_TOLERANCE * rate:
-            raise Reject(
-                "bad_row",
-                f"the segment from {start:g} s to {'the end' if end is None else f'{end:g} s'} does not lie in "
-                f"{printable(path)}, which lasts {num_frames / rate:.3f} s",
-            )
-        return recording.read(first, min(last, num_frames), channel)
+        first, last = frames_of(start, end, recording.rate, recording.num_frames, printable(path))
+        return recording.read(first, last, channel)
 
     def close(self) -> None:
         """Closes all files that are open."""
@@ -118,6 +110,23 @@ class Recordings:
             return reject
         file.close()
         return decoded
+
+
+def frames_of(start: float, end: float | None, rate: int, num_frames: int, where: str) -> tuple[int, int]:
+    """The first frame of a segment, in seconds, of a recording, and the one behind its last.
+
+    Raises:
+        Reject: bad_row, it does not lie in the recording, which is named as `where`.
+    """
+    first = round(start * rate)
+    last = num_frames if end is None else round(end * rate)
+    if first >= last or first >= num_frames or last - num_frames > _END_TOLERANCE * rate:
+        raise Reject(
+            "bad_row",
+            f"the segment from {start:g} s to {'the end' if end is None else f'{end:g} s'} does not lie in "
+            f"{where}, which lasts {num_frames / rate:.3f} s",
+        )
+    return first, min(last, num_frames)
 
 
 def _num_bytes(recording: _Seekable | _Decoded | Reject) -> int:

@@ -136,9 +136,21 @@ def json_of(text: str | bytes) -> Any:
     """A JSON value, in which NaN is no value: so pandas writes what a column lacks.
 
     Raises:
-        ValueError: it is no JSON.
+        ValueError: it is no JSON, or an object in it says two things under one name.
     """
-    return json.loads(text, parse_constant=lambda name: None if name == "NaN" else float(name))
+    return json.loads(text, parse_constant=_constant, object_pairs_hook=_object)
+
+
+def _constant(name: str) -> float | None:
+    return None if name == "NaN" else float(name)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in an object")
+    return values
 
 
 def check_encoding(encoding: str) -> None:

@@ -137,10 +137,14 @@ class Transcripts:
 
     def note(self, clips: list[tuple[str, int]], own: OwnTexts, encoding: str) -> list[str]:
         """Lines for a person: clips without a transcript, and transcripts without a clip, of the first files."""
-        of_file = {
-            path: dict(texts_of(path, encoding, None))
-            for path in islice(dict.fromkeys(p for paths in self._of_folder.values() for p in paths), _COMPARED)
-        }
+        of_file: dict[str, dict[str, dict[str, bytes]]] = {}
+        again: list[str] = []
+        for path in islice(dict.fromkeys(p for paths in self._of_folder.values() for p in paths), _COMPARED):
+            of_file[path] = {}
+            for of_clip, columns in texts_of(path, encoding, None):
+                if of_file[path].get(of_clip, columns) != columns:
+                    again.append(f"{of_clip} of {printable(path)}")
+                of_file[path][of_clip] = columns
         used = {path: set[str]() for path in of_file}
         num_compared, without = 0, []
         for path, _ in clips:
@@ -160,6 +164,12 @@ class Transcripts:
         if without:
             named = words.named(without[:_NAMED], len(without))
             notes.append(f"{len(without)} of {words.count(num_compared, 'clip')} have no transcript: {named}")
+        if again:
+            named = words.named(again[:_NAMED], len(again))
+            notes.append(
+                f"{words.count(len(again), 'transcript')} of a clip that an earlier line has, which the later one "
+                f"replaces: {named}"
+            )
         if left:
             named = words.named(left[:_NAMED], len(left))
             notes.append(f"{words.count(len(left), 'transcript')} without a clip in the input: {named}")

@@ -244,8 +244,7 @@ def _record(
         if theirs not in values and theirs.startswith("json.") and ours != "audio":
             values[theirs] = _field_of_json(sample.members.get("json", b"{}"), theirs.removeprefix("json."))
     if isinstance(text := values.get(columns.get(TEXT, "")), bytes):
-        # The line feed at the end of a file is none of its text.
-        values[columns[TEXT]] = text.removesuffix(b"\n").removesuffix(b"\r")
+        values[columns[TEXT]] = _without_line_feed(text)
         try:
             text.decode()
         except UnicodeDecodeError as error:
@@ -255,8 +254,8 @@ def _record(
             ) from error
     fields = passed_through(values, {ours: theirs for ours, theirs in columns.items() if ours != "audio"})
     given = values.get(columns["id"]) if "id" in columns else None
-    given = given.decode(errors="replace") if isinstance(given, bytes) else given
-    fields["id"] = printable(sample.key if row is None else row.id) if given is None else as_id(given)
+    given = _without_line_feed(given) if isinstance(given, bytes) else given
+    fields["id"] = as_id(given) or printable(sample.key if row is None else row.id)
     return to_example(fields, None, ("audio", memoryview(audio))), seconds
 
 
@@ -275,6 +274,11 @@ def _segment(audio: bytes, name: str, row: NemoRow, recordings: Recordings) -> t
     if not offset and (end is None or abs(end - recordings.seconds(name)) < _NEAR):
         return audio, duration
     return recordings.segment(name, offset, end), None
+
+
+def _without_line_feed(text: bytes) -> bytes:
+    """A file's text without the line feed at the end, which is none of it."""
+    return text.removesuffix(b"\n").removesuffix(b"\r")
 
 
 def _value(name: str, data: bytes) -> Values | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -60,8 +61,11 @@ def _list(values: list[Any]) -> Values | None:
     if not values:
         return None
     if all(isinstance(value, int | float) for value in values):
-        whole = all(isinstance(value, int) and value in _INT64 for value in values)
-        return [int(value) for value in values] if whole else [float(value) for value in values]
+        if all(isinstance(value, int) for value in values):
+            whole = all(value in _INT64 for value in values)
+            return [int(value) if whole else str(int(value)).encode() for value in values]
+        with suppress(OverflowError):  # of an integer that no float is near to
+            return [float(value) for value in values]
     if all(isinstance(value, str) for value in values) or all(isinstance(value, bytes) for value in values):
         return [_scalar(value) for value in values]
     return _scalar(values)
@@ -77,7 +81,7 @@ def as_seconds(value: Any, name: str) -> float | None:
         return None
     try:
         seconds = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not 0 <= seconds < math.inf:
         raise ValueError(f"{name} must be seconds, 0 or more, got {value!r}")

@@ -227,6 +227,17 @@ def test_clips_and_transcripts_that_lack_each_other_are_told(librispeech, read, 
     ]
 
 
+def test_a_transcript_that_comes_again_is_told(librispeech, read):
+    path = Path("libri/84/121/84-121.trans.txt")
+    before = path.read_text().rstrip("\n")
+    first = before.splitlines()[0]
+    path.write_text(f"{before}\n{first}\n{first} again\n")  # once with the same words
+    assert read("libri").told[0] == (
+        "1 transcript of a clip that an earlier line has, which the later one replaces: "
+        f"{first.split()[0]} of libri/84/121/84-121.trans.txt"
+    )
+
+
 def test_where_few_clips_are_asked_for_nothing_is_told_of_the_others(librispeech, read):
     assert read("libri", limit=1).told == ["left out: 1 .txt file: libri/README.TXT"]
 

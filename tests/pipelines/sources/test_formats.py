@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from melbeam.pipelines.sources.planning import read_unit
 from melbeam.transforms.records.decoding import decode_audio
 
 TEXTS = {"morning": b"good morning", "river": b"the river", "weather": b"the weather"}
@@ -80,14 +81,58 @@ def test_lhotse_in_units_of_any_size(fixtures, read):
     assert len(read("cuts.jsonl.gz", shard_bytes=1).units) == 7
 
 
-def test_a_column_of_cuts_may_be_the_id(fixtures, read):
+def cuts_with(changes):
+    """The fixture's cuts, of which the first have these fields changed, as a file; and the cuts."""
     cuts = [json.loads(line) for line in gzip.decompress(Path("cuts.jsonl.gz").read_bytes()).splitlines()]
-    names = ["seven", 7, "", None]
-    for cut, name in zip(cuts, names, strict=False):
-        cut["custom"] = {"key": name}
+    for cut, change in zip(cuts, changes, strict=False):
+        cut.update(change)
     Path("named.jsonl").write_text("".join(f"{json.dumps(cut)}\n" for cut in cuts))
-    found = read("named.jsonl", columns={"id": "key"}).clips
-    assert [clip.id for clip in found] == ["seven", "7", *(cut["id"] for cut in cuts[2:])]
+    return cuts
+
+
+def test_a_column_of_cuts_may_be_the_id(fixtures, read):
+    cuts = cuts_with({"custom": {"key": name}} for name in ("seven", 7, 0, "", None))
+    found = read("named.jsonl", columns={"id": "key"})
+    assert [clip.id for clip in found.clips] == ["seven", "7", "0", *(cut["id"] for cut in cuts[3:])]
+    assert found.told == []  # an id is no column, of which readers take one type
+
+
+def test_a_cuts_own_fields_are_not_those_of_custom(fixtures, read):
+    before = [(clip.id, clip.fields) for clip in read("cuts.jsonl.gz").clips]
+    cuts_with([{"custom": {"id": "other", "text": "other", "speaker": "other"}}])
+    assert [(clip.id, clip.fields) for clip in read("named.jsonl").clips] == before
+
+
+def test_a_cuts_text_gives_way_also_where_the_other_is_not_there(fixtures, read):
+    cuts_with([{"custom": {"said": "other"}}])
+    found = read("named.jsonl", columns={"text": "said"})
+    assert [clip.fields.get("text") for clip in found.clips[:2]] == [b"other", None]
+    # The supervisions' times are of the text that was given up.
+    assert [next(read_unit(unit)).segments != "" for unit in (found.units[0], read("named.jsonl").units[0])] == [
+        False,
+        True,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"id": None}, "no cut: an object with an id"),
+        ({"id": ""}, "no cut: an object with an id"),
+        ({"start": -1.0}, "start must be seconds, 0 or more, got -1.0"),
+        ({"duration": float("inf")}, "duration must be seconds, 0 or more, got inf"),
+        ({"duration": 10**400}, "duration must be seconds, 0 or more, got 1000"),
+        ({"duration": None}, "a cut without a duration"),
+        ({"supervisions": ["x"]}, "'str' object has no attribute"),
+    ],
+)
+def test_a_cut_that_is_none_is_its_own_reject(fixtures, read, change, told):
+    cuts = cuts_with([{}, change])
+    found = read("named.jsonl")
+    assert [clip.id for clip in found.clips] == [cut["id"] for cut in cuts if cut is not cuts[1]]
+    (damage,) = found.damages
+    assert damage.reject.reason == "bad_row"
+    assert damage.reject.detail.startswith(told)
 
 
 def test_parquet_of_hugging_faces_datasets(fixtures, read):
@@ -108,3 +153,18 @@ def test_tfds_stereo_is_not_read_as_mono_of_twice_the_length(fixtures, read, pat
     written, rate = soundfile.read("clips/two_channels.wav")
     assert (clip.samples.shape, rate) == ((4000, 2), 16000)
     assert (clip.samples == written).all()
+
+
+_PACKED = ("webdataset-*.tar", "tfds/")  # of these a member, or a feature, may be the audio
+
+
+@pytest.mark.parametrize(
+    ("pattern", "ours"),
+    [(pattern, ours) for pattern in ("clips", "cuts.jsonl.gz", "kaldi") for ours in ("audio", "start", "end")]
+    + [(pattern, ours) for pattern in _PACKED for ours in ("start", "end")],
+)
+def test_what_no_column_of_a_source_says_is_refused(fixtures, read, pattern, ours):
+    Path("kaldi").mkdir()
+    Path("kaldi/wav.scp").write_text("morning clips/morning.wav\n")
+    with pytest.raises(ValueError, match=f"--columns={ours}=text: .* choose another name, my_{ours}"):
+        read(pattern, columns={ours: "text"})

@@ -169,3 +169,14 @@ def test_a_table_may_be_the_id(folder, read):
     Path("data/utt2spk").write_text("rec1 anna\n")
     found = read("data", columns={"id": "utt2spk"})
     assert [(clip.id, sorted(clip.fields)) for clip in found.clips] == [("anna", ["text"]), ("rec2", ["text"])]
+
+
+def test_a_table_may_be_several_of_ours(folder, read):
+    Path("data/utt2spk").write_text("rec1 anna\nrec2 anna\n")
+    found = read("data", columns={"id": "speaker", "speaker": "speaker", "by": "utt2spk"})
+    assert [(clip.id, clip.fields["speaker"], clip.fields["by"]) for clip in found.clips] == [
+        ("anna", b"anna", b"anna"),
+        ("anna", b"anna", b"anna"),
+    ]
+    assert len(found.told) == 1
+    assert "1 row has an id that an earlier row has (anna)" in found.told[0]

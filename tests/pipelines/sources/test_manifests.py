@@ -353,6 +353,8 @@ def test_a_unit_reads_its_own_rows_whatever_lies_before(corpus):
         ([[1, 2], [0.5], 3], [[1.0, 2.0], 0.5, 3.0]),
         ([{"a": 1}, 4, ["x", "y"]], [b'{"a": 1}', b"4", [b"x", b"y"]]),
         ([2**63, 1, 2], [b"9223372036854775808", b"1", b"2"]),
+        ([2**24, 0.5], [float(2**24), 0.5]),
+        ([2**24 + 1, 0.5, [1, -(2**24) - 1]], [b"16777217", b"0.5", [b"1", b"-16777217"]]),
     ],
 )
 def test_a_column_of_several_types_becomes_one(corpus, read, values, expected):
@@ -530,3 +532,39 @@ def test_what_is_to_be_downloaded_first_is_told(corpus, read):
     write("m.jsonl", lines({"audio": "https://example.org/a.wav"}))
     with pytest.raises(ValueError, match=r"https:// cannot be read or written here: .*download the files first"):
         read("m.jsonl")
+
+
+def test_a_row_that_says_two_things_under_one_name_is_its_reject(corpus, read):
+    twice = '{"audio": "a.wav", "text": "one", "text": "two"}\n'
+    write(
+        "m.jsonl", lines({"audio": "a.wav", "text": "x"}) + twice + '{"audio": "a.wav", "of": {"k": 1, "k": 2}}\n'
+    )
+    found = read("m.jsonl")
+    assert [clip.fields["text"] for clip in found.clips] == [b"x"]
+    assert [damage.reject.reason for damage in found.damages] == ["bad_row", "bad_row"]
+    assert "'text' stands twice in an object" in found.damages[0].reject.detail
+
+
+def test_integers_that_no_float_is_near_to(corpus, read):
+    rows = [{"start": 10**400}, {"start": 0, "duration": 10**400}, {"k": [2**63, 1]}, {"k": [10**400, 0.5]}]
+    write("m.jsonl", lines(*({"audio": "a.wav", "id": str(n), **row} for n, row in enumerate(rows))))
+    found = read("m.jsonl")
+    assert [damage.reject.reason for damage in found.damages] == ["bad_row", "bad_row"]
+    assert [clip.fields["k"] for clip in found.clips] == [
+        [b"9223372036854775808", b"1"],
+        b"[1%s, 0.5]" % (b"0" * 400),
+    ]
+
+
+def test_a_column_that_is_asked_for_may_be_in_later_rows_alone(corpus, read):
+    rows = [{"audio": "a.wav", "id": str(n)} for n in range(120)]
+    write("m.jsonl", lines(*rows, {"audio": "a.wav", "said": "x"}))
+    assert read("m.jsonl", columns={"text": "said"}).clips[-1].fields == {"text": b"x"}
+    with pytest.raises(ValueError, match="has no column 'spoken'"):
+        read("m.jsonl", columns={"text": "spoken"})
+
+
+def test_a_text_in_parts_is_said_throughout_its_segment(corpus, read):
+    write("m.jsonl", lines({"audio": "a.wav", "start": 0, "end": 0.1, "text": ["one", "two"]}))
+    (unit,) = read("m.jsonl").units
+    assert next(read_unit(unit)).segments == '[[0.0, null, "one two"]]'

@@ -10,6 +10,8 @@ import pytest
 import soundfile
 
 from helpers import encode, write
+from melbeam.pipelines.sources.planning import read_unit
+from melbeam.pipelines.sources.units import AudioRecord
 from melbeam.transforms.records.examples import to_example, to_reject
 
 STRUCT = pa.struct([("bytes", pa.large_binary()), ("path", pa.large_string())])
@@ -309,3 +311,91 @@ def test_a_column_gives_way_to_the_one_that_gets_its_name(table, read, turned):
     assert [clip.id for clip in found.clips] == ["a", "b", "c", None]
     assert [clip.audio for clip in found.clips] == WAVS
     assert found.told == []
+
+
+def test_ids_in_bytes_are_the_text_that_they_hold(table, read):
+    ids = pa.array([b"a", b"", None, b"d"])
+    assert [clip.id for clip in read(table({"audio": pa.array(WAVS), "id": ids})).clips] == ["a", None, None, "d"]
+    for name, data in zip(PATHS, WAVS, strict=True):
+        Path(name).write_bytes(data)
+    found = read(table({"audio": PATHS, "id": ids})).clips
+    assert [clip.id for clip in found] == ["a", "two.wav", "three.wav", "d"]
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (pa.array([1, 10**18], pa.timestamp("ns")), ["1970-01-01 00:00:00.000000001", "2001-09-09 01:46:40"]),
+        (
+            pa.array([86_400_000, 10**15], pa.timestamp("ms", "UTC")),
+            ["1970-01-02 00:00:00+00:00", f"{10**15} as timestamp[ms, tz=UTC]"],
+        ),
+        (pa.array([1, 10**9], pa.time64("ns")), ["00:00:00.000000001", "00:00:01"]),
+        (pa.array([1, 10**9], pa.duration("ns")), ["1 as duration[ns]", "0:00:01"]),
+        (pa.array([1, 10**7], pa.date32()), ["1970-01-02", f"{10**7} as date32[day]"]),
+    ],
+)
+def test_times_that_python_has_no_room_for_are_text(table, read, values, expected):
+    found = read(table({"audio": pa.array(WAVS[:2]), "when": values}))
+    assert found.damages == []
+    for clip, text in zip(found.clips, expected, strict=True):
+        assert clip.fields["when"].decode() == text
+
+
+def test_a_value_that_python_has_no_type_for_is_its_rows_reject(table, read):
+    inside = pa.array([{"at": 10**9}, {"at": 1}], pa.struct([("at", pa.timestamp("ns"))]))
+    found = read(table({"audio": pa.array(WAVS[:2]), "id": ["a", "b"], "of": inside}))
+    assert [clip.fields["of"] for clip in found.clips] == [b'{"at": "1970-01-01 00:00:01"}']
+    (damage,) = found.damages
+    assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", "b")
+    assert "column 'of' holds a value that Python has no type for" in damage.reject.detail
+
+
+def test_a_list_with_a_null_among_files_of_integers_and_of_floats(table, read):
+    audio = pa.array(WAVS[:2])
+    table({"audio": audio, "k": [[1, None], [2]]}, "a.parquet")
+    table({"audio": audio, "k": [[0.5], [3.0]]}, "b.parquet")
+    assert [clip.fields["k"] for clip in read("*.parquet").clips] == [b"[1, null]", 2.0, 0.5, 3.0]
+
+
+def test_a_rate_beside_samples_is_never_rounded(table, read):
+    rates = [16000.0, 8000.5, float("nan"), None]
+    audio = [{"array": floats, "sampling_rate": rate} for floats, rate in zip(FLOATS, rates, strict=True)]
+    found = [clip.fields.get("sampling_rate") for clip in read(table({"audio": pa.array(audio)})).clips]
+    assert (found[:2], np.isnan(found[2]), found[3]) == ([16000, 8000.5], True, None)  # extract turns the two away
+
+
+@pytest.mark.parametrize(
+    "audio",
+    [
+        pa.array([{"bytes": wav, "path": None} for wav in WAVS], STRUCT),
+        pa.array([{"array": floats, "sampling_rate": 16000} for floats in FLOATS]),
+    ],
+    ids=["files", "samples"],
+)
+def test_times_that_are_asked_for_cut_the_audio_beside_them(table, read, audio):
+    columns = {"audio": audio, "id": TEXTS, "from": [0.05, None, 0.1, 0.2], "to": [0.1, None, None, 9.0]}
+    found = read(table(columns), columns={"start": "from", "end": "to"})
+    expected = {"one": NOISE[0][800:1600], "two": NOISE[1], "three": NOISE[2][1600:]}
+    assert [clip.id for clip in found.clips] == list(expected)
+    for clip in found.clips:
+        np.testing.assert_array_equal(as_samples(clip), expected[clip.id])
+    (damage,) = found.damages
+    assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", "four")
+    assert "from 0.2 s to 9 s does not lie in the row's audio, which lasts 0.250 s" in damage.reject.detail
+    (unit,) = read("t.parquet", columns={"start": "from", "end": "to", "text": "id"}).units
+    said = [item.segments for item in read_unit(unit) if isinstance(item, AudioRecord)]
+    assert said == ['[[0.0, null, "one"]]', "", '[[0.0, null, "three"]]']
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_two_columns_of_one_name_are_refused(tmp_path, monkeypatch, read, inside):
+    monkeypatch.chdir(tmp_path)
+    texts = [pa.array(TEXTS), pa.array(TEXTS[::-1])]
+    if inside:
+        both = pa.table({"audio": WAVS, "of": pa.StructArray.from_arrays(texts, names=["text", "text"])})
+    else:
+        both = pa.Table.from_arrays([pa.array(WAVS), *texts], names=["audio", "text", "text"])
+    pq.write_table(both, "twice.parquet")
+    with pytest.raises(ValueError, match="has two columns 'text': rename one of them"):
+        read("twice.parquet")

@@ -25,3 +25,10 @@ def test_files_of_several_splits_are_told(tmp_path, read, names, one):
     assert [line[: len(told)] for line in found.told] == [told]
     of_one = read(tmp_path / one)
     assert ([clip.id for clip in of_one.clips], of_one.told) == (names[:1], [])
+
+
+def test_integers_may_be_the_ids(tmp_path, read):
+    records = [to_example({"audio": encode([0.1] * 8000), "key": key, "id": "other"}) for key in (0, 7)]
+    write(tmp_path / "a.tfrecord", records)
+    found = read(tmp_path / "a.tfrecord", columns={"id": "key", "number": "key"}).clips
+    assert [(clip.id, clip.fields) for clip in found] == [("0", {"number": 0}), ("7", {"number": 7})]

@@ -233,3 +233,18 @@ def test_a_text_that_is_not_utf_8_is_the_reject_of_its_sample(pack, read, wav):
     (damage,) = found.damages
     assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", "a")
     assert "the member txt is not UTF-8" in damage.reject.detail
+
+
+def test_an_id_in_a_member_has_no_line_feed_and_is_not_empty(pack, read, wav):
+    members = {
+        "a.wav": wav,
+        "a.txt": b"one\r\n",
+        "b.wav": wav,
+        "b.txt": b"\n",
+        "c.wav": wav,
+        "c.json": b'{"id": 0}',
+    }
+    pack("s.tar", members)
+    assert [clip.id for clip in read("s.tar", columns={"id": "txt"}).clips] == ["one", "b", "c"]
+    pack("t.tar", {"a.wav": wav, "a.json": b'{"id": ""}', "c.wav": wav, "c.json": b'{"id": 0}'})
+    assert [clip.id for clip in read("t.tar", columns={"id": "json.id"}).clips] == ["a", "0"]
