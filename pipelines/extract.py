@@ -131,7 +131,11 @@ def add_split_arguments(parser: Parser) -> None:
         "--max_reject_fraction", type=float, default=MAX_REJECT_FRACTION, help="exit status 3 above it"
     )
     parser.add_argument("--limit", type=int, help="records to read at most, of the whole input")
-    parser.add_argument("--overwrite", action="store_true", help="replace the split if it is there already")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace the split if it is there already, and what was retried of its rejects",
+    )
     parser.add_argument(
         "--dry_run", action="store_true", help="show the plan, which column is what, the first clips; do nothing"
     )

@@ -125,10 +125,9 @@ class Refusal(Enum):
     LEFT_BEHIND = (
         "MB211",
         "`ingest --overwrite` would replace some of the splits that clips were divided into, and leave others, "
-        "whose clips may then be in a new split too: a test set in what is trained on. Or `extract --overwrite` "
-        "would replace a split and leave what passed of its rejects.",
-        "Divide into splits of the same names, choose another `--output`, or remove the files that the message "
-        "names.",
+        "whose clips may then be in a new split too: a test set in what is trained on.",
+        "Divide into splits of the same names, choose another `--output`, or remove the files of the split that "
+        "the message names.",
     )
 
     NO_INPUT = (

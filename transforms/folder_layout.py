@@ -236,6 +236,11 @@ class SplitFolder:
         """The globs of what shards leave in the bookkeeping, the reports first."""
         return tuple(self._below(f"{folder}/*") for folder in ("reports", "index", "rejects"))
 
+    @property
+    def bookkeeping_glob(self) -> str:
+        """The glob of the files directly in the bookkeeping."""
+        return self._below("*")
+
     def _below(self, pattern: str) -> str:
         return f"{escape(self.bookkeeping)}/{pattern}"
 

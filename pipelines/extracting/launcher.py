@@ -34,7 +34,7 @@ from melbeam.pipelines.launching import (
 from melbeam.pipelines.process import prepare_process
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.arguments import source_options
-from melbeam.pipelines.split.job import Job, check_retried_is_not_left_behind
+from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.known_ids import check_not_in
 from melbeam.pipelines.split.mixed_fields import mixed_field_lines
 from melbeam.pipelines.split.plan import Shard
@@ -59,8 +59,6 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     prepare_process(choice)
     with refused_as(Refusal.BAD_VALUE):
         job, shards = plan_job(arguments)
-    if arguments.overwrite:
-        check_retried_is_not_left_behind(job.folder)
     announce(job, shards, choice.runner)
     if arguments.dry_run:
         show_plan(job.folder, shards)

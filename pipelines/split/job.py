@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.split.finding import splits_in
 from melbeam.pipelines.split.job_file import UnusableJobFile, mark_as_being_replaced, read_job, write_job
 from melbeam.pipelines.split.leftovers import delete_gathered, delete_temporaries
+from melbeam.pipelines.split.lock import SplitLock
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
 from melbeam.pipelines.split.reports import SplitSummary, UnusableSummary
 from melbeam.transforms.bounds import check_number
@@ -24,6 +26,7 @@ from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
 
 _LONGEST_CONVERSION = 1e6  # seconds
+_LOG = logging.getLogger("melbeam")
 _NAMED_FILES = 3  # of each kind of difference, in a refusal
 
 
@@ -174,12 +177,14 @@ def claim_splits(jobs: Sequence[SplitJob], shards: list[Shard], *, overwrite: bo
     Raises:
         FolderRefused: the folder has another front end, or a split another job; the difference is named. Or
             what a split is made of cannot be told, where a power cut has torn job.json, say.
+        Locked: a job is at work on what was retried of a split that is to be replaced.
     """
     found = [_job_found(job, shards, overwrite=overwrite) for job in jobs]
     for job, there in zip(jobs, found, strict=True):
         if there is not None:
             if not overwrite:
                 continue
+            _delete_retried(job.folder)
             _delete_split(job.folder)
         write_job(job.folder, job.to_json())
 
@@ -301,25 +306,32 @@ def _first(paths: list[str]) -> str:
     return ", ".join(paths[:_NAMED_FILES]) + more
 
 
-def check_retried_is_not_left_behind(folder: SplitFolder) -> None:
-    """Refuses to replace a split whose rejects were retried: what passed may be in the new split too.
+def _delete_retried(folder: SplitFolder) -> None:
+    """Deletes what passed when a split's rejects were tried again: the new split may have these clips itself.
 
     Raises:
-        FolderRefused: the folder has a split of retried rejects.
+        Locked: a job is at work on it; nothing is changed then.
     """
-    retried, found = folder.retried, list[SplitFolder]()
-    while files.exists(retried.job):
-        found.append(retried)
-        retried = retried.retried
-    if found and files.exists(folder.job):
-        named = " and ".join(repr(one.split) for one in found)
-        paths = [path for one in found for path in (one.shards_glob, one.tables_glob, one.bookkeeping)]
-        raise FolderRefused(
-            Refusal.LEFT_BEHIND,
-            f"--overwrite would leave {named} of {folder.output} behind, what passed of the rejects that split "
-            f"{folder.split!r} had, and the new split may have these clips too. Choose another --output; or "
-            f"remove {', '.join(paths)} first, and retry the new rejects afterwards",
-        )
+    retried = folder.retried
+    try:
+        job = read_job(retried)
+    except UnusableJobFile:
+        return
+    if job is None or job.get("identity", {}).get("rejects") is None:  # of that name, and not made of rejects
+        return
+    with SplitLock(retried):
+        _delete_retried(retried)
+        _delete_split(retried)
+        others = [
+            path for path, _ in files.match(retried.bookkeeping_glob) if path not in (retried.job, retried.lock)
+        ]
+        files.delete([*others, retried.job])
+    _LOG.warning(
+        "%s: split %r goes with %r, which is replaced: retry-rejects makes it of the new rejects",
+        folder.output,
+        retried.split,
+        folder.split,
+    )
 
 
 def _delete_split(folder: SplitFolder) -> None:
