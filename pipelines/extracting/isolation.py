@@ -28,7 +28,7 @@ from melbeam.transforms.records.rejects import Reject
 
 _START_SECONDS = 600.0  # for TensorFlow's import, on a machine that does much else
 _GRACE_SECONDS = 60.0  # after which a process whose parent is gone ends by itself
-_END_SECONDS = 5.0
+_END_SECONDS = 30.0  # that a process is left to end by itself; TensorFlow takes some, on a machine that is busy
 _READY = "ready"
 _STDERR = 2  # what a library prints on standard output goes where its complaints go
 _TRIES = 2  # a record is to blame where it kills a fresh process too
