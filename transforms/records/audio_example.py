@@ -53,9 +53,10 @@ def refuse_masked(samples: Any) -> None:
     Raises:
         ValueError: some are masked.
     """
-    if isinstance(samples, np.ma.MaskedArray) and np.ma.is_masked(samples):
+    num_masked = np.count_nonzero(np.ma.getmaskarray(samples)) if isinstance(samples, np.ma.MaskedArray) else 0
+    if num_masked:
         raise ValueError(
-            f"audio has {np.ma.count_masked(samples)} masked samples: say what stands in their place, "
+            f"audio has {num_masked} masked samples: say what stands in their place, "
             "audio.filled(0), or leave them out, audio.compressed()"
         )
 
