@@ -71,9 +71,7 @@ def _print_for_people(rejects: list[dict[str, str]], folder: str) -> None:
         print(f"  advice: {shown['advice']}")
 
 
-def read_rejects(
-    folder: str, split: str | None = None, faults: list[str] | None = None
-) -> Iterator[dict[str, str]]:
+def read_rejects(folder: str, split: str | None, faults: list[str]) -> Iterator[dict[str, str]]:
     """The rejects of a folder's splits, in the order of their shards, with the keys of `COLUMNS`.
 
     Args:
@@ -99,8 +97,7 @@ def read_rejects(
                 f"melbeam: split {one.split} is not finished: these are of the shards that are done",
                 file=sys.stderr,
             )
-    noted = faults if faults is not None else []
-    return (reject for one in splits for reject in _of_split(one, noted))
+    return (reject for one in splits for reject in _of_split(one, faults))
 
 
 def _of_split(split: SplitFolder, faults: list[str]) -> Iterator[dict[str, str]]:

@@ -96,7 +96,7 @@ def sources_table(results: dict[str, Any]) -> str:
 
 
 def kernel_in_words(results: dict[str, Any]) -> str:
-    """What one thread does at the default precision, beside others."""
+    """Says what one thread does at the default precision, beside others."""
     speed, ratios = results["speeds"]["melbeam float64"]["median"], results["ratios"]
     return (
         f"One thread does {speed:.0f} seconds of audio per processor second at the default precision, one call a "
@@ -107,7 +107,7 @@ def kernel_in_words(results: dict[str, Any]) -> str:
 
 
 def job_in_words(results: dict[str, Any]) -> str:
-    """What the longest job took."""
+    """Says what the longest job took."""
     seconds = next(claim["median"] for claim in results["claims"] if claim["what"] == LONG_JOB)
     return (
         f"A job took 12 hours of WAV in {seconds:.1f} seconds on {results['machine']['cores']} cores, its start "

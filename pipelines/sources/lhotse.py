@@ -48,7 +48,7 @@ _PARTS_OF_CUTS = {
     "supervisions": ("id", "recording_id", "start", "duration"),
 }
 _NEAR = 1e-4  # seconds: a cut that ends so near its recording's end is all of it
-# What reading a cut raises where its JSON has another shape.
+# Reading a cut raises these where its JSON has another shape.
 _NO_CUT = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
 
@@ -159,7 +159,7 @@ def refuse_parts_of_cuts(names: Container[str], where: str) -> None:
 
 
 def _columns_of(cut: Mapping[str, Any]) -> dict[str, Values]:
-    """What is passed through: `custom`, and the supervisions' own fields, joined where there are several."""
+    """Gathers what passes through: `custom`, and the supervisions' own fields, joined where there are several."""
     columns: dict[str, Any] = {}
     supervisions = sorted(cut.get("supervisions") or (), key=lambda supervision: supervision.get("start", 0.0))
     for supervision in supervisions if len(supervisions) == 1 else ():

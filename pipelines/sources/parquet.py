@@ -19,12 +19,7 @@ import pyarrow.parquet as pq
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import (
-    as_number,
-    passed_through,
-    row_of,
-    times_of,
-)
+from melbeam.pipelines.sources.columns import as_number, passed_through, row_of, times_of
 from melbeam.pipelines.sources.kinds import PARQUET
 from melbeam.pipelines.sources.nested import lifted, path_of
 from melbeam.pipelines.sources.parquet_schema import (
@@ -307,7 +302,7 @@ def _segment(
     fields: Mapping[str, Values],
     max_record_bytes: int,
 ) -> bytes | np.ndarray:
-    """What lies between two times in the audio of a row; all of it where there are none.
+    """Returns what lies between two times in the audio of a row; all of it where there are none.
 
     Raises:
         Reject: bad_row, they do not lie in the audio.

@@ -21,7 +21,7 @@ def check_names(kind: Any, where: str) -> None:
     Raises:
         ValueError: with the name.
     """
-    fields = [kind.field(i) for i in range(len(kind) if isinstance(kind, pa.Schema) else kind.num_fields)]
+    fields = _fields(kind)
     names = [one.name for one in fields]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
@@ -103,8 +103,11 @@ def other_audio(schema: Any, columns: Mapping[str, str]) -> list[str]:
 
 def fields_of(kind: Any) -> dict[str, Any]:
     """The names of a table's columns, or of a struct's fields, each to those of what lies in it."""
-    fields = [kind.field(i) for i in range(len(kind) if isinstance(kind, pa.Schema) else kind.num_fields)]
-    return {f.name: fields_of(f.type) if pa.types.is_struct(f.type) else None for f in fields}
+    return {f.name: fields_of(f.type) if pa.types.is_struct(f.type) else None for f in _fields(kind)}
+
+
+def _fields(kind: Any) -> list[Any]:
+    return [kind.field(i) for i in range(len(kind) if isinstance(kind, pa.Schema) else kind.num_fields)]
 
 
 def _type_of(schema: Any, fields: Mapping[str, Any], name: str) -> Any:

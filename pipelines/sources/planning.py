@@ -129,7 +129,7 @@ def _check_columns(kind: str, pattern: str, asked: Mapping[str, str]) -> None:
 
 def _merged(inputs: list[Found]) -> Found:
     paths = inputs[0].paths
-    if len(inputs) > 1:  # one alone names no file twice
+    if len(inputs) > 1:  # one alone spells no file in two ways
         by_place: dict[str, tuple[str, int]] = {}
         for found in inputs:
             for path, size in found.paths:

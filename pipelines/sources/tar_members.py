@@ -15,7 +15,7 @@ from melbeam.transforms.records.rejects import Reject, with_place
 
 _GZIP = b"\x1f\x8b"
 _BLOCK = 512  # bytes, of tar
-# Read ahead: more is copied once more, and drives a clip that is being converted out of the processor's cache.
+# So much is read ahead: more would be copied once more, and drive a clip that is being converted out of the cache.
 _BUFFER = 1 << 17
 
 
