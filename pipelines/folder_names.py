@@ -38,17 +38,24 @@ def folder_path(given: str, name: str) -> str:
     try:
         path.encode()
     except UnicodeEncodeError as error:
-        raise BadFolder(
-            Refusal.NO_FOLDER_NAME,
-            f"{name}={os.fsencode(given)!r} is not UTF-8, in which TensorFlow and Beam name files: rename it, "
-            "or reach it by a link of another name",
-        ) from error
+        raise BadFolder(Refusal.NO_FOLDER_NAME, f"{name}={os.fsencode(given)!r} {_not_utf8(given)}") from error
     if "\0" in path:
         raise BadFolder(Refusal.NO_FOLDER_NAME, f"{name}={given!r} is no path: it holds a null character")
     if "://" not in path and _LEADS_BACK.search(path):
         real = os.path.realpath(path)
         return real if path.startswith("/") else os.path.relpath(real)
     return path
+
+
+def _not_utf8(given: str) -> str:
+    try:
+        os.fsencode(given).decode()
+    except UnicodeDecodeError:
+        return (
+            "is not UTF-8, in which TensorFlow and Beam name files: "
+            "rename it, or reach it by a link of another name"
+        )
+    return "is UTF-8, and the command line is read in another encoding: set LC_ALL=C.UTF-8 or PYTHONUTF8=1"
 
 
 def file_to_write(given: str | None, option: str) -> str | None:

@@ -30,6 +30,7 @@ from melbeam.pipelines.sources.parquet_schema import (
     see_types,
     unused_fields,
 )
+from melbeam.pipelines.sources.renaming import OWN_FULL_SCALE
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, as_id, read_rows
 from melbeam.pipelines.sources.segments import Recordings, frames_of
 from melbeam.pipelines.sources.text_lines import RawFile
@@ -47,6 +48,7 @@ from melbeam.pipelines.sources.units import (
 )
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import parent
+from melbeam.transforms.records.audio_example import bytes_or_floats
 from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
@@ -275,6 +277,8 @@ def _content(audio: Any, fields: dict[str, Values]) -> bytes | np.ndarray:
     if isinstance(audio, bytes):
         return audio
     if isinstance(audio, np.ndarray):
+        if audio.dtype.name in OWN_FULL_SCALE:
+            return bytes_or_floats(audio)
         return audio.astype(np.int64 if audio.dtype.kind in "iu" else np.float32)
     if isinstance(audio, list):
         raise Reject("bad_field", "audio must be samples of one channel")

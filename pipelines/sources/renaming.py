@@ -11,6 +11,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 
 from melbeam.pipelines.sources.segments import wav_bytes
+from melbeam.transforms.records.audio_example import bytes_or_floats
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.examples import kind_and_count
 from melbeam.transforms.records.rejects import Reject
@@ -101,7 +102,9 @@ class Renaming:
             return
         if kind == INT64 and self.dtype in OWN_FULL_SCALE:
             _scale(features["audio"], np.iinfo(self.dtype))
-            kind = FLOAT
+            kind = kind_and_count(features["audio"])[0]
+            if kind == BYTES:
+                return
         if self.sampling_rate is not None and "sampling_rate" not in features:
             features["sampling_rate"].int64_list.value.append(self.sampling_rate)
         if self.num_channels == 1 or not count:
@@ -148,7 +151,7 @@ class Renaming:
 
 
 def _scale(audio: Any, info: np.iinfo[Any]) -> None:
-    """Makes integers of a type floats of full scale 1, in place.
+    """Makes integers of a type floats of full scale 1, or the file whose bytes they are, in place.
 
     Raises:
         Reject: bad_audio, where they are not of that type.
@@ -157,9 +160,12 @@ def _scale(audio: Any, info: np.iinfo[Any]) -> None:
     if len(samples) and (samples.min() < info.min or samples.max() > info.max):
         found = f"{samples.min()} to {samples.max()}"
         raise Reject("bad_audio", f"samples of {info.dtype} must be {info.min} to {info.max}, got {found}")
-    middle = (info.max + 1) // 2 if info.min == 0 else 0
+    content = bytes_or_floats(samples.astype(info.dtype))
     audio.Clear()
-    audio.float_list.value.extend(((samples - middle) / 2.0 ** (info.bits - 1)).tolist())
+    if isinstance(content, bytes):
+        audio.bytes_list.value.append(content)
+    else:
+        audio.float_list.value.extend(content.tolist())
 
 
 def _samples(values: Any, kind: str) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from melbeam.transforms.records.decoding.raw_samples import name_of_file_in
 from melbeam.transforms.records.schema import RESERVED
 from melbeam.transforms.records.tf_example import to_example
 from melbeam.transforms.records.values import as_feature
@@ -23,7 +24,7 @@ def audio_example(
     Args:
         audio: the bytes of a file (WAV, FLAC, MP3, ...), or samples `[num_samples]` of one channel: an array or a
             list. Floating point is in [-1, 1); int16, int64 and Python's integers are 16-bit samples; int8, uint8
-            and int32 arrays have their own full scale.
+            and int32 arrays have their own full scale; int8 and uint8 that begin as a file does are its bytes.
         id: of the record; without one it is the SHA-256 of the audio.
         sampling_rate: Hz; needed for samples, unless the job names it.
         **others: what is passed through to the features, a transcript as `text` for example: text, bytes, numbers,
@@ -44,7 +45,7 @@ def audio_example(
             fields[name] = feature
     if isinstance(audio, bytes | bytearray | memoryview):
         return to_example(fields, None, ("audio", memoryview(audio).cast("B")))
-    return to_example({**fields, "audio": _samples(audio)})
+    return to_example({**fields, "audio": _content(audio)})
 
 
 def refuse_masked(samples: Any) -> None:
@@ -61,8 +62,21 @@ def refuse_masked(samples: Any) -> None:
         )
 
 
-def _samples(audio: Any) -> np.ndarray:
-    """int64 or float32 `[num_samples]`."""
+def bytes_or_floats(samples: np.ndarray) -> bytes | np.ndarray:
+    """Integers whose full scale is that of their type, as float32 in [-1, 1); or a file, where they are its bytes.
+
+    Args:
+        samples: `[num_samples]`; unsigned ones are silent in the middle.
+    """
+    if samples.dtype.itemsize == 1 and name_of_file_in(samples) is not None:
+        return samples.tobytes()
+    info = np.iinfo(samples.dtype)
+    middle = (info.max + 1) // 2 if info.min == 0 else 0
+    return ((samples.astype(np.float64) - middle) / 2.0 ** (info.bits - 1)).astype(np.float32)
+
+
+def _content(audio: Any) -> bytes | np.ndarray:
+    """A file's bytes, or int64 or float32 `[num_samples]`."""
     if isinstance(audio, str) or audio is None:
         raise TypeError(f"audio must be the bytes of a file or samples, got {type(audio).__name__}")
     refuse_masked(audio)
@@ -78,6 +92,4 @@ def _samples(audio: Any) -> np.ndarray:
         raise TypeError(f"audio must be the bytes of a file or samples, got an array of {samples.dtype}")
     if samples.dtype.kind == "i" and samples.dtype.itemsize in _SIXTEEN_BITS:
         return samples.astype(np.int64)
-    info = np.iinfo(samples.dtype)
-    middle = (info.max + 1) // 2 if info.min == 0 else 0  # unsigned samples are silent there
-    return ((samples.astype(np.float64) - middle) / 2.0 ** (info.bits - 1)).astype(np.float32)
+    return bytes_or_floats(samples)

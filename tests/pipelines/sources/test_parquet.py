@@ -56,6 +56,11 @@ SHAPES = {
         "audio": pa.array([{"array": floats, "sampling_rate": 16000, "path": "x"} for floats in FLOATS])
     },
 }
+BYTES = {  # the kind of a list, and what -1, 0 and 0.5 are in it
+    "int8": [-128, 0, 64],
+    "uint8": [0, 128, 192],
+    "uint16": [0, 32768, 49152],
+}
 PATHS = [f"{text}.wav" for text in TEXTS]
 PATH_SHAPES = {
     "paths": pa.array(PATHS),
@@ -74,6 +79,18 @@ def test_shapes_that_hold_their_audio(table, read, shape, texts):
     for clip, noise in zip(found.clips, NOISE, strict=True):
         np.testing.assert_array_equal(as_samples(clip), noise)
         assert set(clip.fields) - {"text"} <= {"sampling_rate"}
+
+
+@pytest.mark.parametrize("kind", BYTES)
+def test_the_full_scale_of_samples_is_that_of_their_type(table, read, kind):
+    audio = pa.array([BYTES[kind]] * 4, pa.list_(getattr(pa, kind)()))
+    for clip in read(table({"audio": audio, "sampling_rate": RATE})).clips:
+        np.testing.assert_array_equal(clip.audio, [-1, 0, 0.5])
+
+
+def test_a_list_of_a_files_bytes_is_that_file(table, read):
+    audio = pa.array([list(wav) for wav in WAVS], pa.list_(pa.uint8()))
+    assert [clip.audio for clip in read(table({"audio": audio, "sampling_rate": RATE})).clips] == WAVS
 
 
 @pytest.mark.parametrize("shape", PATH_SHAPES)

@@ -30,6 +30,7 @@ def read(record, rate=16000):
         (SAMPLES.astype(np.int32) << 16).astype(">i4"),
         (SAMPLES / np.float32(32768)).astype(">f4"),
         np.ma.masked_array(SAMPLES, mask=False),
+        np.frombuffer(WAV, np.uint8),
         WAV,
         bytearray(WAV),
         memoryview(WAV),

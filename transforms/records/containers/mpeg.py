@@ -65,8 +65,9 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     """
     end = tags.start_of_tags_behind(data)
     front = tags.start_of_content(data, end)
-    # From the tag's own beginning on: what it says of its size may be damaged, and skip audio.
-    start = find_chain(data, min(front, 10), end)
+    # From the tag's own beginning on: what it says of its size may be damaged, and skip audio. A tag whose frames
+    # fill it is none of these; one may hold a preview, or a picture that has headers of frames in it.
+    start = find_chain(data, front if tags.is_whole_id3(data, front) else min(front, 10), end)
     if start < 0:
         raise Reject("bad_audio", f"{len(data)} bytes in which no frames of MPEG audio follow each other")
     first = kind_at(data, start)

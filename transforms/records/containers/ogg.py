@@ -185,7 +185,7 @@ def _read_link(data: bytes, streams: dict[int, _Stream], tolerance: Tolerance) -
         )
         raise Reject("bad_audio", f"an Ogg with {told}")
     codec, stream = audio[0]
-    _check_granules(stream, codec.name)
+    _check_granules(data, stream, codec.name)
     if len(streams) == 1:
         start, end = stream.pages[0].start, stream.pages[-1].end
         pages = data if (start, end) == (0, len(data)) else data[start:end]
@@ -196,7 +196,7 @@ def _read_link(data: bytes, streams: dict[int, _Stream], tolerance: Tolerance) -
     return codec.read(data, stream, pages)
 
 
-def _check_granules(stream: _Stream, name: str) -> None:
+def _check_granules(data: bytes, stream: _Stream, name: str) -> None:
     last = 0
     for page in stream.pages:
         if page.granule < -1 or (page.granule != -1 and page.granule < last):
@@ -205,6 +205,15 @@ def _check_granules(stream: _Stream, name: str) -> None:
                 f"a damaged {name}: the position of the page at byte {page.start} is {page.granule}, after {last}",
             )
         last = max(last, page.granule)
+    # No position means that no packet ends there (RFC 3533, section 6): what does would be cut off.
+    for page in reversed(stream.pages):
+        if page.granule != -1:
+            break
+        if any(size < 255 for size in data[page.start + _HEADER.size : page.body]):
+            raise Reject(
+                "bad_audio",
+                f"a damaged {name}: packets end on the page at byte {page.start}, which has no position",
+            )
 
 
 def _last_granule(stream: _Stream) -> int:

@@ -37,6 +37,26 @@ def _size_of_tag(data: bytes, start: int) -> int:
     return 0
 
 
+def is_whole_id3(data: bytes, front: int) -> bool:
+    """Whether the file begins with one ID3v2.3 or 2.4 tag whose frames, and zeros behind them, end where it does.
+
+    Args:
+        data: a whole file.
+        front: the byte behind its tags and the zeros that follow them.
+    """
+    size = _size_of_tag(data, 0)
+    if data[:3] != b"ID3" or data[3] not in (3, 4) or data[5] or not 10 < size <= front:
+        return False
+    position = 10
+    while position + 10 <= size and data[position]:
+        name, sizes = data[position : position + 4], data[position + 4 : position + 8]
+        if not name.isalnum() or name != name.upper() or (data[3] == 4 and max(sizes) >= 0x80):
+            return False
+        bits = 7 if data[3] == 4 else 8  # ID3v2.4, section 4; ID3v2.3, section 3.3
+        position += 10 + (sizes[0] << 3 * bits | sizes[1] << 2 * bits | sizes[2] << bits | sizes[3])
+    return position <= size and size_of_zeros(data, position, size) == size - position
+
+
 def start_of_tags_behind(data: bytes) -> int:
     """The byte where the ID3v1, Lyrics3 and APE tags at the end begin, or the size of the file."""
     end = len(data)

@@ -239,6 +239,22 @@ def test_the_id3_tag_may_lie():
         assert contents.num_samples == making.RATE
 
 
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize("padding", [0, 700])
+def test_an_mp3_in_a_tag_is_no_audio(version, padding):
+    """A preview, or a picture in which headers of frames follow each other."""
+    preview, bits = WITHOUT * 3, 7 if version == 4 else 8
+
+    def size_of(content, bits):
+        return bytes(len(content) >> bits * place & (1 << bits) - 1 for place in (3, 2, 1, 0))
+
+    content = b"GEOB" + size_of(preview, bits) + b"\0\0" + preview + bytes(padding)
+    tag = b"ID3" + bytes([version, 0, 0]) + size_of(content, 7) + content
+    for data in (tag + WITH_INFO, tag + TAG + WITH_INFO):
+        assert inspect(data).num_samples == making.RATE
+    assert inspect(tag + WITHOUT).num_samples == ALL
+
+
 def test_a_stream_of_one_bit_rate_is_taken_and_a_frame_taken_out_of_it_is_not_told():
     """Without a count, a shorter stream of whole frames is a shorter clip."""
     assert inspect(OF_64_KBPS).num_samples == 20 * FRAME - DELAY

@@ -72,6 +72,13 @@ def test_a_page_taken_out_and_the_others_renumbered():
 
 
 @pytest.mark.parametrize("subtype", SUBTYPES)
+def test_a_last_page_without_a_position_does_not_cut(subtype):
+    pages = making.ogg_pages(made(subtype))
+    pages[-1] = making.with_page_fields(pages[-1], granule=-1)
+    assert "packets end on the page at byte" in making.reject_of(b"".join(pages))
+
+
+@pytest.mark.parametrize("subtype", SUBTYPES)
 def test_positions_that_do_not_begin_at_0(subtype):
     """A stream cut out of a longer one keeps its positions."""
     data = made(subtype)
