@@ -37,11 +37,11 @@ from melbeam.pipelines.sources.units import (
     units_of_lines,
 )
 from melbeam.transforms.folder_layout import parent
-from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.segments import encode_segments
 from melbeam.transforms.records.values import as_feature, as_seconds
+from melbeam.transforms.records.wire import Values
 
 _PARTS_OF_CUTS = {
     "recordings": ("id", "sources", "num_samples"),

@@ -47,9 +47,10 @@ from melbeam.pipelines.sources.units import (
 )
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import parent
-from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.tf_example import to_example
+from melbeam.transforms.records.wire import Values
 
 _ROWS_AT_ONCE = 16
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError)

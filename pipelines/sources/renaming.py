@@ -12,9 +12,9 @@ from google.protobuf.message import DecodeError
 
 from melbeam.pipelines.sources.segments import wav_bytes
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import kind_and_count
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.tf_example import kind_and_count
 
 _INT16 = np.iinfo(np.int16)
 # How TFDS keeps a tensor's bytes, and which samples they may be.

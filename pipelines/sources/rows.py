@@ -23,11 +23,12 @@ from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item, Unit, printable
 from melbeam.transforms.folder_layout import file_name, parent
-from melbeam.transforms.records.examples import Values, kind_and_count, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.segments import encode_segments
+from melbeam.transforms.records.tf_example import kind_and_count, to_example
+from melbeam.transforms.records.wire import Values
 
 _FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
 _FOLDERS_ABOVE = 3  # of a table's folder, in which its recipe may have run

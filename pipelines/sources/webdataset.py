@@ -35,11 +35,12 @@ from melbeam.pipelines.sources.units import (
     printable,
 )
 from melbeam.transforms.folder_layout import file_name, parent
-from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
+from melbeam.transforms.records.tf_example import to_example
 from melbeam.transforms.records.values import as_feature
+from melbeam.transforms.records.wire import Values
 
 _AUDIO, _MEDIA = (tuple(ending.removeprefix(".") for ending in endings) for endings in (ENDINGS, MEDIA_ENDINGS))
 _KEY = re.compile(r"((?:.*/|)[^./]+)[.]([^/]*)")  # webdataset's own rule
