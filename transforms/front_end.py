@@ -292,6 +292,11 @@ class FrontEnd:
         text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def short_fingerprint(self) -> str:
+        """The first 16 hex digits of the fingerprint: what each feature record, and every message, says of it."""
+        return self.fingerprint[:16]
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON and YAML hold them."""
         fields = dataclasses.asdict(self)
@@ -317,7 +322,7 @@ class FrontEnd:
         from melbeam.transforms.markup import joined, of_data  # which only a notebook needs
         from melbeam.transforms.notebook import table
 
-        title = joined(["Front end ", of_data(self.name), f", fingerprint {self.fingerprint[:16]}"])
+        title = joined(["Front end ", of_data(self.name), f", fingerprint {self.short_fingerprint}"])
         return table(title, {name: value for name, value in self.to_dict().items() if name != "name"})
 
     def to_yaml(self) -> str:

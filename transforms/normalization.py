@@ -62,6 +62,6 @@ def _check_front_end(front_end: FrontEnd, path: str) -> None:
     other = FrontEnd.from_dict(json.loads(content)["front_end"])
     if other.fingerprint != front_end.fingerprint:
         raise ValueError(
-            f"{path} holds statistics of front end {other.name!r} ({other.fingerprint[:16]}), not of "
-            f"{front_end.name!r} ({front_end.fingerprint[:16]})"
+            f"{path} holds statistics of front end {other.name!r} ({other.short_fingerprint}), not of "
+            f"{front_end.name!r} ({front_end.short_fingerprint})"
         )

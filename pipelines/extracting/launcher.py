@@ -138,7 +138,7 @@ def announce(job: Job, shards: list[Shard], runner: str) -> None:
     size = sum(shard.unit.num_bytes for shard in shards)
     print(
         f"melbeam: {words.count(len(shards), 'shard')}, {words.size(size)}, front end {job.front_end.name} "
-        f"({job.front_end.fingerprint[:16]}), on {runner}",
+        f"({job.front_end.short_fingerprint}), on {runner}",
         file=sys.stderr,
     )
 

@@ -294,8 +294,8 @@ def _check_front_end(path: str, written: FrontEnd, expected: FrontEnd) -> None:
         if value != expected.to_dict()[name]
     ]
     raise ValueError(
-        f"{path} holds features of front end {written.name!r} ({written.fingerprint[:16]}), not of "
-        f"{expected.name!r} ({expected.fingerprint[:16]}): {'; '.join(differences)}"
+        f"{path} holds features of front end {written.name!r} ({written.short_fingerprint}), not of "
+        f"{expected.name!r} ({expected.short_fingerprint}): {'; '.join(differences)}"
     )
 
 
