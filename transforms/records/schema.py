@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# The features of a clip; and, where they are stored without them, the rows behind that a model must be given.
+TENSOR, TAIL = "input_features", "input_features_tail"
 # The lists of a tf.train.Feature, by the names of its oneof.
 BYTES, INT64, FLOAT = "bytes_list", "int64_list", "float_list"
 KINDS = (BYTES, INT64, FLOAT)
@@ -66,7 +68,7 @@ FEATURE_RECORD = (
         "the audio record's; `id@c` of its channel c, with `--channels=split`; `id#k` for chunk k of a long clip",
     ),
     Field(
-        "input_features",
+        TENSOR,
         BYTES,
         "`[rows, num_mels]`, raw little-endian; a float list with `--encoding=float_list`. There are `num_frames` "
         "rows, or all that the model takes, where clips are stored padded",
@@ -92,7 +94,7 @@ FEATURE_RECORD = (
         since=2,
     ),
     Field(
-        "input_features_tail",
+        TAIL,
         BYTES,
         "`[k, num_mels]`, raw, of `input_features`' dtype: the rows behind `num_frames` up to the first silent "
         "one, which all later rows equal. `read_features` restores the full length from it",
