@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +13,7 @@ import numpy as np
 from melbeam.pipelines import files, words
 from melbeam.pipelines.ingesting.job import DividedJob
 from melbeam.pipelines.ingesting.routes import CLIP, LEFT_OUT, ROUTE, UNKNOWN
-from melbeam.pipelines.split.attempt_files import LazyRecordFile, new_report, record_file
+from melbeam.pipelines.split.attempt_files import LazyRecordFile, new_attempt, new_report, record_file
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.verifying.reject_records import read_reject
@@ -53,8 +52,7 @@ class DividedShardWriter:
             OSError: what was gathered cannot be read, or the output not be written.
             ValueError: what was gathered is damaged.
         """
-        attempt = uuid.uuid4().hex[:12]
-        path = {kind: folder.temporary(shard.index, attempt, kind) for kind in ("features", "rejects", "report")}
+        attempt, path = new_attempt(folder, shard.index, "features", "rejects", "report")
         report = new_report(shard, self._hash)
         with record_file(path["features"]) as clips, LazyRecordFile(path["rejects"]) as rejects:
             for route, record in _records(list(slices)):
