@@ -14,8 +14,8 @@ from melbeam.pipelines.beam_options import RunnerChoice
 from melbeam.pipelines.command_line import list_of
 from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS
 from melbeam.pipelines.extracting.attempts import stopped_by_interruption
-from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.job_log import current_log
+from melbeam.pipelines.launched import Launched
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
 from melbeam.pipelines.sources.preview import preview

@@ -15,10 +15,10 @@ from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split
 from melbeam.pipelines.exit_status import EXIT_OK
-from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
 from melbeam.pipelines.front_ends import front_end_or_refusal
+from melbeam.pipelines.launched import Launched
 from melbeam.pipelines.launching import (
     at_work,
     counts_in_words,

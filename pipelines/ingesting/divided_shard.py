@@ -16,8 +16,8 @@ from melbeam.pipelines.ingesting.routes import CLIP, LEFT_OUT, ROUTE, UNKNOWN
 from melbeam.pipelines.split.attempt_files import LazyRecordFile, new_attempt, new_report, record_file
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.plan import Shard
-from melbeam.pipelines.verifying.reject_records import read_reject
 from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.records.reject_record import read_reject
 from melbeam.transforms.records.schema import RECORD_VERSION
 from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, data_of
 

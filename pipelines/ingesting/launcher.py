@@ -11,10 +11,10 @@ import apache_beam as beam
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.exit_status import EXIT_OK
-from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.ingesting.division import ID, Division, check_first_records, parse_splits
 from melbeam.pipelines.ingesting.job import DividedJob, IngestJob, check_none_is_left_behind
 from melbeam.pipelines.ingesting.pipeline import DivideDataset, IngestDataset
+from melbeam.pipelines.launched import Launched
 from melbeam.pipelines.launching import (
     at_work,
     counts_in_words,

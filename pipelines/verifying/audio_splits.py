@@ -18,12 +18,12 @@ from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import ShardIds, hash_of_id
 from melbeam.pipelines.verifying.input_records import InputRecords, check_outcomes, records_in
 from melbeam.pipelines.verifying.marked_files import is_whole, read_whole
-from melbeam.pipelines.verifying.reject_records import read_reject
 from melbeam.pipelines.verifying.splits import UNREADABLE
 from melbeam.pipelines.verifying.strays import check_strays
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.clip_length import microseconds_of
 from melbeam.transforms.records.examples import clip_id_in, features_if_any
+from melbeam.transforms.records.reject_record import read_reject
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import RECORD_VERSION
 

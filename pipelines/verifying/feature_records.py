@@ -18,10 +18,20 @@ from melbeam.transforms.records.conversion import FeatureRecord
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.levels import LEVELS, check_levels
 from melbeam.transforms.records.measures import is_empty_text, measures_of
-from melbeam.transforms.records.schema import BYTES, CONSUMED, FEATURE_RECORD, FLOAT, TAIL, TENSOR, TEXT, Field
+from melbeam.transforms.records.schema import (
+    BYTES,
+    CONSUMED,
+    FEATURE_RECORD,
+    FLOAT,
+    REJECT,
+    TAIL,
+    TENSOR,
+    TEXT,
+    Field,
+)
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.records.table import row_of
-from melbeam.transforms.records.tf_example import kind_and_count
+from melbeam.transforms.records.tf_example import kind_and_count, one_value
 from melbeam.transforms.statistics import ClipSums
 
 # Until record version 2 a record's list of no values was kept, and made readers take a list from them all.
@@ -139,19 +149,6 @@ def _known_fields(features: Any, split: Split) -> dict[str, Any]:
     return fields
 
 
-def one_value(features: Any, known: Field, *, raw: bool) -> Any:
-    """The value of a record's field, bytes as text unless they are wanted raw.
-
-    Raises:
-        ValueError: it is missing, or of another type, or has more values than one.
-    """
-    kind, count = kind_and_count(features[known.name]) if known.name in features else ("", 0)
-    if (kind, count) != (known.kind, 1):
-        raise ValueError(f"{known.name} must be one value in a {known.kind}, got {count} in {kind or 'no list'}")
-    value = getattr(features[known.name], kind).value[0]
-    return value.decode() if kind == BYTES and not raw else value
-
-
 def _stored_tensor(features: Any, split: Split) -> Any:
     expected = FLOAT if split.options.encoding == "float_list" else BYTES
     kind, count = kind_and_count(features[TENSOR]) if TENSOR in features else ("", 0)
@@ -260,7 +257,7 @@ def _wrong_levels(fields: Mapping[str, Any]) -> str | None:
 def _wrong_others(features: Any, fields: Mapping[str, Any], split: Split) -> str | None:
     """What of the fields that only some records have is wrong, in words."""
     known = _fields_of(split.record_version)
-    reserved = [name for name in (*CONSUMED, "melbeam_reject") if name in features and name not in known]
+    reserved = [name for name in (*CONSUMED, REJECT) if name in features and name not in known]
     if reserved:
         return f"{reserved[0]}, a field that no feature record has"
     if split.record_version < 2:

@@ -23,13 +23,13 @@ from melbeam.transforms.records.schema import (
     CONSUMED,
     FLOAT,
     INT64,
+    REJECT,
     RESERVED,
     SEGMENTS,
 )
 from melbeam.transforms.records.tf_example import kind_and_count, parse_features, single_value, to_example
 from melbeam.transforms.records.wire import Values
 
-REJECT = "melbeam_reject"
 # In place of audio: how a source reads a row again (`records.rows`).
 ROW = "melbeam_row"
 # Until record version 2, the reject of a retried reject held that one, whole.
