@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import numpy_dtype
@@ -61,7 +62,7 @@ class RecordParser:
         """
         try:
             found = Example.FromString(record).features.feature
-        except Exception as error:  # protobuf's DecodeError, in a module that differs with its release
+        except DecodeError as error:
             raise ValueError(f"the record is no tf.train.Example: {error}") from error
         element = {name: _column(found, name, stored) for name, stored in self._columns.items()}
         if self._gives_features:
