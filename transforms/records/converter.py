@@ -365,7 +365,7 @@ def _with_text_of(piece: _Piece, passthrough: dict[str, Any]) -> dict[str, Any]:
 
 def _tail(features: np.ndarray, frames: int) -> bytes:
     """The rows of a padded clip behind its valid frames, up to the first of those that equal the last one."""
-    rows = features[frames:].view(np.uint8) if len(features) > frames else features[frames:]
+    rows = features[frames:].view(np.uint8)
     if not len(rows):
         return b""
     differing = np.flatnonzero((rows != rows[-1]).any(axis=1))
