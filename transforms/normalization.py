@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from melbeam.transforms.folder_layout import FRONT_END, STATISTICS, file_name, parent
+from melbeam.transforms.folder_layout import FRONT_END, STATISTICS, file_name, folder_of
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.plain_json import load_json
 from melbeam.transforms.reading.storage import read_file
@@ -56,7 +56,7 @@ def _statistics_of(path: str, split: str) -> dict[str, Any]:
 
 def _check_front_end(front_end: FrontEnd, path: str) -> None:
     """Refuses statistics of features of another front end, where the file beside them says whose they are."""
-    content = read_file(f"{parent(path) if '/' in path else '.'}/{FRONT_END}")
+    content = read_file(f"{folder_of(path)}/{FRONT_END}")
     if content is None:
         return
     other = FrontEnd.from_dict(load_json(content)["front_end"])

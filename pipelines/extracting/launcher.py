@@ -41,7 +41,7 @@ from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.pipelines.split.tally import EMPTY_TEXT
 from melbeam.transforms.bounds import check_integer
-from melbeam.transforms.folder_layout import SplitFolder, file_name, folder_of_dataset, parent
+from melbeam.transforms.folder_layout import SplitFolder, file_name, folder_of, folder_of_dataset
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import TEXT
 
@@ -124,7 +124,7 @@ def _folder_of(dataset_name: str, output: str) -> str:
             f"names (my_corpus), got {dataset_name!r}",
         )
     if _VERSION.fullmatch(file_name(output)):
-        above = parent(output) if "/" in output else "."
+        above = folder_of(output)
         raise UsageError(
             Refusal.CONTRADICTION,
             f"--output={output} names a version, and --dataset_name={dataset_name} makes the folders of name and "

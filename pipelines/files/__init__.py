@@ -19,6 +19,9 @@ from melbeam.transforms.folder_layout import HALF_WRITTEN, file_name, parent
 
 __all__ = ["BadFolder", "NoFileSystem", "folder_path"]
 
+# Requests to a store at once, where files are read ahead: each takes tens of milliseconds, whatever its size.
+FETCHES_AT_ONCE = 8
+
 
 class TornFile(ValueError):
     """A small file that is there, but does not hold what was written: its first lines, or zeros, or nothing."""

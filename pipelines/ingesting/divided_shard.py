@@ -21,7 +21,6 @@ from melbeam.transforms.records.reject_record import read_reject
 from melbeam.transforms.records.schema import RECORD_VERSION
 from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, data_of
 
-_FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
 _LOG = logging.getLogger("melbeam")
 
 
@@ -81,14 +80,14 @@ def _records(slices: list[Slice]) -> Iterator[tuple[np.void, bytes]]:
     joined = np.concatenate([np.zeros(0, ROUTE), *routes])
     order = np.argsort(joined["key"], kind="stable")
     waiting: deque[tuple[np.void, Future[bytes]]] = deque()
-    with ThreadPoolExecutor(_FETCHES, thread_name_prefix="melbeam-fetch") as pool:
+    with ThreadPoolExecutor(files.FETCHES_AT_ONCE, thread_name_prefix="melbeam-fetch") as pool:
         for row in order.tolist():
             path, route = slices[which[row]].path, joined[row]
             if files.is_local(path):
                 yield route, _record(path, route)
                 continue
             waiting.append((route, pool.submit(_record, path, route)))
-            if len(waiting) >= _FETCHES:
+            if len(waiting) >= files.FETCHES_AT_ONCE:
                 first, future = waiting.popleft()
                 yield first, future.result()
         for first, future in waiting:

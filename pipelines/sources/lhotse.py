@@ -36,7 +36,7 @@ from melbeam.pipelines.sources.units import (
     runs,
     units_of_lines,
 )
-from melbeam.transforms.folder_layout import parent
+from melbeam.transforms.folder_layout import folder_prefix
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.segments import encode_segments
@@ -110,7 +110,7 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
         )
     found = runs(weights, options)
     starts.append(end)
-    folder = f"{parent(path)}/" if "/" in path else ""
+    folder = folder_prefix(path)
     if first is not None:
         check_can_be_read(first, printable(path))
     folder = folder_of_relative(first, folder)
