@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import time
 from contextlib import nullcontext
 from dataclasses import fields as dataclass_fields
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     summary = read_summary(job)
     print(in_words(job, summary, num_done, time.monotonic() - start))
     for line in mixed_field_lines({job.folder.split: summary}, job.front_end).values():
-        print(f"melbeam: warning: {line}", file=sys.stderr)
+        words.say(f"warning: {line}")
     return judge(job, summary)
 
 
@@ -136,10 +135,9 @@ def _folder_of(dataset_name: str, output: str) -> str:
 def announce(job: Job, shards: list[Shard], runner: str) -> None:
     """Says what is going to be done, and where."""
     size = sum(shard.unit.num_bytes for shard in shards)
-    print(
-        f"melbeam: {words.count(len(shards), 'shard')}, {words.size(size)}, front end {job.front_end.name} "
-        f"({job.front_end.short_fingerprint}), on {runner}",
-        file=sys.stderr,
+    words.say(
+        f"{words.count(len(shards), 'shard')}, {words.size(size)}, front end {job.front_end.name} "
+        f"({job.front_end.short_fingerprint}), on {runner}"
     )
 
 
