@@ -15,7 +15,8 @@ from melbeam.pipelines import extract, verify
 from melbeam.pipelines.split.lock import SplitLock
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.records.examples import Example, to_example
+from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.tf_example import to_example
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,17 @@ _FULL_SCALE = 2**15  # of 16-bit samples
 _MAX_BEGINNING = 4096  # bytes; an MP3's longest frame has 1441
 
 
+def check_are_16_bit(samples: np.ndarray) -> None:
+    """Refuses integer samples, of any shape, that 16 bits do not hold: their scale cannot be told.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    if samples.size and (samples.min() < -_FULL_SCALE or samples.max() >= _FULL_SCALE):
+        bounds, found = f"{-_FULL_SCALE} to {_FULL_SCALE - 1}", f"{samples.min()} to {samples.max()}"
+        raise Reject("bad_audio", f"integer samples must be 16-bit, {bounds}, got {found}")
+
+
 def check_is_no_file(data: bytes | memoryview) -> None:
     """Refuses a whole file of audio where raw samples are asked for: its header and its code would be noise.
 
@@ -64,9 +75,7 @@ def from_samples(
         Reject: bad_audio (an integer outside 16 bits), empty_audio, not_finite, out_of_range or over_limit.
     """
     if np.issubdtype(samples.dtype, np.integer):
-        if len(samples) and (samples.min() < -_FULL_SCALE or samples.max() >= _FULL_SCALE):
-            bounds, found = f"{-_FULL_SCALE} to {_FULL_SCALE - 1}", f"{samples.min()} to {samples.max()}"
-            raise Reject("bad_audio", f"integer samples must be 16-bit, {bounds}, got {found}")
+        check_are_16_bit(samples)
         scale = np.float32(1 / _FULL_SCALE)
     else:
         if len(samples):
