@@ -271,10 +271,7 @@ def as_array(audio: Any) -> np.ndarray | tf.Tensor:
         array = array.astype(np.int64)  # before NumPy 2, Windows has 32 bits here
     is_longdouble = array.dtype.char == "g" and array.dtype.itemsize > 8
     if is_longdouble or (array.dtype.kind in "OSUVM" and array.dtype.name != "bfloat16"):
-        raise TypeError(
-            f"audio must be floating point, int8, int16, int32 or int64, got {array.dtype.name}: "
-            "scale it to [-1, 1) and pass float32"
-        )
+        raise log_mel.holds_no_samples(array.dtype.name)
     return array
 
 

@@ -8,16 +8,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from melbeam.pipelines.sources.segments import wav_bytes
 from melbeam.transforms.records.audio_example import bytes_or_floats
+from melbeam.transforms.records.decoding.raw_samples import check_are_16_bit
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import kind_and_count
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.tf_example import kind_and_count, parse_features
 
-_INT16 = np.iinfo(np.int16)
 # How TFDS keeps a tensor's bytes, and which samples they may be.
 ENCODINGS = ("bytes", "zlib")
 DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "int64", "float16", "float32", "float64")
@@ -63,10 +62,7 @@ class Renaming:
         Raises:
             Reject: it is no Example, or its audio does not have the shape that it should have.
         """
-        try:
-            features = Example.FromString(record).features.feature
-        except DecodeError as error:
-            raise Reject("not_an_example", f"{len(record)} bytes that are no tf.train.Example") from error
+        features = parse_features(record)
         missing = self.columns.get("audio")
         if missing is not None and missing not in features:
             raise Reject(
@@ -172,7 +168,5 @@ def _samples(values: Any, kind: str) -> np.ndarray:
     if kind == FLOAT:
         return np.asarray(values, np.float32)
     samples = np.asarray(values, np.int64)
-    if samples.min() < _INT16.min or samples.max() > _INT16.max:
-        found = f"{samples.min()} to {samples.max()}"
-        raise Reject("bad_audio", f"integer samples must be 16-bit, {_INT16.min} to {_INT16.max}, got {found}")
+    check_are_16_bit(samples)
     return samples.astype(np.int16)

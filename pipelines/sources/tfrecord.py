@@ -26,7 +26,7 @@ from melbeam.pipelines.sources.units import (
     printable,
 )
 from melbeam.pipelines.tfrecord import Record, find_spans, is_compressed, read_tfrecord_file
-from melbeam.transforms.folder_layout import ShardName, file_name, parent
+from melbeam.transforms.folder_layout import ShardName, file_name, folder_of
 from melbeam.transforms.records.examples import id_in
 from melbeam.transforms.records.rejects import Reject, with_place
 from melbeam.transforms.records.rows import may_keep_row
@@ -48,7 +48,7 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     shard_bytes = options.shard_bytes if options.limit is None else None
     details_of: dict[str, dict[str, Any]] = {}  # by folder
     for path, size in found.paths:
-        folder = parent(path) if "/" in path else "."
+        folder = folder_of(path)
         if folder not in details_of:
             renaming = tfds_renaming(folder, options.columns) or Renaming()
             columns = {**renaming.columns, **options.columns}

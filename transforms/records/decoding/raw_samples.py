@@ -24,6 +24,17 @@ _GZIP = re.compile(rb"\x1f\x8b\x08[\0-\x1f]", re.DOTALL)  # RFC 1952, 2.3.1: as 
 _NOT_IN_TEXT = re.compile(rb"[^\t\n\r -~]")
 
 
+def check_are_16_bit(samples: np.ndarray) -> None:
+    """Refuses integer samples, of any shape, that 16 bits do not hold: their scale cannot be told.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    if samples.size and (samples.min() < -_FULL_SCALE or samples.max() >= _FULL_SCALE):
+        bounds, found = f"{-_FULL_SCALE} to {_FULL_SCALE - 1}", f"{samples.min()} to {samples.max()}"
+        raise Reject("bad_audio", f"integer samples must be 16-bit, {bounds}, got {found}")
+
+
 def check_is_no_file(data: bytes | memoryview) -> None:
     """Refuses a whole file of audio where raw samples are asked for: its header and its code would be noise.
 
@@ -116,9 +127,7 @@ def from_samples(
             f"{len(samples)} samples that are the bytes of a file ({name}): store the file as it is, as bytes",
         )
     if np.issubdtype(samples.dtype, np.integer):
-        if len(samples) and (samples.min() < -_FULL_SCALE or samples.max() >= _FULL_SCALE):
-            bounds, found = f"{-_FULL_SCALE} to {_FULL_SCALE - 1}", f"{samples.min()} to {samples.max()}"
-            raise Reject("bad_audio", f"integer samples must be 16-bit, {bounds}, got {found}")
+        check_are_16_bit(samples)
         scale = np.float32(1 / _FULL_SCALE)
     else:
         if len(samples):
