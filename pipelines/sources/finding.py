@@ -88,11 +88,23 @@ def _find(pattern: str) -> Found:
 
 
 def _as_meant(pattern: str) -> str:
-    """The glob that `files.find_input` goes by: its brackets are literal where only so it names anything."""
+    """The glob that `files.find_input` goes by: its brackets are literal where only so it names anything.
+
+    Raises:
+        ValueError: it names files in both ways, and those of one would be left out.
+    """
     literal = with_literal_brackets(pattern)
-    if literal == pattern or files.match(escape(pattern)) or files.match(pattern):
+    if literal == pattern or files.match(escape(pattern)):
         return pattern
-    return literal if files.match(literal) else pattern
+    as_set, as_name = files.match(pattern), files.match(literal)
+    if as_set and as_name:
+        raise UsageError(
+            Refusal.BAD_VALUE,
+            f"--input={pattern} names files in two ways: {printable(as_set[0][0])}, where [ ] is one of several "
+            f"characters, and {printable(as_name[0][0])}, where it is part of a name: write {literal} for the "
+            "latter, and the characters in braces, {a,b}, for the former",
+        )
+    return literal if as_name else pattern
 
 
 def _without_bookkeeping(paths: list[tuple[str, int]], root: str) -> list[tuple[str, int]]:

@@ -345,3 +345,17 @@ def test_a_file_that_is_named_in_two_spellings_is_read_once(tmp_path, monkeypatc
     found = read(*inputs)
     assert [clip.audio for clip in found.clips] == [Path(f"clips/{name}.wav").read_bytes() for name in "ab"]
     assert [clip.id.rpartition("/")[2] for clip in found.clips] == ["a.wav", "b.wav"]
+
+
+def test_brackets_that_name_files_in_two_ways_are_refused(read, tone, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("a1", "a[1]"):
+        (tmp_path / folder).mkdir()
+        tone(f"{folder}/{folder[-1]}.wav")
+    told = r"a1/1\.wav, where \[ \] is one of several characters, and a\[1\]/\]\.wav, where it is part of a name"
+    with pytest.raises(ValueError, match=told):
+        read("a[1]/*.wav")
+    (clip,) = read("a[[]1]/*.wav").clips
+    assert clip.id == "].wav"
+    (clip,) = read("a1/*.wav").clips
+    assert clip.id == "1.wav"
