@@ -46,10 +46,11 @@ from melbeam.pipelines.sources.units import (
     runs,
 )
 from melbeam.pipelines.tfrecord import Span
-from melbeam.transforms.folder_layout import parent
-from melbeam.transforms.records.examples import Values, to_example
+from melbeam.transforms.folder_layout import folder_prefix
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.tf_example import to_example
+from melbeam.transforms.records.wire import Values
 
 _ROWS_AT_ONCE = 16
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError)
@@ -108,7 +109,7 @@ def _plan_file(
     others.update(dict.fromkeys(other_audio(schema, columns)))
     keys = path_of(fields_of(schema), columns["audio"]) or ()
     nested = {"audio_keys": list(keys)} if len(keys) > 1 else {}
-    folder = f"{parent(path)}/" if "/" in path else ""
+    folder = folder_prefix(path)
     return [
         Unit(
             path,

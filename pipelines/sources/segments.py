@@ -22,6 +22,8 @@ from melbeam.transforms.records.rejects import Reject
 
 # What is promised beyond a recording's end by rounding alone.
 _END_TOLERANCE = 0.1  # seconds
+# A segment that begins and ends so near where its recording does is all of it.
+NEAR = 1e-4  # seconds
 _SEEKABLE = ("WAV", "WAVEX", "RF64", "FLAC")
 _SIXTEEN_BITS = ("PCM_16", "PCM_S8", "PCM_U8")
 _PCM, _IEEE_FLOAT = 1, 3  # format tags of WAV

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import numpy_dtype
 from melbeam.transforms.reading.folder import FeatureFolder
 from melbeam.transforms.records.example_proto import Example, Feature
-from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.schema import BYTES, FLOAT, INT64, TAIL, TENSOR
 from melbeam.transforms.records.split_schema import StoredField
 
-TENSOR, TAIL = "input_features", "input_features_tail"
+# What readers give beside a clip's features: which of its frames are valid.
+MASK = "input_features_mask"
 # TFDS's defaults of what a record lacks, so that every reader gives the same.
 DEFAULTS: dict[str, Any] = {BYTES: b"", INT64: np.iinfo(np.int64).min, FLOAT: np.finfo(np.float32).min}
 _DTYPES: dict[str, Any] = {BYTES: object, INT64: np.int64, FLOAT: np.float32}
@@ -64,7 +66,7 @@ class RecordParser:
         """
         try:
             found = Example.FromString(record).features.feature
-        except Exception as error:  # protobuf's DecodeError, in a module that differs with its release
+        except DecodeError as error:
             raise ValueError(f"the record is no tf.train.Example: {error}") from error
         element = {name: _column(found, name, stored) for name, stored in self._columns.items()}
         if self._gives_features:

@@ -7,9 +7,9 @@ from typing import Any
 
 import tensorflow as tf
 
-from melbeam.transforms.reading.arrays import DEFAULTS, LACKS_TAIL, TAIL, TENSOR, TOO_LONG
+from melbeam.transforms.reading.arrays import DEFAULTS, LACKS_TAIL, TOO_LONG
 from melbeam.transforms.reading.folder import FeatureFolder
-from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.schema import BYTES, FLOAT, INT64, TAIL, TENSOR
 from melbeam.transforms.records.split_schema import StoredField
 
 Features = dict[str, tf.Tensor]

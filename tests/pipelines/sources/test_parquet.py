@@ -12,7 +12,8 @@ import soundfile
 from helpers import encode, write
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord
-from melbeam.transforms.records.examples import to_example, to_reject
+from melbeam.transforms.records.examples import to_reject
+from melbeam.transforms.records.tf_example import to_example
 
 STRUCT = pa.struct([("bytes", pa.large_binary()), ("path", pa.large_string())])
 NOISE = np.random.default_rng(0).integers(-9000, 9000, (4, 4000), "int16")

@@ -11,7 +11,7 @@ import tensorflow as tf
 from helpers import encode, write
 from melbeam.pipelines import extract, retry_rejects, verify
 from melbeam.transforms import AudioConverter, FeatureSource, FrontEnd, read_features
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 FOLDER_OF_VERSION_1 = Path(__file__).parents[2] / "data" / "folder_of_version_1"
 
