@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from melbeam.pipelines.exit_status import leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.kinds import TFRECORD
 from melbeam.transforms.folder_layout import SplitFolder, shard_of_file
-from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.options import MEAN, RecordOptions
 
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
@@ -29,6 +30,14 @@ DESCRIPTION = (
     "with, and those given here (--on_long=chunk, for example); what passes becomes the split NAME_retried."
 )
 _OF_THE_SPLIT = ("front_end", *(field.name for field in fields(RecordOptions)))
+# What the split was made with gives way to what is given, where the two contradict each other: the option that is
+# given, the values of it that contradict nothing, and those that it puts back to their defaults.
+_GIVES_WAY = (
+    ("on_long", ("chunk",), ("chunk_seconds", "chunk_overlap_seconds")),
+    ("chunk_seconds", (), ("on_long",)),
+    ("channel", (MEAN,), ("channels",)),
+    ("channels", ("mix",), ("channel",)),
+)
 
 
 def add_arguments(parser: Parser) -> None:
@@ -51,7 +60,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
 
     folder = SplitFolder(folder_path(arguments.folder, "the folder"), arguments.split)
     given = vars(arguments)
-    made_with = _made_with(folder)
+    made_with = _without_contradictions(_made_with(folder), given)
     rejects = _rejects(folder)
     what_and_where = {
         "input": [rejects],
@@ -106,6 +115,18 @@ def _made_with(folder: SplitFolder) -> dict[str, object]:
     defaults = {field.name: field.default for field in fields(RecordOptions)}
     made_with = {name: job["identity"].get(name, default) for name, default in defaults.items()}
     return {**made_with, "front_end": FrontEnd.from_dict(job["front_end"])}
+
+
+def _without_contradictions(made_with: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
+    """What the split was made with, but for what contradicts the options that are given."""
+    defaults = {field.name: field.default for field in fields(RecordOptions)}
+    gone = {
+        other: defaults[other]
+        for name, harmless, others in _GIVES_WAY
+        if name in given and given[name] not in harmless
+        for other in others
+    }
+    return {**made_with, **gone}
 
 
 def _rejects(folder: SplitFolder) -> str:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, cast
 
 from google.protobuf.message import DecodeError
@@ -181,11 +181,12 @@ def check_first_record(
         ValueError: it holds a file where it is said to hold samples, has features that melbeam writes itself, is
             no Example but a SequenceExample, or has no audio, as have none of those behind it.
     """
+    units = iter(units)
     for unit in units:
         if unit.size == 0:
             continue
         first = next(read_unit(unit), None)
-        _check_asked_columns(unit)
+        _check_asked_columns(unit, units)
         if must_be_tfrecord and isinstance(first, Damage) and first.reject.reason == "bad_framing":
             raise UsageError(
                 Refusal.UNKNOWN_FORMAT,
@@ -220,8 +221,12 @@ def check_first_record(
         return
 
 
-def _check_asked_columns(unit: Unit) -> None:
+def _check_asked_columns(unit: Unit, behind: Iterable[Unit]) -> None:
     """Refuses names of `--columns` that no record has, of sources that have no table of their names.
+
+    Args:
+        unit: the first one with records.
+        behind: the units behind it, which are looked into where it has few.
 
     Raises:
         ValueError: with the name that is missing.
@@ -230,7 +235,7 @@ def _check_asked_columns(unit: Unit) -> None:
         return
     missing = dict(unit.details["columns"])
     seen = 0
-    for item in islice(read_unit(unit), _LOOKED_AT):
+    for item in islice(chain.from_iterable(map(read_unit, chain([unit], behind))), _LOOKED_AT):
         if isinstance(item, AudioRecord):
             missing = {ours: theirs for ours, theirs in missing.items() if ours not in names_in(item.data)}
         elif item.reject.reason != "no_audio":
@@ -241,8 +246,8 @@ def _check_asked_columns(unit: Unit) -> None:
     if seen:
         raise UsageError(
             Refusal.BAD_COLUMNS,
-            f"none of the first {seen} records of {printable(unit.path)} has {next(iter(missing.values()))!r}, "
-            "which --columns or features.json names",
+            f"none of the first {seen} records, from {printable(unit.path)} on, has "
+            f"{next(iter(missing.values()))!r}, which --columns or features.json names",
         )
 
 

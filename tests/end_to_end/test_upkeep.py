@@ -71,6 +71,30 @@ class TestRetryRejects:
         status, said = run(retry_rejects, output, "--max_record_bytes=10000000", "--max_reject_fraction=1")
         assert (status, "rejected: 1 over_limit" in said) == (0, True), said
 
+    @pytest.mark.parametrize(
+        ("made_with", "asked"),
+        [
+            (["--chunk_seconds=0.5", "--chunk_overlap_seconds=0.1"], "--on_long=truncate"),
+            pytest.param(
+                ["--on_long=chunk", "--chunk_overlap_seconds=0.1"], "--on_long=reject", marks=pytest.mark.slow
+            ),
+            (["--on_long=truncate"], "--chunk_seconds=0.2"),
+            (["--channels=split"], "--channel=0"),
+            pytest.param(["--channel=0"], "--channels=split", marks=pytest.mark.slow),
+        ],
+    )
+    def test_what_is_asked_for_wins_over_what_the_split_was_made_with(self, tmp_path, made_with, asked):
+        """Also where one call could not name both: nobody can leave out what the split was made with."""
+        write(tmp_path / "in", [clip("short", 0.3), clip("long", 0.6, seed=1)])
+        output = tmp_path / "out"
+        command = [f"--input={tmp_path}/in", f"--output={output}", "--max_reject_fraction=1", *made_with]
+        assert run(extract, *command, "--min_seconds=0.4").status == 0
+        status, said = run(retry_rejects, output, "--min_seconds=0", asked)
+        assert (status, "1 record read = 1 converted + 0 rejected" in said) == (0, True), said
+        name, _, value = asked.removeprefix("--").partition("=")
+        made = json.loads((output / "_melbeam/train_retried/job.json").read_text())["identity"]
+        assert str(made[name]) == value
+
     def test_what_a_retry_rejects_can_be_retried(self, folder):
         assert run(retry_rejects, folder, "--max_reject_fraction=1")[0] == 0
         options = ("--split=train_retried", "--on_long=chunk", "--max_reject_fraction=1")

@@ -12,6 +12,8 @@ import pytest
 import soundfile
 
 from helpers import encode, write
+from melbeam.pipelines.sources.planning import check_first_record, plan_units
+from melbeam.pipelines.sources.units import SourceOptions
 from melbeam.transforms.records.examples import to_reject
 
 
@@ -268,3 +270,12 @@ def test_an_id_in_a_member_has_no_line_feed_and_is_not_empty(pack, read, wav):
     assert [clip.id for clip in read("s.tar", columns={"id": "txt"}).clips] == ["one", "b", "c"]
     pack("t.tar", {"a.wav": wav, "a.json": b'{"id": ""}', "c.wav": wav, "c.json": b'{"id": 0}'})
     assert [clip.id for clip in read("t.tar", columns={"id": "json.id"}).clips] == ["a", "0"]
+
+
+def test_a_name_that_only_a_later_tar_has_is_found(pack, wav):
+    pack("t-0.tar", {"a.wav": wav})
+    pack("t-1.tar", {"b.wav": wav, "b.txt": b"two"})
+    check_first_record(plan_units(["t-*.tar"], SourceOptions(columns={"text": "txt"})).units)
+    lacking = plan_units(["t-*.tar"], SourceOptions(columns={"text": "lab"})).units
+    with pytest.raises(ValueError, match=r"none of the first 2 records, from t-0.tar on, has 'lab'"):
+        check_first_record(lacking)
