@@ -136,7 +136,7 @@ class FrontEnd:
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(f"{field} must be true or false, got {getattr(self, field)!r}")
         if self.model_takes is None:
-            self._set("model_takes", _usually_taken(self.compression))
+            self._set("model_takes", usually_taken(self.compression))
         for field, choices in _CHOICES.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be one of {choices}, got {getattr(self, field)!r}")
@@ -339,7 +339,7 @@ class FrontEnd:
         A copy that differs is called NAME-changed, unless `name` is given: its features are not those that the
         name stands for. What its model takes goes with another compression, where it is what that stands for.
         """
-        if self.model_takes == _usually_taken(self.compression):
+        if self.model_takes == usually_taken(self.compression):
             changes = {"model_takes": None, **changes}
         changed = FrontEnd.from_dict({**self.to_dict(), **changes})
         if "name" in changes or changed == self or self.name.endswith(_CHANGED):
@@ -347,6 +347,6 @@ class FrontEnd:
         return FrontEnd.from_dict({**changed.to_dict(), "name": self.name + _CHANGED})
 
 
-def _usually_taken(compression: str) -> str:
+def usually_taken(compression: str) -> str:
     """What models take whose features are compressed so: those of "log10_clamp" are Whisper's."""
     return "full_length" if compression == "log10_clamp" else "mask"

@@ -87,7 +87,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
         check_integer("--limit", arguments.limit, at_least=1)
     front_end = front_end_or_refusal(arguments.front_end)
     if arguments.normalize_by is not None:
-        statistics, _, split = arguments.normalize_by.partition("#")
+        statistics, split = _statistics_and_split(arguments.normalize_by)
         with refused_as(Refusal.BAD_STATISTICS):
             front_end = front_end.normalized_by(statistics, split or "train")
     record_options = RecordOptions(
@@ -108,6 +108,14 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     source = source_options(arguments, shard_bytes=None if arguments.limit else arguments.shard_bytes)
     shards = find_shards(arguments, source, raw_samples=record_options.audio_format == "pcm_s16le")
     return Job.of(folder, front_end, record_options, shards, **bounds), shards
+
+
+def _statistics_and_split(given: str) -> tuple[str, str]:
+    """The path and the split in `FILE#SPLIT`; a path may have a `#` of its own."""
+    path, mark, split = given.rpartition("#")
+    if not mark or "/" in split or files.exists(given):
+        return given, ""
+    return path, split
 
 
 def _folder_of(dataset_name: str, output: str) -> str:

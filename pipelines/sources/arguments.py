@@ -59,4 +59,5 @@ def source_options(
         num_shards=num_shards,
         encoding_of_text=arguments.encoding_of_text,
         limit=arguments.limit,
+        pcm_sampling_rate=getattr(arguments, "pcm_sampling_rate", None),  # ingest has no such option
     )

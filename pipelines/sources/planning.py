@@ -27,6 +27,7 @@ from melbeam.pipelines.sources.kinds import (
     TFRECORD,
     WEBDATASET,
 )
+from melbeam.pipelines.sources.tfds_folder import RAGGED_VALUES
 from melbeam.pipelines.sources.units import (
     AudioRecord,
     Damage,
@@ -259,7 +260,7 @@ def _check_has_audio(unit: Unit) -> None:
         features = features_if_any(item.data) if isinstance(item, AudioRecord) else {}
         if "audio" not in features:
             lacking.add("audio")
-            could_be.update(dict.fromkeys(name for name in features if _looks_like_audio(features[name])))
+            could_be.update(dict.fromkeys(name for name in features if _looks_like_audio(name, features[name])))
         elif kind_and_count(features["audio"])[0] in (INT64, FLOAT) and "sampling_rate" not in features:
             lacking.add("sampling_rate")
             could_be.update(dict.fromkeys(name for name in features if _looks_like_a_rate(features[name])))
@@ -276,7 +277,9 @@ def _check_has_audio(unit: Unit) -> None:
         )
 
 
-def _looks_like_audio(feature: Any) -> bool:
+def _looks_like_audio(name: str, feature: Any) -> bool:
+    if name.endswith(RAGGED_VALUES):  # of several lists, which may be channels
+        return False
     kind, count = kind_and_count(feature)
     if kind == BYTES and count == 1:
         return name_of_beginning(feature.bytes_list.value[0][:HEAD]) is not None

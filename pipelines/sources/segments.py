@@ -95,7 +95,7 @@ class Recordings:
     def _open(self, path: str) -> _Seekable | _Decoded | Reject:
         file = self._open_file(path)
         try:
-            opened = soundfile.SoundFile(file)
+            opened = soundfile.SoundFile(_Unnamed(file))
         except soundfile.SoundFileError:
             opened = None
         try:
@@ -134,6 +134,13 @@ def frames_of(start: float, end: float | None, rate: int, num_frames: int, where
 def _num_bytes(recording: _Seekable | _Decoded | Reject) -> int:
     """Bytes of memory that a recording takes beyond a block."""
     return recording.num_bytes if isinstance(recording, _Decoded) else 0
+
+
+class _Unnamed:
+    """A file without its name, from which soundfile would take that a `.raw` one has no header."""
+
+    def __init__(self, file: Any) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
 class _Seekable:

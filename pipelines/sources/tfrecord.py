@@ -52,7 +52,10 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         if folder not in details_of:
             renaming = tfds_renaming(folder, options.columns) or Renaming()
             columns = {**renaming.columns, **options.columns}
-            details_of[folder] = replace(renaming, columns=columns).to_json()
+            rate = renaming.sampling_rate
+            if rate is None and renaming.num_channels > 1:  # they become a WAV, which must name its rate
+                rate = options.pcm_sampling_rate
+            details_of[folder] = replace(renaming, columns=columns, sampling_rate=rate).to_json()
         details = details_of[folder]
         num_parts = 1
         if shard_bytes is not None and size > shard_bytes and not is_compressed(path):

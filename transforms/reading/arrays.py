@@ -25,6 +25,10 @@ LACKS_TAIL = (
     "holds clips without what lies behind them, and the model takes the full length: extract them again, which "
     "stores it, or what restores it (--pad_to_max_length)"
 )
+TOO_LONG = (
+    "holds clips of more frames than the model of its front_end.json takes: its splits were made with several "
+    "max_audio_length: extract those of another one into a folder of their own"
+)
 
 
 class RecordParser:
@@ -75,6 +79,8 @@ class RecordParser:
             return features.copy()  # a view of the record could not be written to
         tail = self._rows(found, TAIL) if TAIL in found else features[:0]
         missing = self._front_end.padded_frames - len(features) - len(tail)
+        if missing < 0:
+            raise ValueError(TOO_LONG)
         if missing and not len(tail):
             if self._needs_full_length:
                 raise ValueError(LACKS_TAIL)
