@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
 import os
 import re
@@ -32,6 +33,7 @@ _PATHS = {
     IsADirectoryError: (Refusal.WRONG_KIND_OF_PATH, "it is a folder: name a file"),
     FileExistsError: (Refusal.WRONG_KIND_OF_PATH, "a file stands where a folder must be: choose another path"),
 }
+_NEAR = 0.75  # The dashes are alike in all options, so that difflib's own 0.6 finds strangers near.
 # Beam adds to a worker's error in which step it happened.
 _STEP = re.compile(r"\s*\[while running '[^']*'\]")
 
@@ -72,16 +74,26 @@ class Command:
             UsageError: an unknown option, or a wrong config file.
             SystemExit: argparse's, status 2 for a wrong argument, 0 after --help.
         """
-        arguments, rest = parse(self.add_arguments, self.prog, self.description, argv)
+        return parse(self.add_arguments, self.prog, self.description, argv, self._check_rest)
+
+    def _check_rest(self, rest: list[str]) -> None:
+        """Refuses what is no option of the job, nor one of Beam's where it takes those.
+
+        Raises:
+            UsageError: with the option that may have been meant.
+        """
         if rest and self.takes_beam_options:
             from melbeam.pipelines.beam_options import check_beam_arguments  # imports Beam
 
             check_beam_arguments(rest, self.parser.options)
         elif rest:
+            given = rest[0].partition("=")[0]
+            ours = [name for option in self.parser.options.values() for name in option.option_strings]
+            near = difflib.get_close_matches(given, ours, n=1, cutoff=_NEAR) if given.startswith("-") else []
+            hint = f": did you mean {near[0]}?" if near else ""
             raise UsageError(
-                Refusal.UNKNOWN_OPTION, f"{self.prog} has no {rest[0].partition('=')[0]}; see {self.prog} --help"
+                Refusal.UNKNOWN_OPTION, f"{self.prog} has no {given}{hint or f'; see {self.prog} --help'}"
             )
-        return arguments, rest
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Runs the command; gives the exit status, and never lets a bare traceback out."""

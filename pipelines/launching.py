@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -154,7 +155,7 @@ def judge(job: SplitJob, summary: SplitSummary) -> int:
     """Says on standard error what a person should look into; gives the exit status."""
     if summary.records_read == 0:
         warn_of_no_records(job.folder, summary)
-    return judge_rejects(job, summary, job.folder.rejects_folder)
+    return judge_rejects(job, summary, [job.folder])
 
 
 def warn_of_no_records(folder: SplitFolder, summary: SplitSummary) -> None:
@@ -172,13 +173,20 @@ def warn_of_no_records(folder: SplitFolder, summary: SplitSummary) -> None:
     words.say(f"warning: {why}: split {folder.split!r} of {folder.output} is empty. {todo}")
 
 
-def judge_rejects(job: SplitJob, summary: SplitSummary, place: str) -> int:
-    """Says on standard error where there are too many rejects, and in which place; gives the exit status."""
+def judge_rejects(job: SplitJob, summary: SplitSummary, folders: Sequence[SplitFolder]) -> int:
+    """Says on standard error where there are too many rejects, and what lists them; gives the exit status.
+
+    Args:
+        job: whose bound counts.
+        summary: of all that the job has made.
+        folders: the splits that have rejects.
+    """
     if summary.reject_fraction <= job.max_reject_fraction:
         return EXIT_OK
+    split = f" --split={folders[0].split}" if len(folders) == 1 else ""
     words.say(
         f"{summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
-        f"{job.max_reject_fraction:g}: look into {place}"
+        f"{job.max_reject_fraction:g}: `melbeam rejects {shlex.quote(job.folder.output)}{split}` says why"
     )
     return EXIT_REJECTS
 

@@ -105,7 +105,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
     bounds["not_in"] = check_not_in(folder.output, arguments.not_in, [arguments.split])
     Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
-    source = source_options(arguments, shard_bytes=None if arguments.limit else arguments.shard_bytes)
+    source = source_options(arguments, [folder], shard_bytes=None if arguments.limit else arguments.shard_bytes)
     shards = find_shards(arguments, source, raw_samples=record_options.audio_format == "pcm_s16le")
     return Job.of(folder, front_end, record_options, shards, **bounds), shards
 

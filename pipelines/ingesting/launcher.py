@@ -102,6 +102,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob | DividedJob, lis
     not_in = check_not_in(output, arguments.not_in, division.names)
     source = source_options(
         arguments,
+        [SplitFolder(output, name) for name in division.names],
         shard_bytes=arguments.shard_bytes,
         # The number of a divided corpus's shards says nothing of how its input is cut.
         num_shards=None if is_divided else arguments.num_shards,
@@ -177,8 +178,7 @@ def tell_of_splits(job: DividedJob, num_done: int) -> int:
                 f"warning: split {folder.split!r} of {folder.output} is empty: none of the clips fell to it. Give "
                 "it a larger fraction, or take more clips"
             )
-    places = [folder.rejects_folder for folder, summary in summaries.items() if summary.num_rejects]
-    return judge_rejects(job, total, ", ".join(places))
+    return judge_rejects(job, total, [folder for folder, summary in summaries.items() if summary.num_rejects])
 
 
 def in_words(job: IngestJob, summary: SplitSummary, num_done: int) -> str:

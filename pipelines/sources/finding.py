@@ -26,6 +26,7 @@ from melbeam.pipelines.sources.transcripts import LJSPEECH, TRANSCRIPTS, is_ljsp
 from melbeam.pipelines.sources.units import Found, LeftOut, SourceOptions, printable
 from melbeam.pipelines.tfrecord import is_compressed
 from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name, folder_of
+from melbeam.transforms.reading.not_features import folders_meant
 from melbeam.transforms.records.containers.formats import name_of_beginning
 from melbeam.transforms.records.tfrecord_frame import HEADER, length_of
 
@@ -182,9 +183,13 @@ def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
         )
     if len(named) > 1:
         examples = ", ".join(f"{kind} ({printable(by_kind[kind][0][0])})" for kind in named)
+        written = folders_meant(found.root.rstrip("/") or ".")
         raise UsageError(
             Refusal.SEVERAL_KINDS,
-            f"--input={found.pattern} holds several kinds of sources: {examples}: choose one with --input_format",
+            f"--input={found.pattern} holds several kinds of sources: {examples}: choose one with --input_format"
+            + (
+                f"; {' and '.join(written)} is what a melbeam job wrote: leave it out by a glob" if written else ""
+            ),
         )
     if named == [AUDIO]:  # the source itself says what is left out, and finds transcripts
         return AUDIO, found.paths

@@ -27,6 +27,7 @@ from melbeam.pipelines.sources.kinds import (
     TFRECORD,
     WEBDATASET,
 )
+from melbeam.pipelines.sources.own_files import without_own
 from melbeam.pipelines.sources.tfds_folder import RAGGED_VALUES
 from melbeam.pipelines.sources.units import (
     AudioRecord,
@@ -79,7 +80,7 @@ def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
     by_kind: dict[str, list[Found]] = {}
     left_out = LeftOut()
     for pattern in patterns:
-        for found in find_inputs(pattern):
+        for found in (without_own(one, options.own) for one in find_inputs(pattern)):
             kind, mine, others = find_kind(found, options)
             if (
                 kind == MANIFEST

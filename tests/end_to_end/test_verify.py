@@ -109,6 +109,23 @@ def test_a_folder_beside_the_right_one_is_a_wrong_call(folder, place, said):
     assert run(verify, path) == (2, f"melbeam: {said.format(path, path, folder=folder)} [MB501]\n")
 
 
+def test_what_no_job_has_written_is_a_wrong_call(folder, tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/a.wav").write_bytes(wav())
+    file = folder / "train-00000-of-00002.tfrecord"
+    for path, why in [
+        (tmp_path / "clips", f"{tmp_path}/clips is not what a finished `melbeam extract` leaves"),
+        (file, f"it is a file: name its folder, {folder}"),
+    ]:
+        assert run(verify, str(path)) == (2, f"melbeam: {path} holds no features: {why} [MB501]\n")
+
+
+def test_features_without_their_bookkeeping_are_a_fault(folder):
+    shutil.rmtree(folder / "_melbeam")
+    status, said = run(verify, folder)
+    assert (status, "no split: there is no _melbeam/*/job.json" in said) == (1, True)
+
+
 def swap_shards(folder):
     a, b = (folder / f"train-0000{i}-of-00002.tfrecord" for i in (0, 1))
     content = a.read_bytes()

@@ -56,6 +56,16 @@ def test_records_of_other_names_and_what_is_no_record(tmp_path):
     assert lines[3].endswith(": of unknown length")
 
 
+def test_a_text_under_another_name_is_pointed_at(tmp_path):
+    clip = {"audio": encode([0.0] * 1600), "id": "k", "txt": "said", "speaker": 7, "image": b"\xff\xfe"}
+    write(tmp_path / "a", [to_example(clip)])
+    hint = "  none of these has a text: --columns=text=NAME takes it from where it is (txt)"
+    assert shown(f"{tmp_path}/a")[2:] == [hint]
+    assert len(shown(f"{tmp_path}/a", columns={"text": "txt"})) == 2
+    write(tmp_path / "b", [to_example(clip), to_example({**clip, "text": "said"})])
+    assert len(shown(f"{tmp_path}/b")) == 3
+
+
 @pytest.mark.parametrize("job", [extract, ingest])
 def test_a_dry_run_shows_it_and_writes_nothing(manifest, job):
     status, said = run(job, "--input=m.jsonl", "--output=out", "--dry_run")
