@@ -109,19 +109,21 @@ def test_clips_beyond_one_call_in_a_graph(assert_same, audio, name):
         assert_same(row, converter(clip))
 
 
-@pytest.mark.parametrize("shape", [(0,), (0, 8000), (3, 0), (2, 100)])
+@pytest.mark.parametrize("shapes", [[(0,)], [(0, 8000), (3, 0), (2, 100)]], ids=["a clip", "batches"])
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("name", ["gemma4", "gemma3n", "whisper"])
-def test_nothing_to_compute(assert_same, name, padded, shape):
+def test_nothing_to_compute(assert_same, name, padded, shapes):
     converter = AudioConverter(name, pad_to_max_length=padded)
+    graph = tf.function(converter, input_signature=[tf.TensorSpec([None] * len(shapes[0]))])
     frames = 3000 if name != "gemma3n" else 2997
-    expected = (*shape[:-1], frames if padded else converter.num_frames(shape[-1]), converter.front_end.num_mels)
-    audio = np.zeros(shape, "float32")
-    found = converter(audio)
-    assert found.shape == expected
-    in_graph = tf.function(converter, input_signature=[tf.TensorSpec([None] * len(shape))])(audio)
-    assert in_graph.shape == expected
-    assert_same(in_graph, found)
+    for shape in shapes:
+        rows = frames if padded else converter.num_frames(shape[-1])
+        expected = (*shape[:-1], rows, converter.front_end.num_mels)
+        audio = np.zeros(shape, "float32")
+        found, in_graph = converter(audio), graph(audio)
+        assert found.shape == expected, shape
+        assert in_graph.shape == expected, shape
+        assert_same(in_graph, found)
 
 
 def test_threads_share_the_programs(assert_same, audio):

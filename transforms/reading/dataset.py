@@ -15,7 +15,8 @@ from melbeam.transforms.bounds import check_flag, check_integer
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
-from melbeam.transforms.reading.batching import MASK, bucketed_batches, padded_batches, with_mask
+from melbeam.transforms.reading.arrays import MASK
+from melbeam.transforms.reading.batching import bucketed_batches, padded_batches, with_mask
 from melbeam.transforms.reading.buckets import num_batches
 from melbeam.transforms.reading.folder import FeatureFolder, checked_columns
 from melbeam.transforms.reading.parsing import record_parser

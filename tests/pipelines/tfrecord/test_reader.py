@@ -23,6 +23,7 @@ from melbeam.pipelines.tfrecord import (
     read_tfrecords,
     reader,
 )
+from melbeam.pipelines.tfrecord.framing import BLOCK
 from melbeam.transforms.records.tfrecord_frame import masked_crc32c
 
 RECORDS = [b"first", b"", b"the third record", bytes(40), b"last"]
@@ -136,6 +137,7 @@ def test_a_compressed_file_cut_anywhere(compress):
         counts.append(len(items) - 1)
     assert counts == sorted(counts)
     assert counts[-1] == len(RECORDS)  # only the checksum behind the stream is cut
+    assert (items[-1].size, items[-1].data) == (0, b"")
 
 
 def test_a_damaged_compressed_file_keeps_what_came_before():
@@ -153,6 +155,13 @@ def test_gzip_members_and_padding_are_read():
     parts = [gzip.compress(written([record])) for record in RECORDS]
     assert good(read(b"".join(parts) + bytes(3000))) == RECORDS
     assert len(read(b"".join(parts) + bytes(3000))) == len(RECORDS)
+
+
+def test_padding_of_several_blocks_between_gzip_members_is_read_over():
+    first, second = (gzip.compress(written([record])) for record in (b"first", b"second"))
+    for padding in (1, BLOCK - len(first), BLOCK, 3 * BLOCK + 1):
+        items = read(first + bytes(padding) + second + bytes(padding))
+        assert (good(items), bad(items)) == ([b"first", b"second"], [])
 
 
 def test_a_gzip_object_is_a_stream():

@@ -347,7 +347,9 @@ def test_an_edit_list_in_milliseconds_cuts_no_samples_off(num_samples):
 @pytest.mark.parametrize("name", ["M4A", "MP4 in fragments", "Opus in MP4"])
 def test_no_bit_of_the_tables_of_an_mp4_changes_its_length(name, monkeypatch):
     """Each bit of a box's name and size, and of each number that counts."""
-    data = encode(name, tone(FORMATS[name][2])[: FORMATS[name][2] + 777])
+    rate = FORMATS[name][2]
+    # Three fragments, of half a second each; the tables of the others are the same for a shorter clip.
+    data = encode(name, tone(rate)[: (rate if name == "MP4 in fragments" else rate // 3) + 777])
     monkeypatch.setattr(files, "decode_apart", libav.decode)
     true = len(decode_audio(data, sampling_rate=48000).samples)
     wrong = []
