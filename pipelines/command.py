@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from melbeam.pipelines import words
 from melbeam.pipelines.command_line import AddArguments, Parser, make_parser, parse
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_REFUSED
 from melbeam.pipelines.job_log import JobLog, job_log
@@ -113,7 +114,7 @@ def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
         _LOG.debug("the call was refused", exc_info=True)
         return _refuse(error)
     except KeyboardInterrupt:
-        _say("interrupted" + ("; the same command goes on from here" if log.goes_on else ""))
+        words.say("interrupted" + ("; the same command goes on from here" if log.goes_on else ""))
         return EXIT_FAILED
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
@@ -125,14 +126,10 @@ def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
         _LOG.debug("the whole error", exc_info=True)
         for line in log.words_of_workers():
             print(line, file=sys.stderr)
-        _say(f"the job failed: {last_line(error)} (the whole error: {log.keep()})")
+        words.say(f"the job failed: {last_line(error)} (the whole error: {log.keep()})")
         if log.goes_on:
-            _say("what was finished is kept; the same command goes on from there")
+            words.say("what was finished is kept; the same command goes on from there")
         return EXIT_FAILED
-
-
-def _say(text: str) -> None:
-    print(f"melbeam: {text}", file=sys.stderr)
 
 
 def _nobody_reads() -> bool:
@@ -151,7 +148,7 @@ def _nobody_reads() -> bool:
 
 
 def _refuse(error: UsageError) -> int:
-    _say(with_code(str(error), error.refusal))
+    words.say(with_code(str(error), error.refusal))
     return EXIT_REFUSED
 
 

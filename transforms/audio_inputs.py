@@ -19,8 +19,10 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
 from melbeam.transforms.records.audio_example import refuse_masked
 from melbeam.transforms.records.decoding.audio import MAX_PEAK
+from melbeam.transforms.records.decoding.raw_samples import name_of_file_in
 
 _RANKS = "audio must be [num_samples] or [batch, num_samples]"
+_OF_16_BITS = (2, 8)  # bytes of the integers that hold 16-bit samples
 
 _process_of_first_call: int | None = None
 _has_warned_of_peak = False
@@ -172,12 +174,15 @@ def check_samples(
         row: the clip's in its batch, for messages.
 
     Raises:
-        ValueError: a sample is NaN, infinite, or an int64 beyond the 16 bits that it stands for.
+        ValueError: a sample is NaN, infinite, or an int64 beyond the 16 bits that it stands for; or 16-bit samples
+            are the bytes of a file.
     """
     if lengths is not None:
         for index, (clip, length) in enumerate(zip(samples, lengths, strict=True)):
             check_samples(clip[:length], row=index)
         return
+    if samples.dtype.kind == "i" and samples.ndim == 1 and first == 0:
+        _refuse_file(samples, row)
     is_floating = np.issubdtype(samples.dtype, np.floating) or samples.dtype.name == "bfloat16"
     is_int64 = samples.dtype.kind == "i" and samples.dtype.itemsize == 8  # in either order of bytes
     if not samples.size or not (is_floating or is_int64):
@@ -200,6 +205,16 @@ def check_samples(
         )
     elif max(-least, most) > MAX_PEAK:
         _warn_of_peak(max(-least, most))
+
+
+def _refuse_file(samples: np.ndarray, row: int | None) -> None:
+    name = name_of_file_in(samples) if samples.dtype.itemsize in _OF_16_BITS else None
+    if name is not None:
+        where = "" if row is None else f" of row {row}"
+        raise ValueError(
+            f"audio{where} is the bytes of a file ({name}) in place of its samples: "
+            "features_of_file(path) decodes one"
+        )
 
 
 def _warn_of_peak(peak: float) -> None:
@@ -256,10 +271,7 @@ def as_array(audio: Any) -> np.ndarray | tf.Tensor:
         array = array.astype(np.int64)  # before NumPy 2, Windows has 32 bits here
     is_longdouble = array.dtype.char == "g" and array.dtype.itemsize > 8
     if is_longdouble or (array.dtype.kind in "OSUVM" and array.dtype.name != "bfloat16"):
-        raise TypeError(
-            f"audio must be floating point, int8, int16, int32 or int64, got {array.dtype.name}: "
-            "scale it to [-1, 1) and pass float32"
-        )
+        raise log_mel.holds_no_samples(array.dtype.name)
     return array
 
 

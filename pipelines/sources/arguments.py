@@ -66,4 +66,5 @@ def source_options(
         encoding_of_text=arguments.encoding_of_text,
         limit=arguments.limit,
         own=own,
+        pcm_sampling_rate=getattr(arguments, "pcm_sampling_rate", None),  # ingest has no such option
     )

@@ -10,9 +10,10 @@ from melbeam.pipelines import words
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Item, Unit, printable
 from melbeam.transforms.records.clip_length import microseconds_of
-from melbeam.transforms.records.examples import clip_id_in, features_if_any, kind_and_count
+from melbeam.transforms.records.examples import clip_id_in, features_if_any
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, SEGMENTS, TEXT
+from melbeam.transforms.records.tf_example import kind_and_count
 
 _CLIPS = 3
 _CHARACTERS = 60  # of a value

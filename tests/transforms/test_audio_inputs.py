@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers import encode
 from melbeam.transforms import AudioConverter, FrontEnd, Gemma4AudioConverter, WhisperAudioConverter, audio_inputs
 
 CHANNELS = r"looks like \[num_samples, channels\]: average the channels"
@@ -346,3 +347,10 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int64])
+def test_the_bytes_of_a_file_are_no_samples(converter, dtype):
+    wav = np.frombuffer(encode(np.zeros(16000, np.float32), 16000, "WAV"), "<i2").astype(dtype)
+    with pytest.raises(ValueError, match=r"audio is the bytes of a file \(WAV\) in place of its samples"):
+        converter(wav)

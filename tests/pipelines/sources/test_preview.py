@@ -10,7 +10,7 @@ from melbeam.pipelines import extract, ingest
 from melbeam.pipelines.sources.planning import plan_units
 from melbeam.pipelines.sources.preview import preview
 from melbeam.pipelines.sources.units import SourceOptions
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 
 def shown(pattern, **options):
