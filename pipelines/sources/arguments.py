@@ -65,6 +65,6 @@ def source_options(
         num_shards=num_shards,
         encoding_of_text=arguments.encoding_of_text,
         limit=arguments.limit,
-        own=own,
         pcm_sampling_rate=getattr(arguments, "pcm_sampling_rate", None),  # ingest has no such option
+        own=own,
     )

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from melbeam.pipelines import files, words
+from melbeam.pipelines.refusals import Refusal
 from melbeam.pipelines.split.finding import finished_or_why
 from melbeam.pipelines.split.tally import Count, Tally
 from melbeam.pipelines.tfrecord import file_crc32c
@@ -26,7 +27,19 @@ _Kept = TypeVar("_Kept", bound=Tally)
 
 
 class UnusableSummary(ValueError):
-    """A split's summary.json is there, but does not hold a summary."""
+    """A split's summary.json is there, but does not hold a summary that can be used.
+
+    Attributes:
+        refusal: the kind of refusal that it is to a job that needs it.
+    """
+
+    refusal = Refusal.UNUSABLE_SUMMARY
+
+
+class NewerSummary(UnusableSummary):
+    """A later melbeam wrote the split, whose counts may mean something else."""
+
+    refusal = Refusal.NO_SPLIT
 
 
 @dataclass
@@ -232,8 +245,8 @@ class SplitSummary(Tally):
         """The summary that a finished split keeps in a file.
 
         Raises:
-            UnusableSummary: it is not what was written, and the message says how it is had again; or a later
-                melbeam wrote it.
+            UnusableSummary: it is not what was written, and the message says how it is had again.
+            NewerSummary: a later melbeam wrote it.
             OSError: it is not there, or cannot be read.
         """
         try:
@@ -244,7 +257,7 @@ class SplitSummary(Tally):
                 "which finds its shards done and writes the summary anew"
             ) from error
         if newer := why_newer(summary.record_version):
-            raise UnusableSummary(f"{path}: {newer}")
+            raise NewerSummary(f"{path}: {newer}")
         return summary
 
 

@@ -32,7 +32,6 @@ def why_newer(version: object) -> str | None:
     )
 
 
-
 @dataclass(frozen=True)
 class Field:
     """A field of a record.

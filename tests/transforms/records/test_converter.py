@@ -1,4 +1,4 @@
-"""What of a clip stands in each of its feature records: channels, chunks and their texts, tails; and the counts."""
+"""What stands in each feature record of a clip: channels, chunks and their texts, tails; and the counts."""
 
 import numpy as np
 import pytest
