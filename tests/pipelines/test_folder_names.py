@@ -33,8 +33,8 @@ def import_without(name):
         (
             diff,
             ["a", os.fsdecode(b"caf\xe9")],
-            r"B=b'caf\xe9' is not UTF-8, in which TensorFlow and Beam name files: rename it, or reach it by a link "
-            "of another name [MB201]",
+            r"B=b'caf\xe9' is not UTF-8, in which TensorFlow and Beam name files: rename it, or reach it by a "
+            "link of another name [MB201]",
         ),
         (report, [""], "FOLDER is empty: name a folder [MB201]"),
         (report, ["features", "--output="], "--output is empty: name a file, or leave it out [MB103]"),
