@@ -202,7 +202,7 @@ class Refusal(Enum):
     )
     NO_SPLIT = (
         "MB502",
-        "The folder has no such split, or the split is not finished.",
+        "The folder has no such split, the split is not finished, or a later melbeam wrote it.",
         "The message lists the splits that there are; the command that made the split goes on where it stopped.",
     )
     NO_REJECTS = (

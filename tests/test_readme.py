@@ -100,6 +100,29 @@ def test_the_converters_page(tmp_path, monkeypatch):
     assert names["features"].shape == (99, 128)
 
 
+def test_the_page_of_reading_runs(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    names = {}
+    exec(blocks((ROOT / "docs/reading.md").read_text(encoding="utf-8"))[0], names)
+    batches = list(names["dataset"])
+    assert sum(len(batch["id"]) for batch in batches) == 8  # train[:90%] of nine clips
+    assert all(batch["input_features"].shape[:2] == batch["input_features_mask"].shape for batch in batches)
+
+
+@pytest.mark.parametrize(
+    "page", sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]), ids=lambda page: page.stem
+)
+def test_each_command_that_a_page_shows_is_one(page):
+    """The pages of docs/tasks have a test of their own, which runs them."""
+    text = page.read_text(encoding="utf-8")
+    for code in re.findall(r"^```(?:bash|console|)\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        for line in code.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.removeprefix("$ "), comments=True) if "melbeam " in line else []
+            if words[:1] == ["melbeam"] and not words[1].endswith(":"):
+                arguments = [word for word in words[2:] if not word.startswith("--config=")]
+                cli.command_of(words[1]).parse(arguments)
+
+
 @pytest.mark.parametrize("page", ["records.md", "cli.md", "errors.md"])
 def test_the_tables_are_made_of_the_code(page):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

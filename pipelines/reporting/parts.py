@@ -133,7 +133,7 @@ def _read(folder: SplitFolder, label: str) -> Part:
     try:
         summary = SplitSummary.read(folder.summary) if is_finished else _summary_so_far(folder)
     except UnusableSummary as error:
-        raise UsageError(Refusal.UNUSABLE_SUMMARY, str(error)) from error
+        raise UsageError(error.refusal, str(error)) from error
     return Part(
         folder,
         label,

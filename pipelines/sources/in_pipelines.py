@@ -12,7 +12,7 @@ from apache_beam.pvalue import PCollection
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.columns import parse_columns
 from melbeam.pipelines.sources.planning import find_parts, plan_units, read_unit
-from melbeam.pipelines.sources.units import AudioRecord, SourceOptions, Unit
+from melbeam.pipelines.sources.units import AudioRecord, Item, SourceOptions, Unit
 from melbeam.transforms.records.examples import passed_through, read_audio_example, to_reject, undecoded
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.rejects import Reject
@@ -113,19 +113,27 @@ def read_audio(
     Raises:
         ValueError: the input cannot be taken, or holds nothing.
         tf.errors.InvalidArgumentError: a record cannot be read or decoded, when it is its turn; the message names
-            it. `melbeam extract` turns such records away and goes on.
+            it. `Dataset.ignore_errors()` leaves it out, and the clips behind it come. `melbeam extract` keeps such
+            records as rejects.
     """
     import tensorflow as tf
 
     units = _units(pattern, columns, input_format)
     specs = _specs(units)
 
-    def elements() -> Iterator[dict[str, Any]]:
+    def elements() -> Iterator[tuple[dict[str, Any], str]]:
+        # A generator that raises has ended, and `ignore_errors` would drop all clips behind a bad one: the error
+        # travels as a word, and is raised behind the generator.
         for unit in units:
             for item in read_unit(unit, MAX_RECORD_BYTES):
-                if not isinstance(item, AudioRecord):
-                    raise ValueError(f"{item.place}: {item.reject}")
-                yield _element(item, sampling_rate, specs, in_graph=in_graph)
+                try:
+                    yield _element(item, sampling_rate, specs, in_graph=in_graph), ""
+                except ValueError as error:
+                    yield _nothing(specs, in_graph=in_graph), str(error)
+
+    def raise_errors(element: dict[str, Any], error: Any) -> dict[str, Any]:
+        with tf.control_dependencies([tf.debugging.Assert(tf.equal(error, ""), [error])]):
+            return {name: tf.identity(value) for name, value in element.items()}
 
     signature = {
         "audio": tf.TensorSpec([], tf.string) if in_graph else tf.TensorSpec([None], tf.float32),
@@ -135,7 +143,8 @@ def read_audio(
             for name, (kind, is_scalar) in specs.items()
         },
     }
-    dataset = tf.data.Dataset.from_generator(elements, output_signature=signature)
+    said = tf.TensorSpec([], tf.string)
+    dataset = tf.data.Dataset.from_generator(elements, output_signature=(signature, said)).map(raise_errors)
     if not in_graph:
         return dataset
     from melbeam.transforms.graph_audio import decode_in_graph
@@ -180,10 +189,15 @@ def _passthrough(item: AudioRecord) -> dict[str, Any]:
 
 
 def _element(
-    item: AudioRecord, sampling_rate: int, specs: Mapping[str, tuple[str, bool]], *, in_graph: bool
+    item: Item, sampling_rate: int, specs: Mapping[str, tuple[str, bool]], *, in_graph: bool
 ) -> dict[str, Any]:
-    import numpy as np
+    """The element of a record.
 
+    Raises:
+        ValueError: it cannot be read or decoded, or has a feature of another type than the first records.
+    """
+    if not isinstance(item, AudioRecord):
+        raise ValueError(f"{item.place}: {item.reject}")
     audio: Any
     try:
         if in_graph:
@@ -193,12 +207,7 @@ def _element(
             audio, name_of_clip, passthrough = example.audio.samples, example.id, example.passthrough
     except Reject as reject:
         raise ValueError(f"{item.place}: {reject}") from reject
-    missing: dict[str, Any] = {
-        BYTES: b"",
-        INT64: np.iinfo(np.int64).min,
-        FLOAT: np.finfo(np.float32).min,
-    }
-    element: dict[str, Any] = {"audio": audio, "id": name_of_clip}
+    element: dict[str, Any] = {**_nothing(specs, in_graph=in_graph), "audio": audio, "id": name_of_clip}
     for name, (kind, is_scalar) in specs.items():
         feature = passthrough.get(name)
         found, count = kind_and_count(feature) if feature is not None else ("", 0)
@@ -206,6 +215,19 @@ def _element(
             raise ValueError(
                 f"{item.place}: feature {name!r} is of another type or number than in the first records"
             )
-        values = list(getattr(feature, found).value) if count else []
-        element[name] = (values[0] if values else missing[kind]) if is_scalar else values
+        if count:
+            values = list(getattr(feature, found).value)
+            element[name] = values[0] if is_scalar else values
     return element
+
+
+def _nothing(specs: Mapping[str, tuple[str, bool]], *, in_graph: bool) -> dict[str, Any]:
+    """An element that has no value: what TFDS gives for a scalar that is missing, and empty lists."""
+    import numpy as np
+
+    missing = {BYTES: b"", INT64: np.iinfo(np.int64).min, FLOAT: np.finfo(np.float32).min}
+    return {
+        "audio": b"" if in_graph else np.zeros(0, np.float32),
+        "id": b"",
+        **{name: missing[kind] if is_scalar else [] for name, (kind, is_scalar) in specs.items()},
+    }

@@ -250,7 +250,7 @@ def _check_other_splits(job: SplitJob) -> None:
             try:
                 SplitSummary.read(other.summary)
             except UnusableSummary as error:
-                raise FolderRefused(Refusal.UNUSABLE_SUMMARY, str(error)) from error
+                raise FolderRefused(error.refusal, str(error)) from error
 
 
 def _identity_of_another(other: SplitFolder) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from melbeam.pipelines import files, words
+from melbeam.pipelines.refusals import Refusal
 from melbeam.pipelines.split.finding import finished_or_why
 from melbeam.pipelines.split.tally import Count, Tally
 from melbeam.pipelines.tfrecord import file_crc32c
@@ -19,14 +20,26 @@ from melbeam.transforms.distributions import QUANTITIES
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.notebook import table
-from melbeam.transforms.records.schema import INT64, RECORD_VERSION
+from melbeam.transforms.records.schema import INT64, RECORD_VERSION, why_newer
 from melbeam.transforms.records.split_schema import SplitSchema
 
 _Kept = TypeVar("_Kept", bound=Tally)
 
 
 class UnusableSummary(ValueError):
-    """A split's summary.json is there, but does not hold a summary."""
+    """A split's summary.json is there, but does not hold a summary that can be used.
+
+    Attributes:
+        refusal: the kind of refusal that it is to a job that needs it.
+    """
+
+    refusal = Refusal.UNUSABLE_SUMMARY
+
+
+class NewerSummary(UnusableSummary):
+    """A later melbeam wrote the split, whose counts may mean something else."""
+
+    refusal = Refusal.NO_SPLIT
 
 
 @dataclass
@@ -232,16 +245,20 @@ class SplitSummary(Tally):
         """The summary that a finished split keeps in a file.
 
         Raises:
-            UnusableSummary: it is not what was written; the message says how it is had again.
+            UnusableSummary: it is not what was written, and the message says how it is had again.
+            NewerSummary: a later melbeam wrote it.
             OSError: it is not there, or cannot be read.
         """
         try:
-            return cls.from_dict(files.read_json(path))
+            summary = cls.from_dict(files.read_json(path))
         except ValueError as error:
             raise UnusableSummary(
                 f"{path}: it is no summary of a split ({error}); remove it and run that split's command again, "
                 "which finds its shards done and writes the summary anew"
             ) from error
+        if newer := why_newer(summary.record_version):
+            raise NewerSummary(f"{path}: {newer}")
+        return summary
 
 
 def _to_json(kept: Any) -> dict[str, Any]:

@@ -1,8 +1,13 @@
 """The demo's features in whatever reads arrays: everywhere the same values. `make test-frameworks` runs this."""
 
+import re
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from helpers import blocks
 from melbeam.pipelines import demo, extract
 from melbeam.transforms import FeatureSource, read_features
 
@@ -89,6 +94,20 @@ def test_hugging_faces_datasets(features, expected):
     for ours, theirs in zip(found, expected, strict=True):
         assert str(ours["id"]) == theirs["id"].decode()
         np.testing.assert_array_equal(np.stack(ours[TENSOR]), theirs[TENSOR].astype(np.float32))
+
+
+def test_the_page_of_reading(demo_folder, monkeypatch, capsys):
+    """Its programs for PyTorch and grain run as they stand, and come to all clips."""
+    monkeypatch.chdir(demo_folder)
+    page = Path(__file__).parents[2] / "docs/reading.md"
+    programs = {block.said["needs"]: block.code for block in blocks(page) if "needs" in block.said}
+    assert set(programs) == {"torch", "grain"}
+    num_clips = len(FeatureSource("features/1.0.0"))
+    for name, program in programs.items():
+        if find_spec(name) is not None:
+            exec(program, {})
+            sizes = re.findall(r"^[^\d]*(\d+)", capsys.readouterr().out, re.MULTILINE)  # of each batch's shape
+            assert sum(map(int, sizes)) == num_clips
 
 
 class TestPyTorch:

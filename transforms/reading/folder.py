@@ -21,7 +21,7 @@ from melbeam.transforms.reading.not_features import why_no_features
 from melbeam.transforms.reading.splits import ShardRange, SplitRange, parse_split, shards_of
 from melbeam.transforms.reading.storage import is_local
 from melbeam.transforms.records.index import decode_index
-from melbeam.transforms.records.schema import TENSOR
+from melbeam.transforms.records.schema import TENSOR, why_newer
 from melbeam.transforms.records.split_schema import SplitSchema
 
 # Gives a file's bytes, or None where there is no such file.
@@ -99,6 +99,8 @@ class FeatureFolder:
             tensor = features_json["featuresDict"]["features"][TENSOR]["tensor"]
             dtype, encoding = tensor["dtype"], tensor["encoding"]
         splits = dict.fromkeys(part.split for part in ranges)
+        for name in splits:
+            _check_version(SplitFolder(path, name).job, read_file)
         own = [read_file(SplitFolder(path, name).schema) for name in splits]
         if None in own:
             _LOG.warning("%s: %s", path, LACKS_OF_VERSION_1)
@@ -235,6 +237,20 @@ def checked_columns(wanted: Sequence[str] | None) -> list[str] | None:
     if not names or not all(isinstance(name, str) for name in names):
         raise ValueError(f"features must be a list of names, got {wanted!r}; None reads all")
     return [str(name) for name in names]
+
+
+def _check_version(job: str, read_file: ReadFile) -> None:
+    """Refuses a split of a later melbeam's, whose records may mean something else.
+
+    Raises:
+        ValueError: its job.json says so; where that is gone or torn, nothing does.
+    """
+    try:
+        version = json.loads(read_file(job) or b"{}")["identity"]["record_version"]
+    except (ValueError, LookupError, TypeError):
+        return
+    if newer := why_newer(version):
+        raise ValueError(f"{job}: {newer}")
 
 
 def _checked_path(path: Any) -> str:

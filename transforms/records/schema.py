@@ -22,6 +22,16 @@ MAX_EXAMPLE_BYTES = (1 << 31) - 1  # 2 GiB - 1
 RECORD_VERSION = 2
 
 
+def why_newer(version: object) -> str | None:
+    """Says of a record version that a later melbeam wrote, in a clause, why it is not read; None of the others."""
+    if not isinstance(version, int) or version <= RECORD_VERSION:
+        return None
+    return (
+        f"record_version is {version}, this melbeam knows 1 to {RECORD_VERSION}: take the melbeam that wrote the "
+        "folder, or a later one"
+    )
+
+
 @dataclass(frozen=True)
 class Field:
     """A field of a record.

@@ -86,6 +86,16 @@ def test_a_record_that_cannot_be_read_is_an_error_that_names_it(manifest):
         list(read_audio("m.jsonl"))
 
 
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_errors_that_are_ignored_leave_out_the_bad_clips_alone(fixtures, in_graph):
+    Path("clips/empty.wav").write_bytes(b"")
+    names = ["gone.wav", "morning.wav", "empty.wav", "gone.wav", "morning.wav"]
+    rows = [{"audio": f"clips/{name}", "id": str(number), "n": 1} for number, name in enumerate(names)]
+    Path("m.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    found = list(read_audio("m.jsonl", in_graph=in_graph).map(log_mel_map()).ignore_errors())
+    assert [clip["id"].numpy() for clip in found] == [b"1", b"4"]
+
+
 def test_an_input_is_text_a_path_or_a_list(fixtures):
     expected = [clip["id"] for clip in read_audio("clips")]
     for pattern in (Path("clips"), ["clips"], [Path("clips")]):

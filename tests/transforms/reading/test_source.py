@@ -1,5 +1,6 @@
 """Features by number, as NumPy arrays: the values of `read_features`, without TensorFlow."""
 
+import json
 import multiprocessing
 import pickle
 import re
@@ -12,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers import compress_features, write
-from melbeam.pipelines import extract, index
+from helpers import compress_features, run, write
+from melbeam.pipelines import extract, index, report, show
 from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import FeatureSource, FrontEnd, read_features
 from melbeam.transforms.reading import storage
 from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.schema import RECORD_VERSION
 
 FOLDER_OF_VERSION_1 = Path(__file__).parents[2] / "data" / "folder_of_version_1"
 
@@ -322,3 +324,22 @@ def test_splits_and_columns_of_other_types(several_shards, read):
     for features in ("id", [], [1]):
         with pytest.raises(ValueError, match=re.escape(f"features must be a list of names, got {features!r}")):
             read(several_shards, features=features)
+
+
+def test_a_split_of_a_later_melbeam_is_refused(several_shards, tmp_path):
+    shutil.copytree(several_shards, tmp_path / "f")
+    job = tmp_path / "f/_melbeam/test/job.json"
+    content = json.loads(job.read_text())
+    content["identity"]["record_version"] = RECORD_VERSION + 1
+    job.write_text(json.dumps(content))
+    summary = tmp_path / "f/_melbeam/test/summary.json"
+    summary.write_text(json.dumps({**json.loads(summary.read_text()), "record_version": RECORD_VERSION + 1}))
+    said = f"record_version is {RECORD_VERSION + 1}, this melbeam knows 1 to {RECORD_VERSION}: take the melbeam"
+    for read in (FeatureSource, read_features):
+        with pytest.raises(ValueError, match=said):
+            read(tmp_path / "f", split="test")
+    assert len(FeatureSource(tmp_path / "f", split="train")) == 8
+    for job, split in ((show, "--split=test"), (report, "--split=test")):
+        status, told = run(job, f"{tmp_path}/f", split)
+        assert (status, said in told, told[-8:-1]) == (2, True, "[MB502]")
+        assert len(told.splitlines()) == 1
