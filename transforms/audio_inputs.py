@@ -17,7 +17,7 @@ import tensorflow as tf
 from melbeam.transforms import log_mel
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
-from melbeam.transforms.records.audio_example import refuse_masked
+from melbeam.transforms.records.audio_example import array_of
 from melbeam.transforms.records.decoding.audio import MAX_PEAK
 
 _RANKS = "audio must be [num_samples] or [batch, num_samples]"
@@ -101,7 +101,8 @@ def dense_audio(
 
 def is_list_of_clips(audio: Any) -> bool:
     """Whether audio is a list, a tuple or an object array whose elements are clips, not numbers."""
-    if not isinstance(audio, list | tuple) and not (isinstance(audio, np.ndarray) and audio.dtype == object):
+    is_of_objects = isinstance(audio, np.ndarray) and audio.dtype == object and audio.ndim > 0
+    if not isinstance(audio, list | tuple) and not is_of_objects:
         return False
     return len(audio) > 0 and (isinstance(audio[0], list | tuple) or _is_of_some_rank(audio[0]))
 
@@ -118,7 +119,7 @@ def checks_of_rate(sampling_rate: Any, front_end: FrontEnd) -> list[tf.Operation
         message = f"audio must be at the front end's {expected} Hz: resample it first"
         rate = tf.cast(sampling_rate, tf.int64)
         return [tf.debugging.assert_equal(rate, tf.constant(expected, tf.int64), message)]
-    if isinstance(found, str | bytes) or not np.all(np.equal(found, expected)):
+    if isinstance(found, str | bytes) or not np.all(np.equal(np.asarray(found), expected)):
         shown = np.asarray(found).tolist()
         raise ValueError(f"audio must be at the front end's {expected} Hz, got {shown!r}: resample it first")
     return []
@@ -243,19 +244,26 @@ def _is_of_some_rank(value: Any) -> bool:
 def as_array(audio: Any) -> np.ndarray | tf.Tensor:
     """A tensor as it is, anything else as a NumPy array; integers without a type of their own become int64."""
     is_array = isinstance(audio, np.ndarray)
-    refuse_masked(audio)
     if not is_array:
         _refuse_what_holds_no_samples(audio[0] if isinstance(audio, list | tuple) and audio else audio)
     if not is_array and (tf.is_tensor(audio) or isinstance(audio, tf.Variable) or _holds_tensors(audio)):
         return tf.convert_to_tensor(audio)
     try:
-        array = np.asarray(audio)
-    except ValueError as error:  # NumPy's: of numbers and lists among each other
+        array = array_of(audio)
+    except ValueError as error:
+        if is_array:
+            raise
+        # NumPy's: of numbers and lists among each other
         raise ValueError(f"{_RANKS}, or a list of clips; got a list that is none of these: {error}") from error
     if isinstance(audio, list | tuple) and len(audio) and type(audio[0]) is int and array.dtype.kind == "i":
         array = array.astype(np.int64)  # before NumPy 2, Windows has 32 bits here
+    if array.dtype.kind == "O":
+        raise TypeError(
+            f"audio must be samples, or a list of clips, got a {type(audio).__name__} of something else: "
+            "list(audio) makes a list of clips of a column of them"
+        )
     is_longdouble = array.dtype.char == "g" and array.dtype.itemsize > 8
-    if is_longdouble or (array.dtype.kind in "OSUVM" and array.dtype.name != "bfloat16"):
+    if is_longdouble or (array.dtype.kind in "SUVM" and array.dtype.name != "bfloat16"):
         raise TypeError(
             f"audio must be floating point, int8, int16, int32 or int64, got {array.dtype.name}: "
             "scale it to [-1, 1) and pass float32"
@@ -278,6 +286,8 @@ def _refuse_what_holds_no_samples(audio: Any) -> None:
         what = f"a {type(audio).__name__} of {names}: pass its samples, as record['audio']"
     elif audio is None:
         what = "None"
+    elif isinstance(audio, tf.SparseTensor):
+        what = "a sparse tensor: tf.sparse.to_dense(audio)"
     elif type(audio).__name__ == "KerasTensor":
         what = "a placeholder of a Keras model, which takes layers: those of melbeam.transforms.keras_layers"
     else:

@@ -292,6 +292,11 @@ class FrontEnd:
         text = json.dumps(canonical, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
+    @property
+    def short_fingerprint(self) -> str:
+        """The first 16 hex digits of the fingerprint, which each feature record carries."""
+        return self.fingerprint[:16]
+
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON and YAML hold them."""
         fields = dataclasses.asdict(self)

@@ -91,7 +91,7 @@ class Collate:
     def _check_front_ends(self, clips: Sequence[Mapping[str, Any]]) -> None:
         """Refuses clips of another front end, whose silence and length are another's."""
         said = {clip["front_end"]: clip.get("id") for clip in clips if "front_end" in clip}
-        expected = self.front_end.fingerprint[:16] if said else ""
+        expected = self.front_end.short_fingerprint if said else ""
         for found, clip_id in said.items():
             if found.decode() != expected:
                 raise ValueError(

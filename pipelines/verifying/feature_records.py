@@ -187,7 +187,7 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
     is_between = chunk is not None and fields.get(_WHOLE) == 0
     is_cut = options.on_long == "truncate" and samples == front_end.max_samples
     for is_wrong, what in (
-        (fields["front_end"] != front_end.fingerprint[:16], f"front_end {fields['front_end']}"),
+        (fields["front_end"] != front_end.short_fingerprint, f"front_end {fields['front_end']}"),
         (fields["sampling_rate"] != front_end.sampling_rate, f"sampling_rate {fields['sampling_rate']}"),
         (frames != front_end.num_frames(samples), f"num_frames {frames}"),
         (tokens != front_end.num_audio_tokens(samples), f"num_audio_tokens {tokens}"),

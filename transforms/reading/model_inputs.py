@@ -170,7 +170,7 @@ def _check_batch(batch: Any, model: str, kind: _Model, text: TextSide | None) ->
 def _others_front_ends(name: str) -> dict[bytes, str]:
     """The shipped front ends of other models than that one, by what records say of them."""
     shipped = (FrontEnd.load(found) for found in FrontEnd.shipped() if not found.startswith(name))
-    return {found.fingerprint[:16].encode(): found.name for found in shipped}
+    return {found.short_fingerprint.encode(): found.name for found in shipped}
 
 
 def _of_the_models_front_end(batch: Mapping[str, Any], model: str) -> Mapping[str, Any]:

@@ -95,7 +95,7 @@ class RecordConverter:
     def __init__(self, front_end: FrontEnd, options: RecordOptions) -> None:
         self.front_end = front_end
         self.options = options
-        self._fingerprint = front_end.fingerprint[:16]
+        self._fingerprint = front_end.short_fingerprint
         self._pads = options.pads(front_end)
         self._chunking = Chunking.of(front_end, options)
         # Stored without what lies behind them, clips of a model that takes its full length need a tail.
