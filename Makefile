@@ -50,8 +50,9 @@ $(BIN)/python:
 demo: .venv/.installed-demo
 	$(BIN)/melbeam demo
 
+# Two processes for two cores: the threads that NumPy's matrix products start would only wait for each other.
 test: .venv/.installed-run
-	$(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -q -n 2 --dist loadfile
 
 # mypy does not see through an editable install, so it is shown the package by links.
 check: .venv/.installed-check docs

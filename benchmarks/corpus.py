@@ -22,7 +22,8 @@ import soxr
 from melbeam.pipelines.tfrecord import Record, TFRecordWriter, read_tfrecord_file
 from melbeam.transforms.folder_layout import ShardName
 from melbeam.transforms.records.decoding import decode_audio
-from melbeam.transforms.records.examples import Example, to_example
+from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.tf_example import to_example
 
 RATE = 16000  # Hz
 POOL = 256  # different clips; a corpus repeats them in random order

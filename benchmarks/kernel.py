@@ -171,7 +171,7 @@ def packed_of(
 def add_packing(contest: Contest, oracle_errors: dict[str, float]) -> None:
     """The packed kernel alone and with the packing; and on to float32 bytes and to serialized records."""
     from melbeam.transforms.packing import _Piece
-    from melbeam.transforms.records.examples import to_example
+    from melbeam.transforms.records.tf_example import to_example
 
     for precision, limit in (("float32", FLOAT32), ("float64", EXACT)):
         packed, groups, seconds = packed_of("gemma4", precision)

@@ -27,7 +27,7 @@ import soundfile
 
 from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms.folder_layout import ShardName
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 RATE = 16000  # Hz
 HIGH_RATE = 655_350  # Hz, the most that a FLAC can name; its 1.5 MB of silence are 1.5 GB as float32

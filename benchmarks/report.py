@@ -147,9 +147,9 @@ def write_shard(split, index: int, num_shards: int, length: int, job_hash: str):
     from melbeam.pipelines.tfrecord import TFRecordWriter
     from melbeam.transforms.precision import numpy_dtype
     from melbeam.transforms.records.conversion import Conversion, FeatureRecord
-    from melbeam.transforms.records.examples import to_example
     from melbeam.transforms.records.index import encode_index
     from melbeam.transforms.records.schema import BYTES
+    from melbeam.transforms.records.tf_example import to_example
     from melbeam.transforms.statistics import ClipSums
     from melbeam.transforms.versions import melbeam_version
 

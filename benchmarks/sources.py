@@ -180,18 +180,18 @@ def memory_field(name: str) -> int:
 @contextmanager
 def fetches(count: int) -> Iterator[None]:
     """So many requests at once."""
-    from melbeam.pipelines.sources import rows
+    from melbeam.pipelines import files
 
-    before, rows._FETCHES = rows._FETCHES, count
+    before, files.FETCHES_AT_ONCE = files.FETCHES_AT_ONCE, count
     try:
         yield
     finally:
-        rows._FETCHES = before
+        files.FETCHES_AT_ONCE = before
 
 
 def slow_store(corpora: Any, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of the clock to read a manifest's clips of a store that takes 50 ms a request."""
-    from melbeam.pipelines.sources import rows
+    from melbeam.pipelines import files
 
     corpus = corpora.Corpus(folder / "slow", options.slow_clips, options.seconds, num_files=1)
     corpus.write("manifest")
@@ -200,7 +200,7 @@ def slow_store(corpora: Any, folder: Path, options: argparse.Namespace) -> dict[
     (unit,) = planned(str(manifest), [f"--shard_bytes={1 << 40}"])
     found: dict[str, list[float]] = {}
     for _ in range(3):
-        for count in (1, rows._FETCHES):
+        for count in (1, files.FETCHES_AT_ONCE):
             with fetches(count):
                 start = time.perf_counter()
                 reading_seconds(unit)

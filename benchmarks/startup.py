@@ -16,7 +16,7 @@ from corpus import Corpus, Spent, encode, run
 
 from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms.folder_layout import ShardName
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 MELBEAM = [sys.executable, "-m", "melbeam.pipelines.cli"]
 SHARDS = 16

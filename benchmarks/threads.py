@@ -24,7 +24,7 @@ CLIPS = 240  # a round of one process
 
 def records() -> list[bytes]:
     """Audio records of 2 to 20 s of noise."""
-    from melbeam.transforms.records.examples import to_example
+    from melbeam.transforms.records.tf_example import to_example
 
     rng = np.random.default_rng(2026)
     lengths = (rng.triangular(2, 8, 20, CLIPS) * RATE).astype(int)

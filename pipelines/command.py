@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import logging
 import os
 import re
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from melbeam.pipelines import words
 from melbeam.pipelines.command_line import AddArguments, Parser, make_parser, parse
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_REFUSED
 from melbeam.pipelines.job_log import JobLog, job_log
@@ -31,6 +33,7 @@ _PATHS = {
     IsADirectoryError: (Refusal.WRONG_KIND_OF_PATH, "it is a folder: name a file"),
     FileExistsError: (Refusal.WRONG_KIND_OF_PATH, "a file stands where a folder must be: choose another path"),
 }
+_NEAR = 0.75  # The dashes are alike in all options, so that difflib's own 0.6 finds strangers near.
 # Beam adds to a worker's error in which step it happened.
 _STEP = re.compile(r"\s*\[while running '[^']*'\]")
 
@@ -71,16 +74,26 @@ class Command:
             UsageError: an unknown option, or a wrong config file.
             SystemExit: argparse's, status 2 for a wrong argument, 0 after --help.
         """
-        arguments, rest = parse(self.add_arguments, self.prog, self.description, argv)
+        return parse(self.add_arguments, self.prog, self.description, argv, self._check_rest)
+
+    def _check_rest(self, rest: list[str]) -> None:
+        """Refuses what is no option of the job, nor one of Beam's where it takes those.
+
+        Raises:
+            UsageError: with the option that may have been meant.
+        """
         if rest and self.takes_beam_options:
             from melbeam.pipelines.beam_options import check_beam_arguments  # imports Beam
 
             check_beam_arguments(rest, self.parser.options)
         elif rest:
+            given = rest[0].partition("=")[0]
+            ours = [name for option in self.parser.options.values() for name in option.option_strings]
+            near = difflib.get_close_matches(given, ours, n=1, cutoff=_NEAR) if given.startswith("-") else []
+            hint = f": did you mean {near[0]}?" if near else ""
             raise UsageError(
-                Refusal.UNKNOWN_OPTION, f"{self.prog} has no {rest[0].partition('=')[0]}; see {self.prog} --help"
+                Refusal.UNKNOWN_OPTION, f"{self.prog} has no {given}{hint or f'; see {self.prog} --help'}"
             )
-        return arguments, rest
 
     def main(self, argv: Sequence[str] | None = None) -> int:
         """Runs the command; gives the exit status, and never lets a bare traceback out."""
@@ -101,7 +114,7 @@ def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
         _LOG.debug("the call was refused", exc_info=True)
         return _refuse(error)
     except KeyboardInterrupt:
-        _say("interrupted" + ("; the same command goes on from here" if log.goes_on else ""))
+        words.say("interrupted" + ("; the same command goes on from here" if log.goes_on else ""))
         return EXIT_FAILED
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
@@ -113,14 +126,10 @@ def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
         _LOG.debug("the whole error", exc_info=True)
         for line in log.words_of_workers():
             print(line, file=sys.stderr)
-        _say(f"the job failed: {last_line(error)} (the whole error: {log.keep()})")
+        words.say(f"the job failed: {last_line(error)} (the whole error: {log.keep()})")
         if log.goes_on:
-            _say("what was finished is kept; the same command goes on from there")
+            words.say("what was finished is kept; the same command goes on from there")
         return EXIT_FAILED
-
-
-def _say(text: str) -> None:
-    print(f"melbeam: {text}", file=sys.stderr)
 
 
 def _nobody_reads() -> bool:
@@ -139,7 +148,7 @@ def _nobody_reads() -> bool:
 
 
 def _refuse(error: UsageError) -> int:
-    _say(with_code(str(error), error.refusal))
+    words.say(with_code(str(error), error.refusal))
     return EXIT_REFUSED
 
 

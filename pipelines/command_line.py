@@ -59,15 +59,27 @@ def make_parser(add_arguments: AddArguments, prog: str, description: str) -> Par
 
 
 def parse(
-    add_arguments: AddArguments, prog: str, description: str, argv: Sequence[str]
+    add_arguments: AddArguments,
+    prog: str,
+    description: str,
+    argv: Sequence[str],
+    check_rest: Callable[[list[str]], None] = lambda rest: None,
 ) -> tuple[argparse.Namespace, list[str]]:
     """Parses a job's arguments, with a config file beneath them.
 
+    Args:
+        add_arguments: adds the job's own options to a parser.
+        prog: the command as it is typed.
+        description: what --help begins with.
+        argv: the arguments.
+        check_rest: refuses what is none of the job's own and of nobody else's. It is asked before an option is
+            said to be missing, which may only be misspelt.
+
     Returns:
-        The job's own arguments, and those that are none of its own, to be checked by whoever takes them.
+        The job's own arguments, and those that are none of its own.
 
     Raises:
-        UsageError: the config file cannot be read, or a value in it is of the wrong kind.
+        UsageError: the config file cannot be read, a value in it is of the wrong kind, or check_rest refuses.
         SystemExit: argparse's, status 2 for a wrong argument.
     """
     parser = make_parser(add_arguments, prog, description)
@@ -89,6 +101,9 @@ def parse(
             raise UsageError(Refusal.BAD_VALUE, f"--config: {name} must be true or false, got {value!r}")
         else:
             parser.set_defaults(**{name: _config_value(option, value)})
+    required = [option for option in parser.options.values() if option.required and option.option_strings]
+    for option in required:
+        option.required = False
     # Without "intermixed" an optional argument is only seen directly behind the one before it: `show FOLDER ID`,
     # but not `show FOLDER --split=test ID`.
     has_optional = any(not option.option_strings and option.nargs == "?" for option in parser.options.values())
@@ -96,7 +111,12 @@ def parse(
     for name, values in repeated.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, values)
-    return arguments, beam_arguments + rest
+    rest = beam_arguments + rest
+    check_rest(rest)
+    missing = [option.option_strings[0] for option in required if getattr(arguments, option.dest) is None]
+    if missing:
+        parser.error(f"the following arguments are required: {', '.join(missing)}")
+    return arguments, rest
 
 
 def _config_value(option: argparse.Action, value: Any) -> Any:

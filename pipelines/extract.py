@@ -10,9 +10,10 @@ from dataclasses import fields as dataclass_fields
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
+from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS
 from melbeam.pipelines.exit_status import leave_with
 from melbeam.pipelines.sources.arguments import add_shard_bytes, add_source_arguments
+from melbeam.pipelines.split.arguments import add_dry_run, add_max_reject_fraction, add_not_in
 from melbeam.transforms.front_end import DEFAULT_FRONT_END
 from melbeam.transforms.records.options import CHOICES, PADDING, REQUIRED, RecordOptions
 
@@ -40,11 +41,7 @@ def add_arguments(parser: Parser) -> None:
         help="normalise by the per-bin mean and deviation in a statistics.json, or in the folder with it; of "
         "split train unless named. They are of the same --front_end, extracted before",
     )
-    parser.add_argument(
-        "--not_in",
-        metavar="SPLIT[+SPLIT...]",
-        help="take only the clips whose ids none of these finished splits of the folder has",
-    )
+    add_not_in(parser)
     add_split_arguments(parser)
 
 
@@ -127,18 +124,14 @@ def add_split_arguments(parser: Parser) -> None:
         default=MAX_CONVERT_SECONDS,
         help="a record that takes longer ends the process, and is a reject at the next attempt",
     )
-    parser.add_argument(
-        "--max_reject_fraction", type=float, default=MAX_REJECT_FRACTION, help="exit status 3 above it"
-    )
+    add_max_reject_fraction(parser)
     parser.add_argument("--limit", type=int, help="records to read at most, of the whole input")
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="replace the split if it is there already, and what was retried of its rejects",
     )
-    parser.add_argument(
-        "--dry_run", action="store_true", help="show the plan, which column is what, the first clips; do nothing"
-    )
+    add_dry_run(parser)
     parser.add_argument("--gpu", action="store_true", help="let workers use a GPU, which is hidden from them else")
     parser.add_argument(
         "--recheck", action="store_true", help="read the shards that are done again, before taking them as done"

@@ -26,7 +26,7 @@ def folder_path(given: str, name: str) -> str:
         name: of the argument, `--output` for example, for the message.
 
     Raises:
-        BadFolder: it is empty, the root of a file system, or no path.
+        BadFolder: it is empty, the root of a file system, no path, or not UTF-8.
     """
     path = given.rstrip("/")
     if not given.strip():
@@ -35,6 +35,14 @@ def folder_path(given: str, name: str) -> str:
         raise BadFolder(
             Refusal.NO_FOLDER_NAME, f"{name}={given} is the root of a file system: name a folder below it"
         )
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise BadFolder(
+            Refusal.NO_FOLDER_NAME,
+            f"{name}={os.fsencode(given)!r} is not UTF-8, in which TensorFlow and Beam name files: rename it, "
+            "or reach it by a link of another name",
+        ) from error
     if "\0" in path:
         raise BadFolder(Refusal.NO_FOLDER_NAME, f"{name}={given!r} is no path: it holds a null character")
     if "://" not in path and _LEADS_BACK.search(path):

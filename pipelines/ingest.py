@@ -9,9 +9,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines.command import Command
-from melbeam.pipelines.defaults import MAX_REJECT_FRACTION
 from melbeam.pipelines.exit_status import leave_with
 from melbeam.pipelines.sources.arguments import add_shard_bytes, add_source_arguments
+from melbeam.pipelines.split.arguments import add_dry_run, add_max_reject_fraction, add_not_in
 
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
@@ -38,23 +38,15 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--shuffle_seed", type=int, metavar="N", help="write the clips in a random order, the same for each N"
     )
-    parser.add_argument(
-        "--not_in",
-        metavar="SPLIT[+SPLIT...]",
-        help="take only the clips whose ids none of these finished splits of the folder has",
-    )
+    add_not_in(parser)
     parser.add_argument(
         "--num_shards", type=int, help="files to write of each split, at most one a clip; else by --shard_bytes"
     )
     add_shard_bytes(parser, "of input that become a shard, about")
-    parser.add_argument(
-        "--max_reject_fraction", type=float, default=MAX_REJECT_FRACTION, help="exit status 3 above it"
-    )
+    add_max_reject_fraction(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the split if it is there already")
     parser.add_argument("--limit", type=int, help="clips to take at most, the first in the order of their paths")
-    parser.add_argument(
-        "--dry_run", action="store_true", help="show the plan, which column is what, the first clips; do nothing"
-    )
+    add_dry_run(parser)
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:

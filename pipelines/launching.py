@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
@@ -14,8 +14,8 @@ from melbeam.pipelines.beam_options import RunnerChoice
 from melbeam.pipelines.command_line import list_of
 from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS
 from melbeam.pipelines.extracting.attempts import stopped_by_interruption
-from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.job_log import current_log
+from melbeam.pipelines.launched import Launched
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
 from melbeam.pipelines.sources.preview import preview
@@ -53,7 +53,7 @@ def find_shards(
         units = (shard.unit for shard in shards)
         check_first_record(units, must_be_tfrecord=must_be_tfrecord, raw_samples=raw_samples)
     for line in left_out.in_words():
-        print(f"melbeam: {line}", file=sys.stderr)
+        words.say(line)
     return shards if arguments.limit is None else limit_records(shards, arguments.limit)
 
 
@@ -122,7 +122,7 @@ def run_to_its_end(pipeline: beam.Pipeline, choice: RunnerChoice, launched: Laun
     """Runs the pipeline; whether it has ended, and was not only handed over."""
     result = pipeline.run()
     if choice.detached is not None:
-        print(f"melbeam: {choice.detached}", file=sys.stderr)
+        words.say(choice.detached)
         return False
     launched.wait(result)
     return True
@@ -155,7 +155,7 @@ def judge(job: SplitJob, summary: SplitSummary) -> int:
     """Says on standard error what a person should look into; gives the exit status."""
     if summary.records_read == 0:
         warn_of_no_records(job.folder, summary)
-    return judge_rejects(job, summary, job.folder.rejects_folder)
+    return judge_rejects(job, summary, [job.folder])
 
 
 def warn_of_no_records(folder: SplitFolder, summary: SplitSummary) -> None:
@@ -170,20 +170,23 @@ def warn_of_no_records(folder: SplitFolder, summary: SplitSummary) -> None:
     if summary.left_out:
         why = f"--not_in leaves all {words.count(summary.left_out, 'clip')} of the input out"
         todo = "Does --input name the new ones?"
-    print(
-        f"melbeam: warning: {why}: split {folder.split!r} of {folder.output} is empty. {todo}",
-        file=sys.stderr,
-    )
+    words.say(f"warning: {why}: split {folder.split!r} of {folder.output} is empty. {todo}")
 
 
-def judge_rejects(job: SplitJob, summary: SplitSummary, place: str) -> int:
-    """Says on standard error where there are too many rejects, and in which place; gives the exit status."""
+def judge_rejects(job: SplitJob, summary: SplitSummary, folders: Sequence[SplitFolder]) -> int:
+    """Says on standard error where there are too many rejects, and what lists them; gives the exit status.
+
+    Args:
+        job: whose bound counts.
+        summary: of all that the job has made.
+        folders: the splits that have rejects.
+    """
     if summary.reject_fraction <= job.max_reject_fraction:
         return EXIT_OK
-    print(
-        f"melbeam: {summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
-        f"{job.max_reject_fraction:g}: look into {place}",
-        file=sys.stderr,
+    split = f" --split={folders[0].split}" if len(folders) == 1 else ""
+    words.say(
+        f"{summary.reject_fraction:.2%} of the records are rejects, above --max_reject_fraction="
+        f"{job.max_reject_fraction:g}: `melbeam rejects {shlex.quote(job.folder.output)}{split}` says why"
     )
     return EXIT_REJECTS
 

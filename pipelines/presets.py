@@ -50,7 +50,7 @@ def front_end_lines(names: Sequence[str]) -> Iterator[str]:
         takes = "the full length" if found.takes_full_length else "a mask"
         takes += ", the default" if name == DEFAULT_FRONT_END else ""
         yield (
-            f"{name:{width}}  {found.fingerprint[:16]}  {found.num_mels:4}  {found.sampling_rate:5}  "
+            f"{name:{width}}  {found.short_fingerprint}  {found.num_mels:4}  {found.sampling_rate:5}  "
             f"{longest:>7}  {takes}"
         )
 

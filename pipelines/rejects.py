@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     else:
         _print_for_people(list(rejects), arguments.folder)
     for fault in faults:
-        print(f"melbeam: {words.harmless(fault)}", file=sys.stderr)
+        words.say(words.harmless(fault))
     return EXIT_FAILED if faults else EXIT_OK
 
 
@@ -93,10 +93,7 @@ def read_rejects(folder: str, split: str | None, faults: list[str]) -> Iterator[
         raise UsageError(Refusal.NO_SPLIT, f"{folder} has no split {split!r}; it has {names}")
     for one in splits:
         if not files.exists(one.summary):
-            print(
-                f"melbeam: split {one.split} is not finished: these are of the shards that are done",
-                file=sys.stderr,
-            )
+            words.say(f"split {one.split} is not finished: these are of the shards that are done")
     return (reject for one in splits for reject in _of_split(one, faults))
 
 

@@ -49,8 +49,8 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     """
     from melbeam.pipelines.showing.drawing import Screen
     from melbeam.pipelines.showing.finding import number_of, open_folder, without_records
-    from melbeam.transforms.reading.arrays import TENSOR
     from melbeam.transforms.reading.records import FolderRecords
+    from melbeam.transforms.records.schema import TENSOR
 
     if arguments.limit < 1:
         raise UsageError(Refusal.BAD_VALUE, f"--limit must be at least 1, got {arguments.limit}")
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
 def _show(records: FolderRecords, number: int, split: str | None, screen: Screen, png: str | None) -> None:
     from melbeam.pipelines.showing.drawing import draw
     from melbeam.pipelines.showing.fields import field_lines
-    from melbeam.transforms.reading.arrays import TENSOR
+    from melbeam.transforms.records.schema import TENSOR
 
     record, front_end = records.read(number), records.folder.front_end
     asked = split or records.folder.ranges[0].split

@@ -6,6 +6,7 @@ What is looked for is in `pipelines.verifying`; with --against, records are also
 from __future__ import annotations
 
 import argparse
+import os
 from glob import escape
 
 from melbeam.pipelines import words
@@ -13,7 +14,7 @@ from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.verifying import FILES_OF_A_SPLIT, REFERENCE_PACKAGES
-from melbeam.transforms.folder_layout import folder_kept_in, of_all_splits
+from melbeam.transforms.folder_layout import DATASET_INFO, FRONT_END, folder_kept_in, of_all_splits, shards_of
 
 DESCRIPTION = (
     "Checks a folder of features, or of audio that ingest wrote: every checksum, count, shape, id and number in "
@@ -84,10 +85,10 @@ def _check_folder(output: str) -> None:
     """Refuses a folder that cannot be one of features, and says which one may be meant.
 
     Raises:
-        UsageError: it is no folder, or the folder above or below one of features.
+        UsageError: it is no folder, one above or below one of features, or one that no job has written.
     """
     from melbeam.pipelines import files
-    from melbeam.pipelines.split.finding import folders_meant
+    from melbeam.pipelines.split.finding import folders_meant, why_no_features
 
     if any(files.match(of_all_splits(output, name)) for name in FILES_OF_A_SPLIT):
         return
@@ -95,8 +96,13 @@ def _check_folder(output: str) -> None:
         raise UsageError(Refusal.NO_FEATURES, f"{output} is the bookkeeping of {above}: verify that")
     if meant := folders_meant(output):
         raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features itself: verify {' or '.join(meant)}")
+    if files.is_local(output) and os.path.isfile(output):
+        raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features: {why_no_features(output)}")
     if not files.match(f"{escape(output)}/*"):
         raise UsageError(Refusal.NO_FEATURES, f"{output} is no folder with anything in it")
+    # What a job wrote and somebody took the bookkeeping from is a fault; what no job wrote, a wrong call.
+    if not any(files.match(f"{escape(output)}/{name}") for name in (FRONT_END, DATASET_INFO, shards_of("*"))):
+        raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features: {why_no_features(output)}")
 
 
 COMMAND = Command("verify", DESCRIPTION, add_arguments, run, takes_beam_options=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import unicodedata
 from collections.abc import Iterable
 
@@ -10,6 +11,11 @@ _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # Two of them that Persian, Hindi and emoji are spelled with.
 _JOINERS = "\u200c\u200d"
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def say(text: str) -> None:
+    """Says something of a job to its user, on standard error."""
+    print(f"melbeam: {text}", file=sys.stderr)
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers import encode, wav, write
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 KINDS = ("tfrecord", "manifest", "segments", "kaldi", "lhotse", "parquet", "webdataset", "audio")
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 RATE = 16000
 BLOCK = re.compile(

@@ -3,6 +3,7 @@
 Each takes `rows`, how many frames to compute: fewer are quicker where only the first hold sound.
 """
 
+import functools
 import io
 from importlib import resources
 
@@ -30,6 +31,16 @@ def _bank(fft_length, edges, *, unit_area):
     return bank * 2 / (edges[2:] - edges[:-2]) if unit_area else bank
 
 
+@functools.cache
+def _htk_bank(fft_length, low, high, *, unit_area=False):
+    return _bank(fft_length, _htk(130, low, high), unit_area=unit_area)
+
+
+@functools.cache
+def _slaney_bank(fft_length, num_mels):
+    return _bank(fft_length, _slaney(num_mels + 2, 8000), unit_area=True)
+
+
 def _frames(padded, length, count):
     return np.stack([padded[i * HOP : i * HOP + length] for i in range(count)])
 
@@ -46,7 +57,7 @@ def _to_30_seconds(samples):
 def gemma4_mel(samples, rows=3000):
     """The checkpoint's mel values before the logarithm: 320 samples in 512, magnitude, no norm."""
     frames = _frames(np.pad(_to_30_seconds(samples), (160, 320)), 320, rows)
-    return np.abs(np.fft.rfft(frames * _hann(320), 512)) @ _bank(512, _htk(130, 0, 8000), unit_area=False)
+    return np.abs(np.fft.rfft(frames * _hann(320), 512)) @ _htk_bank(512, 0, 8000)
 
 
 def gemma4(samples, rows=3000):
@@ -61,7 +72,7 @@ def _centred_power(samples, rows):
 
 def gemma4_documented_mel(samples, rows=3000):
     """The published page's mel values: 400 samples, centred, power, triangles of unit area."""
-    return _centred_power(samples, rows) @ _bank(400, _htk(130, 0, 8000), unit_area=True)
+    return _centred_power(samples, rows) @ _htk_bank(400, 0, 8000, unit_area=True)
 
 
 def gemma4_documented(samples, rows=3000):
@@ -79,7 +90,7 @@ def gemma3n_spectrum(samples, rows=2997):
 
 def gemma3n_mel(samples, rows=2997):
     """Gemma 3n's mel values, which leave out what lies below 125 Hz and above 7600 Hz."""
-    return gemma3n_spectrum(samples, rows) @ _bank(1024, _htk(130, 125, 7600), unit_area=False)
+    return gemma3n_spectrum(samples, rows) @ _htk_bank(1024, 125, 7600)
 
 
 def gemma3n(samples, rows=2997):
@@ -89,7 +100,7 @@ def gemma3n(samples, rows=2997):
 
 def whisper_mel(samples, rows=3000, num_mels=80):
     """Whisper's mel values: 400 samples, centred, power, Slaney's scale and norm."""
-    return _centred_power(samples, rows) @ _bank(400, _slaney(num_mels + 2, 8000), unit_area=True)
+    return _centred_power(samples, rows) @ _slaney_bank(400, num_mels)
 
 
 def whisper(samples, rows=3000, num_mels=80):

@@ -174,6 +174,40 @@ def test_no_floor_imports_from_above(floor, above):
     assert not [(path.name, name) for path in files for name in imports(path) if name.startswith(above)]
 
 
+# The rooms of `pipelines`, from the ground up, as docs/design.md has them. Modules beside them are the jobs, and
+# what jobs and rooms share.
+ROOMS = (
+    {"files", "tfrecord"},
+    {"sources"},
+    {"split"},
+    {"extracting", "ingesting"},
+    {"verifying", "diffing"},
+    {"reporting", "showing"},
+)
+
+
+@pytest.mark.parametrize("room", sorted(set().union(*ROOMS)))
+def test_no_room_imports_from_above_or_from_beside_it(room):
+    (own,) = (number for number, rooms in enumerate(ROOMS) if room in rooms)
+    others = set().union(*ROOMS[own:]) - {room}
+    if own == 0:
+        others -= {"files"}  # a TFRecord file is a file
+    wrong = tuple(f"melbeam.pipelines.{other}" for other in sorted(others))
+    files = sorted((ROOT / "pipelines" / room).rglob("*.py"))
+    assert files
+    assert not [
+        (path.name, name)
+        for path in files
+        for name in imports(path)
+        if name.startswith(tuple(f"{other}." for other in wrong)) or name in wrong
+    ]
+
+
+def test_the_rooms_are_those_that_there_are():
+    rooms = {path.parent.name for path in (ROOT / "pipelines").glob("*/__init__.py")}
+    assert rooms == set().union(*ROOMS)
+
+
 def test_the_floors_are_imported_by_their_full_names():
     files = [path for floor in ("transforms", "pipelines", "tests") for path in (ROOT / floor).rglob("*.py")]
     wrong = ("transforms", "pipelines", "configs")

@@ -19,8 +19,10 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
 from melbeam.transforms.records.audio_example import array_of
 from melbeam.transforms.records.decoding.audio import MAX_PEAK
+from melbeam.transforms.records.decoding.raw_samples import name_of_file_in
 
-_RANKS = "audio must be [num_samples] or [batch, num_samples]"
+RANKS = "audio must be [num_samples] or [batch, num_samples]"
+_OF_16_BITS = (2, 8)  # bytes of the integers that hold 16-bit samples
 
 _process_of_first_call: int | None = None
 _has_warned_of_peak = False
@@ -71,7 +73,7 @@ def dense_audio(
         if lengths is not None:
             raise ValueError("ragged audio has lengths of its own: pass no others")
         if audio.shape.rank != 2:
-            raise ValueError(f"{_RANKS}, got ragged audio of shape {tuple(audio.shape)}")
+            raise ValueError(f"{RANKS}, got ragged audio of shape {tuple(audio.shape)}")
         audio, lengths = audio.to_tensor(), audio.row_lengths()
     elif is_list_of_clips(audio):
         audio, own_lengths = _joined([as_array(clip) for clip in _of_one_type(audio)], precision)
@@ -85,7 +87,7 @@ def dense_audio(
     if rank not in (1, 2):
         unknown = "a tensor whose rank the graph does not know: say it, tf.ensure_shape(audio, [None])"
         got = unknown if rank is None else f"shape {tuple(audio.shape)}"
-        raise ValueError(f"{_RANKS}, got {got}")
+        raise ValueError(f"{RANKS}, got {got}")
     if lengths is not None:
         if rank == 1:
             raise ValueError("lengths belong to a batch, [batch, num_samples]; got one clip with lengths")
@@ -173,12 +175,15 @@ def check_samples(
         row: the clip's in its batch, for messages.
 
     Raises:
-        ValueError: a sample is NaN, infinite, or an int64 beyond the 16 bits that it stands for.
+        ValueError: a sample is NaN, infinite, or an int64 beyond the 16 bits that it stands for; or 16-bit samples
+            are the bytes of a file.
     """
     if lengths is not None:
         for index, (clip, length) in enumerate(zip(samples, lengths, strict=True)):
             check_samples(clip[:length], row=index)
         return
+    if samples.dtype.kind == "i" and samples.ndim == 1 and first == 0:
+        _refuse_file(samples, row)
     is_floating = np.issubdtype(samples.dtype, np.floating) or samples.dtype.name == "bfloat16"
     is_int64 = samples.dtype.kind == "i" and samples.dtype.itemsize == 8  # in either order of bytes
     if not samples.size or not (is_floating or is_int64):
@@ -201,6 +206,16 @@ def check_samples(
         )
     elif max(-least, most) > MAX_PEAK:
         _warn_of_peak(max(-least, most))
+
+
+def _refuse_file(samples: np.ndarray, row: int | None) -> None:
+    name = name_of_file_in(samples) if samples.dtype.itemsize in _OF_16_BITS else None
+    if name is not None:
+        where = "" if row is None else f" of row {row}"
+        raise ValueError(
+            f"audio{where} is the bytes of a file ({name}) in place of its samples: "
+            "features_of_file(path) decodes one"
+        )
 
 
 def _warn_of_peak(peak: float) -> None:
@@ -254,7 +269,7 @@ def as_array(audio: Any) -> np.ndarray | tf.Tensor:
         if is_array:
             raise
         # NumPy's: of numbers and lists among each other
-        raise ValueError(f"{_RANKS}, or a list of clips; got a list that is none of these: {error}") from error
+        raise ValueError(f"{RANKS}, or a list of clips; got a list that is none of these: {error}") from error
     if isinstance(audio, list | tuple) and len(audio) and type(audio[0]) is int and array.dtype.kind == "i":
         array = array.astype(np.int64)  # before NumPy 2, Windows has 32 bits here
     if array.dtype.kind == "O":
@@ -264,10 +279,7 @@ def as_array(audio: Any) -> np.ndarray | tf.Tensor:
         )
     is_longdouble = array.dtype.char == "g" and array.dtype.itemsize > 8
     if is_longdouble or (array.dtype.kind in "SUVM" and array.dtype.name != "bfloat16"):
-        raise TypeError(
-            f"audio must be floating point, int8, int16, int32 or int64, got {array.dtype.name}: "
-            "scale it to [-1, 1) and pass float32"
-        )
+        raise log_mel.holds_no_samples(array.dtype.name)
     return array
 
 
@@ -317,7 +329,7 @@ def _joined(
     """Clips as one batch, `[batch, num_samples]`, and their lengths where they differ or are not known yet."""
     for clip in clips:
         if len(clip.shape) != 1:
-            raise ValueError(f"{_RANKS}, or a list of clips [num_samples]; got one of shape {tuple(clip.shape)}")
+            raise ValueError(f"{RANKS}, or a list of clips [num_samples]; got one of shape {tuple(clip.shape)}")
     is_known = all(clip.shape[0] is not None for clip in clips)
     is_even = is_known and len({clip.shape[0] for clip in clips}) == 1
     if is_even and all(isinstance(clip, np.ndarray) and clip.dtype == clips[0].dtype for clip in clips):

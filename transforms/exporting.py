@@ -12,6 +12,7 @@ from melbeam.transforms import log_mel
 from melbeam.transforms.block_kernel import plain_graphs
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.graph_audio import decode_in_graph
+from melbeam.transforms.records.schema import TENSOR
 
 
 def export_saved_model(
@@ -46,11 +47,11 @@ def export_saved_model(
 
     def with_lengths(audio: tf.Tensor, lengths: tf.Tensor) -> dict[str, tf.Tensor]:
         frames = log_mel.num_frames(lengths, front_end)
-        return {"input_features": converter(audio, lengths), "num_frames": frames}
+        return {TENSOR: converter(audio, lengths), "num_frames": frames}
 
     module = tf.Module()
     module.convert = tf.function(
-        lambda audio: {"input_features": converter(audio)}, input_signature=[audio], autograph=False
+        lambda audio: {TENSOR: converter(audio)}, input_signature=[audio], autograph=False
     )
     module.convert_with_lengths = tf.function(with_lengths, input_signature=[audio, lengths], autograph=False)
     signatures = {"serving_default": module.convert, "with_lengths": module.convert_with_lengths}

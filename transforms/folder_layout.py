@@ -266,8 +266,18 @@ def file_name(path: str) -> str:
 
 
 def parent(path: str) -> str:
-    """The folder that a path lies in."""
+    """The folder that a path with a slash lies in."""
     return path.rsplit("/", 1)[0]
+
+
+def folder_of(path: str) -> str:
+    """The folder that a path lies in; "." for a name alone."""
+    return parent(path) if "/" in path else "."
+
+
+def folder_prefix(path: str) -> str:
+    """The folder that a path lies in, with a slash at its end; "" for a name alone."""
+    return f"{parent(path)}/" if "/" in path else ""
 
 
 def shard_of_file(path: str) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from melbeam.transforms.front_end_checks import check_together
 from melbeam.transforms.front_end_values import finite, per_bin, positive_integer
 from melbeam.transforms.plain_yaml import load_yaml
 
@@ -25,9 +26,6 @@ ALGORITHM_VERSION = 1
 
 # The front end of every job and function that is not told another: the published Gemma 4 checkpoints'.
 DEFAULT_FRONT_END = "gemma4"
-
-# The smallest floor whose logarithm float32 still takes: its smallest normal number.
-_SMALLEST_FLOOR = 2.0**-126
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "window": ("hann",),
@@ -138,62 +136,14 @@ class FrontEnd:
             if not isinstance(getattr(self, field), bool):
                 raise ValueError(f"{field} must be true or false, got {getattr(self, field)!r}")
         if self.model_takes is None:
-            self._set("model_takes", _usually_taken(self.compression))
+            self._set("model_takes", usually_taken(self.compression))
         for field, choices in _CHOICES.items():
             if getattr(self, field) not in choices:
                 raise ValueError(f"{field} must be one of {choices}, got {getattr(self, field)!r}")
         for field in _PER_BIN:
             if getattr(self, field) is not None:
                 self._set(field, per_bin(field, getattr(self, field), self.num_mels))
-
-        if self.frame_length > self.fft_length:
-            raise ValueError(
-                f"frame_length must be at most fft_length = {self.fft_length} samples, got {self.frame_length}"
-            )
-        if self.fft_length < 2 or self.fft_length % 2:
-            raise ValueError(f"fft_length must be even and at least 2, got {self.fft_length}")
-        if self.padding == "center" and self.frame_length != self.fft_length:
-            raise ValueError(
-                f"frame_length must equal fft_length = {self.fft_length} where padding is 'center', "
-                f"got {self.frame_length}"
-            )
-        nyquist = self.sampling_rate / 2
-        if not 0 <= self.min_frequency < self.max_frequency:
-            raise ValueError(
-                f"min_frequency must be at least 0 and below max_frequency = {self.max_frequency} Hz, "
-                f"got {self.min_frequency}"
-            )
-        # Whisper's bank ends at 8000 Hz whatever the rate, in keras-hub too: filters above half of it are empty.
-        if self.max_frequency > nyquist and self.compression != "log10_clamp":
-            raise ValueError(
-                f"max_frequency must be at most half the sampling rate, {nyquist} Hz, got {self.max_frequency}"
-            )
-        if self.mel_floor < _SMALLEST_FLOOR:
-            raise ValueError(f"mel_floor must be at least {_SMALLEST_FLOOR:.3g}, got {self.mel_floor}")
-        if not 0 <= self.preemphasis <= 1:
-            raise ValueError(f"preemphasis must be in [0, 1], got {self.preemphasis}")
-        if self.input_scale_factor <= 0:
-            raise ValueError(f"input_scale_factor must be above 0, got {self.input_scale_factor}")
-        for field, default, padding in (
-            ("count_partial_hop", False, "center"),
-            ("pad_to_multiple_of", 1, "right"),
-        ):
-            if getattr(self, field) != default and self.padding != padding:
-                raise ValueError(
-                    f"{field} must be {default} where padding is {self.padding!r}, got {getattr(self, field)}: "
-                    f"it belongs to padding {padding!r}"
-                )
-        if self.compression == "log10_clamp" and self.max_audio_length is None:
-            raise ValueError(
-                "max_audio_length must be a number of seconds where compression is 'log10_clamp', got None: "
-                "each frame depends on the loudest of the whole clip"
-            )
-        if self.takes_full_length and self.max_audio_length is None:
-            raise ValueError(
-                "max_audio_length must be a number of seconds where model_takes is 'full_length', got None"
-            )
-        if self.per_bin_stddev is not None and min(self.per_bin_stddev) <= 0:
-            raise ValueError(f"per_bin_stddev must be above 0 in every bin, got {min(self.per_bin_stddev)}")
+        check_together(self)
         if self.max_audio_length is not None:
             self._set("max_audio_length", finite("max_audio_length", self.max_audio_length))
             shortest = (self.fft_length + 1 + self.hop_length) / self.sampling_rate
@@ -294,7 +244,7 @@ class FrontEnd:
 
     @property
     def short_fingerprint(self) -> str:
-        """The first 16 hex digits of the fingerprint, which each feature record carries."""
+        """The first 16 hex digits of the fingerprint: what each feature record, and every message, says of it."""
         return self.fingerprint[:16]
 
     def to_dict(self) -> dict[str, Any]:
@@ -322,7 +272,7 @@ class FrontEnd:
         from melbeam.transforms.markup import joined, of_data  # which only a notebook needs
         from melbeam.transforms.notebook import table
 
-        title = joined(["Front end ", of_data(self.name), f", fingerprint {self.fingerprint[:16]}"])
+        title = joined(["Front end ", of_data(self.name), f", fingerprint {self.short_fingerprint}"])
         return table(title, {name: value for name, value in self.to_dict().items() if name != "name"})
 
     def to_yaml(self) -> str:
@@ -389,7 +339,7 @@ class FrontEnd:
         A copy that differs is called NAME-changed, unless `name` is given: its features are not those that the
         name stands for. What its model takes goes with another compression, where it is what that stands for.
         """
-        if self.model_takes == _usually_taken(self.compression):
+        if self.model_takes == usually_taken(self.compression):
             changes = {"model_takes": None, **changes}
         changed = FrontEnd.from_dict({**self.to_dict(), **changes})
         if "name" in changes or changed == self or self.name.endswith(_CHANGED):
@@ -397,6 +347,6 @@ class FrontEnd:
         return FrontEnd.from_dict({**changed.to_dict(), "name": self.name + _CHANGED})
 
 
-def _usually_taken(compression: str) -> str:
+def usually_taken(compression: str) -> str:
     """What models take whose features are compressed so: those of "log10_clamp" are Whisper's."""
     return "full_length" if compression == "log10_clamp" else "mask"

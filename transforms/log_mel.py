@@ -36,11 +36,16 @@ def full_scale(dtype: Any) -> float:
     """
     found = tf.as_dtype(dtype)
     if not found.is_floating and found not in _FULL_SCALE:
-        raise TypeError(
-            f"audio must be floating point, int8, int16, int32 or int64, got {found.name}: "
-            "scale it to [-1, 1) and pass float32"
-        )
+        raise holds_no_samples(found.name)
     return 1.0 if found.is_floating else _FULL_SCALE[found]
+
+
+def holds_no_samples(dtype: str) -> TypeError:
+    """What to raise where audio is of a dtype, called so, that none of the scales is for."""
+    return TypeError(
+        f"audio must be floating point, int8, int16, int32 or int64, got {dtype}: scale it to [-1, 1) and pass "
+        "float32"
+    )
 
 
 def exact_dtype(dtype: Any, precision: Precision) -> Precision:

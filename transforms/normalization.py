@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from typing import Any
 
-from melbeam.transforms.folder_layout import FRONT_END, STATISTICS, file_name, parent
+from melbeam.transforms.folder_layout import FRONT_END, STATISTICS, file_name, folder_of
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.plain_json import load_json
 from melbeam.transforms.reading.storage import read_file
 
 
@@ -42,7 +42,7 @@ def _statistics_of(path: str, split: str) -> dict[str, Any]:
     if content is None:
         raise ValueError(f"{path} is not there: name a folder of features, or the {STATISTICS} in it")
     try:
-        splits = dict(json.loads(content)["splits"])
+        splits = dict(load_json(content)["splits"])
         found = splits.get(split)
         has_frames = found is None or found["num_frames"] > 0
     except (ValueError, KeyError, TypeError) as error:
@@ -56,12 +56,12 @@ def _statistics_of(path: str, split: str) -> dict[str, Any]:
 
 def _check_front_end(front_end: FrontEnd, path: str) -> None:
     """Refuses statistics of features of another front end, where the file beside them says whose they are."""
-    content = read_file(f"{parent(path) if '/' in path else '.'}/{FRONT_END}")
+    content = read_file(f"{folder_of(path)}/{FRONT_END}")
     if content is None:
         return
-    other = FrontEnd.from_dict(json.loads(content)["front_end"])
+    other = FrontEnd.from_dict(load_json(content)["front_end"])
     if other.fingerprint != front_end.fingerprint:
         raise ValueError(
-            f"{path} holds statistics of front end {other.name!r} ({other.fingerprint[:16]}), not of "
-            f"{front_end.name!r} ({front_end.fingerprint[:16]})"
+            f"{path} holds statistics of front end {other.name!r} ({other.short_fingerprint}), not of "
+            f"{front_end.name!r} ({front_end.short_fingerprint})"
         )

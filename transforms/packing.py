@@ -23,13 +23,6 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
 
 
-def features_of_clips(
-    front_end: FrontEnd, precision: Precision, clips: Sequence[np.ndarray], *, pad_to_max_length: bool = False
-) -> list[np.ndarray]:
-    """The features of clips of any lengths: `PackedFeatures` of the front end, called once."""
-    return PackedFeatures(front_end, precision, pad_to_max_length=pad_to_max_length)(clips)
-
-
 class PackedFeatures:
     """Features of many clips at a time, for little more than the kernel's own time.
 

@@ -13,6 +13,7 @@ from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.log_mel import num_frames
 from melbeam.transforms.precision import Precision
 from melbeam.transforms.presets import find_front_end
+from melbeam.transforms.records.schema import TENSOR
 
 Features = dict[str, tf.Tensor]
 
@@ -59,6 +60,6 @@ def log_mel_map(
             features = converter(tf.identity(audio), sampling_rate=element.get("sampling_rate"))
         frames = num_frames(tf.shape(audio, out_type=tf.int64)[0], converter.front_end)
         others = {name: value for name, value in element.items() if name != "audio"}
-        return {**others, "input_features": features, "num_frames": frames}
+        return {**others, TENSOR: features, "num_frames": frames}
 
     return log_mel

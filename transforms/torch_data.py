@@ -28,8 +28,10 @@ import numpy as np
 from melbeam.transforms.bounds import check_flag, check_integer
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
+from melbeam.transforms.reading.arrays import MASK
 from melbeam.transforms.reading.buckets import bucket_ends, num_batches
 from melbeam.transforms.reading.tensors import to_torch
+from melbeam.transforms.records.schema import TENSOR
 
 try:
     import torch
@@ -38,8 +40,6 @@ except ImportError as error:
     raise ImportError("melbeam.transforms.torch_data needs PyTorch: pip install 'melbeam[torch]'") from error
 
 __all__ = ["BucketBatchSampler", "Collate"]
-
-_TENSOR, _MASK, _NUM_FRAMES = "input_features", "input_features_mask", "num_frames"
 
 
 @dataclass(frozen=True, init=False)
@@ -84,8 +84,8 @@ class Collate:
             values = [clip[name] for clip in clips]
             is_number = isinstance(values[0], np.number)
             batch[name] = torch.from_numpy(np.array(values)) if is_number else values
-        if _TENSOR in batch:
-            batch |= self._features(batch[_TENSOR], batch.get(_NUM_FRAMES))
+        if TENSOR in batch:
+            batch |= self._features(batch[TENSOR], batch.get("num_frames"))
         return batch
 
     def _check_front_ends(self, clips: Sequence[Mapping[str, Any]]) -> None:
@@ -101,11 +101,11 @@ class Collate:
 
     def _features(self, features: list[np.ndarray], num_frames: torch.Tensor | None) -> dict[str, torch.Tensor]:
         if self.front_end.takes_full_length:
-            return {_TENSOR: to_torch(np.stack(features))}
+            return {TENSOR: to_torch(np.stack(features))}
         if num_frames is None:  # a job may have stored rows of silence behind the valid ones
             raise ValueError(
-                f"clips need {_NUM_FRAMES!r} for their mask: read it too, "
-                f"FeatureSource(folder, features=[{_TENSOR!r}, {_NUM_FRAMES!r}, ...])"
+                "clips need 'num_frames' for their mask: read it too, "
+                f"FeatureSource(folder, features=[{TENSOR!r}, 'num_frames', ...])"
             )
         frames = num_frames.tolist()
         rows = max(map(len, features))
@@ -113,7 +113,7 @@ class Collate:
         for row, clip, count in zip(padded, features, frames, strict=True):
             row[:count] = clip[:count]
         mask = torch.arange(rows)[None] < torch.tensor(frames)[:, None]
-        return {_TENSOR: to_torch(padded), _MASK: mask}
+        return {TENSOR: to_torch(padded), MASK: mask}
 
 
 class BucketBatchSampler(Sampler[list[int]]):  # type: ignore[misc, unused-ignore] # where torch is not installed

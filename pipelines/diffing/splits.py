@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from melbeam.pipelines.diffing.pairs import NO_PARTNER, hashes_of, pair
-from melbeam.transforms.reading.arrays import TAIL, TENSOR
 from melbeam.transforms.reading.folder import FeatureFolder
 from melbeam.transforms.reading.records import FolderRecords
+from melbeam.transforms.records.schema import TAIL, TENSOR
 
 # Where a record came from is no difference of its own, the front end is that of the whole folder, and what lies
 # behind a clip's frames is compared as the rows that a reader gets.

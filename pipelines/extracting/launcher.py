@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 import time
 from contextlib import nullcontext
 from dataclasses import fields as dataclass_fields
@@ -15,10 +14,10 @@ from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split
 from melbeam.pipelines.exit_status import EXIT_OK
-from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
 from melbeam.pipelines.front_ends import front_end_or_refusal
+from melbeam.pipelines.launched import Launched
 from melbeam.pipelines.launching import (
     at_work,
     counts_in_words,
@@ -41,7 +40,7 @@ from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.pipelines.split.tally import EMPTY_TEXT
 from melbeam.transforms.bounds import check_integer
-from melbeam.transforms.folder_layout import SplitFolder, file_name, folder_of_dataset, parent
+from melbeam.transforms.folder_layout import SplitFolder, file_name, folder_of, folder_of_dataset
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import TEXT
 
@@ -71,7 +70,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     summary = read_summary(job)
     print(in_words(job, summary, num_done, time.monotonic() - start))
     for line in mixed_field_lines({job.folder.split: summary}, job.front_end).values():
-        print(f"melbeam: warning: {line}", file=sys.stderr)
+        words.say(f"warning: {line}")
     return judge(job, summary)
 
 
@@ -88,7 +87,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
         check_integer("--limit", arguments.limit, at_least=1)
     front_end = front_end_or_refusal(arguments.front_end)
     if arguments.normalize_by is not None:
-        statistics, _, split = arguments.normalize_by.partition("#")
+        statistics, split = _statistics_and_split(arguments.normalize_by)
         with refused_as(Refusal.BAD_STATISTICS):
             front_end = front_end.normalized_by(statistics, split or "train")
     record_options = RecordOptions(
@@ -106,9 +105,17 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
     files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
     bounds["not_in"] = check_not_in(folder.output, arguments.not_in, [arguments.split])
     Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
-    source = source_options(arguments, shard_bytes=None if arguments.limit else arguments.shard_bytes)
+    source = source_options(arguments, [folder], shard_bytes=None if arguments.limit else arguments.shard_bytes)
     shards = find_shards(arguments, source, raw_samples=record_options.audio_format == "pcm_s16le")
     return Job.of(folder, front_end, record_options, shards, **bounds), shards
+
+
+def _statistics_and_split(given: str) -> tuple[str, str]:
+    """The path and the split in `FILE#SPLIT`; a path may have a `#` of its own."""
+    path, mark, split = given.rpartition("#")
+    if not mark or "/" in split or files.exists(given):
+        return given, ""
+    return path, split
 
 
 def _folder_of(dataset_name: str, output: str) -> str:
@@ -124,7 +131,7 @@ def _folder_of(dataset_name: str, output: str) -> str:
             f"names (my_corpus), got {dataset_name!r}",
         )
     if _VERSION.fullmatch(file_name(output)):
-        above = parent(output) if "/" in output else "."
+        above = folder_of(output)
         raise UsageError(
             Refusal.CONTRADICTION,
             f"--output={output} names a version, and --dataset_name={dataset_name} makes the folders of name and "
@@ -136,10 +143,9 @@ def _folder_of(dataset_name: str, output: str) -> str:
 def announce(job: Job, shards: list[Shard], runner: str) -> None:
     """Says what is going to be done, and where."""
     size = sum(shard.unit.num_bytes for shard in shards)
-    print(
-        f"melbeam: {words.count(len(shards), 'shard')}, {words.size(size)}, front end {job.front_end.name} "
-        f"({job.front_end.fingerprint[:16]}), on {runner}",
-        file=sys.stderr,
+    words.say(
+        f"{words.count(len(shards), 'shard')}, {words.size(size)}, front end {job.front_end.name} "
+        f"({job.front_end.short_fingerprint}), on {runner}"
     )
 
 

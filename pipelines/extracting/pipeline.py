@@ -19,12 +19,11 @@ from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 from melbeam.pipelines.split.beam_steps import committed_summary, planned_shards
 from melbeam.pipelines.split.commit import Attempt, done_before
-from melbeam.pipelines.split.ending import check_is_whole, finish_split
+from melbeam.pipelines.split.ending import finish_whole_split
 from melbeam.pipelines.split.job import Job
 from melbeam.pipelines.split.known_ids import KnownIds, ids_to_leave_out
 from melbeam.pipelines.split.metadata import write_metadata
 from melbeam.pipelines.split.plan import Shard
-from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.beam_worker import SharedRecordConverter
 
 
@@ -71,9 +70,6 @@ class ExtractDataset(beam.PTransform):
         shards = planned_shards(pcoll, job.folder, job.options.max_record_bytes)
         known = ids_to_leave_out(pcoll, job.folder.output, job.not_in)
         attempts = shards | "ExtractShards" >> beam.ParDo(ExtractShard(job), known)
-        return committed_summary(attempts, job.folder) | "WriteMetadata" >> beam.Map(_finish, job)
-
-
-def _finish(summary: SplitSummary, job: Job) -> None:
-    check_is_whole(job.folder, summary, job.num_shards)
-    finish_split(job, partial(write_metadata, job.folder, summary, job.front_end, job.options))
+        write = partial(write_metadata, front_end=job.front_end, options=job.options)
+        summary = committed_summary(attempts, job.folder)
+        return summary | "WriteMetadata" >> beam.Map(finish_whole_split, job, job.num_shards, write)

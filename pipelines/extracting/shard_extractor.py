@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-
-import google_crc32c
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS
@@ -18,16 +15,23 @@ from melbeam.pipelines.extracting.isolation import IsolatedConverter
 from melbeam.pipelines.extracting.progress_file import Progress, ProgressFile
 from melbeam.pipelines.extracting.watchdog import WatchedConverter
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item
-from melbeam.pipelines.split.attempt_files import LazyRecordFile, RecordFile, new_report, record_file
+from melbeam.pipelines.split.attempt_files import (
+    LazyRecordFile,
+    RecordFile,
+    new_attempt,
+    new_report,
+    record_file,
+    write_marked,
+    write_reject,
+)
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.known_ids import NONE_KNOWN, KnownIds, is_known_record
 from melbeam.pipelines.split.plan import Shard
-from melbeam.pipelines.split.reports import FileMark, ShardReport
+from melbeam.pipelines.split.reports import ShardReport
 from melbeam.pipelines.split.table import TableOfShard
 from melbeam.transforms.beam_worker import RecordMetrics
 from melbeam.transforms.folder_layout import ShardName, SplitFolder
 from melbeam.transforms.records.conversion import ConfiguredConverter, Conversion, Converter, Prepared
-from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.index import encode_index
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER
@@ -89,11 +93,10 @@ class ShardExtractor:
             TooManyRejects: most of the first records are rejects.
             Stopped: the process is being ended.
         """
-        attempt, start = uuid.uuid4().hex[:12], time.monotonic()
-        path = {
-            kind: self._folder.temporary(shard.index, attempt, kind)
-            for kind in ("features", "rejects", "index", "table", "report", "progress")
-        }
+        start = time.monotonic()
+        attempt, path = new_attempt(
+            self._folder, shard.index, "features", "rejects", "index", "table", "report", "progress"
+        )
         with at_work():
             converter = self._guarded_converter(shard)
             progress = ProgressFile(path["progress"])
@@ -151,8 +154,8 @@ class ShardExtractor:
             self._write(pack, written, shard, progress)
         report.features = features.mark
         report.rejected = rejects.mark
-        report.index_file = _write_small(path["index"], encode_index(written.index), len(written.index))
-        report.table = _write_small(path["table"], table.to_bytes(), table.num_rows)
+        report.index_file = write_marked(path["index"], encode_index(written.index), len(written.index))
+        report.table = write_marked(path["table"], table.to_bytes(), table.num_rows)
         files.write_json(path["report"], report.to_dict())
         return report
 
@@ -282,10 +285,7 @@ class _Written:
 
     def add_reject(self, item: Item, reject: Reject) -> None:
         """Writes a reject, with the bytes as they were read."""
-        if isinstance(item, Damage):
-            self.report.damaged_bytes += item.damaged_bytes
-        self._rejects.write(to_reject(item.data, reject, item.place))
-        self.report.count_reject(reject.reason, reject.record_id or item.place)
+        write_reject(item, reject, self._rejects, self.report)
 
     def add_conversion(self, conversion: Conversion) -> None:
         """Writes the features of a record; their sums are added with others'."""
@@ -302,11 +302,6 @@ class _Written:
         """Adds the sums of what was written since the last time."""
         self.report.statistics.add_clips(self._sums)
         self._sums = []
-
-
-def _write_small(path: str, data: bytes, num_records: int) -> FileMark:
-    files.write_bytes(path, data)
-    return FileMark(num_records, len(data), google_crc32c.value(data))
 
 
 def _in_words(counts: dict[str, int]) -> str:

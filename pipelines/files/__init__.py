@@ -16,17 +16,16 @@ from melbeam.pipelines.files.globs import with_literal_brackets
 from melbeam.pipelines.files.stores import NoFileSystem
 from melbeam.pipelines.folder_names import BadFolder, folder_path
 from melbeam.transforms.folder_layout import HALF_WRITTEN, file_name, parent
+from melbeam.transforms.reading.storage import is_local
 
-__all__ = ["BadFolder", "NoFileSystem", "folder_path"]
+__all__ = ["BadFolder", "NoFileSystem", "folder_path", "is_local"]
+
+# Requests to a store at once, where files are read ahead: each takes tens of milliseconds, whatever its size.
+FETCHES_AT_ONCE = 8
 
 
 class TornFile(ValueError):
     """A small file that is there, but does not hold what was written: its first lines, or zeros, or nothing."""
-
-
-def is_local(path: str) -> bool:
-    """Whether the path is on this machine's file system."""
-    return "://" not in path
 
 
 def check_scheme(path: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,15 +13,14 @@ import numpy as np
 from melbeam.pipelines import files, words
 from melbeam.pipelines.ingesting.job import DividedJob
 from melbeam.pipelines.ingesting.routes import CLIP, LEFT_OUT, ROUTE, UNKNOWN
-from melbeam.pipelines.split.attempt_files import LazyRecordFile, new_report, record_file
+from melbeam.pipelines.split.attempt_files import LazyRecordFile, new_attempt, new_report, record_file
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.plan import Shard
-from melbeam.pipelines.verifying.reject_records import read_reject
 from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.records.reject_record import read_reject
 from melbeam.transforms.records.schema import RECORD_VERSION
 from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, data_of
 
-_FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
 _LOG = logging.getLogger("melbeam")
 
 
@@ -53,8 +51,7 @@ class DividedShardWriter:
             OSError: what was gathered cannot be read, or the output not be written.
             ValueError: what was gathered is damaged.
         """
-        attempt = uuid.uuid4().hex[:12]
-        path = {kind: folder.temporary(shard.index, attempt, kind) for kind in ("features", "rejects", "report")}
+        attempt, path = new_attempt(folder, shard.index, "features", "rejects", "report")
         report = new_report(shard, self._hash)
         with record_file(path["features"]) as clips, LazyRecordFile(path["rejects"]) as rejects:
             for route, record in _records(list(slices)):
@@ -83,14 +80,14 @@ def _records(slices: list[Slice]) -> Iterator[tuple[np.void, bytes]]:
     joined = np.concatenate([np.zeros(0, ROUTE), *routes])
     order = np.argsort(joined["key"], kind="stable")
     waiting: deque[tuple[np.void, Future[bytes]]] = deque()
-    with ThreadPoolExecutor(_FETCHES, thread_name_prefix="melbeam-fetch") as pool:
+    with ThreadPoolExecutor(files.FETCHES_AT_ONCE, thread_name_prefix="melbeam-fetch") as pool:
         for row in order.tolist():
             path, route = slices[which[row]].path, joined[row]
             if files.is_local(path):
                 yield route, _record(path, route)
                 continue
             waiting.append((route, pool.submit(_record, path, route)))
-            if len(waiting) >= _FETCHES:
+            if len(waiting) >= files.FETCHES_AT_ONCE:
                 first, future = waiting.popleft()
                 yield first, future.result()
         for first, future in waiting:

@@ -15,9 +15,10 @@ from melbeam.pipelines.command_line import check_split
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Unit
-from melbeam.transforms.records.examples import audio_features, kind_and_count
+from melbeam.transforms.records.examples import audio_features
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, FLOAT
+from melbeam.transforms.records.tf_example import kind_and_count
 
 ID = "id"
 _HASH_BITS = 64

@@ -7,21 +7,17 @@ is where they lie.
 from __future__ import annotations
 
 import logging
-import uuid
 from contextlib import suppress
-
-import google_crc32c
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.ingesting.division import ID, order_of
 from melbeam.pipelines.ingesting.job import DividedJob
 from melbeam.pipelines.ingesting.routes import CLIP, LEFT_OUT, REJECT, UNKNOWN, encode_routes, key_in_order
 from melbeam.pipelines.sources.units import AudioRecord, Item
-from melbeam.pipelines.split.attempt_files import RecordFile, new_report, record_file
+from melbeam.pipelines.split.attempt_files import RecordFile, new_attempt, new_report, record_file, write_marked
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.known_ids import KnownIds
 from melbeam.pipelines.split.plan import Shard
-from melbeam.pipelines.split.reports import FileMark
 from melbeam.transforms.records.clip_length import microseconds_of
 from melbeam.transforms.records.examples import audio_features, clip_id_in, id_in, to_reject
 from melbeam.transforms.records.rejects import Reject
@@ -47,17 +43,14 @@ class UnitGatherer:
         Raises:
             OSError: the input cannot be read or the output not be written.
         """
-        attempt, folder = uuid.uuid4().hex[:12], self._job.folder.gathered
-        path = {kind: folder.temporary(shard.index, attempt, kind) for kind in ("features", "index", "report")}
+        attempt, path = new_attempt(self._job.folder.gathered, shard.index, "features", "index", "report")
         rows: list[tuple[int, ...]] = []
         with record_file(path["features"]) as file:
             for number, item in enumerate(shard.read(self._job.max_record_bytes)):
                 rows.append(self._written(item, shard.index, number, file))
-        routes = encode_routes(rows)
-        files.write_bytes(path["index"], routes)
         report = new_report(shard, self._hash)
         report.features = file.mark
-        report.index_file = FileMark(len(rows), len(routes), google_crc32c.value(routes))
+        report.index_file = write_marked(path["index"], encode_routes(rows), len(rows))
         files.write_json(path["report"], report.to_dict())
         _LOG.info(f"{shard.name}: {words.count(len(rows), 'clip')} read, to be divided")
         return Attempt(attempt, report)

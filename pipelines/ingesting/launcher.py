@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import apache_beam as beam
@@ -11,10 +10,10 @@ import apache_beam as beam
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.exit_status import EXIT_OK
-from melbeam.pipelines.extracting.launched import Launched
 from melbeam.pipelines.ingesting.division import ID, Division, check_first_records, parse_splits
 from melbeam.pipelines.ingesting.job import DividedJob, IngestJob, check_none_is_left_behind
 from melbeam.pipelines.ingesting.pipeline import DivideDataset, IngestDataset
+from melbeam.pipelines.launched import Launched
 from melbeam.pipelines.launching import (
     at_work,
     counts_in_words,
@@ -103,6 +102,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob | DividedJob, lis
     not_in = check_not_in(output, arguments.not_in, division.names)
     source = source_options(
         arguments,
+        [SplitFolder(output, name) for name in division.names],
         shard_bytes=arguments.shard_bytes,
         # The number of a divided corpus's shards says nothing of how its input is cut.
         num_shards=None if is_divided else arguments.num_shards,
@@ -120,7 +120,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob | DividedJob, lis
 def announce(shards: list[Shard], runner: str) -> None:
     """Says what is going to be done, and where."""
     size = sum(shard.unit.num_bytes for shard in shards)
-    print(f"melbeam: {words.count(len(shards), 'shard')}, {words.size(size)}, on {runner}", file=sys.stderr)
+    words.say(f"{words.count(len(shards), 'shard')}, {words.size(size)}, on {runner}")
 
 
 def show(job: IngestJob | DividedJob, shards: list[Shard]) -> None:
@@ -174,13 +174,11 @@ def tell_of_splits(job: DividedJob, num_done: int) -> int:
         if not total.records_read:
             warn_of_no_records(folder, total)
         elif not summary.num_features and total.num_features:
-            print(
-                f"melbeam: warning: split {folder.split!r} of {folder.output} is empty: none of the clips fell to "
-                "it. Give it a larger fraction, or take more clips",
-                file=sys.stderr,
+            words.say(
+                f"warning: split {folder.split!r} of {folder.output} is empty: none of the clips fell to it. Give "
+                "it a larger fraction, or take more clips"
             )
-    places = [folder.rejects_folder for folder, summary in summaries.items() if summary.num_rejects]
-    return judge_rejects(job, total, ", ".join(places))
+    return judge_rejects(job, total, [folder for folder, summary in summaries.items() if summary.num_rejects])
 
 
 def in_words(job: IngestJob, summary: SplitSummary, num_done: int) -> str:

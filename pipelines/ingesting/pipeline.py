@@ -12,7 +12,6 @@ Only paths, reports and routes cross a step, never a clip.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any
 
 import apache_beam as beam
@@ -26,7 +25,7 @@ from melbeam.pipelines.ingesting.routes import Counted, decode_routes
 from melbeam.pipelines.ingesting.shard_writer import ShardWriter
 from melbeam.pipelines.split.beam_steps import SummariseReports, committed_summary, planned_shards
 from melbeam.pipelines.split.commit import Attempt, commit, done_before
-from melbeam.pipelines.split.ending import check_is_whole, finish_split
+from melbeam.pipelines.split.ending import check_is_whole, finish_split, finish_whole_split
 from melbeam.pipelines.split.job_file import check_owner
 from melbeam.pipelines.split.known_ids import KnownIds, ids_to_leave_out
 from melbeam.pipelines.split.leftovers import delete_gathered, half_written
@@ -64,7 +63,8 @@ class IngestDataset(beam.PTransform):
         known = ids_to_leave_out(pcoll, job.folder.output, job.not_in)
         shards = planned_shards(pcoll, job.folder, job.max_record_bytes)
         attempts = shards | "WriteShards" >> beam.ParDo(WriteShard(job), known)
-        return committed_summary(attempts, job.folder) | "WriteSummary" >> beam.Map(_finish, job)
+        summary = committed_summary(attempts, job.folder)
+        return summary | "WriteSummary" >> beam.Map(finish_whole_split, job, job.num_shards, write_summary)
 
 
 class GatherUnit(beam.DoFn):
@@ -173,7 +173,7 @@ class DivideDataset(beam.PTransform):
         )
 
 
-def write_summary(summary: SplitSummary, folder: SplitFolder) -> None:
+def write_summary(folder: SplitFolder, summary: SplitSummary) -> None:
     """Writes what the split holds; all its shards are done by now."""
     files.write_json(folder.summary, summary.to_dict())
     files.delete(half_written(folder))
@@ -199,11 +199,6 @@ def _committed(attempt: tuple[str, Attempt], job: DividedJob) -> tuple[str, Shar
     return split, commit(job.of_split(split).folder, made)
 
 
-def _finish(summary: SplitSummary, job: IngestJob) -> None:
-    check_is_whole(job.folder, summary, job.num_shards)
-    finish_split(job, partial(write_summary, summary, job.folder))
-
-
 def _finish_divided(summaries: dict[str, SplitSummary], job: DividedJob, counted: Counted) -> None:
     """Writes the summaries, and removes what was gathered: nothing needs it any more."""
     for number, name in enumerate(job.division.names):
@@ -211,6 +206,5 @@ def _finish_divided(summaries: dict[str, SplitSummary], job: DividedJob, counted
         summary = summaries.setdefault(name, SplitSummary())
         check_is_whole(job.of_split(name).folder, summary, num_shards, counted.num_clips(number))
     for name, summary in summaries.items():
-        of_split = job.of_split(name)
-        finish_split(of_split, partial(write_summary, summary, of_split.folder))
+        finish_split(job.of_split(name), summary, write_summary)
     delete_gathered(job.folder)

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import logging
-import uuid
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.ingesting.job import IngestJob
 from melbeam.pipelines.sources.units import AudioRecord
-from melbeam.pipelines.split.attempt_files import LazyRecordFile, new_report, record_file
+from melbeam.pipelines.split.attempt_files import (
+    LazyRecordFile,
+    new_attempt,
+    new_report,
+    record_file,
+    write_reject,
+)
 from melbeam.pipelines.split.commit import Attempt
 from melbeam.pipelines.split.known_ids import KnownIds, is_known
 from melbeam.pipelines.split.plan import Shard
 from melbeam.transforms.records.clip_length import microseconds_of
-from melbeam.transforms.records.examples import features_if_any, to_reject
+from melbeam.transforms.records.examples import features_if_any
 
 _LOG = logging.getLogger("melbeam")
 
@@ -36,8 +41,7 @@ class ShardWriter:
         Raises:
             OSError: the input cannot be read or the output not be written.
         """
-        attempt, folder = uuid.uuid4().hex[:12], self._job.folder
-        path = {kind: folder.temporary(shard.index, attempt, kind) for kind in ("features", "rejects", "report")}
+        attempt, path = new_attempt(self._job.folder, shard.index, "features", "rejects", "report")
         report = new_report(shard, self._hash)
         with record_file(path["features"]) as records, LazyRecordFile(path["rejects"]) as rejects:
             for item in shard.read(self._job.max_record_bytes):
@@ -49,9 +53,7 @@ class ShardWriter:
                     records.write(item.data)
                     report.count_record(microseconds_of(features))
                 else:
-                    report.damaged_bytes += item.damaged_bytes
-                    rejects.write(to_reject(item.data, item.reject, item.place))
-                    report.count_reject(item.reject.reason, item.reject.record_id or item.place)
+                    write_reject(item, item.reject, rejects, report)
         report.features, report.rejected = records.mark, rejects.mark
         files.write_json(path["report"], report.to_dict())
         _LOG.info(

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from melbeam.pipelines.reporting.parts import Part
-from melbeam.transforms.reading.arrays import TENSOR, is_default
+from melbeam.transforms.reading.arrays import is_default
 from melbeam.transforms.reading.source import FeatureSource
-from melbeam.transforms.records.schema import FEATURE_RECORD, TEXT
+from melbeam.transforms.records.schema import FEATURE_RECORD, TENSOR, TEXT
 from melbeam.transforms.records.split_schema import StoredField
 
 NUM_CLIPS = 12

@@ -288,7 +288,7 @@ def made_of(parts: Sequence[Part]) -> Html:
         more = inputs.num_files - len(inputs.first)
         facts: dict[str, Any] = {
             "Folder": element("code", of_data(part.folder.output)),
-            "Front end": [of_data(part.front_end.name), " ", element("code", part.front_end.fingerprint[:16])],
+            "Front end": [of_data(part.front_end.name), " ", element("code", part.front_end.short_fingerprint)],
             "Sources": [
                 f"{inputs.num_files:,} {'file' if inputs.num_files == 1 else 'files'}, "
                 + words.size(inputs.num_bytes)

@@ -9,8 +9,8 @@ import numpy as np
 
 from melbeam.pipelines import words
 from melbeam.pipelines.words import harmless
-from melbeam.transforms.reading.arrays import TENSOR, is_default
-from melbeam.transforms.records.schema import TEXT
+from melbeam.transforms.reading.arrays import is_default
+from melbeam.transforms.records.schema import TENSOR, TEXT
 from melbeam.transforms.records.split_schema import StoredField
 
 _LONGEST = 1000  # characters of a value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines.defaults import SHARD_BYTES
@@ -11,6 +12,7 @@ from melbeam.pipelines.sources.kinds import KINDS
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
     from melbeam.pipelines.sources.units import SourceOptions
+    from melbeam.transforms.folder_layout import SplitFolder
 
 _INPUT = (
     "files, a folder or a glob: audio TFRecords, audio files, a manifest (.jsonl, .csv, .tsv), Kaldi's folder, "
@@ -38,9 +40,13 @@ def add_shard_bytes(parser: Parser, help: str) -> None:
 
 
 def source_options(
-    arguments: argparse.Namespace, *, shard_bytes: int | None, num_shards: int | None = None
+    arguments: argparse.Namespace,
+    own: Sequence[SplitFolder],
+    *,
+    shard_bytes: int | None,
+    num_shards: int | None = None,
 ) -> SourceOptions:
-    """What the arguments say of the source.
+    """What the arguments say of the source of the splits that are to be made.
 
     Raises:
         ValueError: `--columns` is written in another way, or an option contradicts another.
@@ -59,4 +65,6 @@ def source_options(
         num_shards=num_shards,
         encoding_of_text=arguments.encoding_of_text,
         limit=arguments.limit,
+        pcm_sampling_rate=getattr(arguments, "pcm_sampling_rate", None),  # ingest has no such option
+        own=own,
     )

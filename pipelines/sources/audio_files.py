@@ -23,7 +23,6 @@ from melbeam.pipelines.sources.transcripts import (
     TRANSCRIPTS,
     OwnTexts,
     Transcripts,
-    folder_of,
     names_of,
     own_text,
     text_of,
@@ -31,7 +30,7 @@ from melbeam.pipelines.sources.transcripts import (
 )
 from melbeam.pipelines.sources.units import Found, Item, LeftOut, Planned, SourceOptions, Unit, printable, runs
 from melbeam.pipelines.tfrecord import Span
-from melbeam.transforms.folder_layout import file_name
+from melbeam.transforms.folder_layout import file_name, folder_of
 from melbeam.transforms.records.containers.formats import name_of_beginning
 from melbeam.transforms.records.rows import keep_row
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from melbeam.pipelines.sources.units import Unit
-from melbeam.transforms.records.examples import Values
+from melbeam.transforms.records.wire import Values
 
 TEXT, INTEGER, NUMBER = "text", "integers", "floats"  # as a person reads them
 _EXACT = 1 << 24  # up to here float32, which a tf.train.Example has, holds every integer

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.rows import Row, as_id, id_of, path_in
-from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.values import as_feature, as_seconds
+from melbeam.transforms.records.wire import Values
 
 # Ours, and how others write it: Hugging Face's audiofolder, NeMo, Common Voice, lhotse, and what people write.
 SPELLINGS: Mapping[str, tuple[str, ...]] = {

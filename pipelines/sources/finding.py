@@ -25,7 +25,8 @@ from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.transcripts import LJSPEECH, TRANSCRIPTS, is_ljspeech
 from melbeam.pipelines.sources.units import Found, LeftOut, SourceOptions, printable
 from melbeam.pipelines.tfrecord import is_compressed
-from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name, parent
+from melbeam.transforms.folder_layout import BOOKKEEPING, FEATURES, file_name, folder_of
+from melbeam.transforms.reading.not_features import folders_meant
 from melbeam.transforms.records.containers.formats import name_of_beginning
 from melbeam.transforms.records.tfrecord_frame import HEADER, length_of
 
@@ -78,7 +79,7 @@ def _find(pattern: str) -> Found:
     paths = files.find_input(pattern)
     if [file_name(path) for path, _ in paths] == [LJSPEECH] and is_ljspeech(paths[0][0]):
         # It names its clips by their stems alone, so that they are looked for where it lies.
-        return _find(f"{parent(paths[0][0])}/" if "/" in paths[0][0] else "./")
+        return _find(f"{folder_of(paths[0][0])}/")
     root = pattern
     if [path for path, _ in paths] != [pattern]:
         root = literal_prefix(pattern)
@@ -182,9 +183,13 @@ def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
         )
     if len(named) > 1:
         examples = ", ".join(f"{kind} ({printable(by_kind[kind][0][0])})" for kind in named)
+        written = folders_meant(found.root.rstrip("/") or ".")
         raise UsageError(
             Refusal.SEVERAL_KINDS,
-            f"--input={found.pattern} holds several kinds of sources: {examples}: choose one with --input_format",
+            f"--input={found.pattern} holds several kinds of sources: {examples}: choose one with --input_format"
+            + (
+                f"; {' and '.join(written)} is what a melbeam job wrote: leave it out by a glob" if written else ""
+            ),
         )
     if named == [AUDIO]:  # the source itself says what is left out, and finds transcripts
         return AUDIO, found.paths

@@ -13,16 +13,11 @@ from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.columns import parse_columns
 from melbeam.pipelines.sources.planning import find_parts, plan_units, read_unit
 from melbeam.pipelines.sources.units import AudioRecord, SourceOptions, Unit
-from melbeam.transforms.records.examples import (
-    kind_and_count,
-    passed_through,
-    read_audio_example,
-    to_reject,
-    undecoded,
-)
+from melbeam.transforms.records.examples import passed_through, read_audio_example, to_reject, undecoded
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.tf_example import kind_and_count
 
 if TYPE_CHECKING:
     import tensorflow as tf

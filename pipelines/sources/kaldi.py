@@ -41,7 +41,7 @@ from melbeam.pipelines.sources.units import (
     runs,
     units_of_lines,
 )
-from melbeam.transforms.folder_layout import parent
+from melbeam.transforms.folder_layout import folder_of
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.values import as_seconds
@@ -63,7 +63,7 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         ValueError: a recording is the output of a command, which is never run; or a table is not of its format.
     """
     text_lines.check_encoding(options.encoding_of_text)
-    folders = sorted({parent(path) if "/" in path else "." for path, _ in found.paths if path.endswith(WAV_SCP)})
+    folders = sorted({folder_of(path) for path, _ in found.paths if path.endswith(WAV_SCP)})
     if not folders:
         raise UsageError(
             Refusal.BAD_SOURCE,

@@ -22,6 +22,7 @@ from melbeam.pipelines.sources.rows import (
     path_in,
     read_rows,
 )
+from melbeam.pipelines.sources.segments import NEAR
 from melbeam.pipelines.sources.text_lines import Lines, json_of, open_text
 from melbeam.pipelines.sources.units import (
     BYTES_A_SECOND,
@@ -36,18 +37,17 @@ from melbeam.pipelines.sources.units import (
     runs,
     units_of_lines,
 )
-from melbeam.transforms.folder_layout import parent
-from melbeam.transforms.records.examples import Values
+from melbeam.transforms.folder_layout import folder_prefix
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.segments import encode_segments
 from melbeam.transforms.records.values import as_feature, as_seconds
+from melbeam.transforms.records.wire import Values
 
 _PARTS_OF_CUTS = {
     "recordings": ("id", "sources", "num_samples"),
     "supervisions": ("id", "recording_id", "start", "duration"),
 }
-_NEAR = 1e-4  # seconds: a cut that ends so near its recording's end is all of it
 # Reading a cut raises these where its JSON has another shape.
 _NO_CUT = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError)
 
@@ -110,7 +110,7 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
         )
     found = runs(weights, options)
     starts.append(end)
-    folder = f"{parent(path)}/" if "/" in path else ""
+    folder = folder_prefix(path)
     if first is not None:
         check_can_be_read(first, printable(path))
     folder = folder_of_relative(first, folder)
@@ -229,7 +229,7 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
         duration = as_seconds(cut["duration"], "duration")
         if duration is None:
             raise ValueError("a cut without a duration")
-        whole = start < _NEAR and abs(duration - float(recording["duration"])) < _NEAR
+        whole = start < NEAR and abs(duration - float(recording["duration"])) < NEAR
         name, found = _id_and_columns(cut, _columns_of(cut), details["columns"])
         columns = with_one_type(found, details.get("types", {}))
         # The supervisions' times are those of their own texts, not of another column's.

@@ -43,7 +43,7 @@ from melbeam.pipelines.sources.units import (
     runs,
     units_of_lines,
 )
-from melbeam.transforms.folder_layout import parent
+from melbeam.transforms.folder_layout import folder_prefix
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 
@@ -285,7 +285,7 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions, r
                 f"and a manifest has one object a line: jq -c '.{lists[0]}[]'",
             ) from None
         raise
-    return Table(path, format, columns, f"{parent(path)}/" if "/" in path else "", root)
+    return Table(path, format, columns, folder_prefix(path), root)
 
 
 def _is_list_of_objects(value: Any) -> bool:

@@ -14,9 +14,9 @@ from typing import Any
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type
 from melbeam.pipelines.sources.text_lines import Lines, json_of, open_text
 from melbeam.transforms.folder_layout import file_name
-from melbeam.transforms.records.examples import Values
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.values import as_feature, as_seconds
+from melbeam.transforms.records.wire import Values
 
 NEMO_MANIFEST = "tarred_audio_manifest.json"
 _SHARD = re.compile(r"(\d+)$")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import numpy as np
@@ -46,10 +46,11 @@ from melbeam.pipelines.sources.units import (
     runs,
 )
 from melbeam.pipelines.tfrecord import Span
-from melbeam.transforms.folder_layout import parent
-from melbeam.transforms.records.examples import Values, to_example
+from melbeam.transforms.folder_layout import folder_prefix
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.tf_example import to_example
+from melbeam.transforms.records.wire import Values
 
 _ROWS_AT_ONCE = 16
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError)
@@ -108,7 +109,7 @@ def _plan_file(
     others.update(dict.fromkeys(other_audio(schema, columns)))
     keys = path_of(fields_of(schema), columns["audio"]) or ()
     nested = {"audio_keys": list(keys)} if len(keys) > 1 else {}
-    folder = f"{parent(path)}/" if "/" in path else ""
+    folder = folder_prefix(path)
     return [
         Unit(
             path,
@@ -147,7 +148,8 @@ def _rows(
             try:
                 for batch in opened.iter_batches(_ROWS_AT_ONCE, row_groups=[group]):
                     for row in range(max(0, first - rows_seen), batch.num_rows):
-                        yield _row(batch, row, details, unit, next(numbers), max_record_bytes)
+                        kept = {"kind": PARQUET, "path": path, "group": group, "first": rows_seen + row, "rows": 1}
+                        yield _row(batch, row, details, unit, next(numbers), max_record_bytes, kept)
                     rows_seen += batch.num_rows
             except (OSError, pa.ArrowException) as error:
                 lost = num_rows - max(rows_seen, first)
@@ -162,9 +164,15 @@ def _damage(unit: Unit, number: int, detail: str, row: Mapping[str, Any]) -> Dam
 
 
 def _row(
-    batch: Any, row: int, details: Mapping[str, Any], unit: Unit, number: int, max_record_bytes: int
+    batch: Any,
+    row: int,
+    details: Mapping[str, Any],
+    unit: Unit,
+    number: int,
+    max_record_bytes: int,
+    kept: Mapping[str, Any],
 ) -> Row | BadRow | Item:
-    """A row that names its audio, or the record that holds it."""
+    """A row that names its audio, or the record that holds it; `kept` is how its reject finds it again."""
     columns, types = details["columns"], details.get("types", {})
     values: dict[str, Any] = {}
     unreadable = ""
@@ -187,8 +195,8 @@ def _row(
             found = row_of(values, columns, folder=details["folder"], root=details["root"])
             return replace(found, columns=with_one_type(found.columns, types))
         except ValueError as error:
-            kept = {"kind": PARQUET, "path": unit.path, "detail": str(error)}
-            return BadRow(str(error), keep_row(kept, passed_through(values, columns), {}))
+            said = {"kind": PARQUET, "path": unit.path, "detail": str(error)}
+            return BadRow(str(error), keep_row(said, passed_through(values, columns), {}))
     fields: dict[str, Values] = {}
     try:
         fields = {**with_one_type(passed_through(values, columns), types)}
@@ -207,14 +215,15 @@ def _row(
             record = to_example(fields, None, ("audio", memoryview(content)))
         else:
             record = to_example({**fields, "audio": content})
-        said = Row("", "", start, end, columns=fields).texts_with_times
-        return AudioRecord(number, unit.place(number), record, segments=said)
+        texts = Row("", "", start, end, columns=fields).texts_with_times
+        return AudioRecord(number, unit.place(number), record, segments=texts)
     except Reject as reject:
         others = {name: value for name, value in values.items() if name != columns["audio"]}
         fields_kept = passed_through(others, columns)
         if "id" in fields:
             reject.record_id = fields_kept["id"] = str(fields["id"])
-        return Damage(number, unit.place(number), reject, to_example(fields_kept))
+        kept_row = keep_row({**kept, "details": dict(details)}, fields_kept, {})
+        return Damage(number, unit.place(number), reject, kept_row)
 
 
 def _value(scalar: Any, to_audio: Sequence[str] | None) -> Any:
@@ -323,13 +332,13 @@ def _segment(
 
 
 def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
-    """What could not be read before: the rest of a row group, from its file, which may be whole by now."""
+    """What could not be read before, from a file that may be whole by now: a row, or the rest of a row group."""
     detail = f"copy {printable(row['path'])} again from its source"
     if "group" not in row:  # a row that says nothing that could be read
         yield _damage(unit, unit.span.number, f"{row['detail']}: {detail}, and extract it", row)
         return
     groups = [(row["group"], row["first"])]
-    rows = _rows(row["path"], row["details"], groups, unit, max_record_bytes)
+    rows = islice(_rows(row["path"], row["details"], groups, unit, max_record_bytes), row.get("rows"))
     try:
         yield from read_rows(rows, unit, max_record_bytes)
     except OF_ONE_FILE as error:

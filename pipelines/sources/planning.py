@@ -27,6 +27,8 @@ from melbeam.pipelines.sources.kinds import (
     TFRECORD,
     WEBDATASET,
 )
+from melbeam.pipelines.sources.own_files import without_own
+from melbeam.pipelines.sources.tfds_folder import RAGGED_VALUES
 from melbeam.pipelines.sources.units import (
     AudioRecord,
     Damage,
@@ -41,16 +43,11 @@ from melbeam.pipelines.sources.units import (
 )
 from melbeam.transforms.records.containers.formats import name_of_beginning
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import (
-    check_raw_audio,
-    colliding_names,
-    features_if_any,
-    kind_and_count,
-    names_in,
-)
+from melbeam.transforms.records.examples import check_raw_audio, colliding_names, features_if_any
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.tf_example import kind_and_count, names_in
 
 _SEQUENCE_FIELD = 2  # feature_lists, of a SequenceExample; an Example has none
 _OF_MANY = re.compile(r"^(?P<name>.*)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?P<ending>\.[\w.]+)?$")
@@ -83,7 +80,7 @@ def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
     by_kind: dict[str, list[Found]] = {}
     left_out = LeftOut()
     for pattern in patterns:
-        for found in find_inputs(pattern):
+        for found in (without_own(one, options.own) for one in find_inputs(pattern)):
             kind, mine, others = find_kind(found, options)
             if (
                 kind == MANIFEST
@@ -264,7 +261,7 @@ def _check_has_audio(unit: Unit) -> None:
         features = features_if_any(item.data) if isinstance(item, AudioRecord) else {}
         if "audio" not in features:
             lacking.add("audio")
-            could_be.update(dict.fromkeys(name for name in features if _looks_like_audio(features[name])))
+            could_be.update(dict.fromkeys(name for name in features if _looks_like_audio(name, features[name])))
         elif kind_and_count(features["audio"])[0] in (INT64, FLOAT) and "sampling_rate" not in features:
             lacking.add("sampling_rate")
             could_be.update(dict.fromkeys(name for name in features if _looks_like_a_rate(features[name])))
@@ -281,7 +278,9 @@ def _check_has_audio(unit: Unit) -> None:
         )
 
 
-def _looks_like_audio(feature: Any) -> bool:
+def _looks_like_audio(name: str, feature: Any) -> bool:
+    if name.endswith(RAGGED_VALUES):  # of several lists, which may be channels
+        return False
     kind, count = kind_and_count(feature)
     if kind == BYTES and count == 1:
         return name_of_beginning(feature.bytes_list.value[0][:HEAD]) is not None

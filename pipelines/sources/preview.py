@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Any
 
@@ -10,9 +10,10 @@ from melbeam.pipelines import words
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Item, Unit, printable
 from melbeam.transforms.records.clip_length import microseconds_of
-from melbeam.transforms.records.examples import clip_id_in, features_if_any, kind_and_count
+from melbeam.transforms.records.examples import clip_id_in, features_if_any
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, SEGMENTS, TEXT
+from melbeam.transforms.records.tf_example import kind_and_count
 
 _CLIPS = 3
 _CHARACTERS = 60  # of a value
@@ -33,8 +34,30 @@ def preview(units: Iterable[Unit]) -> list[str]:
     columns = first.details.get("columns") or {}
     named = ", ".join(f"{ours} from {theirs!r}" for ours, theirs in columns.items() if ours != theirs)
     lines = [f"{first.kind} {printable(first.path)}{f': {named}' if named else ''}"]
-    items: Iterator[Item] = chain.from_iterable(read_unit(unit) for unit in units)
-    return lines + [f"  {words.harmless(_in_words(item))}" for item in islice(items, _CLIPS)]
+    shown: list[Item] = list(islice(chain.from_iterable(read_unit(unit) for unit in units), _CLIPS))
+    lines += [f"  {words.harmless(_in_words(item))}" for item in shown]
+    if texts := _texts_under_other_names(shown):
+        lines.append(
+            f"  none of these has a text: --columns={TEXT}=NAME takes it from where it is "
+            f"({words.harmless(', '.join(texts))})"
+        )
+    return lines
+
+
+def _texts_under_other_names(items: Iterable[Item]) -> list[str]:
+    """Returns the names of what is text in some records, where none of them has a text; else nothing."""
+    named = set()
+    for item in items:
+        features = features_if_any(item.data) if isinstance(item, AudioRecord) else {}
+        if TEXT in features:
+            return []
+        named |= {name for name, feature in features.items() if name not in _NOT_SHOWN and _is_text(feature)}
+    return sorted(named)
+
+
+def _is_text(feature: Any) -> bool:
+    kind, count = kind_and_count(feature)
+    return kind == BYTES and count == 1 and _one(feature.bytes_list.value[0], kind)[:1] == '"'
 
 
 def _in_words(item: Item) -> str:

@@ -8,18 +8,19 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
 
 from melbeam.pipelines.sources.segments import wav_bytes
+from melbeam.transforms.records.decoding.raw_samples import check_are_16_bit
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import kind_and_count
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.tf_example import kind_and_count, parse_features
 
-_INT16 = np.iinfo(np.int16)
 # How TFDS keeps a tensor's bytes, and which samples they may be.
 ENCODINGS = ("bytes", "zlib")
-DTYPES = ("int16", "int32", "int64", "float16", "float32", "float64")
+DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "int64", "float16", "float32", "float64")
+# Of these, which hold no 16-bit samples, the largest number is full scale; unsigned ones are silent in the middle.
+OWN_FULL_SCALE = ("int8", "uint8", "uint16")
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,12 @@ class Renaming:
 
     Attributes:
         columns: our name to theirs.
-        num_channels: of lists of samples, which are stored interleaved.
+        num_channels: of lists of samples.
         sampling_rate: Hz of samples, where no record says it.
         encoding: one of `ENCODINGS`, where the audio is kept so; else "".
-        dtype: one of `DTYPES`, of samples that are kept as bytes; else "", and then bytes are a file.
+        dtype: one of `DTYPES`, of samples that are kept as bytes or have a full scale of their own; else "", and
+            bytes are a file then.
+        is_planar: whether lists hold all samples of a channel, then those of the next; else they are interleaved.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
@@ -39,10 +42,13 @@ class Renaming:
     sampling_rate: int | None = None
     encoding: str = ""
     dtype: str = ""
+    is_planar: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """The renaming as a unit's details hold it; nothing where there is nothing to do."""
-        return {} if self == Renaming() else asdict(self)
+        # What is seldom so stands only where it is, so that the plans of all other corpora stay what they were.
+        details = {name: value for name, value in asdict(self).items() if name != "is_planar" or value}
+        return {} if self == Renaming() else details
 
     @classmethod
     def from_json(cls, details: Mapping[str, Any]) -> Renaming:
@@ -55,10 +61,7 @@ class Renaming:
         Raises:
             Reject: it is no Example, or its audio does not have the shape that it should have.
         """
-        try:
-            features = Example.FromString(record).features.feature
-        except DecodeError as error:
-            raise Reject("not_an_example", f"{len(record)} bytes that are no tf.train.Example") from error
+        features = parse_features(record)
         missing = self.columns.get("audio")
         if missing is not None and missing not in features:
             raise Reject(
@@ -92,6 +95,9 @@ class Renaming:
         if kind not in (INT64, FLOAT):
             # A file has its own rate in its header; TFDS's says what it would be resampled to.
             return
+        if kind == INT64 and self.dtype in OWN_FULL_SCALE:
+            _scale(features["audio"], np.iinfo(self.dtype))
+            kind = FLOAT
         if self.sampling_rate is not None and "sampling_rate" not in features:
             features["sampling_rate"].int64_list.value.append(self.sampling_rate)
         if self.num_channels == 1 or not count:
@@ -102,8 +108,13 @@ class Renaming:
             )
         rate = kind_and_count(features["sampling_rate"]) if "sampling_rate" in features else ("", 0)
         if rate != (INT64, 1):
-            raise Reject("bad_field", "samples of several channels need one sampling_rate")
-        samples = _samples(getattr(features["audio"], kind).value, kind).reshape(-1, self.num_channels)
+            told = "name theirs with --columns=sampling_rate=NAME, or pass --pcm_sampling_rate"
+            raise Reject("bad_field", f"samples of several channels need one sampling_rate: {told}")
+        samples = _samples(getattr(features["audio"], kind).value, kind)
+        if self.is_planar:
+            samples = np.ascontiguousarray(samples.reshape(self.num_channels, -1).T)
+        else:
+            samples = samples.reshape(-1, self.num_channels)
         data = wav_bytes(samples, features["sampling_rate"].int64_list.value[0])
         features["audio"].Clear()
         features["audio"].bytes_list.value.append(data)
@@ -126,17 +137,30 @@ class Renaming:
         audio.Clear()
         if samples is None:
             audio.bytes_list.value.append(data)
-        elif samples.dtype.kind == "i":
+        elif samples.dtype.kind in "iu":
             audio.int64_list.value.extend(samples.tolist())
         else:
             audio.float_list.value.extend(samples.tolist())
+
+
+def _scale(audio: Any, info: np.iinfo[Any]) -> None:
+    """Makes integers of a type floats of full scale 1, in place.
+
+    Raises:
+        Reject: bad_audio, where they are not of that type.
+    """
+    samples = np.asarray(audio.int64_list.value, np.int64)
+    if len(samples) and (samples.min() < info.min or samples.max() > info.max):
+        found = f"{samples.min()} to {samples.max()}"
+        raise Reject("bad_audio", f"samples of {info.dtype} must be {info.min} to {info.max}, got {found}")
+    middle = (info.max + 1) // 2 if info.min == 0 else 0
+    audio.Clear()
+    audio.float_list.value.extend(((samples - middle) / 2.0 ** (info.bits - 1)).tolist())
 
 
 def _samples(values: Any, kind: str) -> np.ndarray:
     if kind == FLOAT:
         return np.asarray(values, np.float32)
     samples = np.asarray(values, np.int64)
-    if samples.min() < _INT16.min or samples.max() > _INT16.max:
-        found = f"{samples.min()} to {samples.max()}"
-        raise Reject("bad_audio", f"integer samples must be 16-bit, {_INT16.min} to {_INT16.max}, got {found}")
+    check_are_16_bit(samples)
     return samples.astype(np.int16)

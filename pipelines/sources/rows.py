@@ -23,13 +23,13 @@ from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item, Unit, printable
 from melbeam.transforms.folder_layout import file_name, parent
-from melbeam.transforms.records.examples import Values, kind_and_count, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.segments import encode_segments
+from melbeam.transforms.records.tf_example import kind_and_count, to_example
+from melbeam.transforms.records.wire import Values
 
-_FETCHES = 8  # of a store at once: a request takes it tens of milliseconds, whatever its size
 _FOLDERS_ABOVE = 3  # of a table's folder, in which its recipe may have run
 UTF_8 = "utf-8"
 _BLOCK = 8 << 20  # 8 MiB
@@ -164,7 +164,7 @@ def _fetched(
     """Rows with their files' bytes; None for those of which nothing is read, or only a segment."""
     waiting: deque[tuple[Row | BadRow | Item, Future[bytes | Reject] | None]] = deque()
     ahead = 0  # bytes
-    with ThreadPoolExecutor(_FETCHES, thread_name_prefix="melbeam-fetch") as pool:
+    with ThreadPoolExecutor(files.FETCHES_AT_ONCE, thread_name_prefix="melbeam-fetch") as pool:
         for row in rows:
             if not isinstance(row, Row) or row.is_segment or files.is_local(row.audio):
                 if not waiting:
@@ -173,7 +173,7 @@ def _fetched(
                 waiting.append((row, None))
             else:
                 waiting.append((row, pool.submit(_fetch, row, max_record_bytes)))
-            while len(waiting) >= _FETCHES or (waiting and ahead > _FETCHED_BYTES):
+            while len(waiting) >= files.FETCHES_AT_ONCE or (waiting and ahead > _FETCHED_BYTES):
                 yield _next(waiting, max_record_bytes)
             ahead = sum(_num_bytes(future) for _, future in waiting)
         while waiting:

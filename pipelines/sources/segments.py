@@ -22,6 +22,8 @@ from melbeam.transforms.records.rejects import Reject
 
 # What is promised beyond a recording's end by rounding alone.
 _END_TOLERANCE = 0.1  # seconds
+# A segment that begins and ends so near where its recording does is all of it.
+NEAR = 1e-4  # seconds
 _SEEKABLE = ("WAV", "WAVEX", "RF64", "FLAC")
 _SIXTEEN_BITS = ("PCM_16", "PCM_S8", "PCM_U8")
 _PCM, _IEEE_FLOAT = 1, 3  # format tags of WAV
@@ -93,7 +95,7 @@ class Recordings:
     def _open(self, path: str) -> _Seekable | _Decoded | Reject:
         file = self._open_file(path)
         try:
-            opened = soundfile.SoundFile(file)
+            opened = soundfile.SoundFile(_Unnamed(file))
         except soundfile.SoundFileError:
             opened = None
         try:
@@ -132,6 +134,13 @@ def frames_of(start: float, end: float | None, rate: int, num_frames: int, where
 def _num_bytes(recording: _Seekable | _Decoded | Reject) -> int:
     """Bytes of memory that a recording takes beyond a block."""
     return recording.num_bytes if isinstance(recording, _Decoded) else 0
+
+
+class _Unnamed:
+    """A file without its name, from which soundfile would take that a `.raw` one has no header."""
+
+    def __init__(self, file: Any) -> None:
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
 class _Seekable:

@@ -97,7 +97,7 @@ def _members(file: io.BufferedIOBase, start: int, max_bytes: int, *, compressed:
         vars(tar)["members"] = []  # which tarfile would keep all of
         end = member.offset_data + -(-member.size // _BLOCK) * _BLOCK if member.isreg() else member.offset_data
         if member.isreg():
-            content = _content(tar, member, max_bytes)
+            content = _content(tar, file, member, max_bytes)
             yield Member(member.name, member.offset, content)
         elif member.islnk() or member.issym():
             what = f"{printable(member.name)} is a link to {printable(member.linkname)}: pack the file itself"
@@ -122,12 +122,18 @@ def _has_content(file: io.BufferedIOBase, start: int, end: int) -> bool:
         file.seek(position)
 
 
-def _content(tar: tarfile.TarFile, member: tarfile.TarInfo, max_bytes: int) -> bytes | Reject:
+def _content(
+    tar: tarfile.TarFile, file: io.BufferedIOBase, member: tarfile.TarInfo, max_bytes: int
+) -> bytes | Reject:
     if member.size > max_bytes:
         return Reject("over_limit", f"{printable(member.name)} has {member.size} bytes, above {max_bytes}")
     try:
-        opened = tar.extractfile(member)
-        data = b"" if opened is None else opened.read()
+        if member.issparse():
+            opened = tar.extractfile(member)
+            data = b"" if opened is None else opened.read()
+        else:  # straight from the file, since what extractfile gives copies each clip twice more
+            file.seek(member.offset_data)
+            data = file.read(member.size)
     except (tarfile.TarError, EOFError, OSError) as error:
         return Reject("bad_row", f"{printable(member.name)} cannot be read: {error}")
     if len(data) < member.size:

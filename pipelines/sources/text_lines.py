@@ -9,7 +9,6 @@ import codecs
 import gzip
 import hashlib
 import io
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.units import printable
+from melbeam.transforms.plain_json import load_json
 
 _GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 20  # 1 MiB
@@ -138,19 +138,11 @@ def json_of(text: str | bytes) -> Any:
     Raises:
         ValueError: it is no JSON, or an object in it says two things under one name.
     """
-    return json.loads(text, parse_constant=_constant, object_pairs_hook=_object)
+    return load_json(text, parse_constant=_constant)
 
 
 def _constant(name: str) -> float | None:
     return None if name == "NaN" else float(name)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in an object")
-    return values
 
 
 def check_encoding(encoding: str) -> None:

@@ -1,16 +1,42 @@
-"""What the features.json of a TFDS data set says of its audio: its name, rate, channels and encoding."""
+"""What the features.json of a TFDS data set says of its audio: its name, rate, shape, type and encoding."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources.renaming import DTYPES, ENCODINGS, Renaming
+from melbeam.pipelines.sources.renaming import DTYPES, ENCODINGS, OWN_FULL_SCALE, Renaming
 from melbeam.transforms.folder_layout import FEATURES
+from melbeam.transforms.records.decoding.audio import MAX_CHANNELS
 
 _AUDIO_CLASS = "audio_feature.Audio"
+# A list of lists of unknown lengths is kept as two features, its values and their lengths.
+RAGGED_VALUES = "/ragged_flat_values"
+_NOT_SAMPLES = ("string", "object", "bool")
+
+
+@dataclass(frozen=True)
+class _Samples:
+    """A feature that may be a clip's audio.
+
+    Attributes:
+        dimensions: as they are written; -1 where each clip has its own.
+        dtype: of the samples, as NumPy spells it.
+        encoding: one of `ENCODINGS`, or "".
+        rate: Hz, where it is said.
+        is_audio: whether it is of TFDS's class for audio, so that its name need not tell.
+        is_file: whether it is kept as the file that it was.
+    """
+
+    dimensions: tuple[int, ...]
+    dtype: str
+    encoding: str = ""
+    rate: int | None = None
+    is_audio: bool = False
+    is_file: bool = False
 
 
 def tfds_renaming(folder: str, columns: Mapping[str, str]) -> Renaming | None:
@@ -21,7 +47,7 @@ def tfds_renaming(folder: str, columns: Mapping[str, str]) -> Renaming | None:
         columns: that were asked for; `audio` among them chooses one of several.
 
     Raises:
-        ValueError: of several audio features none is chosen, or the shape is none that is known.
+        ValueError: of several audio features none is chosen, or the shape or the type is none that is known.
     """
     path = f"{folder}/{FEATURES}"
     if not files.exists(path):
@@ -30,55 +56,100 @@ def tfds_renaming(folder: str, columns: Mapping[str, str]) -> Renaming | None:
         features = files.read_json(path)["featuresDict"]["features"]
     except (ValueError, KeyError, TypeError):
         return None
-    found = {name: value["audio"] for name, value in _flat(features) if "audio" in value}
-    if not found:
-        return None
-    name = columns.get("audio") or ("audio" if "audio" in found else next(iter(found)))
-    if "audio" not in columns and "audio" not in found and len(found) > 1:
+    flat = dict(_flat(features))
+    found = [name for name, samples in flat.items() if samples is not None and samples.is_audio]
+    name = columns.get("audio") or ("audio" if "audio" in flat or not found else found[0])
+    if "audio" not in columns and name != "audio" and len(found) > 1:
         raise UsageError(
             Refusal.BAD_COLUMNS,
             f"{path} names several audio features, {', '.join(found)}: choose with --columns=audio=NAME",
         )
-    if name not in found:
+    if name.endswith(RAGGED_VALUES):
+        flat.setdefault(name, flat.get(name.removesuffix(RAGGED_VALUES)))
+    if name not in flat:
+        if not found:
+            return None
         raise UsageError(Refusal.BAD_COLUMNS, f"{path} has no audio feature {name!r}; it has {', '.join(found)}")
-    return _renaming(path, name, found[name])
+    samples = flat[name]
+    return None if samples is None else _renaming(path, name, samples)
 
 
-def _flat(features: Mapping[str, Any], before: str = "") -> list[tuple[str, Mapping[str, Any]]]:
-    """Names, of nested features with slashes as in records, and what is said of each."""
-    flat: list[tuple[str, Mapping[str, Any]]] = []
+def _flat(features: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, _Samples | None]]:
+    """Names, of nested features with slashes as in records, and their samples, where they may be some."""
     for name, value in sorted(features.items()):
         inner = value.get("featuresDict", {}).get("features")
         if inner is not None:
-            flat += _flat(inner, f"{before}{name}/")
+            yield from _flat(inner, f"{before}{name}/")
         else:
-            flat.append((before + name, value if _AUDIO_CLASS in value.get("pythonClassName", "") else {}))
-    return flat
+            samples = _samples(value)
+            yield before + name, samples if samples is not None and samples.dimensions else None
 
 
-def _renaming(path: str, name: str, audio: Mapping[str, Any]) -> Renaming:
-    dimensions = audio.get("shape", {}).get("dimensions", ["-1"])
-    if len(dimensions) not in (1, 2):
-        raise ValueError(
-            f"{path}: the shape of {name!r} is {dimensions}; [samples] and [samples, channels] are known"
+def _samples(feature: Mapping[str, Any]) -> _Samples | None:
+    """What a feature says of its samples; None for one that holds none. A scalar has no dimensions."""
+    if _AUDIO_CLASS in feature.get("pythonClassName", "") and "audio" in feature:
+        audio = feature["audio"]
+        rate = audio.get("sampleRate")
+        return _Samples(
+            _dimensions(audio) or (-1,),
+            str(audio.get("dtype", "int64")),
+            _encoding(audio),
+            None if rate is None else int(rate),
+            is_audio=True,
+            is_file=bool(audio.get("lazyDecode")),  # then it says all of this itself
         )
-    channels = int(dimensions[1]) if len(dimensions) == 2 else 1
-    if channels < 1:
-        raise ValueError(f"{path}: the shape of {name!r} is {dimensions}, without the number of channels")
-    rate = audio.get("sampleRate")
-    encoding = str(audio.get("encoding") or "none").lower()
-    if encoding not in ("none", *ENCODINGS):
+    if "tensor" in feature:
+        tensor = feature["tensor"]
+        dtype = str(tensor.get("dtype", ""))
+        return None if dtype in _NOT_SAMPLES else _Samples(_dimensions(tensor), dtype, _encoding(tensor))
+    if "sequence" in feature:
+        inner = _samples(feature["sequence"].get("feature", {}))
+        if inner is None or inner.encoding or inner.is_audio:
+            return None
+        return _Samples((int(feature["sequence"].get("length", -1)), *inner.dimensions), inner.dtype)
+    return None
+
+
+def _dimensions(kept: Mapping[str, Any]) -> tuple[int, ...]:
+    return tuple(int(dimension) for dimension in kept.get("shape", {}).get("dimensions", ()))
+
+
+def _encoding(kept: Mapping[str, Any]) -> str:
+    encoding = str(kept.get("encoding") or "none").lower()
+    return "" if encoding == "none" else encoding
+
+
+def _renaming(path: str, name: str, samples: _Samples) -> Renaming:
+    num_channels, is_planar = _channels(path, name, samples.dimensions)
+    if samples.encoding not in ("", *ENCODINGS):
         raise ValueError(
-            f"{path}: the encoding of {name!r} is {encoding!r}; none, {' and '.join(ENCODINGS)} are known"
+            f"{path}: the encoding of {name!r} is {samples.encoding!r}; none, {' and '.join(ENCODINGS)} are known"
         )
-    if encoding == "none":
-        encoding = ""
-    dtype = str(audio.get("dtype", "int64"))
-    is_file = bool(audio.get("lazyDecode"))  # then it is kept as it was, and says all of this itself
-    if is_file:
-        return Renaming({"audio": name}, encoding=encoding)
-    if encoding and dtype not in DTYPES:
-        raise ValueError(f"{path}: the samples of {name!r} are {dtype}; {', '.join(DTYPES)} are known")
-    return Renaming(
-        {"audio": name}, channels, None if rate is None else int(rate), encoding, dtype if encoding else ""
+    if samples.is_file:
+        return Renaming({"audio": name}, encoding=samples.encoding)
+    if samples.encoding and samples.dtype not in DTYPES:
+        raise ValueError(f"{path}: the samples of {name!r} are {samples.dtype}; {', '.join(DTYPES)} are known")
+    dtype = samples.dtype if samples.encoding or samples.dtype in OWN_FULL_SCALE else ""
+    return Renaming({"audio": name}, num_channels, samples.rate, samples.encoding, dtype, is_planar=is_planar)
+
+
+def _channels(path: str, name: str, dimensions: Sequence[int]) -> tuple[int, bool]:
+    """The number of channels of samples, and whether each stands by itself, `[channels, samples]`.
+
+    Raises:
+        ValueError: the shape does not say it.
+    """
+    if len(dimensions) == 1:
+        return 1, False
+    if len(dimensions) == 2 and dimensions.count(-1) < 2:
+        first, second = dimensions
+        # Of two known ones the smaller is the number of channels.
+        is_planar = second == -1 or 0 < first < second
+        num_channels = first if is_planar else second
+        if 1 <= num_channels <= MAX_CHANNELS:
+            return num_channels, is_planar
+    shown = ", ".join("None" if dimension == -1 else str(dimension) for dimension in dimensions)
+    raise ValueError(
+        f"{path}: the shape of {name!r} is [{shown}]; known are [samples], [samples, channels] and "
+        f"[channels, samples], of 1 to {MAX_CHANNELS} channels"
     )

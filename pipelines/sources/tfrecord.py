@@ -26,7 +26,7 @@ from melbeam.pipelines.sources.units import (
     printable,
 )
 from melbeam.pipelines.tfrecord import Record, find_spans, is_compressed, read_tfrecord_file
-from melbeam.transforms.folder_layout import ShardName, file_name, parent
+from melbeam.transforms.folder_layout import ShardName, file_name, folder_of
 from melbeam.transforms.records.examples import id_in
 from melbeam.transforms.records.rejects import Reject, with_place
 from melbeam.transforms.records.rows import may_keep_row
@@ -48,11 +48,14 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     shard_bytes = options.shard_bytes if options.limit is None else None
     details_of: dict[str, dict[str, Any]] = {}  # by folder
     for path, size in found.paths:
-        folder = parent(path) if "/" in path else "."
+        folder = folder_of(path)
         if folder not in details_of:
             renaming = tfds_renaming(folder, options.columns) or Renaming()
             columns = {**renaming.columns, **options.columns}
-            details_of[folder] = replace(renaming, columns=columns).to_json()
+            rate = renaming.sampling_rate
+            if rate is None and renaming.num_channels > 1:  # they become a WAV, which must name its rate
+                rate = options.pcm_sampling_rate
+            details_of[folder] = replace(renaming, columns=columns, sampling_rate=rate).to_json()
         details = details_of[folder]
         num_parts = 1
         if shard_bytes is not None and size > shard_bytes and not is_compressed(path):

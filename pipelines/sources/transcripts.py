@@ -19,7 +19,7 @@ from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.rows import is_absolute
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import printable
-from melbeam.transforms.folder_layout import file_name, parent
+from melbeam.transforms.folder_layout import file_name, folder_of, parent
 from melbeam.transforms.records.schema import TEXT
 
 TRANSCRIPTS, LJSPEECH = ".trans.txt", "metadata.csv"
@@ -174,11 +174,6 @@ class Transcripts:
             named = words.named(left[:_NAMED], len(left))
             notes.append(f"{words.count(len(left), 'transcript')} without a clip in the input: {named}")
         return notes
-
-
-def folder_of(path: str) -> str:
-    """The folder of a file, without a slash at its end."""
-    return parent(path) if "/" in path else "."
 
 
 def _lies_in(folder: str, above: str) -> bool:

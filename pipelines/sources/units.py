@@ -14,6 +14,7 @@ from melbeam.pipelines import words
 from melbeam.pipelines.defaults import SHARD_BYTES
 from melbeam.pipelines.sources.kinds import AUDIO, KINDS, TFRECORD
 from melbeam.pipelines.tfrecord import WHOLE, Span
+from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.segments import with_segments
 
@@ -160,6 +161,8 @@ class SourceOptions:
         num_shards: units to make, where a source can cut anywhere; None goes by `shard_bytes`.
         encoding_of_text: of manifests and transcripts.
         limit: records to plan at most, where a source knows them before it reads; None for all.
+        pcm_sampling_rate: Hz of samples that are no file, where a source needs it and the records do not say it.
+        own: the splits that the job makes of it, whose files are no input where they lie in the input's folder.
     """
 
     input_format: str | None = None
@@ -169,6 +172,8 @@ class SourceOptions:
     num_shards: int | None = None
     encoding_of_text: str = "utf-8"
     limit: int | None = None
+    pcm_sampling_rate: int | None = None
+    own: Sequence[SplitFolder] = ()
 
     def __post_init__(self) -> None:
         if self.input_format is not None and self.input_format not in KINDS:

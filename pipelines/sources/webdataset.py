@@ -21,7 +21,7 @@ from melbeam.pipelines.sources.kinds import WEBDATASET
 from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, NemoRow, NemoRows, member_of_row
 from melbeam.pipelines.sources.nested import lifted
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, as_id
-from melbeam.pipelines.sources.segments import Recordings
+from melbeam.pipelines.sources.segments import NEAR, Recordings
 from melbeam.pipelines.sources.tar_members import Lost, members_of
 from melbeam.pipelines.sources.text_lines import json_of
 from melbeam.pipelines.sources.units import (
@@ -35,15 +35,15 @@ from melbeam.pipelines.sources.units import (
     printable,
 )
 from melbeam.transforms.folder_layout import file_name, parent
-from melbeam.transforms.records.examples import Values, to_example
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
+from melbeam.transforms.records.tf_example import to_example
 from melbeam.transforms.records.values import as_feature
+from melbeam.transforms.records.wire import Values
 
 _AUDIO, _MEDIA = (tuple(ending.removeprefix(".") for ending in endings) for endings in (ENDINGS, MEDIA_ENDINGS))
 _KEY = re.compile(r"((?:.*/|)[^./]+)[.]([^/]*)")  # webdataset's own rule
-_NEAR = 1e-4  # seconds: a segment that ends so near its recording's end is all of it
 
 
 @dataclass
@@ -271,7 +271,7 @@ def _segment(audio: bytes, name: str, row: NemoRow, recordings: Recordings) -> t
     if offset is None:
         return audio, duration
     end = None if duration is None else round(offset + duration, 9)
-    if not offset and (end is None or abs(end - recordings.seconds(name)) < _NEAR):
+    if not offset and (end is None or abs(end - recordings.seconds(name)) < NEAR):
         return audio, duration
     return recordings.segment(name, offset, end), None
 

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import google_crc32c
+
 from melbeam.pipelines import files
+from melbeam.pipelines.sources.units import Damage, Item
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import FileMark, ShardReport
 from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.transforms.folder_layout import SplitFolder
+from melbeam.transforms.records.examples import to_reject
+from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.versions import versions
+
+
+def new_attempt(folder: SplitFolder, index: int, *kinds: str) -> tuple[str, dict[str, str]]:
+    """A name for an attempt at a shard that no other has, and the paths of its files by their kinds."""
+    name = uuid.uuid4().hex[:12]
+    return name, {kind: folder.temporary(index, name, kind) for kind in kinds}
 
 
 class RecordFile:
@@ -73,6 +86,20 @@ class LazyRecordFile:
     def mark(self) -> FileMark | None:
         """What the file holds; None where there is none."""
         return None if self._file is None else self._file.mark
+
+
+def write_marked(path: str, data: bytes, num_records: int) -> FileMark:
+    """Writes a small file of so many records; gives the mark of it."""
+    files.write_bytes(path, data)
+    return FileMark(num_records, len(data), google_crc32c.value(data))
+
+
+def write_reject(item: Item, reject: Reject, file: LazyRecordFile, report: ShardReport) -> None:
+    """Writes what was turned away, with the bytes as they were read, and counts it in the shard's report."""
+    if isinstance(item, Damage):
+        report.damaged_bytes += item.damaged_bytes
+    file.write(to_reject(item.data, reject, item.place))
+    report.count_reject(reject.reason, reject.record_id or item.place)
 
 
 def new_report(shard: Shard, job_hash: str) -> ShardReport:

@@ -42,8 +42,13 @@ def check_is_whole(
         )
 
 
-def finish_split(job: SplitJob, write: Callable[[], None]) -> None:
-    """Writes what says that the split is finished, if the split is this job's still.
+def finish_split(job: SplitJob, summary: SplitSummary, write: Callable[[SplitFolder, SplitSummary], None]) -> None:
+    """Has written what says that the split is finished, if the split is this job's still.
+
+    Args:
+        job: whose shards are all done.
+        summary: of these shards.
+        write: writes the split's summary, and what goes with it.
 
     Raises:
         TakenOver: the split is another job's by now, or was removed while this one was at work on it.
@@ -51,5 +56,18 @@ def finish_split(job: SplitJob, write: Callable[[], None]) -> None:
     check_owner(job.folder, job.hash)
     if read_job(job.folder) is None:
         raise TakenOver(f"{job.folder.job} was removed while this job was at work: start it again")
-    write()
+    write(job.folder, summary)
     release_left_lock(job.folder, job.hash)
+
+
+def finish_whole_split(
+    summary: SplitSummary, job: SplitJob, num_shards: int, write: Callable[[SplitFolder, SplitSummary], None]
+) -> None:
+    """The last step of a job on one split: `check_is_whole`, then `finish_split`.
+
+    Raises:
+        Incomplete: a shard is missing.
+        TakenOver: as `finish_split` says.
+    """
+    check_is_whole(job.folder, summary, num_shards)
+    finish_split(job, summary, write)

@@ -20,7 +20,7 @@ from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
 from melbeam.pipelines.split.reports import SplitSummary, UnusableSummary
 from melbeam.transforms.bounds import check_number
 from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.front_end import FrontEnd, usually_taken
 from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
@@ -131,9 +131,11 @@ class Job:
     @property
     def identity(self) -> dict[str, Any]:
         """All that decides the bytes of the split."""
+        front_end = self.front_end
+        is_usual = front_end.model_takes == usually_taken(front_end.compression)
         return {
             "record_version": RECORD_VERSION,
-            "fingerprint": self.front_end.fingerprint,
+            "fingerprint": front_end.fingerprint,
             "max_audio_length": self.front_end.max_audio_length,
             "frames_per_token": self.front_end.frames_per_token,
             "max_audio_tokens": self.front_end.max_audio_tokens,
@@ -141,6 +143,8 @@ class Job:
             "pad_to_max_length": self.options.pads(self.front_end),
             "input": self.plan_hash,
             "num_shards": self.num_shards,
+            # What is as usual is left out, so that the hashes of before stay.
+            **({} if is_usual else {"model_takes": front_end.model_takes}),
             **({"not_in": dict(self.not_in)} if self.not_in else {}),
             **({"rejects": self.rejects} if self.rejects is not None else {}),
         }
@@ -152,8 +156,12 @@ class Job:
 
     @property
     def shared(self) -> tuple[str, ...]:
-        """The parts of the identity that all splits of a folder have alike: one features.json describes them."""
-        return ("fingerprint", "dtype", "encoding")
+        """The parts of the identity that all splits of a folder have alike, as its one front_end.json says them.
+
+        Readers bring each clip to the frames of its `max_audio_length` where the model takes the full length.
+        """
+        alike = ("fingerprint", "dtype", "encoding", "model_takes")
+        return (*alike, "max_audio_length") if self.front_end.takes_full_length else alike
 
     def to_json(self) -> dict[str, Any]:
         """The job as job.json keeps it."""
@@ -231,11 +239,12 @@ def _check_other_splits(job: SplitJob) -> None:
             continue
         found = _identity_of_another(other)
         for name in job.shared:
-            if found and found.get(name) != job.identity[name]:
+            there, here = (identity.get(name, "as usual") for identity in (found, job.identity))
+            if found and there != here:
                 raise FolderRefused(
                     Refusal.OTHER_FRONT_END,
-                    f"{folder.output} holds split {other.split!r} with {name} {found.get(name)!r}, this job has "
-                    f"{job.identity[name]!r}, and one folder has one: choose another --output",
+                    f"{folder.output} holds split {other.split!r} with {name} {there!r}, this job has "
+                    f"{here!r}, and one folder has one: choose another --output",
                 )
         if files.exists(other.summary):
             try:

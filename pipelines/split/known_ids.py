@@ -21,7 +21,7 @@ from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.examples import audio_features, clip_id_in
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
+from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES, TENSOR
 
 _ID = np.dtype([("first", "<u8"), ("second", "<u8")])
 
@@ -98,7 +98,7 @@ def ids_of_file(path: str, of_channels: bool) -> Iterator[bytes]:
 def clip_of(features: Any, *, of_channels: bool) -> str:
     """The id of the clip that an audio or a feature record is of, or is a chunk or a channel of."""
     clip_id = clip_id_in(features)
-    if "chunk_index" in features and "input_features" in features:
+    if "chunk_index" in features and TENSOR in features:
         clip_id = clip_id.removesuffix(f"#{features['chunk_index'].int64_list.value[0]}")
     return clip_id.rpartition("@")[0] if of_channels else clip_id
 

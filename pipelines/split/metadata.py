@@ -31,6 +31,7 @@ from melbeam.transforms.folder_layout import (
     of_all_splits,
 )
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.reading.arrays import TAIL
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.split_schema import SplitSchema
 
@@ -150,7 +151,9 @@ def _dataset_info(
     summaries: dict[str, SplitSummary], front_end: FrontEnd, options: RecordOptions, name: str
 ) -> dict[str, Any]:
     text = description(front_end)
-    if front_end.takes_full_length and not options.pads(front_end):
+    # Another split than the last to end may be the one that is.
+    is_compact = not options.pads(front_end) or any(TAIL in summary.fields for summary in summaries.values())
+    if front_end.takes_full_length and is_compact:
         text += (
             f" Clips are stored compact, and the model takes {front_end.padded_frames} frames with no mask: "
             "behind `input_features` come the rows of `input_features_tail`, the last of them repeated up to that "

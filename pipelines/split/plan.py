@@ -98,8 +98,8 @@ def read_plan(path: str) -> Iterator[Shard]:
     """
     lines = files.read_bytes(path).decode().splitlines()
     for index, line in enumerate(lines):
-        value = json.loads(line)
         try:
+            value = json.loads(line)
             limit = value[2] if isinstance(value, list) else value["limit"]
             unit = Unit.from_json(value)
             if not isinstance(unit.path, str) or not isinstance(unit.details, Mapping):

@@ -18,12 +18,12 @@ from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import ShardIds, hash_of_id
 from melbeam.pipelines.verifying.input_records import InputRecords, check_outcomes, records_in
 from melbeam.pipelines.verifying.marked_files import is_whole, read_whole
-from melbeam.pipelines.verifying.reject_records import read_reject
 from melbeam.pipelines.verifying.splits import UNREADABLE
 from melbeam.pipelines.verifying.strays import check_strays
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.clip_length import microseconds_of
 from melbeam.transforms.records.examples import clip_id_in, features_if_any
+from melbeam.transforms.records.reject_record import read_reject
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import RECORD_VERSION
 
@@ -154,7 +154,7 @@ def _read_report(split: AudioSplit, shard: Shard, findings: Findings) -> ShardRe
 
 def _check_shard(split: AudioSplit, shard: Shard, report: ShardReport, findings: Findings) -> None:
     """Counts the clips and the rejects of a shard again."""
-    path, rejects = split.folder.shard(shard.index, shard.num_shards), split.folder.rejects(shard.index)
+    path = split.folder.shard(shard.index, shard.num_shards)
     tally, ids = Tally(), []
     if not is_whole(path, report.features, findings):
         return
@@ -167,21 +167,8 @@ def _check_shard(split: AudioSplit, shard: Shard, report: ShardReport, findings:
             continue  # `melbeam extract` turns it away
     found = np.array(ids, np.uint64)
     split.ids.append(ShardIds(path, found, found))
-    if report.rejected is None:
-        if files.exists(rejects):
-            findings.fault(rejects, f"the report of shard {shard.index} knows of no rejects")
-            return
-    elif not is_whole(rejects, report.rejected, findings):
+    if not _count_rejects(split.folder.rejects(shard.index), report, tally, findings):
         return
-    else:
-        for record in read_whole(rejects, findings):
-            try:
-                rejected = read_reject(record.data, RECORD_VERSION)
-            except ValueError as error:
-                findings.fault(rejects, str(error), record.number)
-                return
-            tally.count_reject(rejected.reason, rejected.name)
-            tally.damaged_bytes += rejected.damaged_bytes
     for name in _COUNTED:
         if getattr(tally, name) != getattr(report, name):
             findings.fault(
@@ -191,3 +178,23 @@ def _check_shard(split: AudioSplit, shard: Shard, report: ShardReport, findings:
     for name in ("rejects", "named_ids"):
         for difference in differences(getattr(report, name), getattr(tally, name), "the records come to", name):
             findings.fault(split.folder.report(shard.index), f"{difference}: {_AGAIN}")
+
+
+def _count_rejects(path: str, report: ShardReport, tally: Tally, findings: Findings) -> bool:
+    """Counts the rejects of a shard again; says whether they are what the report takes them for."""
+    if report.rejected is None:
+        if files.exists(path):
+            findings.fault(path, f"the report of shard {report.index} knows of no rejects")
+            return False
+        return True
+    if not is_whole(path, report.rejected, findings):
+        return False
+    for record in read_whole(path, findings):
+        try:
+            rejected = read_reject(record.data, RECORD_VERSION)
+        except ValueError as error:
+            findings.fault(path, str(error), record.number)
+            return False
+        tally.count_reject(rejected.reason, rejected.name)
+        tally.damaged_bytes += rejected.damaged_bytes
+    return True

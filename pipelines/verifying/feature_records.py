@@ -18,13 +18,22 @@ from melbeam.transforms.records.conversion import FeatureRecord
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.levels import LEVELS, check_levels
 from melbeam.transforms.records.measures import is_empty_text, measures_of
-from melbeam.transforms.records.schema import BYTES, CONSUMED, FEATURE_RECORD, FLOAT, TEXT, Field
+from melbeam.transforms.records.schema import (
+    BYTES,
+    CONSUMED,
+    FEATURE_RECORD,
+    FLOAT,
+    REJECT,
+    TAIL,
+    TENSOR,
+    TEXT,
+    Field,
+)
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.records.table import row_of
-from melbeam.transforms.records.tf_example import kind_and_count
+from melbeam.transforms.records.tf_example import kind_and_count, one_value
 from melbeam.transforms.statistics import ClipSums
 
-_TENSOR, _TAIL = "input_features", "input_features_tail"
 # Until record version 2 a record's list of no values was kept, and made readers take a list from them all.
 _COUNTED_FOR_NONE = 2
 _OF_A_CHANNEL = re.compile(r"@\d+$")
@@ -76,7 +85,7 @@ def read_feature(record: bytes, split: Split) -> Feature:
         features = Example.FromString(record).features.feature
         fields = _known_fields(features, split)
         rows = _rows(_stored_tensor(features, split), split)
-        tail = _rows(fields.pop(_TAIL, b""), split)
+        tail = _rows(fields.pop(TAIL, b""), split)
     except (DecodeError, ValueError) as error:
         raise ValueError(f"it is no feature record: {error}") from error
     wrong = _wrong_numbers(fields, split) or _wrong_others(features, fields, split)
@@ -132,33 +141,20 @@ def _known_fields(features: Any, split: Split) -> dict[str, Any]:
     """
     fields: dict[str, Any] = {}
     for known in _fields_of(split.record_version).values():
-        if known.name == _TENSOR or (known.when and known.name not in features):
+        if known.name == TENSOR or (known.when and known.name not in features):
             continue
         if known.name not in features:
             raise ValueError(f"it has no {known.name}")
-        fields[known.name] = one_value(features, known, raw=known.name == _TAIL)
+        fields[known.name] = one_value(features, known, raw=known.name == TAIL)
     return fields
-
-
-def one_value(features: Any, known: Field, *, raw: bool) -> Any:
-    """The value of a record's field, bytes as text unless they are wanted raw.
-
-    Raises:
-        ValueError: it is missing, or of another type, or has more values than one.
-    """
-    kind, count = kind_and_count(features[known.name]) if known.name in features else ("", 0)
-    if (kind, count) != (known.kind, 1):
-        raise ValueError(f"{known.name} must be one value in a {known.kind}, got {count} in {kind or 'no list'}")
-    value = getattr(features[known.name], kind).value[0]
-    return value.decode() if kind == BYTES and not raw else value
 
 
 def _stored_tensor(features: Any, split: Split) -> Any:
     expected = FLOAT if split.options.encoding == "float_list" else BYTES
-    kind, count = kind_and_count(features[_TENSOR]) if _TENSOR in features else ("", 0)
+    kind, count = kind_and_count(features[TENSOR]) if TENSOR in features else ("", 0)
     if kind != expected or (kind == BYTES and count != 1):
-        raise ValueError(f"{_TENSOR} must be in a {expected}, got {count} values in {kind or 'no list'}")
-    values = getattr(features[_TENSOR], kind).value
+        raise ValueError(f"{TENSOR} must be in a {expected}, got {count} values in {kind or 'no list'}")
+    values = getattr(features[TENSOR], kind).value
     return values[0] if kind == BYTES else values
 
 
@@ -220,17 +216,17 @@ def _wrong_rows(fields: Mapping[str, Any], rows: np.ndarray, tail: np.ndarray, s
     front_end, frames = split.front_end, fields["num_frames"]
     pads = split.options.pads(front_end)
     if len(rows) != (front_end.padded_frames if pads else frames):
-        return f"{_TENSOR} of {len(rows)} rows"
+        return f"{TENSOR} of {len(rows)} rows"
     if not (np.isfinite(rows.astype(np.float32)).all() and np.isfinite(tail.astype(np.float32)).all()):
         return "values that are not finite"
     if pads and not _is_silent(rows[frames + _num_frames_that_hear_the_end(split) :]):
-        return f"{_TENSOR} that is no silence behind its {frames} frames"
+        return f"{TENSOR} that is no silence behind its {frames} frames"
     if front_end.takes_full_length and not pads and split.record_version >= 2:
         missing = front_end.padded_frames - frames
         if not min(1, missing) <= len(tail) <= missing:
-            return f"{_TAIL} of {len(tail)} rows"
+            return f"{TAIL} of {len(tail)} rows"
         if len(tail) > 1 and tail[-1].tobytes() == tail[-2].tobytes():
-            return f"{_TAIL} that goes on behind its first silent row"
+            return f"{TAIL} that goes on behind its first silent row"
     return None
 
 
@@ -261,21 +257,21 @@ def _wrong_levels(fields: Mapping[str, Any]) -> str | None:
 def _wrong_others(features: Any, fields: Mapping[str, Any], split: Split) -> str | None:
     """What of the fields that only some records have is wrong, in words."""
     known = _fields_of(split.record_version)
-    reserved = [name for name in (*CONSUMED, "melbeam_reject") if name in features and name not in known]
+    reserved = [name for name in (*CONSUMED, REJECT) if name in features and name not in known]
     if reserved:
         return f"{reserved[0]}, a field that no feature record has"
     if split.record_version < 2:
         return None
     needs_tail = split.front_end.takes_full_length and not split.options.pads(split.front_end)
-    if (_TAIL in features) != needs_tail:
-        return f"{'no' if needs_tail else 'an'} {_TAIL}"
+    if (TAIL in features) != needs_tail:
+        return f"{'no' if needs_tail else 'an'} {TAIL}"
     # It is 0 in chunks that were cut between texts, with a text of their own or none.
     must_say = "chunk_index" in fields and TEXT in features
     if (fields.get(_WHOLE) == 1 and not must_say) or (must_say and _WHOLE not in fields):
         return f"{'no ' if must_say else ''}{_WHOLE}"
     if _WHOLE in fields and "chunk_index" not in fields:
         return _WHOLE
-    empty = [name for name, feature in features.items() if not kind_and_count(feature)[1] and name != _TENSOR]
+    empty = [name for name, feature in features.items() if not kind_and_count(feature)[1] and name != TENSOR]
     return f"{empty[0]} without a value" if empty else None
 
 

@@ -92,12 +92,18 @@ def _share_a_folder(splits: list[Split], findings: Findings) -> bool:
             ("fingerprint", split.front_end.fingerprint, first.front_end.fingerprint),
             ("dtype", split.options.dtype, first.options.dtype),
             ("encoding", split.options.encoding, first.options.encoding),
+            ("model's length", _taken(split.front_end), _taken(first.front_end)),
         ):
             if found != said:
                 what = f"{what} {found} is not that of split {first.folder.split!r}, {said}, and a folder has one"
                 findings.fault(split.folder.job, f"{what}: extract the split into a folder of its own")
                 all_alike = False
     return all_alike
+
+
+def _taken(front_end: FrontEnd) -> str:
+    """The frames at which the model hears every clip, in words."""
+    return f"{front_end.padded_frames} frames" if front_end.takes_full_length else "each clip's own"
 
 
 def _check_folder(

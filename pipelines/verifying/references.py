@@ -26,7 +26,7 @@ def reference(package: str, front_end: FrontEnd) -> Reference:
         if front_end.fingerprint == FrontEnd.load(name).fingerprint:
             return make()
     raise ValueError(
-        f"{package} has no front end equal to {front_end.name!r} ({front_end.fingerprint[:16]}); it has those of "
+        f"{package} has no front end equal to {front_end.name!r} ({front_end.short_fingerprint}); it has those of "
         f"{', '.join(makers)}"
     )
 

@@ -26,12 +26,12 @@ from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import ShardIds, hash_of_id
 from melbeam.pipelines.verifying.input_records import InputRecords, check_outcomes
 from melbeam.pipelines.verifying.marked_files import is_whole, read_whole
-from melbeam.pipelines.verifying.reject_records import read_reject
 from melbeam.pipelines.verifying.splits import UNREADABLE, Split
 from melbeam.pipelines.verifying.strays import check_strays
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.records.conversion import Conversion
 from melbeam.transforms.records.index import decode_index
+from melbeam.transforms.records.reject_record import read_reject
 from melbeam.transforms.records.split_schema import NAMED_IDS, SplitSchema
 from melbeam.transforms.records.table import COLUMNS
 from melbeam.transforms.statistics import BinStatistics

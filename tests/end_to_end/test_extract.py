@@ -24,8 +24,8 @@ from melbeam.pipelines.tfrecord import TFRecordWriter, read_tfrecord_file
 from melbeam.transforms import AudioConverter, FrontEnd, read_features
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.converter import RecordConverter
-from melbeam.transforms.records.examples import to_example
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.tf_example import to_example
 
 RATE = 16000
 

@@ -16,7 +16,7 @@ from helpers import run, tree, wav, write
 from melbeam.pipelines import extract
 from melbeam.pipelines.extracting.attempts import stopped_by_interruption
 from melbeam.pipelines.extracting.progress_file import Progress
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 
 def write_input(folder, num_shards, num_records, seconds):

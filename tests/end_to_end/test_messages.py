@@ -20,7 +20,7 @@ from melbeam.pipelines.ingesting import launcher as ingest_launcher
 from melbeam.pipelines.sources.finding import find_inputs, find_kind
 from melbeam.pipelines.sources.units import SourceOptions
 from melbeam.pipelines.verifying import folder as verifying_folder
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 RATE = 16000
 

@@ -18,9 +18,10 @@ from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.converter import RecordConverter
-from melbeam.transforms.records.examples import Example, to_example
+from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.tf_example import to_example
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from helpers import tree, write
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 MODES = ["in_memory", "multi_threading", "multi_processing"]
 

@@ -7,7 +7,8 @@ from helpers import wav, write
 from melbeam.pipelines import extract, ingest
 from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import FrontEnd
-from melbeam.transforms.records.examples import Example, to_example
+from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.tf_example import to_example
 
 WAV = wav(seconds=0.25)
 NAMES = ["../../evil", "/tmp/melbeam-evil", "..", "a/../../b", "~/evil", "x\x00y", "con\n../", "$(touch evil)"]

@@ -16,7 +16,7 @@ import soundfile
 from helpers import run, write
 from melbeam.pipelines import extract, ingest, retry_rejects, verify
 from melbeam.transforms import read_features
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 FIXTURES = Path(__file__).parents[1] / "data/sources"
 TEXTS = {"morning": b"good morning", "river": b"the river", "weather": b"the weather"}

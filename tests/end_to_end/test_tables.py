@@ -10,7 +10,7 @@ import pytest
 from helpers import clip, run, tree, wav, write
 from melbeam.pipelines import clean, extract, retry_rejects, verify
 from melbeam.transforms import FeatureSource
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 TEXTS = {"a": "one", "b": "two \x1b[31m", "d": ""}
 

@@ -14,8 +14,10 @@ from helpers import run, wav, write
 from melbeam.pipelines import extract, verify
 from melbeam.pipelines.split.lock import SplitLock
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
+from melbeam.transforms import FrontEnd
 from melbeam.transforms.folder_layout import SplitFolder
-from melbeam.transforms.records.examples import Example, to_example
+from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.tf_example import to_example
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,23 @@ def test_a_split_at_work_is_told_so(folder):
 def test_a_folder_beside_the_right_one_is_a_wrong_call(folder, place, said):
     path = str(folder.parent) if place == ".." else f"{folder}/{place}"
     assert run(verify, path) == (2, f"melbeam: {said.format(path, path, folder=folder)} [MB501]\n")
+
+
+def test_what_no_job_has_written_is_a_wrong_call(folder, tmp_path):
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips/a.wav").write_bytes(wav())
+    file = folder / "train-00000-of-00002.tfrecord"
+    for path, why in [
+        (tmp_path / "clips", f"{tmp_path}/clips is not what a finished `melbeam extract` leaves"),
+        (file, f"it is a file: name its folder, {folder}"),
+    ]:
+        assert run(verify, str(path)) == (2, f"melbeam: {path} holds no features: {why} [MB501]\n")
+
+
+def test_features_without_their_bookkeeping_are_a_fault(folder):
+    shutil.rmtree(folder / "_melbeam")
+    status, said = run(verify, folder)
+    assert (status, "no split: there is no _melbeam/*/job.json" in said) == (1, True)
 
 
 def swap_shards(folder):
@@ -301,6 +320,20 @@ def test_it_finds_a_split_of_another_front_end(folder, tmp_path):
     shutil.copy(other / "dev-00000-of-00001.tfrecord", folder)
     status, said = run(verify, folder)
     assert (status, "is not that of split 'dev'" in said) == (1, True), said
+
+
+def test_it_finds_splits_of_models_that_take_other_lengths(tmp_path):
+    """Their fingerprints are equal, and one front_end.json says the length of all."""
+    write(tmp_path / "in", [to_example({"audio": wav(60, 0.3)})])
+    for seconds, split in ((1.0, "dev"), (2.0, "train")):
+        front_end = FrontEnd.load("whisper").replace(max_audio_length=seconds)
+        (tmp_path / "short.yaml").write_text(front_end.to_yaml())
+        arguments = [f"--input={tmp_path}/in", f"--output={tmp_path}/{split}", f"--split={split}"]
+        assert run(extract, *arguments, f"--front_end={tmp_path}/short.yaml").status == 0
+    shutil.copytree(tmp_path / "dev/_melbeam/dev", tmp_path / "train/_melbeam/dev")
+    shutil.copy(tmp_path / "dev/dev-00000-of-00001.tfrecord", tmp_path / "train")
+    status, said = run(verify, tmp_path / "train")
+    assert (status, "model's length 200 frames is not that of split 'dev', 100 frames" in said) == (1, True), said
 
 
 def test_many_faults_of_one_file_are_a_few_lines(tmp_path):

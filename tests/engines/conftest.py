@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from helpers import encode, tree, write
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 RATE = 16000
 NUM_SHARDS, CLIPS_A_SHARD = 6, 12

@@ -11,7 +11,7 @@ import tensorflow as tf
 from helpers import encode, write
 from melbeam.pipelines import extract
 from melbeam.transforms import read_features
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

@@ -9,7 +9,7 @@ import pytest
 from helpers import wav, write
 from melbeam.pipelines import extract
 from melbeam.transforms import FeatureSource, read_features
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 HOW = "installed by `make test-frameworks`"
 mlcroissant = pytest.importorskip("mlcroissant", reason=HOW)

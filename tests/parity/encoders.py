@@ -19,7 +19,7 @@ import soundfile
 from melbeam.pipelines import extract
 from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import model_inputs
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 RATE = 16_000
 LONGEST = 30 * RATE

@@ -9,7 +9,7 @@ import pytest
 
 from helpers import encode, write
 from melbeam.pipelines import extract
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 DATA = Path(__file__).parents[1] / "data"
 TITLE = "\x1b]0;owned\x07"

@@ -62,6 +62,25 @@ def test_every_job_refuses_a_mistyped_option_in_one_line(capsys, job):
 
 
 @pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        ("extract --input=a --outptu=b", "unknown option --outptu: did you mean --output?"),
+        ("ingest --imput=a --output=b", "unknown option --imput: did you mean --input?"),
+        ("extract a --output=b", "'a' belongs to no option: quote a glob, and repeat an option's name"),
+        ("extract --config=job.yaml --output=b", "unknown option --inputs: did you mean --input?"),
+        ("show a --spilt=b", "melbeam show has no --spilt: did you mean --split?"),
+        ("diff a b --toleranec=1", "melbeam diff has no --toleranec: did you mean --tolerance?"),
+        ("verify a b", "melbeam verify has no b; see melbeam verify --help"),
+    ],
+)
+def test_what_may_have_been_meant_is_told(capsys, tmp_path, monkeypatch, call, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "job.yaml").write_text("inputs: a\n")
+    assert cli.main(call.split()) == 2
+    assert capsys.readouterr().err == f"melbeam: {said} [MB102]\n"
+
+
+@pytest.mark.parametrize(
     ("job", "options"),
     [
         ("demo", ["--dry_run", "--limit=1"]),

@@ -4,7 +4,7 @@ import pytest
 
 from melbeam.pipelines import command_line
 from melbeam.pipelines.beam_options import choose_runner
-from melbeam.pipelines.refusals import UsageError
+from melbeam.pipelines.refusals import Refusal, UsageError
 
 
 def add_arguments(parser):
@@ -38,6 +38,14 @@ def test_a_missing_option_is_argparses_status(capsys):
         parse("--count=1")
     assert left.value.code == 2
     assert "--input" in capsys.readouterr().err
+
+
+def test_what_is_nobodys_is_told_before_what_is_missing():
+    def refuse(rest):
+        raise UsageError(Refusal.UNKNOWN_OPTION, f"got {rest}")
+
+    with pytest.raises(UsageError, match=r"got \['--inptu=a'\]"):
+        command_line.parse(add_arguments, "melbeam test", "A test.", ["--inptu=a"], refuse)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import sys
 
 from helpers import encode, run, write
 from melbeam.pipelines import extract
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 
 def test_what_the_screen_cannot_spell_ends_no_job(made, tmp_path):

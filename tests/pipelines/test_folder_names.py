@@ -2,6 +2,7 @@
 
 import builtins
 import importlib.util
+import os
 from unittest import mock
 
 import pytest
@@ -29,6 +30,12 @@ def import_without(name):
         (show, ["/"], "FOLDER=/ is the root of a file system: name a folder below it [MB201]"),
         (diff, ["", "b"], "A is empty: name a folder [MB201]"),
         (diff, ["a", "//"], "B=// is the root of a file system: name a folder below it [MB201]"),
+        (
+            diff,
+            ["a", os.fsdecode(b"caf\xe9")],
+            r"B=b'caf\xe9' is not UTF-8, in which TensorFlow and Beam name files: rename it, or reach it by a "
+            "link of another name [MB201]",
+        ),
         (report, [""], "FOLDER is empty: name a folder [MB201]"),
         (report, ["features", "--output="], "--output is empty: name a file, or leave it out [MB103]"),
         (show, ["features", "--png="], "--png is empty: name a file, or leave it out [MB103]"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers import encode
 from melbeam.transforms import (
     AudioConverter,
     FrontEnd,
@@ -403,3 +404,10 @@ def test_pytorchs_tensors_are_taken_as_their_values():
         converter(clip, sampling_rate=torch.tensor(8000))
     np.testing.assert_array_equal(converter.stream().push(clip)[:5], expected[:5])
     assert audio_example(clip, id="a") == audio_example(clip.float().numpy(), id="a")
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int64])
+def test_the_bytes_of_a_file_are_no_samples(converter, dtype):
+    wav = np.frombuffer(encode(np.zeros(16000, np.float32), 16000, "WAV"), "<i2").astype(dtype)
+    with pytest.raises(ValueError, match=r"audio is the bytes of a file \(WAV\) in place of its samples"):
+        converter(wav)

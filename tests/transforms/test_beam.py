@@ -14,7 +14,7 @@ from apache_beam.testing.util import assert_that, equal_to
 
 from helpers import encode
 from melbeam.transforms import AudioConverter, ExtractLogMel, FrontEnd, LogMelDoFn
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 NOISE = (0.1 * np.random.default_rng(5).standard_normal(16000 * 31)).astype("float32")
 

@@ -8,7 +8,7 @@ import pytest
 from helpers import write
 from melbeam.pipelines import extract, verify
 from melbeam.transforms import AudioConverter, FeatureSource, FrontEnd
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 NEVER_CHANGES = "mel bin 0 never changes, and is divided by 1"
 

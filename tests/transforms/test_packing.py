@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from melbeam.transforms import AudioConverter, FrontEnd
-from melbeam.transforms.packing import PackedFeatures, features_of_clips
+from melbeam.transforms.packing import PackedFeatures
 
 FRONT_ENDS = FrontEnd.shipped()
 # None, of no frame, of one, of all kinds of ends, around the longest, beyond one call.
@@ -24,7 +24,7 @@ def clips():
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("name", FRONT_ENDS)
 def test_packed_equals_alone(assert_same, clips, name, padded, precision):
-    packed = features_of_clips(FrontEnd.load(name), precision, clips, pad_to_max_length=padded)
+    packed = PackedFeatures(FrontEnd.load(name), precision, pad_to_max_length=padded)(clips)
     assert len(packed) == len(clips)
     converter = AudioConverter(name, pad_to_max_length=padded, precision=precision)
     for found, clip in zip(packed, clips, strict=True):
@@ -51,7 +51,7 @@ def test_a_clip_beyond_one_call_is_computed_piece_by_piece(assert_same, name):
 
 
 def test_no_clips_give_no_features():
-    assert features_of_clips(FrontEnd.load("gemma4"), "float64", []) == []
+    assert PackedFeatures(FrontEnd.load("gemma4"))([]) == []
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64", "float16", "float64"])
@@ -59,8 +59,8 @@ def test_samples_of_any_dtype(assert_same, clips, dtype):
     """`to_waveform`, which graphs use, and the packing, which scales as it copies, agree."""
     scale = {"int8": 2**7, "int32": 2**31}.get(dtype, 2**15) if dtype.startswith("int") else 1
     typed = [(clip * 0.5 * scale).astype(dtype) for clip in clips[4:8]]
-    found = features_of_clips(FrontEnd.load("gemma4"), "float64", typed)
-    expected = features_of_clips(FrontEnd.load("gemma4"), "float64", [clip / np.float64(scale) for clip in typed])
+    packed = PackedFeatures(FrontEnd.load("gemma4"))
+    found, expected = packed(typed), packed([clip / np.float64(scale) for clip in typed])
     for one, other in zip(found, expected, strict=True):
         assert_same(one, other)
 

@@ -84,6 +84,22 @@ def test_a_clip_that_never_changes_has_no_spread():
     assert abs(ClipSums.of(changing).spread() - 1) < 0.02  # of 20,000 values, a deviation to 0.5 %
 
 
+@pytest.mark.parametrize("scale", [1e-6, 0.001, 1.0, 30.0, 1e4])
+@pytest.mark.parametrize("frames", [1, 2, 7, 20_000])
+def test_a_bin_that_hardly_changes_is_not_constant_and_one_that_does_not_is(scale, frames):
+    features = (scale * np.random.default_rng(frames).standard_normal((frames, 5))).astype(np.float32)
+    features[:, 1] = np.float32(scale) / 3
+    features[:, 2] = -features[0, 0]
+    features[frames // 2, 2] = np.nextafter(features[0, 2], np.float32(np.inf))  # by a last bit
+    sums = ClipSums.of(features)
+    same = (features == features[0]).all(axis=0)
+    assert np.isnan(sums.constants).tolist() == (~same).tolist()
+    np.testing.assert_array_equal(sums.constants[same], features[0, same])
+    # The fixed point of 2**-32 leaves a variance of some 1e-10 times what it is of.
+    expected = np.sqrt(features.astype(np.float64).var(axis=0).mean())
+    assert sums.spread() == pytest.approx(expected, rel=1e-6, abs=2e-5 * max(1, scale**0.5))
+
+
 def test_millions_of_frames_do_not_lose_a_quiet_bin():
     clip = BinStatistics.of(np.array([[100.0], [100.5]]))
     sums = BinStatistics()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from concurrent.futures import TimeoutError as NoAnswerError
 from pathlib import Path
 from typing import Any, Protocol
 
+from melbeam.transforms.plain_json import load_json
 from melbeam.transforms.presets.preset import (
     EXTRACTOR_FILE,
     KERAS_FILE,
@@ -195,10 +195,10 @@ def parse_json(path: Path) -> Any:
     """The JSON value of a file.
 
     Raises:
-        PresetError: it cannot be read, or is no whole JSON.
+        PresetError: it cannot be read, is no whole JSON, or says two things under one name.
     """
     try:
-        return json.loads(path.read_bytes())
+        return load_json(path.read_bytes())
     except OSError as error:
         raise PresetError(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError
 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import numpy_dtype
 from melbeam.transforms.reading.folder import FeatureFolder
 from melbeam.transforms.records.example_proto import Example, Feature
-from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.schema import BYTES, FLOAT, INT64, TAIL, TENSOR
 from melbeam.transforms.records.split_schema import StoredField
 
-TENSOR, TAIL = "input_features", "input_features_tail"
+# What readers give beside a clip's features: which of its frames are valid.
+MASK = "input_features_mask"
 # TFDS's defaults of what a record lacks, so that every reader gives the same.
 DEFAULTS: dict[str, Any] = {BYTES: b"", INT64: np.iinfo(np.int64).min, FLOAT: np.finfo(np.float32).min}
 _DTYPES: dict[str, Any] = {BYTES: object, INT64: np.int64, FLOAT: np.float32}
@@ -30,6 +32,10 @@ OF_OTHER_ROWS = (
 LACKS_TAIL = (
     "holds clips without what lies behind them, and the model takes the full length: extract them again, which "
     "stores it, or what restores it (--pad_to_max_length)"
+)
+TOO_LONG = (
+    "holds clips of more frames than the model of its front_end.json takes: its splits were made with several "
+    "max_audio_length: extract those of another one into a folder of their own"
 )
 
 
@@ -68,7 +74,7 @@ class RecordParser:
         """
         try:
             found = Example.FromString(record).features.feature
-        except Exception as error:  # protobuf's DecodeError, in a module that differs with its release
+        except DecodeError as error:
             raise ValueError(f"the record is no tf.train.Example: {error}") from error
         element = {name: _column(found, name, stored) for name, stored in self._columns.items()}
         if self._gives_features:
@@ -83,6 +89,8 @@ class RecordParser:
             return features.copy()  # a view of the record could not be written to
         tail = self._rows(found, TAIL) if TAIL in found else features[:0]
         missing = self._front_end.padded_frames - len(features) - len(tail)
+        if missing < 0:
+            raise ValueError(TOO_LONG)
         if missing and not len(tail):
             if self._for_a_model:
                 raise ValueError(LACKS_TAIL)

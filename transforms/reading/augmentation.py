@@ -11,8 +11,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from melbeam.transforms.bounds import check_integer, check_number
-from melbeam.transforms.reading.arrays import TENSOR
 from melbeam.transforms.reading.parsing import Features
+from melbeam.transforms.records.schema import TENSOR
 
 
 def spec_augment(

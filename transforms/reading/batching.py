@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from melbeam.transforms.reading.arrays import TENSOR
+from melbeam.transforms.reading.arrays import MASK
 from melbeam.transforms.reading.buckets import bucket_ends
 from melbeam.transforms.reading.parsing import Features
-
-MASK = "input_features_mask"
+from melbeam.transforms.records.schema import TENSOR
 
 
 def padded_batches(dataset: tf.data.Dataset, batch_size: int, *, drop_remainder: bool) -> tf.data.Dataset:

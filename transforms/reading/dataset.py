@@ -15,13 +15,13 @@ from melbeam.transforms.bounds import check_flag, check_integer
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
-from melbeam.transforms.reading.arrays import TENSOR
 from melbeam.transforms.reading.batching import MASK, bucketed_batches, padded_batches, with_mask
 from melbeam.transforms.reading.buckets import num_batches
 from melbeam.transforms.reading.folder import FeatureFolder, checked_columns
 from melbeam.transforms.reading.parsing import record_parser
 from melbeam.transforms.reading.shards import names_in, read_any_file, shards_and_records
 from melbeam.transforms.reading.splits import ShardRange, part_of
+from melbeam.transforms.records.schema import TENSOR
 
 # Records of a file that is read ahead of its turn.
 _READ_AHEAD_RECORDS = 16

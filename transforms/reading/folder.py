@@ -21,6 +21,7 @@ from melbeam.transforms.reading.not_features import why_no_features
 from melbeam.transforms.reading.splits import ShardRange, SplitRange, parse_split, shards_of
 from melbeam.transforms.reading.storage import is_local
 from melbeam.transforms.records.index import decode_index
+from melbeam.transforms.records.schema import TENSOR
 from melbeam.transforms.records.split_schema import SplitSchema
 
 # Gives a file's bytes, or None where there is no such file.
@@ -95,7 +96,7 @@ class FeatureFolder:
         with _as_written(f"{path}/{FEATURES}"):
             features_json = _read_json(path, FEATURES, read_file)
             folder_schema = SplitSchema.from_tfds(features_json)
-            tensor = features_json["featuresDict"]["features"]["input_features"]["tensor"]
+            tensor = features_json["featuresDict"]["features"][TENSOR]["tensor"]
             dtype, encoding = tensor["dtype"], tensor["encoding"]
         splits = dict.fromkeys(part.split for part in ranges)
         own = [read_file(SplitFolder(path, name).schema) for name in splits]
@@ -183,7 +184,7 @@ class FeatureFolder:
         if wanted is not None:
             unknown = [name for name in wanted if name not in (*self.schema.fields, *self.schema.mixed)]
             if unknown:
-                known = ", ".join(["input_features", *sorted(self.schema.fields)])
+                known = ", ".join([TENSOR, *sorted(self.schema.fields)])
                 raise ValueError(f"{self.path} has no feature {', '.join(unknown)}; it has {known}")
         names = [*self.schema.fields, *self.schema.mixed] if wanted is None else wanted
         for name in names:
@@ -194,7 +195,7 @@ class FeatureFolder:
                 f"{count} {kind}" + (f" (id {', '.join(counts.ids[kind])})" if counts.ids.get(kind) else "")
                 for kind, count in counts.kinds.items()
             )
-            others = ["input_features", *sorted(self.schema.fields)]
+            others = [TENSOR, *sorted(self.schema.fields)]
             raise ValueError(
                 f"{self.path}: feature {name!r} has not one type in all records: {kinds}. Mend the records and "
                 f"extract again, or read without it: features={others}"
@@ -294,8 +295,8 @@ def _check_front_end(path: str, written: FrontEnd, expected: FrontEnd) -> None:
         if value != expected.to_dict()[name]
     ]
     raise ValueError(
-        f"{path} holds features of front end {written.name!r} ({written.fingerprint[:16]}), not of "
-        f"{expected.name!r} ({expected.fingerprint[:16]}): {'; '.join(differences)}"
+        f"{path} holds features of front end {written.name!r} ({written.short_fingerprint}), not of "
+        f"{expected.name!r} ({expected.short_fingerprint}): {'; '.join(differences)}"
     )
 
 

@@ -25,6 +25,7 @@ from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.reading.model_text import TextSide
 from melbeam.transforms.reading.tensors import is_of, is_symbolic, to_int32, to_torch
+from melbeam.transforms.records.schema import TENSOR
 
 # How transformers' extractor for Gemma 4 frames samples: Gemma4AudioFeatureExtractor, transformers 5.24.
 _SAMPLES_TO_A_MULTIPLE_OF, _LEFT_PADDING, _FRAME_SPAN, _HOP = 128, 160, 321, 160
@@ -145,18 +146,18 @@ def _check_batch(batch: Any, model: str, kind: _Model, text: TextSide | None) ->
             f"a batch is a dict of arrays, got a {type(batch).__name__}: read batches, "
             "read_features(batch_size=...), or join the clips of FeatureSource with torch_data.Collate"
         )
-    needed = ["input_features"]
+    needed = [TENSOR]
     needed += [] if kind.mask is None else ["num_frames"]
     needed += ["num_audio_tokens"] if text is not None and text.needs_num_audio_tokens else []
     missing = [column for column in needed if column not in batch]
     if missing:
         raise ValueError(f"{model} needs {', '.join(missing)} in the batch, which has {', '.join(sorted(batch))}")
-    features = batch["input_features"]
+    features = batch[TENSOR]
     shape = getattr(features, "shape", None)
     if shape is None or len(shape) != 3:
         got = f"a {type(features).__name__}" if shape is None else f"shape {tuple(shape)}"
         raise ValueError(
-            f"input_features must be one array, [batch, frames, mels], got {got}: read batches, "
+            f"{TENSOR} must be one array, [batch, frames, mels], got {got}: read batches, "
             "read_features(batch_size=...), or join the clips of FeatureSource with torch_data.Collate"
         )
     if model.startswith("transformers/") and is_symbolic(features):
@@ -191,7 +192,7 @@ def _of_the_models_front_end(batch: Mapping[str, Any], model: str) -> Mapping[st
         is_others = tf.reduce_any(found[:, tf.newaxis] == tf.constant(list(others)))
         check = tf.debugging.Assert(~is_others, ["features of another model's front end;", advice, found])
         with tf.control_dependencies([check]):
-            return {**batch, "input_features": tf.identity(batch["input_features"])}
+            return {**batch, TENSOR: tf.identity(batch[TENSOR])}
     for value in np.asarray(found).ravel().tolist():
         if value in others:
             raise ValueError(f"the batch has features of front end {others[value]!r}; {advice}")
@@ -200,7 +201,7 @@ def _of_the_models_front_end(batch: Mapping[str, Any], model: str) -> Mapping[st
 
 def _text_side(batch: Mapping[str, Any], text: TextSide, prompts: Any, responses: Any) -> dict[str, Any]:
     """The text side in the package of the features; Keras takes tensors or arrays, and no mixture."""
-    features = batch["input_features"]
+    features = batch[TENSOR]
     counts = batch["num_audio_tokens"] if text.needs_num_audio_tokens else None
     if is_symbolic(features):
         import tensorflow as tf
@@ -244,7 +245,7 @@ def _no_image(name: str, backbone: Any, inputs: Mapping[str, Any]) -> dict[str, 
 
 
 def _audio_side(batch: Mapping[str, Any], kind: _Model, package: str) -> dict[str, Any]:
-    features, frames = batch["input_features"], batch.get("num_frames")
+    features, frames = batch[TENSOR], batch.get("num_frames")
     if kind.mask is not None and kind.needs_rows_behind:
         features = _with_rows_behind(
             features, frames, batch.get("num_samples") if package == "transformers" else None

@@ -13,12 +13,11 @@ from melbeam.transforms.reading.arrays import (
     LACKS_TAIL,
     OF_ANOTHER_FRONT_END,
     OF_OTHER_ROWS,
-    TAIL,
-    TENSOR,
+    TOO_LONG,
     full_length,
 )
 from melbeam.transforms.reading.folder import FeatureFolder
-from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.schema import BYTES, FLOAT, INT64, TAIL, TENSOR
 from melbeam.transforms.records.split_schema import StoredField
 
 Features = dict[str, tf.Tensor]
@@ -91,7 +90,10 @@ def _full_length(features: tf.Tensor, tail: tf.Tensor, length: int, path: str) -
     """All rows of a clip: those stored, the tail behind them, and its last row up to the full length."""
     missing = length - tf.shape(features)[0]
     lacking = (missing > 0) & (tf.shape(tail)[0] == 0)
-    checks = [tf.debugging.assert_equal(lacking, False, f"{path} {LACKS_TAIL}")]
+    checks = [
+        tf.debugging.assert_equal(lacking, False, f"{path} {LACKS_TAIL}"),
+        tf.debugging.assert_greater_equal(missing, tf.shape(tail)[0], f"{path} {TOO_LONG}"),
+    ]
     with tf.control_dependencies([check for check in checks if check is not None]):
         behind = tf.repeat(tail[-1:], missing - tf.shape(tail)[0], axis=0)
     full = tf.concat([features, tail, behind], axis=0)

@@ -29,7 +29,7 @@ def read_file(path: str) -> bytes | None:
         ValueError: a path of a scheme that nothing here reads.
     """
     try:
-        if "://" in path:
+        if not is_local(path):
             return _read_object(path, None)
         with open(path, "rb") as file:
             return file.read()
@@ -45,7 +45,7 @@ def read_range(path: str, offset: int, size: int) -> bytes:
         OSError: it cannot be read; the message says what to do.
         ValueError: a path of a scheme that nothing here reads.
     """
-    if "://" in path:
+    if not is_local(path):
         return _read_object(path, (offset, size))
     # The file is held here, so that it stays open until it was read, whoever takes it off the table meanwhile.
     file = _open_file(path)

@@ -20,7 +20,7 @@ from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.measures import is_empty_text, measures_of
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.schema import BYTES, FEATURE_RECORD, MAX_EXAMPLE_BYTES, TEXT
+from melbeam.transforms.records.schema import BYTES, FEATURE_RECORD, MAX_EXAMPLE_BYTES, TAIL, TENSOR, TEXT
 from melbeam.transforms.records.segments import Segment, cut_between, parse_segments
 from melbeam.transforms.records.split_schema import CONDITIONAL
 from melbeam.transforms.records.table import row_of
@@ -320,7 +320,7 @@ class RecordConverter:
         frames = fields["num_frames"]
         sums = self._sums(features[:frames])
         if self._needs_tail:
-            features, fields["input_features_tail"] = features[:frames], _tail(features, frames)
+            features, fields[TAIL] = features[:frames], _tail(features, frames)
         kinds = {name: _KINDS[name] for name in CONDITIONAL if name in fields}
         lengths = dict.fromkeys(kinds, 1)
         for name, feature in passthrough.items():
@@ -346,7 +346,7 @@ class RecordConverter:
             content = features.astype(np.float32, copy=False).ravel()
         else:  # as bytes, for bfloat16 has no memoryview
             content = np.ascontiguousarray(features).view(np.uint8).data
-        return to_example_parts({**fields, "input_features": content}, passthrough)
+        return to_example_parts({**fields, TENSOR: content}, passthrough)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return RecordConverter, (self.front_end, self.options)
@@ -365,7 +365,7 @@ def _with_text_of(piece: _Piece, passthrough: dict[str, Any]) -> dict[str, Any]:
 
 def _tail(features: np.ndarray, frames: int) -> bytes:
     """The rows of a padded clip behind its valid frames, up to the first of those that equal the last one."""
-    rows = features[frames:].view(np.uint8) if len(features) > frames else features[frames:]
+    rows = features[frames:].view(np.uint8)
     if not len(rows):
         return b""
     differing = np.flatnonzero((rows != rows[-1]).any(axis=1))

@@ -17,23 +17,19 @@ from melbeam.transforms.records.decoding import (
     from_samples,
     of_one_channel,
 )
-from melbeam.transforms.records.example_proto import Example as Example
 from melbeam.transforms.records.rejects import REASONS, Reject
 from melbeam.transforms.records.schema import (
     BYTES,
     CONSUMED,
     FLOAT,
     INT64,
+    REJECT,
     RESERVED,
     SEGMENTS,
 )
-from melbeam.transforms.records.tf_example import kind_and_count as kind_and_count
-from melbeam.transforms.records.tf_example import names_in as names_in
-from melbeam.transforms.records.tf_example import parse_features, single_value
-from melbeam.transforms.records.tf_example import to_example as to_example
-from melbeam.transforms.records.wire import Values as Values
+from melbeam.transforms.records.tf_example import kind_and_count, parse_features, single_value, to_example
+from melbeam.transforms.records.wire import Values
 
-REJECT = "melbeam_reject"
 # In place of audio: how a source reads a row again (`records.rows`).
 ROW = "melbeam_row"
 # Until record version 2, the reject of a retried reject held that one, whole.

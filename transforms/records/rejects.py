@@ -60,7 +60,10 @@ REASONS: dict[str, Reason] = {
         "the converter itself failed, or this record killed or hung it",
         "please report it, with `detail`; after a time-out, `--max_convert_seconds` may be too low",
     ),
-    "no_text": Reason("no transcript, or an empty one, and `--require=text`", "add it, or leave the clip out"),
+    "no_text": Reason(
+        "no transcript, or an empty one, and `--require=text`",
+        "add it, or leave the clip out; where it stands under another name, `--columns=text=THEIRS` takes it",
+    ),
     "no_channel": Reason(
         "the clip does not have the channel that `--channel` names",
         "`--channel=mean`, or a channel that every clip has; or give such clips a job of their own",

@@ -14,7 +14,8 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import REJECT, ROW, rejected_record
+from melbeam.transforms.records.examples import ROW, rejected_record
+from melbeam.transforms.records.schema import REJECT
 from melbeam.transforms.records.tf_example import to_example
 from melbeam.transforms.records.wire import Values, feature_names
 

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# The features of a clip; and, where they are stored without them, the rows behind that a model must be given.
+TENSOR, TAIL = "input_features", "input_features_tail"
+# What a reject has, and no other record.
+REJECT = "melbeam_reject"
 # The lists of a tf.train.Feature, by the names of its oneof.
 BYTES, INT64, FLOAT = "bytes_list", "int64_list", "float_list"
 KINDS = (BYTES, INT64, FLOAT)
@@ -66,7 +70,7 @@ FEATURE_RECORD = (
         "the audio record's; `id@c` of its channel c, with `--channels=split`; `id#k` for chunk k of a long clip",
     ),
     Field(
-        "input_features",
+        TENSOR,
         BYTES,
         "`[rows, num_mels]`, raw little-endian; a float list with `--encoding=float_list`. There are `num_frames` "
         "rows, or all that the model takes, where clips are stored padded",
@@ -92,7 +96,7 @@ FEATURE_RECORD = (
         since=2,
     ),
     Field(
-        "input_features_tail",
+        TAIL,
         BYTES,
         "`[k, num_mels]`, raw, of `input_features`' dtype: the rows behind `num_frames` up to the first silent "
         "one, which all later rows equal. `read_features` restores the full length from it",
@@ -102,7 +106,7 @@ FEATURE_RECORD = (
 )
 
 REJECT_RECORD = (
-    Field("melbeam_reject", INT64, "1"),
+    Field(REJECT, INT64, "1"),
     Field("id", BYTES, "the record's", when="where it has one", since=2),
     Field("record", BYTES, "the bytes as they were read; of a record above a limit only the beginning"),
     Field("reason", BYTES, "one of the reasons below"),
@@ -113,9 +117,7 @@ REJECT_RECORD = (
 # What is taken out of an audio record; everything else is passed through.
 CONSUMED = tuple(dict.fromkeys(field.name for field in AUDIO_RECORD))
 # What melbeam writes itself; no audio record may have a feature of such a name.
-RESERVED = tuple(
-    name for name in (*(field.name for field in FEATURE_RECORD), "melbeam_reject") if name not in CONSUMED
-)
+RESERVED = tuple(name for name in (*(field.name for field in FEATURE_RECORD), REJECT) if name not in CONSUMED)
 # Beside an audio record's features, where a clip's texts have their times: `records.segments` writes and reads it.
 SEGMENTS = "melbeam_segments"
 # The name under which every source gives a transcript.

@@ -93,7 +93,8 @@ def cut_between(
             raise Reject(
                 "too_long",
                 f"a text is said from {position / rate:.3f} s to {end / rate:.3f} s, the front end takes "
-                f"{front_end.max_audio_length} s, and a segment is never cut within: cut it in the corpus",
+                f"{front_end.max_audio_length} s, and no chunk ends within one: cut it in the corpus, or pass "
+                "--on_long=truncate",
             )
         said = [s.text.strip() for s in segments if position <= s.start < end]
         if front_end.num_frames(end - position):

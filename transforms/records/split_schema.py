@@ -12,12 +12,11 @@ from typing import Any
 
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.records.options import RecordOptions
-from melbeam.transforms.records.schema import BYTES, FEATURE_RECORD, FLOAT, INT64
+from melbeam.transforms.records.schema import BYTES, FEATURE_RECORD, FLOAT, INT64, TENSOR
 
 NAMED_IDS = 5  # of records, wherever a report names some
 _TFDS = "tensorflow_datasets.core.features"
 _DTYPES = {BYTES: "string", INT64: "int64", FLOAT: "float32"}
-_TENSOR = "input_features"
 # Which fields a record has is counted, but for those that all have.
 CONDITIONAL = tuple(f.name for f in FEATURE_RECORD if f.when and f.name != "num_audio_tokens")
 
@@ -100,7 +99,7 @@ class SplitSchema:
         schema = cls()
         has_tokens = front_end.num_audio_tokens(0) is not None
         for known in FEATURE_RECORD:
-            if known.name == _TENSOR or known.name in CONDITIONAL or known.since > record_version:
+            if known.name == TENSOR or known.name in CONDITIONAL or known.since > record_version:
                 continue
             if known.name != "num_audio_tokens" or has_tokens:
                 schema.fields[known.name] = StoredField(known.kind)
@@ -133,7 +132,7 @@ class SplitSchema:
     def to_tfds(self, front_end: FrontEnd, options: RecordOptions) -> dict[str, Any]:
         """`features.json` of a folder, with the tensor of the features."""
         features = {name: _to_tfds(stored) for name, stored in self.fields.items()}
-        features[_TENSOR] = {
+        features[TENSOR] = {
             "pythonClassName": f"{_TFDS}.tensor_feature.Tensor",
             "tensor": {
                 "shape": {"dimensions": ["-1", str(front_end.num_mels)]},
@@ -150,7 +149,7 @@ class SplitSchema:
     def from_tfds(cls, features_json: Mapping[str, Any]) -> SplitSchema:
         """Inverse of `to_tfds`, but for the tensor and for what is mixed."""
         features = features_json["featuresDict"]["features"]
-        return cls({name: _from_tfds(feature) for name, feature in features.items() if name != _TENSOR})
+        return cls({name: _from_tfds(feature) for name, feature in features.items() if name != TENSOR})
 
 
 def _to_tfds(stored: StoredField) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 
 from melbeam.transforms.records.example_proto import Example, Feature
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
+from melbeam.transforms.records.schema import BYTES, MAX_EXAMPLE_BYTES, Field
 from melbeam.transforms.records.wire import Values, example_parts
 
 
@@ -89,6 +89,19 @@ def single_value(features: Any, name: str, kind: str) -> Any:
     if found != kind or count != 1:
         raise Reject("bad_field", f"{name} must be one value in a {kind}, got {count} in a {found}")
     return getattr(features[name], found).value[0]
+
+
+def one_value(features: Any, known: Field, *, raw: bool) -> Any:
+    """The one value that a record must have of a field of its schema; bytes as text unless they are wanted raw.
+
+    Raises:
+        ValueError: it is missing, or of another type, or has more values than one.
+    """
+    kind, count = kind_and_count(features[known.name]) if known.name in features else ("", 0)
+    if (kind, count) != (known.kind, 1):
+        raise ValueError(f"{known.name} must be one value in a {known.kind}, got {count} in {kind or 'no list'}")
+    value = getattr(features[known.name], kind).value[0]
+    return value.decode() if kind == BYTES and not raw else value
 
 
 def text_feature(text: str) -> Any:

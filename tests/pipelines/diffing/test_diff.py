@@ -10,7 +10,7 @@ from melbeam.pipelines import diff, extract, index
 from melbeam.pipelines.diffing import pairs, splits
 from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 
 def shards(folder, split="train"):

@@ -8,8 +8,8 @@ import pytest
 
 from melbeam.pipelines.ingesting.division import Division, column_value, order_of, parse_splits
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import to_example
 from melbeam.transforms.records.rejects import Reject
+from melbeam.transforms.records.tf_example import to_example
 
 THREE = parse_splits("train=0.8,validation=0.1,test=0.1")
 

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -164,6 +165,18 @@ def test_segments_of_several_channels_keep_them(tmp_path, read, tone):
     write(f"{tmp_path}/m.jsonl", lines({"audio": "two.wav", "start": 0.25, "end": 0.375}))
     (clip,) = read(tmp_path / "m.jsonl").clips
     assert (soundfile.read(io.BytesIO(clip.audio), dtype="int16")[0] == written[4000:6000]).all()
+
+
+def test_a_name_says_nothing_of_what_a_segments_file_is(tmp_path, read, tone):
+    written = tone("a.wav")
+    shutil.copy(tmp_path / "a.wav", tmp_path / "a.raw")
+    (tmp_path / "samples.raw").write_bytes(written.tobytes())  # which soundfile asks the rate of, by the name
+    rows = ({"audio": f"{name}.raw", "start": 0.25, "end": 0.375} for name in ("a", "samples"))
+    write(f"{tmp_path}/m.jsonl", lines(*rows))
+    found = read(tmp_path / "m.jsonl")
+    (clip,), (damage,) = found.clips, found.damages
+    assert (soundfile.read(io.BytesIO(clip.audio), dtype="int16")[0] == written[4000:6000, 0]).all()
+    assert damage.reject.reason == "bad_audio"
 
 
 def test_a_float_wavs_segments_are_exact(tmp_path, read):

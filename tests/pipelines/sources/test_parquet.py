@@ -12,7 +12,8 @@ import soundfile
 from helpers import encode, write
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord
-from melbeam.transforms.records.examples import to_example, to_reject
+from melbeam.transforms.records.examples import to_reject
+from melbeam.transforms.records.tf_example import to_example
 
 STRUCT = pa.struct([("bytes", pa.large_binary()), ("path", pa.large_string())])
 NOISE = np.random.default_rng(0).integers(-9000, 9000, (4, 4000), "int16")
@@ -182,6 +183,32 @@ def test_a_row_group_that_cannot_be_read_is_read_again_once_the_file_is_whole(tm
     Path("t.parquet").unlink()
     (gone,) = read("r.tfrecord").damages
     assert "copy t.parquet again from its source" in gone.reject.detail
+
+
+def test_a_row_that_makes_a_reject_is_read_again(tmp_path, monkeypatch, read):
+    """Its reject does not hold its audio, so that whoever raises the limit, or mends the times, needs its file."""
+    monkeypatch.chdir(tmp_path)
+    columns = {"audio": pa.array(WAVS), "id": TEXTS, "end": [99.0, 0.01, 0.01, 0.01], "start": [0.0] * 4}
+    pq.write_table(pa.table(columns), "t.parquet", row_group_size=3)
+    times = {"start": "start", "end": "end"}
+    first = read("t.parquet", columns=times, max_record_bytes=100)
+    assert [damage.reject.reason for damage in first.damages] == [
+        "bad_row",
+        "over_limit",
+        "over_limit",
+        "over_limit",
+    ]
+    write("r.tfrecord", [to_reject(one.data, one.reject, one.place) for one in first.damages])
+    again = read("r.tfrecord")
+    assert [clip.id for clip in again.clips] == TEXTS[1:]
+    assert again.clips == [
+        clip._replace(place=f"r.tfrecord#{number}")
+        for number, clip in enumerate(read("t.parquet", columns=times).clips, 1)
+    ]
+    (damage,) = again.damages
+    assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", TEXTS[0])
+    pq.write_table(pa.table({**columns, "end": [0.01] * 4}), "t.parquet", row_group_size=3)
+    assert [clip.id for clip in read("r.tfrecord").clips] == TEXTS
 
 
 def nested(**inside):

@@ -10,7 +10,7 @@ from melbeam.pipelines import extract, ingest
 from melbeam.pipelines.sources.planning import plan_units
 from melbeam.pipelines.sources.preview import preview
 from melbeam.pipelines.sources.units import SourceOptions
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 
 def shown(pattern, **options):
@@ -54,6 +54,16 @@ def test_records_of_other_names_and_what_is_no_record(tmp_path):
     assert lines[1] == "  k: 0.1 s, image of 3 bytes"
     assert "a reject, not_an_example" in lines[2]
     assert lines[3].endswith(": of unknown length")
+
+
+def test_a_text_under_another_name_is_pointed_at(tmp_path):
+    clip = {"audio": encode([0.0] * 1600), "id": "k", "txt": "said", "speaker": 7, "image": b"\xff\xfe"}
+    write(tmp_path / "a", [to_example(clip)])
+    hint = "  none of these has a text: --columns=text=NAME takes it from where it is (txt)"
+    assert shown(f"{tmp_path}/a")[2:] == [hint]
+    assert len(shown(f"{tmp_path}/a", columns={"text": "txt"})) == 2
+    write(tmp_path / "b", [to_example(clip), to_example({**clip, "text": "said"})])
+    assert len(shown(f"{tmp_path}/b")) == 3
 
 
 @pytest.mark.parametrize("job", [extract, ingest])

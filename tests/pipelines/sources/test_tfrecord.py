@@ -3,7 +3,7 @@
 import pytest
 
 from helpers import encode, write
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 
 @pytest.mark.parametrize(

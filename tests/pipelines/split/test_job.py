@@ -10,7 +10,7 @@ from melbeam.transforms import FrontEnd
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
 
-GEMMA = FrontEnd.load("gemma4")
+GEMMA, WHISPER = FrontEnd.load("gemma4"), FrontEnd.load("whisper")
 
 
 def a_plan(shards):
@@ -35,6 +35,8 @@ def test_the_hash_covers_all_that_decides_the_bytes():
         a_job("/a", on_long="chunk"),
         a_job("/a", pad_to_max_length=True),
         a_job("/a", shards=2),
+        a_job("/a", front_end=WHISPER, pad_to_max_length=False),
+        a_job("/a", front_end=WHISPER.replace(model_takes="mask"), pad_to_max_length=False),
     ]
     assert len({job.hash for job in jobs}) == len(jobs)
 
@@ -145,3 +147,23 @@ def test_a_plan_that_was_never_written_whole_is_another_one(tmp_path, content):
 def test_a_bound_that_is_none_is_refused_by_name(bound, value, message):
     with pytest.raises(ValueError, match=message):
         Job.of(SplitFolder("/a", "train"), GEMMA, RecordOptions(), a_plan(1), **{bound: value})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [WHISPER.replace(max_audio_length=20.0), WHISPER.replace(model_takes="mask")],
+    ids=["max_audio_length", "model_takes"],
+)
+def test_splits_of_one_folder_are_of_one_full_length(tmp_path, request, other):
+    assert other.fingerprint == WHISPER.fingerprint
+    for first, second in ((WHISPER, other), (other, WHISPER)):
+        output = tmp_path / second.model_takes / str(second.max_audio_length)
+        claim(a_job(output, front_end=first))
+        with pytest.raises(FolderRefused, match=f"split 'train' with {request.node.callspec.id} "):
+            claim(a_job(output, "dev", front_end=second))
+        claim(a_job(output, "test", front_end=first, pad_to_max_length=False))
+
+
+def test_splits_of_a_model_that_takes_a_mask_may_be_of_several_lengths(tmp_path):
+    claim(a_job(tmp_path))
+    claim(a_job(tmp_path, "long", front_end=GEMMA.replace(max_audio_length=60.0)))

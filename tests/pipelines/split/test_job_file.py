@@ -98,10 +98,14 @@ def test_a_job_that_lost_its_split_writes_no_metadata(tmp_path):
     claim(old)
     claim(new, overwrite=True)
     before = tree(tmp_path)
+
+    def write_summary(folder, summary):
+        files.write_json(folder.summary, summary.to_dict())
+
     with pytest.raises(TakenOver, match="is another job's by now"):
-        finish_split(old, SplitSummary())
+        finish_split(old, SplitSummary(), write_summary)
     assert tree(tmp_path) == before
     files.delete([new.folder.job])
     with pytest.raises(TakenOver, match="was removed"):
-        finish_split(new, SplitSummary())
+        finish_split(new, SplitSummary(), write_summary)
     assert tree(tmp_path) == {}

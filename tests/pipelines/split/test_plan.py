@@ -1,11 +1,15 @@
 """Which input becomes which shard, and where it lies."""
 
 import gzip
+import hashlib
 import io
+import json
+from dataclasses import replace
 
 import pytest
 
-from melbeam.pipelines.sources.units import SourceOptions, Unit
+from melbeam.pipelines.sources import planning
+from melbeam.pipelines.sources.units import AudioRecord, Damage, SourceOptions, Unit
 from melbeam.pipelines.split.plan import (
     Shard,
     find_parts,
@@ -16,8 +20,10 @@ from melbeam.pipelines.split.plan import (
     read_plan_by_file,
     write_plan,
 )
-from melbeam.pipelines.tfrecord import TFRecordWriter
+from melbeam.pipelines.tfrecord import Span, TFRecordWriter
 
+# `plan_hash` of the three shards in the test below.
+GOLDEN = "bc4f2f1e62159ef1c4d18ea237d43279027906e176bcb217e79ee253327c2b0b"
 WHOLE_FILES = SourceOptions(shard_bytes=None)
 
 
@@ -96,6 +102,69 @@ def test_the_hash_covers_paths_sizes_limits_and_parts():
     ]
     assert len({plan_hash([one]) for one in [shard, *others]} | {plan_hash([shard, shard])}) == 6
     assert plan_hash([shard]) == plan_hash([Shard(0, 1, Unit("/a", 10))])
+
+
+DETAILED = Unit(
+    "/m.jsonl",
+    100,
+    1,
+    3,
+    kind="manifest",
+    span=Span(10, None, 4),
+    num_records=7,
+    details={"columns": {"audio": "path"}, "sha256": "é"},
+)
+
+
+def test_the_file_gives_units_of_other_sources_back(tmp_path):
+    shards = [Shard(0, 3, DETAILED, 5), Shard(1, 3, DETAILED), Shard(2, 3, Unit("/t", 9, details={"a": [1]}), 0)]
+    write_plan(f"{tmp_path}/plan.jsonl", shards)
+    assert list(read_plan(f"{tmp_path}/plan.jsonl")) == shards
+
+
+def test_the_hash_is_what_it_was():
+    """It is in every job.json that was ever written: another one, and none of these jobs could be resumed."""
+    detailed = Shard(2, 3, DETAILED, 5)
+    assert plan_hash([]) == "4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"
+    assert plan_hash([Shard(0, 3, Unit("/a", 10)), Shard(1, 3, Unit("/b", 11, 1, 2), 3), detailed]) == GOLDEN
+    lines = [["/a", 10, None], ["/b", 11, 3, 1, 2], {**DETAILED.to_json(), "limit": 5}]
+    assert hashlib.sha256(json.dumps(lines).encode()).hexdigest() == GOLDEN
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{}",
+        "[]",
+        "[1, 2, 3]",
+        "7",
+        '"abc"',
+        "{",
+        json.dumps(["/a", 10]),
+        json.dumps({**DETAILED.to_json(), "limit": None, "path": 7}),
+        json.dumps({**DETAILED.to_json(), "limit": None, "details": [1]}),
+        json.dumps({**DETAILED.to_json(), "limit": None, "part": 1}),
+        json.dumps(DETAILED.to_json()),
+    ],
+)
+def test_a_line_that_is_none_of_a_plan(tmp_path, line):
+    (tmp_path / "plan.jsonl").write_text('["/a", 10, null]\n' + line + "\n")
+    with pytest.raises(ValueError, match=r"line 2 of .*/plan.jsonl is none of a plan: "):
+        list(read_plan(f"{tmp_path}/plan.jsonl"))
+
+
+def test_a_shard_yields_its_records_up_to_its_limit_and_as_jobs_take_them(audio, monkeypatch):
+    path = audio / "b-0"
+    path.write_bytes(path.read_bytes() + b"damaged" + tfrecord(2))
+    unit = Unit(str(path), path.stat().st_size)
+    every = list(Shard(0, 1, unit).read(1 << 20))
+    assert [type(item) for item in every] == [AudioRecord, AudioRecord, Damage, AudioRecord, AudioRecord]
+    for limit in range(7):
+        read = list(Shard(0, 1, unit, limit).read(1 << 20))
+        assert [item.number for item in read] == list(range(min(limit, 5)))
+    said = replace(every[0], segments='[[0, 1, "a"]]')
+    monkeypatch.setattr(planning, "read_unit", lambda unit, max_record_bytes: iter([said]))
+    assert list(Shard(0, 1, unit).read(1 << 20)) == [said.whole] != [said]
 
 
 def test_a_large_file_is_planned_in_parts(audio):

@@ -14,8 +14,8 @@ from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.folder_layout import ShardName, SplitFolder
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import to_example
 from melbeam.transforms.records.index import encode_index
+from melbeam.transforms.records.tf_example import to_example
 
 
 class Folder:

@@ -7,7 +7,7 @@ import pytest
 
 from helpers import clip, encode, run, speech_like, wav, write
 from melbeam.pipelines import extract, ingest, verify
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 PLAIN = "more-00000-of-00001.tfrecord"
 DIVIDED = "train-00000-of-00001.tfrecord"

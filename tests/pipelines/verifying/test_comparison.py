@@ -10,7 +10,7 @@ from helpers import encode, wav, write
 from melbeam.pipelines import files
 from melbeam.pipelines.verifying import comparison
 from melbeam.transforms import AudioConverter
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 NUM_PARTS = 8
 

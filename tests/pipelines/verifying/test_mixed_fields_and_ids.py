@@ -8,7 +8,7 @@ from melbeam.pipelines.split.mixed_fields import mixed_field_lines
 from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import check_ids
 from melbeam.transforms import FrontEnd
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 
 def warnings(said):

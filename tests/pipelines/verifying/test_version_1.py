@@ -10,7 +10,7 @@ import pytest
 from helpers import run, wav, write
 from melbeam.pipelines import index
 from melbeam.transforms import read_features
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 DATA = Path(__file__).parents[2] / "data"
 LACKS = (

@@ -369,6 +369,10 @@ class TestFiles:
         [
             ('{"class_name": "Gemm', "is no whole JSON .*fetch or write it again"),
             ("[" * 100_000, "is no whole JSON"),
+            (
+                json.dumps(KERAS_CHECKPOINT).replace('"stride": 160', '"stride": 160, "stride": 80'),
+                r"is no whole JSON \('stride' stands twice in an object\)",
+            ),
             ("[]", "must hold a JSON object, got list"),
             (
                 {**KERAS_CHECKPOINT, "registered_name": "keras_hub>WhisperAudioConverter"},

@@ -6,7 +6,7 @@ import pytest
 from helpers import write
 from melbeam.pipelines import extract
 from melbeam.transforms import FrontEnd
-from melbeam.transforms.records.examples import to_example
+from melbeam.transforms.records.tf_example import to_example
 
 LENGTHS = (16000, 8000, 12345, 4000, 9999, 20000, 3200, 5000, 7777, 6400, 4321)
 

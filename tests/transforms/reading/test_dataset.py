@@ -9,9 +9,9 @@ import pytest
 import tensorflow as tf
 
 from helpers import encode, write
-from melbeam.pipelines import extract, retry_rejects
-from melbeam.transforms import AudioConverter, FrontEnd, read_features
-from melbeam.transforms.records.examples import to_example
+from melbeam.pipelines import extract, retry_rejects, verify
+from melbeam.transforms import AudioConverter, FeatureSource, FrontEnd, read_features
+from melbeam.transforms.records.tf_example import to_example
 
 FOLDER_OF_VERSION_1 = Path(__file__).parents[2] / "data" / "folder_of_version_1"
 
@@ -281,6 +281,32 @@ def test_clips_that_nothing_restores_are_refused(tmp_path, clips):
         path.write_text(json.dumps(content))
     with pytest.raises(tf.errors.InvalidArgumentError, match="holds clips without what lies behind them"):
         list(read_features(tmp_path / "f", front_end="whisper", batch_size=1))
+
+
+@pytest.mark.parametrize("padded", ["on", "off"])
+def test_clips_longer_than_the_folders_front_end_takes_are_told(tmp_path, clips, padded):
+    """As of a split of another max_audio_length, which could once join a folder."""
+    write(tmp_path / "audio", [record_of(clips[0])])
+    command = [f"--input={tmp_path}/audio", f"--output={tmp_path}/f", "--front_end=whisper"]
+    assert extract.main([*command, f"--pad_to_max_length={padded}"]) == 0
+    shorter = FrontEnd.load("whisper").replace(max_audio_length=0.5)
+    path = tmp_path / "f/front_end.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps({**content, "front_end": shorter.to_dict()}))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="holds clips of more frames than the model"):
+        list(read_features(tmp_path / "f", front_end=shorter))
+    with pytest.raises(ValueError, match="holds clips of more frames than the model"):
+        FeatureSource(tmp_path / "f")[0]
+
+
+def test_a_compact_split_is_told_of_whatever_split_comes_after_it(tmp_path, clips):
+    write(tmp_path / "audio", [record_of(clips[0])])
+    command = [f"--input={tmp_path}/audio", f"--output={tmp_path}/f", "--front_end=whisper"]
+    assert extract.main([*command, "--pad_to_max_length=off"]) == 0
+    assert extract.main([*command, "--split=test"]) == 0
+    described = json.loads((tmp_path / "f/dataset_info.json").read_text())["description"]
+    assert "stored compact" in described
+    assert verify.main([f"{tmp_path}/f"]) == 0
 
 
 # --------------------------------------------------------------------------------- folders of version 1

@@ -12,8 +12,8 @@ from melbeam.transforms import FeatureSource, read_features
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.reading.buckets import num_batches
-from melbeam.transforms.records.examples import to_example
 from melbeam.transforms.records.index import encode_index
+from melbeam.transforms.records.tf_example import to_example
 
 ALL = [f"clip-{n}".encode() for n in range(8)]
 

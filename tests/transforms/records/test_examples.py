@@ -10,9 +10,10 @@ from melbeam.transforms.records import converter as converter_module
 from melbeam.transforms.records import examples, tf_example
 from melbeam.transforms.records.converter import RecordConverter
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import id_in, read_audio_example, to_example, to_reject
+from melbeam.transforms.records.examples import id_in, read_audio_example, to_reject
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
+from melbeam.transforms.records.tf_example import to_example
 
 BOUND = 100_000
 MEMORY_FOR_LARGE = 8 << 30  # bytes; the tests take 6.6 GiB at most

@@ -19,8 +19,9 @@ from melbeam.transforms.records.conversion import convert as convert_with
 from melbeam.transforms.records.converter import RecordConverter
 from melbeam.transforms.records.decoding import decode_audio
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import to_example, to_reject
+from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.tf_example import to_example
 from melbeam.transforms.statistics import BinStatistics
 
 NOISE = (0.1 * np.random.default_rng(5).standard_normal(16000)).astype("float32")

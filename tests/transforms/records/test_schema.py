@@ -12,7 +12,7 @@ from melbeam.transforms import FrontEnd
 from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.converter import RecordConverter
 from melbeam.transforms.records.example_proto import Example
-from melbeam.transforms.records.examples import kind_and_count, to_example, to_reject
+from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import (
@@ -26,6 +26,7 @@ from melbeam.transforms.records.schema import (
     RESERVED,
 )
 from melbeam.transforms.records.split_schema import CONDITIONAL, FieldCounts, SplitSchema, StoredField
+from melbeam.transforms.records.tf_example import kind_and_count, to_example
 
 NOISE = (0.1 * np.random.default_rng(3).standard_normal(16000 * 2)).astype("float32")
 SHORT = FrontEnd.load("gemma4").replace(name="short", max_audio_length=0.5)

@@ -96,6 +96,7 @@ _OTHERS = (  # that libsndfile does not take; the byte where the magic is, the m
     (0, b"#EXTM3U", "a playlist (M3U)"),
     (0, b"\x1f\x8b", "gzip"),
     (0, b"PK\3\4", "ZIP"),
+    (0, b"\x93NUMPY", "NumPy"),
     (0, b"<!DOCTYPE", "HTML"),
     (0, b"<html", "HTML"),
     (0, b"version https://git-lfs", "a pointer of Git LFS, not the file"),

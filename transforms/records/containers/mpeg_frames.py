@@ -23,6 +23,8 @@ _KBPS = {  # by whether the version is 1, and the layer's bits
     (False, 1): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _SYNC = re.compile(rb"\xff[\xe2-\xff]")
+_LOUD_HEADER = re.compile(rb"\xff[\xe2-\xe5\xf2-\xf5\xfa-\xfd][\x10-\xef]")
+_MAX_START = 2048  # bytes, more than the longest frame of a stated bit rate has
 _MAX_FREE_FRAME = 4608  # bytes; as far as mpg123 looks for the next frame of a free bit rate
 _MAX_FREE_TRIES = 8  # places that look like that frame; chance gives one in some dozens of frames
 _MIN_CHAIN = 4  # frames one behind the other that are no chance: of each, 20 bits or so are known
@@ -178,6 +180,22 @@ def begins_with_two_frames(data: bytes) -> bool:
         return False
     size = sizes_of(kind.version, kind.layer, kind.rate).get(data[1] << 8 | data[2], 0)
     return size > 0 and kind_at(data, size) == kind
+
+
+def is_cut_from_stream(data: bytes) -> bool:
+    """Whether data that begin within a frame of layer II or III are no samples: a chain of frames follows.
+
+    Headers are taken whose third byte no sample has in its upper half that is not loud, so that a quiet recording
+    has none; free bit rates are left out.
+    """
+    for found in _LOUD_HEADER.finditer(data, 0, _MAX_START):
+        at = found.start()
+        kind = kind_at(data, at)
+        if kind is not None:
+            sizes = sizes_of(kind.version, kind.layer, kind.rate)
+            if follow(data, at, len(data), sizes, kind.channels, limit=_MIN_CHAIN)[0] == _MIN_CHAIN:
+                return True
+    return False
 
 
 def find_chain(data: bytes, start: int, end: int) -> int:

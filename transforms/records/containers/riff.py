@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from melbeam.transforms.records.containers import blocks, mpeg, pcm, tags
 from melbeam.transforms.records.containers.blocks import Blocks
-from melbeam.transforms.records.containers.chunks import Layout
+from melbeam.transforms.records.containers.chunks import Chunk, Layout
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
 from melbeam.transforms.records.containers.rates import as_integers, check_rate
 from melbeam.transforms.records.rejects import Reject
@@ -41,6 +41,29 @@ class _Format:
     samples_a_block: int  # of block codecs, as the chunk says, or 0
 
 
+@dataclass(frozen=True)
+class _Chunks:
+    """The chunks of a file up to that of its audio.
+
+    Attributes:
+        data: of the audio.
+        format: what the fmt chunk says.
+        fmt: its content.
+        fact: the content of the fact chunk; empty where there is none.
+        long_size: of the audio in bytes, as a ds64 chunk says; None where there is none.
+        riff_end: where the RIFF chunk ends; None in a W64.
+        names: of all of them.
+    """
+
+    data: Chunk
+    format: _Format
+    fmt: bytes
+    fact: bytes
+    long_size: int | None
+    riff_end: int | None
+    names: frozenset[bytes]
+
+
 def is_wav(data: bytes, start: int) -> bool:
     """Whether one of these formats begins there."""
     head = data[start : start + 16]
@@ -57,6 +80,66 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
     if front:
         data = data[front:]
     layout = _layout(data)
+    chunks = _read_chunks(data, layout)
+    format, data_chunk, long_size, riff_end = chunks.format, chunks.data, chunks.long_size, chunks.riff_end
+    promised = data_chunk.size
+    if promised == 0xFFFFFFFF and long_size is not None:
+        promised = long_size
+    there = len(data) - data_chunk.start
+    if pcm.size_or_open(promised, there) is None and promised > 0 and long_size is None:
+        promised = 0
+    data_chunk = replace(data_chunk, size=promised)
+    is_open = promised == 0 and not layout.is_end(data, data_chunk, riff_end)
+    if is_open:
+        end = _end_of_open(data, data_chunk.start, layout)
+        if riff_end is not None and pcm.size_or_open(riff_end - 8, len(data)) and riff_end > len(data):
+            raise cut(layout.name, "its RIFF chunk", riff_end, len(data))
+    else:
+        end = min(data_chunk.end, len(data))
+        if promised <= there and not layout.is_end(data, data_chunk, riff_end):
+            layout.raise_more_behind(data, data_chunk)
+    audio = data[data_chunk.start : end]
+    if format.tag in (_MPEG, _MP3):
+        return _inspect_mpeg(audio, format, layout, promised if promised > there else 0, tolerance)
+    codec = _blocks(format, layout)
+    num_samples = codec.count(len(audio))
+    missing = codec.count(promised) - num_samples if promised > there else 0
+    cut_tolerated = tolerance.allows(missing, format.rate)
+    if (missing or codec.num_samples > 1) and promised > there and not cut_tolerated:
+        raise cut(layout.name, "its header", promised, there)
+    in_fact = _samples_of_fact(chunks.fact, layout)
+    if codec.num_samples > 1 and in_fact and promised <= there:
+        num_samples = _trimmed_to_fact(num_samples, in_fact, codec, format, layout, is_open=is_open)
+    is_plain = front == 0 and layout.kind != "w64" and chunks.names <= {b"fmt ", b"fact", b"PEAK", b"data"}
+    if (
+        codec.num_samples == 1
+        and is_plain
+        and promised
+        and len(data) - end == promised % 2
+        and len(audio) == promised
+    ):
+        return _contents(layout, format, num_samples, Part(data, num_samples))
+    whole, num_decoded = codec.filled(audio)
+    if codec.num_samples > 1 and len(whole) % 2:
+        # libsndfile takes the byte that makes the chunk even for the beginning of one more block.
+        whole, num_decoded = whole + b"\0" * codec.num_bytes, num_decoded + codec.num_samples
+    part = Part(pcm.wav(chunks.fmt, whole, layout.order), num_samples, num_decoded - num_samples)
+    remark = (
+        f"its data chunk says {data_chunk.size} bytes, {there} are there" if is_open or promised > there else ""
+    )
+    return replace(
+        _contents(layout, format, num_samples, part),
+        cut_tolerated=cut_tolerated,
+        remark=remark,
+    )
+
+
+def _read_chunks(data: bytes, layout: Layout) -> _Chunks:
+    """Reads the chunks up to that of the audio.
+
+    Raises:
+        Reject: bad_audio, where they are cut or damaged, or there is none of the audio or of its format.
+    """
     format: _Format | None = None
     fmt = fact = b""
     long_size = riff_end = None
@@ -90,56 +173,7 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
         raise Reject("bad_audio", f"a {layout.name} whose data chunk has no fmt chunk in front")
     if riff_end is None and layout.kind != "w64":
         riff_end = 8 + struct.unpack_from(f"{layout.order}I", data, 4)[0]
-    promised = data_chunk.size
-    if promised == 0xFFFFFFFF and long_size is not None:
-        promised = long_size
-    there = len(data) - data_chunk.start
-    if pcm.size_or_open(promised, there) is None and promised > 0 and long_size is None:
-        promised = 0
-    data_chunk = replace(data_chunk, size=promised)
-    is_open = promised == 0 and not layout.is_end(data, data_chunk, riff_end)
-    if is_open:
-        end = _end_of_open(data, data_chunk.start, layout)
-        if riff_end is not None and pcm.size_or_open(riff_end - 8, len(data)) and riff_end > len(data):
-            raise cut(layout.name, "its RIFF chunk", riff_end, len(data))
-    else:
-        end = min(data_chunk.end, len(data))
-        if promised <= there and not layout.is_end(data, data_chunk, riff_end):
-            layout.raise_more_behind(data, data_chunk)
-    audio = data[data_chunk.start : end]
-    if format.tag in (_MPEG, _MP3):
-        return _inspect_mpeg(audio, format, layout, promised if promised > there else 0, tolerance)
-    codec = _blocks(format, layout)
-    num_samples = codec.count(len(audio))
-    missing = codec.count(promised) - num_samples if promised > there else 0
-    cut_tolerated = tolerance.allows(missing, format.rate)
-    if (missing or codec.num_samples > 1) and promised > there and not cut_tolerated:
-        raise cut(layout.name, "its header", promised, there)
-    in_fact = _samples_of_fact(fact, layout)
-    if codec.num_samples > 1 and in_fact and promised <= there:
-        num_samples = _trimmed_to_fact(num_samples, in_fact, codec, format, layout, is_open=is_open)
-    is_plain = front == 0 and layout.kind != "w64" and set(names) <= {b"fmt ", b"fact", b"PEAK", b"data"}
-    if (
-        codec.num_samples == 1
-        and is_plain
-        and promised
-        and len(data) - end == promised % 2
-        and len(audio) == promised
-    ):
-        return _contents(layout, format, num_samples, Part(data, num_samples))
-    whole, num_decoded = codec.filled(audio)
-    if codec.num_samples > 1 and len(whole) % 2:
-        # libsndfile takes the byte that makes the chunk even for the beginning of one more block.
-        whole, num_decoded = whole + b"\0" * codec.num_bytes, num_decoded + codec.num_samples
-    part = Part(pcm.wav(fmt, whole, layout.order), num_samples, num_decoded - num_samples)
-    remark = (
-        f"its data chunk says {data_chunk.size} bytes, {there} are there" if is_open or promised > there else ""
-    )
-    return replace(
-        _contents(layout, format, num_samples, part),
-        cut_tolerated=cut_tolerated,
-        remark=remark,
-    )
+    return _Chunks(data_chunk, format, fmt, fact, long_size, riff_end, frozenset(names))
 
 
 def _contents(layout: Layout, format: _Format, num_samples: int, part: Part) -> Contents:

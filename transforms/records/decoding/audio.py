@@ -176,7 +176,7 @@ class MonoStream:
         if self._max_seconds is None:
             return
         if num_samples * self._num_out > self._max_seconds * self._source_rate:
-            raise over_limit(num_samples * self._num_out / self._source_rate, self._max_seconds)
+            raise over_limit(num_samples / self._source_rate, self._max_seconds, self._num_out)
         most = self._max_seconds * MAX_VALUES_A_SECOND
         if num_samples * self._num_channels > most:
             raise Reject(
@@ -308,9 +308,17 @@ def check_rate(rate: int) -> None:
         raise Reject("bad_audio", f"a sampling rate of {rate} Hz, outside {MIN_RATE} to {MAX_RATE} Hz")
 
 
-def over_limit(seconds: float, max_seconds: float) -> Reject:
-    """The reject of a clip that is longer than its limit."""
-    return Reject("over_limit", f"at least {seconds:.3f} s, longer than {max_seconds:g} s, the limit for one clip")
+def over_limit(seconds: float, max_seconds: float, num_channels: int = 1) -> Reject:
+    """The reject of a clip that is longer than its limit, all of the channels that come out of it together."""
+    if num_channels == 1:
+        return Reject(
+            "over_limit", f"at least {seconds:.3f} s, longer than {max_seconds:g} s, the limit for one clip"
+        )
+    return Reject(
+        "over_limit",
+        f"at least {seconds:.3f} s in each of {num_channels} channels, which count together as each has records: "
+        f"longer than {max_seconds:g} s, the limit for one clip",
+    )
 
 
 def no_samples() -> Reject:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
-from melbeam.transforms.records.containers import name_of_beginning
+from melbeam.transforms.records.containers import mpeg_frames, name_of_beginning
 from melbeam.transforms.records.decoding.audio import (
     BLOCK_VALUES,
     Audio,
@@ -16,7 +18,21 @@ from melbeam.transforms.records.decoding.media import frames
 from melbeam.transforms.records.rejects import Reject
 
 _FULL_SCALE = 2**15  # of 16-bit samples
-_MAX_BEGINNING = 4096  # bytes; an MP3's longest frame has 1441
+_MAX_BEGINNING = 8192  # bytes, of which an MP3's longest frame has 1441
+_MIN_TEXT = 256  # bytes; as samples they would all be above 8000
+_GZIP = re.compile(rb"\x1f\x8b\x08[\0-\x1f]", re.DOTALL)  # RFC 1952, 2.3.1: as a sample -29921
+_NOT_IN_TEXT = re.compile(rb"[^\t\n\r -~]")
+
+
+def check_are_16_bit(samples: np.ndarray) -> None:
+    """Refuses integer samples, of any shape, that 16 bits do not hold: their scale cannot be told.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    if samples.size and (samples.min() < -_FULL_SCALE or samples.max() >= _FULL_SCALE):
+        bounds, found = f"{-_FULL_SCALE} to {_FULL_SCALE - 1}", f"{samples.min()} to {samples.max()}"
+        raise Reject("bad_audio", f"integer samples must be 16-bit, {bounds}, got {found}")
 
 
 def check_is_no_file(data: bytes | memoryview) -> None:
@@ -25,12 +41,53 @@ def check_is_no_file(data: bytes | memoryview) -> None:
     Raises:
         Reject: bad_audio.
     """
-    head = bytes(data[:_MAX_BEGINNING])
-    name = name_of_beginning(head) or frames.name_of_two(head)
+    name = _name_of_file(bytes(data[:_MAX_BEGINNING]))
     if name is not None:
         raise Reject(
             "bad_audio", f"{len(data)} bytes that begin as a file does ({name}): pass --audio_format=encoded"
         )
+
+
+def name_of_file_in(samples: np.ndarray) -> str | None:
+    """The name of the format of a file whose bytes were taken for samples, whole or two by two; None for samples.
+
+    `np.fromfile("a.wav", np.int16)` gives such, and a list of a file's bytes is another.
+
+    Args:
+        samples: `[num_samples]`, integers, or floats of full scale 1.
+    """
+    head = samples[: _MAX_BEGINNING // 2]
+    if head.dtype.kind not in "iu":
+        values = head.astype(np.float64) * _FULL_SCALE
+        # NaN and what is no multiple of a 16-bit step is no integer.
+        if not (values == np.rint(values)).all() or not (np.abs(values) <= _FULL_SCALE).all():
+            return None
+        head = values.astype(np.int64)
+    if not len(head) or head.min() < -_FULL_SCALE or head.max() >= _FULL_SCALE:
+        return None
+    if name := _name_of_file(head.astype("<i2").tobytes()):
+        return name
+    if samples.dtype.kind not in "iu" or head.min() < -128 or head.max() > 255:
+        return None
+    # Bytes, with a sign or without; a quiet clip may be of text's numbers, but not of a format's name.
+    if samples.min() < 0 and samples.max() > 127:
+        return None
+    return _name_of_file(head.astype(np.uint8).tobytes(), or_text=False)
+
+
+def _name_of_file(head: bytes, *, or_text: bool = True) -> str | None:
+    """The name of what begins so and is no recording of 16-bit samples."""
+    behind_zeros = head.lstrip(b"\0")
+    name = name_of_beginning(head) or frames.name_of_two(head)
+    if name is None and len(behind_zeros) < len(head):
+        name = name_of_beginning(behind_zeros)
+    if name is None and mpeg_frames.is_cut_from_stream(head):
+        name = "MP3"
+    if name is None and _GZIP.match(head):
+        name = "gzip"
+    if name is None and or_text and len(head) >= _MIN_TEXT and _NOT_IN_TEXT.search(head) is None:
+        name = "text"
+    return name
 
 
 def decode_pcm_s16le(
@@ -63,10 +120,14 @@ def from_samples(
     Raises:
         Reject: bad_audio (an integer outside 16 bits), empty_audio, not_finite, out_of_range or over_limit.
     """
+    name = name_of_file_in(samples)
+    if name is not None:
+        raise Reject(
+            "bad_audio",
+            f"{len(samples)} samples that are the bytes of a file ({name}): store the file as it is, as bytes",
+        )
     if np.issubdtype(samples.dtype, np.integer):
-        if len(samples) and (samples.min() < -_FULL_SCALE or samples.max() >= _FULL_SCALE):
-            bounds, found = f"{-_FULL_SCALE} to {_FULL_SCALE - 1}", f"{samples.min()} to {samples.max()}"
-            raise Reject("bad_audio", f"integer samples must be 16-bit, {bounds}, got {found}")
+        check_are_16_bit(samples)
         scale = np.float32(1 / _FULL_SCALE)
     else:
         if len(samples):

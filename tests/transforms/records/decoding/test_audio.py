@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soxr
 
-from melbeam.transforms.records.decoding.audio import MonoStream, check_values
+from melbeam.transforms.records.decoding.audio import EACH, MonoStream, check_values
 from melbeam.transforms.records.rejects import Reject
 
 RATE = 16000
@@ -106,6 +106,12 @@ def test_a_clip_is_refused_as_soon_as_it_is_too_long():
     with pytest.raises(Reject, match="longer than 1 s") as reject:
         stream.write(NOISE[:1, np.newaxis])
     assert reject.value.reason == "over_limit"
+
+
+def test_channels_that_come_out_count_together_and_the_reject_says_how():
+    stream = MonoStream(source_rate=RATE, num_channels=2, sampling_rate=RATE, max_seconds=1, channel=EACH)
+    with pytest.raises(Reject, match=r"0.510 s in each of 2 channels, which count together .* longer than 1 s"):
+        stream.write(np.zeros((8160, 2), np.float32))
 
 
 def test_a_clip_without_samples_is_empty():

@@ -1,5 +1,7 @@
 """Samples without a header: scaling, limits, and files that are none."""
 
+import base64
+import gzip
 import struct
 
 import numpy as np
@@ -8,6 +10,7 @@ import soxr
 
 from helpers import encode
 from melbeam.transforms.records.decoding import check_is_no_file, decode_pcm_s16le, from_samples
+from melbeam.transforms.records.decoding.raw_samples import name_of_file_in
 from melbeam.transforms.records.rejects import Reject
 
 RATE = 16000
@@ -102,6 +105,32 @@ def test_a_file_is_no_raw_samples(name):
     assert reject.value.reason == "bad_audio"
 
 
+CUT = {
+    "MP3": [bytes(4) + encode(NOISE, RATE, "MP3"), encode(NOISE, RATE, "MP3")[50:]],
+    "WAV": [bytes(2) + encode(NOISE, RATE, "WAV"), bytes(300) + encode(NOISE, RATE, "WAV")],
+    "gzip": [gzip.compress(NOISE.tobytes())],
+    "NumPy": [b"\x93NUMPY\1\0v\0{'descr': '<i2'}" + bytes(400)],
+    "text": [b"The requested file was not found.\n" * 30, base64.b64encode(encode(NOISE, RATE, "WAV"))],
+}
+CUT_FILES = [(name, data[: len(data) // 2 * 2]) for name, files in CUT.items() for data in files]
+
+
+@pytest.mark.parametrize(("name", "data"), CUT_FILES)
+def test_nor_is_one_behind_zeros_or_cut_from_a_stream(name, data):
+    with pytest.raises(Reject, match=rf"begin as a file does \({name}\)"):
+        check_is_no_file(data)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_list_of_a_files_bytes_is_no_samples(name):
+    data = FILES[name][: len(FILES[name]) // 2 * 2]
+    pairs, single = np.frombuffer(data, "<i2"), np.frombuffer(data, np.uint8)
+    for samples in (pairs, pairs.astype(np.int64), pairs / np.float32(32768), single, single.view(np.int8)):
+        with pytest.raises(Reject, match=rf"are the bytes of a file \({name.split(' in ')[0]}\)") as reject:
+            from_samples(samples, source_rate=RATE, sampling_rate=RATE)
+        assert reject.value.reason == "bad_audio"
+
+
 def test_a_file_of_mpeg_layer_2_is_no_raw_samples():
     # MPEG-1 layer II, 128 kbit/s at 48 kHz: 144 * 128000 / 48000 bytes a frame (ISO/IEC 11172-3, 2.4.3.1).
     with pytest.raises(Reject, match="MP3"):
@@ -121,5 +150,7 @@ def test_no_quiet_recording_is_taken_for_a_file():
         recording = np.rint(rng.normal(0, deviation, 1 << 20)).astype("<i2").tobytes()
         for start in rng.integers(0, (1 << 20) - 800, 12_500):
             check_is_no_file(recording[2 * start : 2 * start + 1600])
+        for start in rng.integers(0, (1 << 20) - 800, 1000):
+            assert name_of_file_in(np.frombuffer(recording, "<i2", 800, 2 * start)) is None
     check_is_no_file(np.full(4000, -1, "<i2").tobytes())
     check_is_no_file(np.resize(np.array([-1, 0], "<i2"), 4000).tobytes())

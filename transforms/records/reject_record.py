@@ -7,11 +7,11 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from melbeam.pipelines.verifying.feature_records import one_value
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.examples import id_in
 from melbeam.transforms.records.rejects import REASONS, size_of_damage
-from melbeam.transforms.records.schema import REJECT_RECORD
+from melbeam.transforms.records.schema import REJECT, REJECT_RECORD
+from melbeam.transforms.records.tf_example import one_value
 
 # Whose bytes are not the record's own, or not all of them: an id in them need not be the record's.
 _DAMAGES = ("bad_checksum", "bad_framing", "over_limit")
@@ -46,8 +46,8 @@ def read_reject(record: bytes, record_version: int) -> RejectedRecord:
     except (DecodeError, ValueError) as error:
         raise ValueError(f"it is no reject record: {error}") from error
     reason = fields["reason"]
-    if fields["melbeam_reject"] != 1:
-        raise ValueError(f"it is no reject record: melbeam_reject is {fields['melbeam_reject']}")
+    if fields[REJECT] != 1:
+        raise ValueError(f"it is no reject record: {REJECT} is {fields[REJECT]}")
     if reason not in REASONS:
         raise ValueError(f"unknown reason {reason!r}")
     given, held = fields.get("id"), id_in(fields["record"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +11,7 @@ from typing import Any
 from apache_beam.options.pipeline_options import PortableOptions
 from apache_beam.runners.runner import PipelineState
 
+from melbeam.pipelines import words
 from melbeam.pipelines.beam_options import RunnerChoice
 from melbeam.pipelines.extracting.attempts import forget, never_ended
 from melbeam.pipelines.split.job import SplitJob
@@ -70,7 +70,7 @@ class Launched:
     def _cancel(self, result: Any) -> None:
         over = False
         try:
-            _say("the job is being cancelled; a second Ctrl-C lets it go on")
+            words.say("the job is being cancelled; a second Ctrl-C lets it go on")
             result.cancel()
             over = _is_over_within(result, CANCEL_SECONDS)
             why = f"it has not ended within {CANCEL_SECONDS:.0f} s"
@@ -85,7 +85,7 @@ class Launched:
             stay = f"lock stays, {self._jobs[0].folder.lock}"
             if len(self._jobs) > 1:
                 stay = f"locks stay, {', '.join(job.folder.lock for job in self._jobs)}"
-            _say(
+            words.say(
                 f"the job may go on ({why}): its {stay}. Cancel the job where it runs; when it has ended, remove "
                 f"the lock{'s' if len(self._jobs) > 1 else ''}, and the same command goes on"
             )
@@ -108,7 +108,3 @@ def _is_over(result: Any) -> bool:
     with suppress(Exception):
         return bool(PipelineState.is_terminal(result.state))
     return False
-
-
-def _say(text: str) -> None:
-    print(f"melbeam: {text}", file=sys.stderr)

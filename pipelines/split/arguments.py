@@ -1,0 +1,33 @@
+"""The options that each job which makes splits has alike; no Beam and no NumPy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from melbeam.pipelines.defaults import MAX_REJECT_FRACTION
+
+if TYPE_CHECKING:
+    from melbeam.pipelines.command_line import Parser
+
+
+def add_not_in(parser: Parser) -> None:
+    """Adds which splits' clips are left out."""
+    parser.add_argument(
+        "--not_in",
+        metavar="SPLIT[+SPLIT...]",
+        help="take only the clips whose ids none of these finished splits of the folder has",
+    )
+
+
+def add_max_reject_fraction(parser: Parser) -> None:
+    """Adds from which share of rejects on the exit status tells."""
+    parser.add_argument(
+        "--max_reject_fraction", type=float, default=MAX_REJECT_FRACTION, help="exit status 3 above it"
+    )
+
+
+def add_dry_run(parser: Parser) -> None:
+    """Adds the option to be shown the plan alone."""
+    parser.add_argument(
+        "--dry_run", action="store_true", help="show the plan, which column is what, the first clips; do nothing"
+    )
