@@ -107,7 +107,8 @@ class RecordParser:
             if said != self._said_of_it.encode():
                 raise ValueError(f"{OF_ANOTHER_FRONT_END} {said.decode(errors='replace')} and {self._said_of_it}")
         frames = found["num_frames"].int64_list.value if "num_frames" in found else ()
-        if num_rows not in (*frames, self._full_length):
+        is_too_long = self._front_end.takes_full_length and num_rows > self._full_length  # which TOO_LONG tells
+        if num_rows not in (*frames, self._full_length) and not is_too_long:
             raise ValueError(f"{OF_OTHER_ROWS} {num_rows} and {', '.join(map(str, frames)) or 'none'}")
 
     def _rows(self, found: Any, name: str) -> np.ndarray:
