@@ -59,7 +59,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     if folder.schema.mixed:
         mixed = ", ".join(sorted(folder.schema.mixed))
         _say(screen, f"not shown, since their values are of several types: {mixed}")
-    records = FolderRecords(folder, [TENSOR, *folder.schema.fields], needs_full_length=False)
+    records = FolderRecords(folder, [TENSOR, *folder.schema.fields], for_a_model=False)
     try:
         if arguments.record is None:
             numbers = list(range(min(1 if png else arguments.limit, len(records))))

@@ -17,11 +17,11 @@ import tensorflow as tf
 from melbeam.transforms import log_mel
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
-from melbeam.transforms.records.audio_example import refuse_masked
+from melbeam.transforms.records.audio_example import array_of
 from melbeam.transforms.records.decoding.audio import MAX_PEAK
 from melbeam.transforms.records.decoding.raw_samples import name_of_file_in
 
-_RANKS = "audio must be [num_samples] or [batch, num_samples]"
+RANKS = "audio must be [num_samples] or [batch, num_samples]"
 _OF_16_BITS = (2, 8)  # bytes of the integers that hold 16-bit samples
 
 _process_of_first_call: int | None = None
@@ -73,7 +73,7 @@ def dense_audio(
         if lengths is not None:
             raise ValueError("ragged audio has lengths of its own: pass no others")
         if audio.shape.rank != 2:
-            raise ValueError(f"{_RANKS}, got ragged audio of shape {tuple(audio.shape)}")
+            raise ValueError(f"{RANKS}, got ragged audio of shape {tuple(audio.shape)}")
         audio, lengths = audio.to_tensor(), audio.row_lengths()
     elif is_list_of_clips(audio):
         audio, own_lengths = _joined([as_array(clip) for clip in _of_one_type(audio)], precision)
@@ -87,7 +87,7 @@ def dense_audio(
     if rank not in (1, 2):
         unknown = "a tensor whose rank the graph does not know: say it, tf.ensure_shape(audio, [None])"
         got = unknown if rank is None else f"shape {tuple(audio.shape)}"
-        raise ValueError(f"{_RANKS}, got {got}")
+        raise ValueError(f"{RANKS}, got {got}")
     if lengths is not None:
         if rank == 1:
             raise ValueError("lengths belong to a batch, [batch, num_samples]; got one clip with lengths")
@@ -103,7 +103,8 @@ def dense_audio(
 
 def is_list_of_clips(audio: Any) -> bool:
     """Whether audio is a list, a tuple or an object array whose elements are clips, not numbers."""
-    if not isinstance(audio, list | tuple) and not (isinstance(audio, np.ndarray) and audio.dtype == object):
+    is_of_objects = isinstance(audio, np.ndarray) and audio.dtype == object and audio.ndim > 0
+    if not isinstance(audio, list | tuple) and not is_of_objects:
         return False
     return len(audio) > 0 and (isinstance(audio[0], list | tuple) or _is_of_some_rank(audio[0]))
 
@@ -120,7 +121,7 @@ def checks_of_rate(sampling_rate: Any, front_end: FrontEnd) -> list[tf.Operation
         message = f"audio must be at the front end's {expected} Hz: resample it first"
         rate = tf.cast(sampling_rate, tf.int64)
         return [tf.debugging.assert_equal(rate, tf.constant(expected, tf.int64), message)]
-    if isinstance(found, str | bytes) or not np.all(np.equal(found, expected)):
+    if isinstance(found, str | bytes) or not np.all(np.equal(np.asarray(found), expected)):
         shown = np.asarray(found).tolist()
         raise ValueError(f"audio must be at the front end's {expected} Hz, got {shown!r}: resample it first")
     return []
@@ -258,19 +259,26 @@ def _is_of_some_rank(value: Any) -> bool:
 def as_array(audio: Any) -> np.ndarray | tf.Tensor:
     """A tensor as it is, anything else as a NumPy array; integers without a type of their own become int64."""
     is_array = isinstance(audio, np.ndarray)
-    refuse_masked(audio)
     if not is_array:
         _refuse_what_holds_no_samples(audio[0] if isinstance(audio, list | tuple) and audio else audio)
     if not is_array and (tf.is_tensor(audio) or isinstance(audio, tf.Variable) or _holds_tensors(audio)):
         return tf.convert_to_tensor(audio)
     try:
-        array = np.asarray(audio)
-    except ValueError as error:  # NumPy's: of numbers and lists among each other
-        raise ValueError(f"{_RANKS}, or a list of clips; got a list that is none of these: {error}") from error
+        array = array_of(audio)
+    except ValueError as error:
+        if is_array:
+            raise
+        # NumPy's: of numbers and lists among each other
+        raise ValueError(f"{RANKS}, or a list of clips; got a list that is none of these: {error}") from error
     if isinstance(audio, list | tuple) and len(audio) and type(audio[0]) is int and array.dtype.kind == "i":
         array = array.astype(np.int64)  # before NumPy 2, Windows has 32 bits here
+    if array.dtype.kind == "O":
+        raise TypeError(
+            f"audio must be samples, or a list of clips, got a {type(audio).__name__} of something else: "
+            "list(audio) makes a list of clips of a column of them"
+        )
     is_longdouble = array.dtype.char == "g" and array.dtype.itemsize > 8
-    if is_longdouble or (array.dtype.kind in "OSUVM" and array.dtype.name != "bfloat16"):
+    if is_longdouble or (array.dtype.kind in "SUVM" and array.dtype.name != "bfloat16"):
         raise log_mel.holds_no_samples(array.dtype.name)
     return array
 
@@ -290,6 +298,8 @@ def _refuse_what_holds_no_samples(audio: Any) -> None:
         what = f"a {type(audio).__name__} of {names}: pass its samples, as record['audio']"
     elif audio is None:
         what = "None"
+    elif isinstance(audio, tf.SparseTensor):
+        what = "a sparse tensor: tf.sparse.to_dense(audio)"
     elif type(audio).__name__ == "KerasTensor":
         what = "a placeholder of a Keras model, which takes layers: those of melbeam.transforms.keras_layers"
     else:
@@ -319,7 +329,7 @@ def _joined(
     """Clips as one batch, `[batch, num_samples]`, and their lengths where they differ or are not known yet."""
     for clip in clips:
         if len(clip.shape) != 1:
-            raise ValueError(f"{_RANKS}, or a list of clips [num_samples]; got one of shape {tuple(clip.shape)}")
+            raise ValueError(f"{RANKS}, or a list of clips [num_samples]; got one of shape {tuple(clip.shape)}")
     is_known = all(clip.shape[0] is not None for clip in clips)
     is_even = is_known and len({clip.shape[0] for clip in clips}) == 1
     if is_even and all(isinstance(clip, np.ndarray) and clip.dtype == clips[0].dtype for clip in clips):

@@ -125,7 +125,15 @@ class AudioConverterLayer(keras_hub.layers.AudioConverter):  # type: ignore[misc
         return self.converter(audio, lengths, sampling_rate=sampling_rate)
 
     def compute_output_spec(self, audio: Any, *args: Any, **kwargs: Any) -> Any:
-        """Shape and dtype of the features of a symbolic tensor, for functional models on every backend."""
+        """Shape and dtype of the features of a symbolic tensor, for functional models on every backend.
+
+        Raises:
+            ValueError: it has neither one nor two dimensions.
+        """
+        if len(audio.shape) not in (1, 2):
+            raise ValueError(
+                f"audio must be [num_samples] or [batch, num_samples], got shape {tuple(audio.shape)}"
+            )
         *batch, num_samples = audio.shape
         frames, num_mels = self.audio_shape()
         if frames is None and num_samples is not None:

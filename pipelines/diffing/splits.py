@@ -133,8 +133,8 @@ class _Comparison:
         common = [name for name in fields_of_a if name in fields_of_b and name not in NOT_COMPARED]
         comparable = [name for name in common if fields_of_a[name].kind == fields_of_b[name].kind]
         columns = [TENSOR, *comparable]
-        self._a = FolderRecords(a, columns, needs_full_length=False)
-        self._b = FolderRecords(b, columns, needs_full_length=False)
+        self._a = FolderRecords(a, columns, for_a_model=False)
+        self._b = FolderRecords(b, columns, for_a_model=False)
         self._fields = [name for name in comparable if name not in ("id", "num_frames")]
         self._tolerance, self._most_named = tolerance, most_named
         known_to_a, known_to_b = a.names, b.names

@@ -300,3 +300,10 @@ assert (features.shape, mask.dtype) == ((None, None, 128), "int32")
     )
     expected = AudioConverter("gemma4", pad_to_max_length=False)(noise)
     np.testing.assert_allclose(np.load(tmp_path / "found.npy"), expected, **SAME)
+
+
+@pytest.mark.parametrize("shape", [(None, 1), (16000, 2)])
+@pytest.mark.parametrize("layer", [Gemma4AudioConverterLayer, Gemma3nAudioConverterLayer])
+def test_a_placeholder_with_channels_is_refused_where_the_model_is_made(layer, shape):
+    with pytest.raises(ValueError, match=r"audio must be \[num_samples\] or \[batch, num_samples\], got shape"):
+        layer()(keras.Input(shape))

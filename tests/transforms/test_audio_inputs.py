@@ -11,7 +11,14 @@ import pytest
 import tensorflow as tf
 
 from helpers import encode
-from melbeam.transforms import AudioConverter, FrontEnd, Gemma4AudioConverter, WhisperAudioConverter, audio_inputs
+from melbeam.transforms import (
+    AudioConverter,
+    FrontEnd,
+    Gemma4AudioConverter,
+    WhisperAudioConverter,
+    audio_example,
+    audio_inputs,
+)
 
 CHANNELS = r"looks like \[num_samples, channels\]: average the channels"
 
@@ -347,6 +354,56 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
             [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
         )
         assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+# -------------------------------------------------------------------------------- arrays of other packages
+
+
+class Elsewhere:
+    """An array whose package gives NumPy none, as PyTorch's of a GPU, or of a tensor that needs a gradient."""
+
+    shape = (16000,)
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on it. Use tensor.detach() instead.")
+
+
+@pytest.mark.parametrize("audio", [Elsewhere(), [Elsewhere(), np.zeros(400)]])
+def test_an_array_that_cannot_be_had_is_told_in_its_packages_words(audio):
+    converter = AudioConverter("gemma4", pad_to_max_length=False)
+    told = r"audio must be samples, got a \w+ Elsewhere, which gives none here: .* Use tensor.detach\(\) instead"
+    with pytest.raises(TypeError, match=told):
+        converter(audio)
+    if not isinstance(audio, list):
+        for take in (converter.stream().push, audio_example):
+            with pytest.raises(TypeError, match=told):
+                take(audio)
+
+
+@pytest.mark.parametrize("columns", [{1: np.zeros(400)}.values(), np.array(None, object), {"a", "b"}])
+def test_what_is_no_list_of_clips_is_not_said_to_be_of_a_wrong_dtype(columns):
+    told = rf"or a list of clips, got a {type(columns).__name__} of something else: list\(audio\)"
+    with pytest.raises(TypeError, match=told):
+        AudioConverter("gemma4")(columns)
+
+
+def test_a_sparse_tensor_is_told_from_samples():
+    with pytest.raises(TypeError, match=r"a sparse tensor: tf.sparse.to_dense\(audio\)"):
+        AudioConverter("gemma4")(tf.sparse.from_dense(np.eye(4, 400, dtype=np.float32)))
+
+
+def test_pytorchs_tensors_are_taken_as_their_values():
+    torch = pytest.importorskip("torch")
+    converter = AudioConverter("gemma4", pad_to_max_length=False)
+    clip = torch.linspace(-1, 1, 1600).bfloat16()
+    expected = converter(clip.float().numpy())
+    for audio in (clip, clip[None], [clip]):
+        found = converter(audio, sampling_rate=torch.tensor(16000))
+        np.testing.assert_array_equal(found[0] if found.shape.rank == 3 else found, expected)
+    with pytest.raises(ValueError, match="must be at the front end's 16000 Hz, got 8000"):
+        converter(clip, sampling_rate=torch.tensor(8000))
+    np.testing.assert_array_equal(converter.stream().push(clip)[:5], expected[:5])
+    assert audio_example(clip, id="a") == audio_example(clip.float().numpy(), id="a")
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int64])

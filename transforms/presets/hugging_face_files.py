@@ -129,9 +129,16 @@ def _gemma(fields: Fields, where: str, base: FrontEnd, *, fft_overdrive: bool, f
         preemphasis_htk_flavor=fields.take("preemphasis_htk_flavor", base.preemphasis_htk_flavor),
         input_scale_factor=fields.take("input_scale_factor", 1.0),
         mel_floor=fields.need("mel_floor", f"the published models have {base.mel_floor}; add the right one"),
-        per_bin_mean=fields.take("per_bin_mean"),
-        per_bin_stddev=fields.take("per_bin_stddev"),
+        per_bin_mean=_of_bins(fields.take("per_bin_mean")),
+        per_bin_stddev=_of_bins(fields.take("per_bin_stddev")),
     )
+
+
+def _of_bins(values: Any) -> Any:
+    """The numbers of the bins, which transformers writes as it holds them, `[1, 1, num_mels]`."""
+    while isinstance(values, list) and len(values) == 1 and isinstance(values[0], list):
+        (values,) = values
+    return values
 
 
 def _from_whisper_extractor(fields: Fields, where: str) -> FrontEnd:

@@ -77,7 +77,8 @@ def read_features(
         A dataset of dicts: "input_features" `[frames, num_mels]`, or `[batch, frames, num_mels]` whose rows
         past "num_frames" are zero where the model takes a mask; "id", "num_frames", "num_samples" and what was
         passed through. Where a record lacks a field, it has TFDS's default: b"", the smallest int64 or the
-        smallest float32. Its cardinality is known; with buckets, where the splits have an index.
+        smallest float32. Its cardinality is known; with buckets, where the splits have an index. A record that
+        says another front end than the folder, or has other rows than its frames, is an error of the data set.
 
     Raises:
         ValueError: the folder holds no such split, not all of its shards, or features of another front end; a
@@ -119,7 +120,8 @@ def read_features(
         dataset = bucketed_batches(dataset, bucket_by_frames, drop_remainder=drop_remainder)
         dataset = _with_known_batches(dataset, opened, bucket_by_frames, drop_remainder=drop_remainder)
     elif batch_size is not None and found.takes_full_length:
-        dataset = dataset.batch(batch_size, drop_remainder=drop_remainder)
+        # Its clips have one length and nothing is padded in them, but lists of other columns may be unequal.
+        dataset = dataset.padded_batch(batch_size, drop_remainder=drop_remainder)
     elif batch_size is not None:
         dataset = padded_batches(dataset, batch_size, drop_remainder=drop_remainder)
     if mask:

@@ -7,7 +7,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from melbeam.transforms.reading.arrays import DEFAULTS, LACKS_TAIL, TOO_LONG
+from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.reading.arrays import (
+    DEFAULTS,
+    LACKS_TAIL,
+    OF_ANOTHER_FRONT_END,
+    OF_OTHER_ROWS,
+    TOO_LONG,
+    full_length,
+)
 from melbeam.transforms.reading.folder import FeatureFolder
 from melbeam.transforms.records.schema import BYTES, FLOAT, INT64, TAIL, TENSOR
 from melbeam.transforms.records.split_schema import StoredField
@@ -27,8 +35,10 @@ def record_parser(folder: FeatureFolder, wanted: Sequence[str] | None) -> Callab
     names = None if wanted is None else [name for name in wanted if name != TENSOR]
     columns = dict(folder.columns(names).fields)
     columns.pop(TAIL, None)
+    checked_by = [name for name in ("id", "front_end") if tensor_wanted and name in folder.schema.fields]
+    only_checked = [name for name in checked_by if name not in columns]
     if tensor_wanted:
-        columns.setdefault("num_frames", folder.schema.fields["num_frames"])
+        columns |= {name: folder.schema.fields[name] for name in ("num_frames", *checked_by)}
     specification = {name: _parsing(stored) for name, stored in columns.items()}
     has_tail = tensor_wanted and TAIL in folder.schema.fields
     if tensor_wanted and folder.encoding == "none":
@@ -52,12 +62,30 @@ def record_parser(folder: FeatureFolder, wanted: Sequence[str] | None) -> Callab
         if folder.encoding == "zlib":
             stored = tf.io.decode_compressed(stored, "ZLIB")
         features = rows(stored)
+        with tf.control_dependencies(_checks(example, tf.shape(features)[0], front_end)):
+            features = tf.identity(features)
+        for name in only_checked:
+            del example[name]
         tail = rows(example.pop(TAIL)) if has_tail else features[:0]
         if front_end.takes_full_length:
             features = _full_length(features, tail, front_end.padded_frames, folder.path)
         return {**example, TENSOR: features}
 
     return parse
+
+
+def _checks(example: Features, num_rows: tf.Tensor, front_end: FrontEnd) -> list[tf.Operation]:
+    """Assertions that a record's features are those of the folder's front end, and as many rows as it says."""
+    about = ["; id", example["id"]] if "id" in example else []
+    frames = tf.cast(example["num_frames"], tf.int32)
+    is_whole = (num_rows == frames) | (num_rows == full_length(front_end))
+    if front_end.takes_full_length:
+        is_whole |= num_rows > full_length(front_end)  # which TOO_LONG tells
+    checks = [tf.debugging.Assert(is_whole, [OF_OTHER_ROWS, num_rows, frames, *about])]
+    if "front_end" in example:
+        said, expected = example["front_end"], front_end.short_fingerprint
+        checks.append(tf.debugging.Assert(said == expected, [OF_ANOTHER_FRONT_END, said, expected, *about]))
+    return checks
 
 
 def _full_length(features: tf.Tensor, tail: tf.Tensor, length: int, path: str) -> tf.Tensor:

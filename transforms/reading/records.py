@@ -45,17 +45,17 @@ class FolderRecords:
     Args:
         folder: opened for them.
         features: the columns to read, "input_features" among them or not; None reads all.
-        needs_full_length: as `RecordParser` has it.
+        for_a_model: as `RecordParser` has it.
 
     Raises:
         ValueError: there is no such column, or one has values of several types.
     """
 
     def __init__(
-        self, folder: FeatureFolder, features: Sequence[str] | None = None, *, needs_full_length: bool = True
+        self, folder: FeatureFolder, features: Sequence[str] | None = None, *, for_a_model: bool = True
     ) -> None:
         self.folder = folder
-        self._parser = RecordParser(folder, features, needs_full_length=needs_full_length)
+        self._parser = RecordParser(folder, features, for_a_model=for_a_model)
         self._shards = self.folder.shards()
         # Number of the first record of each shard.
         self._starts = np.cumsum([0, *map(len, self._shards)])[:-1]

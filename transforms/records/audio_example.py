@@ -75,18 +75,35 @@ def bytes_or_floats(samples: np.ndarray) -> bytes | np.ndarray:
     return ((samples.astype(np.float64) - middle) / 2.0 ** (info.bits - 1)).astype(np.float32)
 
 
+def array_of(audio: Any) -> np.ndarray:
+    """What holds samples, or clips of them, as a NumPy array: an array of any package, or a list.
+
+    PyTorch's bfloat16, which NumPy does not take, becomes float32.
+
+    Raises:
+        TypeError: its package gives no array, as PyTorch's does of a tensor that needs a gradient, which would be
+            lost, or that is on a GPU.
+        ValueError: samples are masked, or a list is no array.
+    """
+    refuse_masked(audio)
+    try:
+        return np.asarray(audio.float() if str(getattr(audio, "dtype", "")) == "torch.bfloat16" else audio)
+    except (TypeError, RuntimeError) as error:
+        what = f"a {type(audio).__module__.partition('.')[0]} {type(audio).__name__}"
+        raise TypeError(f"audio must be samples, got {what}, which gives none here: {error}") from error
+
+
 def _content(audio: Any) -> bytes | np.ndarray:
     """A file's bytes, or int64 or float32 `[num_samples]`."""
     if isinstance(audio, str) or audio is None:
         raise TypeError(f"audio must be the bytes of a file or samples, got {type(audio).__name__}")
-    refuse_masked(audio)
-    samples = np.asarray(audio)
+    samples = array_of(audio)
     if samples.ndim != 1:
         raise ValueError(
             f"audio must be [num_samples], of one channel, got shape {samples.shape}: mix it down, or give the "
             "bytes of a WAV or FLAC file"
         )
-    if np.issubdtype(samples.dtype, np.floating) or not len(samples):
+    if np.issubdtype(samples.dtype, np.floating) or samples.dtype.name == "bfloat16" or not len(samples):
         return samples.astype(np.float32)
     if not np.issubdtype(samples.dtype, np.integer):
         raise TypeError(f"audio must be the bytes of a file or samples, got an array of {samples.dtype}")

@@ -248,6 +248,16 @@ class TestFiles:
         front_end = load_preset(folder(audio_converter=content)).front_end
         assert (front_end.per_bin_mean, front_end.per_bin_stddev) == ((0.5,) * 128, (2.0,) * 128)
 
+    @pytest.mark.parametrize("extractor", [EXTRACTOR, GEMMA3N])
+    def test_normalisation_as_transformers_writes_it(self, folder, extractor):
+        """`np.array(per_bin_mean).reshape(1, 1, feature_size).tolist()`: Gemma4AudioFeatureExtractor, 5.24."""
+        mean, stddev = [0.25 * number for number in range(128)], [2.0] * 128
+        changed = {**extractor, "per_bin_mean": [[mean]], "per_bin_stddev": [[stddev]]}
+        front_end = load_preset(folder(preprocessor_config=changed)).front_end
+        assert (front_end.per_bin_mean, front_end.per_bin_stddev) == (tuple(mean), tuple(stddev))
+        with pytest.raises(PresetError, match="per_bin_mean"):
+            load_preset(folder(preprocessor_config={**extractor, "per_bin_mean": [mean, mean]}))
+
     @pytest.mark.parametrize(
         ("name", "content"), [("gemma4", EXTRACTOR), ("gemma3n", GEMMA3N), ("whisper", WHISPER)]
     )

@@ -227,6 +227,22 @@ def test_whispers_clips_have_their_full_length_and_its_silence(tmp_path, clips, 
     assert ("stored compact" in described) == (padded == "off")
 
 
+@pytest.mark.parametrize("front_end", ["gemma4", "whisper"])
+def test_lists_of_unequal_length_are_padded_in_batches_whatever_the_model_takes(tmp_path, clips, front_end):
+    records = [
+        record_of(clips[0], tags=["a", "b"], times=[1.5]),
+        record_of(clips[1]),
+        record_of(clips[2], tags=["c"]),
+    ]
+    write(tmp_path / "audio", records)
+    assert extract.main([f"--input={tmp_path}/audio", f"--output={tmp_path}/f", f"--front_end={front_end}"]) == 0
+    (batch,) = read_features(tmp_path / "f", front_end=front_end, batch_size=3)
+    assert batch["tags"].numpy().tolist() == [[b"a", b"b"], [b"", b""], [b"c", b""]]
+    for row, clip in enumerate(read_features(tmp_path / "f", front_end=front_end)):
+        frames = len(clip["input_features"])
+        np.testing.assert_array_equal(batch["input_features"][row, :frames], clip["input_features"])
+
+
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_the_full_length_is_restored_in_smaller_dtypes(tmp_path, clips, dtype):
     write(tmp_path / "audio", [record_of(clips[2])])

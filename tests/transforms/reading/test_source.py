@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from helpers import compress_features, run, write
 from melbeam.pipelines import extract, index, report, show
@@ -184,6 +185,31 @@ def test_clips_of_another_length_than_the_model_takes_are_refused(several_shards
     with pytest.raises(ValueError, match=r"holds 3000 frames, .* takes every clip at 1000 frames"):
         read(tmp_path / "f", front_end=shorter)
     assert len(list(read(tmp_path / "f", front_end="whisper"))) == 1
+
+
+@pytest.mark.parametrize("features", [None, ["input_features"]])
+@pytest.mark.parametrize("read", [FeatureSource, read_features])
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("--normalize_by={}/statistics.json", "features of another front end than its folder"),
+        ("--dtype=float16", "neither as many rows of features as frames nor those of the full length"),
+    ],
+)
+def test_a_shard_of_another_job_is_told(tmp_path, write_audio, read, features, option, told):
+    """As a copy leaves it that was interrupted: no checksum, no count and, normalised, no size differs."""
+    for shard in (0, 1):
+        samples = np.random.default_rng(shard).integers(-3000, 3000, 8160).astype(np.int16)
+        write_audio(tmp_path / f"audio-{shard}", [{"audio": samples, "id": f"clip-{shard}"}])
+    command = [f"--input={tmp_path}/audio-*"]
+    assert extract.main([*command, f"--output={tmp_path}/f"]) == 0
+    assert extract.main([*command, f"--output={tmp_path}/other", option.format(tmp_path / "f")]) == 0
+    for name in ("train-00001-of-00002.tfrecord", "_melbeam/train/index/00001.npy"):
+        shutil.copy(tmp_path / "other" / name, tmp_path / "f" / name)
+    assert len(list(read(tmp_path / "f", "train[:1]", features=features))) == 1
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=told) as raised:
+        list(read(tmp_path / "f", features=features))
+    assert ("train-00001" if read is FeatureSource else "clip-1") in str(raised.value)
 
 
 def test_damage_is_told_and_costs_no_other_record(several_shards, tmp_path):
