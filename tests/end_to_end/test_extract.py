@@ -130,7 +130,7 @@ class TestFinished:
         assert status == 3
         assert "7 records read = 3 converted + 4 rejected" in said
         assert "57.14% of the records are rejects" in said
-        assert f"{folder}/_melbeam/train/rejects" in said
+        assert f"`melbeam rejects {folder} --split=train` says why" in said
 
     def test_features_are_the_converters_in_the_order_of_the_input(self, finished):
         converter = AudioConverter("gemma4", pad_to_max_length=False)
