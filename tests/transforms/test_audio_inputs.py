@@ -392,20 +392,6 @@ def test_a_sparse_tensor_is_told_from_samples():
         AudioConverter("gemma4")(tf.sparse.from_dense(np.eye(4, 400, dtype=np.float32)))
 
 
-def test_pytorchs_tensors_are_taken_as_their_values():
-    torch = pytest.importorskip("torch")
-    converter = AudioConverter("gemma4", pad_to_max_length=False)
-    clip = torch.linspace(-1, 1, 1600).bfloat16()
-    expected = converter(clip.float().numpy())
-    for audio in (clip, clip[None], [clip]):
-        found = converter(audio, sampling_rate=torch.tensor(16000))
-        np.testing.assert_array_equal(found[0] if found.shape.rank == 3 else found, expected)
-    with pytest.raises(ValueError, match="must be at the front end's 16000 Hz, got 8000"):
-        converter(clip, sampling_rate=torch.tensor(8000))
-    np.testing.assert_array_equal(converter.stream().push(clip)[:5], expected[:5])
-    assert audio_example(clip, id="a") == audio_example(clip.float().numpy(), id="a")
-
-
 @pytest.mark.parametrize("dtype", [np.int16, np.int64])
 def test_the_bytes_of_a_file_are_no_samples(converter, dtype):
     wav = np.frombuffer(encode(np.zeros(16000, np.float32), 16000, "WAV"), "<i2").astype(dtype)
