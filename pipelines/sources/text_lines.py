@@ -56,6 +56,8 @@ class RawFile(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         """Reads into a buffer."""
+        if hasattr(self._file, "readinto"):  # a local file, which saves a copy
+            return self._file.readinto(buffer)
         data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
