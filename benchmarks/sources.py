@@ -101,8 +101,10 @@ class Extractor:
 
         wall, before = time.perf_counter(), time.process_time()
         attempt = self._extractor.extract(Shard(0, 1, unit))
+        taken = {"wall": time.perf_counter() - wall, "processor": time.process_time() - before}
+        # Counted outside of what is timed: that reads some sources a second time.
         assert attempt.report.records_read == attempt.report.records_converted == unit_records(unit)
-        return {"wall": time.perf_counter() - wall, "processor": time.process_time() - before}
+        return taken
 
 
 def unit_records(unit: Any) -> int:
