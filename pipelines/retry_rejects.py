@@ -30,8 +30,8 @@ DESCRIPTION = (
     "with, and those given here (--on_long=chunk, for example); what passes becomes the split NAME_retried."
 )
 _OF_THE_SPLIT = ("front_end", *(field.name for field in fields(RecordOptions)))
-# What the split was made with gives way to what is given, where the two contradict each other: the option that is
-# given, the values of it that contradict nothing, and those that it puts back to their defaults.
+# The options that a split was made with give way to those that contradict them. Each entry has the option that is
+# given, the values of it that contradict nothing, and the options that it puts back to their defaults.
 _GIVES_WAY = (
     ("on_long", ("chunk",), ("chunk_seconds", "chunk_overlap_seconds")),
     ("chunk_seconds", (), ("on_long",)),
@@ -118,7 +118,7 @@ def _made_with(folder: SplitFolder) -> dict[str, object]:
 
 
 def _without_contradictions(made_with: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
-    """What the split was made with, but for what contradicts the options that are given."""
+    """Leaves out, of the options that the split was made with, those that contradict the given ones."""
     defaults = {field.name: field.default for field in fields(RecordOptions)}
     gone = {
         other: defaults[other]

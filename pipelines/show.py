@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import warnings
 from typing import TYPE_CHECKING
 
+from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.folder_names import file_to_write, folder_path
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.words import harmless
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +69,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     except UsageError:
         raise
     except ValueError as error:  # a damaged shard, which the message names
-        print(f"melbeam: {screen.writable(str(error))}", file=sys.stderr)
+        words.say(screen.writable(str(error)))
         return EXIT_FAILED
     if not numbers:
         _say(screen, without_records(folder))
@@ -86,7 +85,7 @@ def _show(records: FolderRecords, number: int, split: str | None, screen: Screen
 
     record, front_end = records.read(number), records.folder.front_end
     asked = split or records.folder.ranges[0].split
-    _say(screen, f"#{number} of {asked} in {records.folder.path}, front end {harmless(front_end.name)}")
+    _say(screen, f"#{number} of {asked} in {records.folder.path}, front end {words.harmless(front_end.name)}")
     for line in field_lines(record, records.folder.schema.fields):
         _say(screen, line)
     valid = record[TENSOR][: int(record["num_frames"])]
@@ -94,7 +93,7 @@ def _show(records: FolderRecords, number: int, split: str | None, screen: Screen
     for line in draw(valid, frames_per_second, screen) if len(valid) else ():
         _say(screen, line)
     if png is not None:
-        _write_png(png, valid, front_end, harmless(record["id"]))
+        _write_png(png, valid, front_end, words.harmless(record["id"]))
         _say(screen, f"drawn into {png}")
 
 

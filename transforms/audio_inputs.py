@@ -17,12 +17,11 @@ import tensorflow as tf
 from melbeam.transforms import log_mel
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
-from melbeam.transforms.records.audio_example import array_of
+from melbeam.transforms.records.audio_example import SIXTEEN_BITS, array_of
 from melbeam.transforms.records.decoding.audio import MAX_PEAK
 from melbeam.transforms.records.decoding.raw_samples import name_of_file_in
 
 RANKS = "audio must be [num_samples] or [batch, num_samples]"
-_OF_16_BITS = (2, 8)  # bytes of the integers that hold 16-bit samples
 
 _process_of_first_call: int | None = None
 _has_warned_of_peak = False
@@ -209,7 +208,7 @@ def check_samples(
 
 
 def _refuse_file(samples: np.ndarray, row: int | None) -> None:
-    name = name_of_file_in(samples) if samples.dtype.itemsize in _OF_16_BITS else None
+    name = name_of_file_in(samples) if samples.dtype.itemsize in SIXTEEN_BITS else None
     if name is not None:
         where = "" if row is None else f" of row {row}"
         raise ValueError(

@@ -68,6 +68,12 @@ class ShardName:
         found = _SHARD.fullmatch(file_name(path))
         return cls(found[1], int(found[2]), int(found[3])) if found else None
 
+    @classmethod
+    def of_table(cls, path: str) -> ShardName | None:
+        """The name of the shard whose records the table at the path holds, or None where no table is called so."""
+        name = file_name(path)
+        return cls.parse(f"{name.removesuffix('.parquet')}.tfrecord") if name.endswith(".parquet") else None
+
     @staticmethod
     def glob(folder: str, split: str | None = None) -> str:
         """The glob of the shards of a split in a folder, or of all splits."""

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from melbeam.transforms.audio_inputs import as_array, dense_audio, is_list_of_clips
+from melbeam.transforms.audio_inputs import RANKS, as_array, dense_audio, is_list_of_clips
 from melbeam.transforms.converters import (
     AudioConverter,
     Gemma3nAudioConverter,
@@ -131,9 +131,7 @@ class AudioConverterLayer(keras_hub.layers.AudioConverter):  # type: ignore[misc
             ValueError: it has neither one nor two dimensions.
         """
         if len(audio.shape) not in (1, 2):
-            raise ValueError(
-                f"audio must be [num_samples] or [batch, num_samples], got shape {tuple(audio.shape)}"
-            )
+            raise ValueError(f"{RANKS}, got shape {tuple(audio.shape)}")
         *batch, num_samples = audio.shape
         frames, num_mels = self.audio_shape()
         if frames is None and num_samples is not None:

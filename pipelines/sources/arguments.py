@@ -46,7 +46,7 @@ def source_options(
     shard_bytes: int | None,
     num_shards: int | None = None,
 ) -> SourceOptions:
-    """What the arguments say of the source of the splits that are to be made.
+    """Gathers what the arguments say of the source of the splits that are to be made.
 
     Raises:
         ValueError: `--columns` is written in another way, or an option contradicts another.

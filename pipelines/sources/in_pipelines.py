@@ -13,6 +13,7 @@ from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.columns import parse_columns
 from melbeam.pipelines.sources.planning import find_parts, plan_units, read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Item, SourceOptions, Unit
+from melbeam.transforms.reading.arrays import DEFAULTS
 from melbeam.transforms.records.examples import passed_through, read_audio_example, to_reject, undecoded
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.rejects import Reject
@@ -120,6 +121,7 @@ def read_audio(
 
     units = _units(pattern, columns, input_format)
     specs = _specs(units)
+    nothing = _nothing(specs, in_graph=in_graph)
 
     def elements() -> Iterator[tuple[dict[str, Any], str]]:
         # A generator that raises has ended, and `ignore_errors` would drop all clips behind a bad one: the error
@@ -127,9 +129,9 @@ def read_audio(
         for unit in units:
             for item in read_unit(unit, MAX_RECORD_BYTES):
                 try:
-                    yield _element(item, sampling_rate, specs, in_graph=in_graph), ""
+                    yield {**nothing, **_element(item, sampling_rate, specs, in_graph=in_graph)}, ""
                 except ValueError as error:
-                    yield _nothing(specs, in_graph=in_graph), str(error)
+                    yield nothing, str(error)
 
     def raise_errors(element: dict[str, Any], error: Any) -> dict[str, Any]:
         with tf.control_dependencies([tf.debugging.Assert(tf.equal(error, ""), [error])]):
@@ -191,7 +193,7 @@ def _passthrough(item: AudioRecord) -> dict[str, Any]:
 def _element(
     item: Item, sampling_rate: int, specs: Mapping[str, tuple[str, bool]], *, in_graph: bool
 ) -> dict[str, Any]:
-    """The element of a record.
+    """The element of a record, without what the record has no value of.
 
     Raises:
         ValueError: it cannot be read or decoded, or has a feature of another type than the first records.
@@ -207,7 +209,7 @@ def _element(
             audio, name_of_clip, passthrough = example.audio.samples, example.id, example.passthrough
     except Reject as reject:
         raise ValueError(f"{item.place}: {reject}") from reject
-    element: dict[str, Any] = {**_nothing(specs, in_graph=in_graph), "audio": audio, "id": name_of_clip}
+    element: dict[str, Any] = {"audio": audio, "id": name_of_clip}
     for name, (kind, is_scalar) in specs.items():
         feature = passthrough.get(name)
         found, count = kind_and_count(feature) if feature is not None else ("", 0)
@@ -225,9 +227,8 @@ def _nothing(specs: Mapping[str, tuple[str, bool]], *, in_graph: bool) -> dict[s
     """An element that has no value: what TFDS gives for a scalar that is missing, and empty lists."""
     import numpy as np
 
-    missing = {BYTES: b"", INT64: np.iinfo(np.int64).min, FLOAT: np.finfo(np.float32).min}
     return {
         "audio": b"" if in_graph else np.zeros(0, np.float32),
         "id": b"",
-        **{name: missing[kind] if is_scalar else [] for name, (kind, is_scalar) in specs.items()},
+        **{name: DEFAULTS[kind] if is_scalar else [] for name, (kind, is_scalar) in specs.items()},
     }

@@ -1,4 +1,4 @@
-"""Which files of an input are none of it, since a job wrote them into its output: a folder below the input's.
+"""Leaves out of an input what a job wrote into its output, where that is a folder below the input's.
 
 Who stands in a corpus types `--input=. --output=features/1.0.0`. The second start finds what the first one wrote,
 and must plan the same shards as the first.
@@ -59,11 +59,9 @@ def without_own(found: Found, own: Sequence[SplitFolder]) -> Found:
             return False
         if folder == BOOKKEEPING or folder.startswith(f"{BOOKKEEPING}/"):
             return True
-        if folder == TABLES:
-            name = name.replace(".parquet", ".tfrecord")
-        elif folder:
+        if folder not in ("", TABLES):
             return False
-        shard = ShardName.parse(name)
+        shard = ShardName.of_table(name) if folder else ShardName.parse(name)
         return (bool(features) and name in _OF_FEATURES) if shard is None else shard.split in splits
 
     paths = [(path, size) for path, size in found.paths if not is_own(path)]

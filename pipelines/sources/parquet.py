@@ -336,7 +336,7 @@ def _segment(
 
 
 def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
-    """What could not be read before, from a file that may be whole by now: a row, or the rest of a row group."""
+    """Reads again what could not be read, from a file that may be whole by now: a row, or the rest of a group."""
     detail = f"copy {printable(row['path'])} again from its source"
     if "group" not in row:  # a row that says nothing that could be read
         yield _damage(unit, unit.span.number, f"{row['detail']}: {detail}, and extract it", row)

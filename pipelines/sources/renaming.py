@@ -20,7 +20,8 @@ from melbeam.transforms.records.tf_example import kind_and_count, parse_features
 # How TFDS keeps a tensor's bytes, and which samples they may be.
 ENCODINGS = ("bytes", "zlib")
 DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "int64", "float16", "float32", "float64")
-# Of these, which hold no 16-bit samples, the largest number is full scale; unsigned ones are silent in the middle.
+# These hold no 16-bit samples: the largest number of the type is full scale, and unsigned ones are silent in the
+# middle.
 OWN_FULL_SCALE = ("int8", "uint8", "uint16")
 
 
@@ -47,7 +48,7 @@ class Renaming:
 
     def to_json(self) -> dict[str, Any]:
         """The renaming as a unit's details hold it; nothing where there is nothing to do."""
-        # What is seldom so stands only where it is, so that the plans of all other corpora stay what they were.
+        # `is_planar` is left out where it is false, so that the plans of all such corpora stay what they were.
         details = {name: value for name, value in asdict(self).items() if name != "is_planar" or value}
         return {} if self == Renaming() else details
 

@@ -1,4 +1,4 @@
-"""What the features.json of a TFDS data set says of its audio: its name, rate, shape, type and encoding."""
+"""Reads what the features.json of a TFDS data set says of its audio: name, rate, shape, type and encoding."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _flat(features: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, 
 
 
 def _samples(feature: Mapping[str, Any]) -> _Samples | None:
-    """What a feature says of its samples; None for one that holds none. A scalar has no dimensions."""
+    """Reads what a feature says of its samples; gives None for one that holds none. A scalar has no dimensions."""
     if _AUDIO_CLASS in feature.get("pythonClassName", "") and "audio" in feature:
         audio = feature["audio"]
         rate = audio.get("sampleRate")

@@ -31,8 +31,8 @@ from melbeam.transforms.folder_layout import (
     of_all_splits,
 )
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.reading.arrays import TAIL
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.schema import TAIL
 from melbeam.transforms.records.split_schema import SplitSchema
 
 _DATASET_NAME = "melbeam_features"

@@ -103,3 +103,10 @@ def test_the_names_are_those_that_stand_on_disk():
     assert folder.rejects(7) == "f/_melbeam/dev/rejects/00007.tfrecord"
     assert folder.temporary(7, "ab", "report") == "f/_melbeam/dev/tmp/00007/ab.report"
     assert [field.name for field in fields(folder)] == ["output", "split"]
+
+
+def test_the_name_of_a_table_is_that_of_its_shard():
+    table = SplitFolder("o", "train").table(7, 100)
+    assert ShardName.of_table(table) == ShardName("train", 7, 100)
+    assert ShardName.of_table("o/train-00007-of-00100.tfrecord") is None
+    assert ShardName.of_table("o/records/notes.parquet") is None

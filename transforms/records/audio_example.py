@@ -13,7 +13,7 @@ from melbeam.transforms.records.values import as_feature
 from melbeam.transforms.records.wire import Values
 
 # Signed integers of so many bytes are 16-bit samples, whatever holds them; of others the full scale is their own.
-_SIXTEEN_BITS = (2, 8)
+SIXTEEN_BITS = (2, 8)
 
 
 def audio_example(
@@ -107,6 +107,6 @@ def _content(audio: Any) -> bytes | np.ndarray:
         return samples.astype(np.float32)
     if not np.issubdtype(samples.dtype, np.integer):
         raise TypeError(f"audio must be the bytes of a file or samples, got an array of {samples.dtype}")
-    if samples.dtype.kind == "i" and samples.dtype.itemsize in _SIXTEEN_BITS:
+    if samples.dtype.kind == "i" and samples.dtype.itemsize in SIXTEEN_BITS:
         return samples.astype(np.int64)
     return bytes_or_floats(samples)
