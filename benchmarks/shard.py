@@ -73,7 +73,7 @@ class Steps:
 
 # Step, where its function is, and its name there.
 STEPS = [
-    ("parse, and copy the audio out", "melbeam.transforms.records.converter", "read_audio_example"),
+    ("parse, and copy the audio out", "melbeam.transforms.records.converter", "read_as_converted"),
     ("decode", "melbeam.transforms.records.examples", "decode_audio"),
     ("count the samples of a file", "melbeam.transforms.records.decoding.files", "inspect"),
     ("levels", "melbeam.transforms.records.converter", "levels"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import os
 from collections.abc import Iterable, Sequence
@@ -10,6 +9,8 @@ from dataclasses import dataclass
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
+from melbeam.pipelines import words
+from melbeam.pipelines.command_line import option_hint
 from melbeam.pipelines.private_names import beam_options
 from melbeam.pipelines.refusals import Refusal, UsageError
 
@@ -37,7 +38,7 @@ class RunnerChoice:
 
     @property
     def detached(self) -> str | None:
-        """What became of a job that is not waited for, for a person; None where it is waited for."""
+        """Says for a person what became of a job that is not waited for; None for one that is."""
         given = self.options.get_all_options()
         if not self.local and given.get("template_location"):
             return f"the template is {given['template_location']}"
@@ -77,7 +78,7 @@ def check_beam_arguments(arguments: Sequence[str], ours: Iterable[str] = ()) -> 
 
     Args:
         arguments: what the job's own parser left over.
-        ours: names of the job's own options, for the hint beside a mistyped one.
+        ours: names of the job's own options without dashes, for the hint beside a mistyped one.
 
     Raises:
         UsageError: an option that Beam has not, or a value that belongs to none.
@@ -91,15 +92,15 @@ def check_beam_arguments(arguments: Sequence[str], ours: Iterable[str] = ()) -> 
             if not value_follows:
                 raise UsageError(
                     Refusal.UNKNOWN_OPTION,
-                    f"{argument!r} belongs to no option: quote a glob, and repeat an option's name",
+                    f"{argument!r} belongs to no option: quote a glob, and write an option that takes several "
+                    "values once for each",
                 )
             value_follows = False
             continue
         name, equals, _ = argument.partition("=")
         name = name.removeprefix("--")
         if name not in options:
-            near = difflib.get_close_matches(name, [*ours, *options], n=1)
-            hint = f": did you mean --{near[0]}?" if near else "; see --help, and Beam's own options"
+            hint = option_hint(name, [*ours, *options]) or "; see --help, and Beam's own options"
             raise UsageError(Refusal.UNKNOWN_OPTION, f"unknown option --{name}{hint}")
         value_follows = options[name] and not equals
 
@@ -129,6 +130,6 @@ def _find_runner(given: str) -> str:
     names = {known.lower().removesuffix("runner"): known for known in StandardOptions.KNOWN_RUNNER_NAMES}
     if stem in names:
         return names[stem]
-    near = difflib.get_close_matches(stem, names, n=1)
-    hint = f"did you mean {names[near[0]]}?" if near else f"Beam has {', '.join(names.values())}"
+    meant = words.nearest(stem, names)
+    hint = f"did you mean {names[meant]}?" if meant else f"Beam has {', '.join(names.values())}"
     raise UsageError(Refusal.BAD_RUNNER, f"unknown --runner={given}: {hint}")

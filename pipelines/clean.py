@@ -6,6 +6,7 @@ import argparse
 
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_OK, leave_with
+from melbeam.pipelines.split.arguments import add_folder
 from melbeam.transforms.folder_layout import SplitFolder
 
 DESCRIPTION = (
@@ -16,7 +17,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of clean."""
-    parser.add_argument("folder", help="what melbeam extract --output wrote")
+    add_folder(parser)
 
 
 def run(arguments: argparse.Namespace, _: list[str]) -> int:
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     from melbeam.pipelines.split.job_file import UnusableJobFile
     from melbeam.pipelines.split.lock import Locked, SplitLock
 
-    output = files.folder_path(arguments.folder, "the folder")
+    output = files.folder_path(arguments.folder, "FOLDER")
     for folder in splits_of(output):
         try:
             with SplitLock(folder):
@@ -62,10 +63,10 @@ def _clean(folder: SplitFolder) -> str:
     if is_finished:
         delete_gathered(folder)
     removed = [size for path, size in sizes.items() if path not in kept]
-    said = f"{words.count(len(removed), 'temporary file')} removed, {sum(removed) / 2**20:.1f} MiB"
+    said = f"{words.count(len(removed), 'temporary file')} removed, {words.size(sum(removed))}"
     if kept:
         size = sum(sizes.get(path, 0) for path in kept)
-        said += f"; {len(kept)} kept, {size / 2**20:.1f} MiB: finished shards, which the same extract takes over"
+        said += f"; {len(kept)} kept, {words.size(size)}: finished shards, which the same extract takes over"
     return said
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
+from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REFUSED, leave_with
 from melbeam.pipelines.refusals import Refusal, with_code
@@ -47,8 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if word in ("-h", "--help", "help"):
         print(_usage())
         return EXIT_OK
-    near = difflib.get_close_matches(word, JOBS, n=1)
-    said = f"no job {word!r}" + (f": did you mean {near[0]}?" if near else "") if word else "name a job"
+    meant = words.nearest(word, JOBS)
+    said = f"no job {word!r}" + (f": did you mean {meant}?" if meant else "") if word else "name a job"
     print(f"melbeam: {with_code(said, Refusal.UNKNOWN_JOB)}\n{_usage()}", file=sys.stderr)
     return EXIT_REFUSED
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import logging
 import os
 import re
@@ -13,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from melbeam.pipelines import words
-from melbeam.pipelines.command_line import AddArguments, Parser, make_parser, parse
+from melbeam.pipelines.command_line import AddArguments, Parser, make_parser, option_hint, parse
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_REFUSED
 from melbeam.pipelines.job_log import JobLog, job_log
 from melbeam.pipelines.refusals import Refusal, UsageError, with_code
@@ -33,7 +32,6 @@ _PATHS = {
     IsADirectoryError: (Refusal.WRONG_KIND_OF_PATH, "it is a folder: name a file"),
     FileExistsError: (Refusal.WRONG_KIND_OF_PATH, "a file stands where a folder must be: choose another path"),
 }
-_NEAR = 0.75  # The dashes are alike in all options, so that difflib's own 0.6 finds strangers near.
 # Beam adds to a worker's error in which step it happened.
 _STEP = re.compile(r"\s*\[while running '[^']*'\]")
 
@@ -85,12 +83,10 @@ class Command:
         if rest and self.takes_beam_options:
             from melbeam.pipelines.beam_options import check_beam_arguments  # imports Beam
 
-            check_beam_arguments(rest, self.parser.options)
+            check_beam_arguments(rest, self.parser.option_names)
         elif rest:
             given = rest[0].partition("=")[0]
-            ours = [name for option in self.parser.options.values() for name in option.option_strings]
-            near = difflib.get_close_matches(given, ours, n=1, cutoff=_NEAR) if given.startswith("-") else []
-            hint = f": did you mean {near[0]}?" if near else ""
+            hint = option_hint(given, self.parser.option_names) if given.startswith("-") else ""
             raise UsageError(
                 Refusal.UNKNOWN_OPTION, f"{self.prog} has no {given}{hint or f'; see {self.prog} --help'}"
             )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
+from melbeam.pipelines import words
 from melbeam.pipelines.exit_status import EXIT_REFUSED
 from melbeam.pipelines.refusals import Refusal, UsageError, with_code
 from melbeam.transforms.plain_yaml import load_yaml
@@ -38,6 +39,11 @@ class Parser(argparse.ArgumentParser):
         if settings.get("action") == "append":
             self.repeated.add(action.dest)
         return action
+
+    @property
+    def option_names(self) -> list[str]:
+        """The names of all options without their dashes, older names of the same option among them."""
+        return [name.lstrip("-") for option in self.options.values() for name in option.option_strings]
 
     def error(self, message: str) -> NoReturn:
         """Ends with status 2 and one line, without the usage of all options before it."""
@@ -141,6 +147,17 @@ def _read_config(argv: Sequence[str]) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise UsageError(Refusal.BAD_CONFIG, f"--config={path} must be a mapping of option names to values")
     return values
+
+
+def option_hint(given: str, known: Iterable[str]) -> str:
+    """Returns the end of a message on an unknown option, `: did you mean --split?`; "" where none is like it.
+
+    Args:
+        given: what was typed. Its dashes do not count: all options have them.
+        known: the names of options, without dashes.
+    """
+    meant = words.nearest(given.lstrip("-"), known)
+    return f": did you mean --{meant}?" if meant else ""
 
 
 def check_split(split: str) -> None:

@@ -13,6 +13,8 @@ from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.folder_names import folder_path
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.split.arguments import add_folder
+from melbeam.transforms.front_end import shortened
 
 if TYPE_CHECKING:
     from melbeam.pipelines.diffing.splits import SplitDifference
@@ -27,7 +29,7 @@ _NAMED = 5
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of diff."""
-    parser.add_argument("a", help="what melbeam extract --output wrote")
+    add_folder(parser, "a")
     parser.add_argument("b", help="another one")
     parser.add_argument(
         "--split", help="name of a split, or a slice of one, train[0:100] (default: all that either folder has)"
@@ -136,7 +138,7 @@ def _in_words(report: dict[str, Any]) -> list[str]:
     if report["fingerprints"][0] != report["fingerprints"][1]:
         whats = "; ".join(f"{name} {a!r} and {b!r}" for name, (a, b) in report["front_end_differences"].items())
         names = " and ".join(
-            f"{name} ({fingerprint[:16]})"
+            f"{name} ({shortened(fingerprint)})"
             for name, fingerprint in zip(report["front_ends"], report["fingerprints"], strict=True)
         )
         lines.append(f"the front ends differ: {names}: {whats}")

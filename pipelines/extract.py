@@ -6,7 +6,6 @@ Its options are here; what it does with them is in `extracting`, which is import
 from __future__ import annotations
 
 import argparse
-from dataclasses import fields as dataclass_fields
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines.command import Command
@@ -53,7 +52,7 @@ def add_split_arguments(parser: Parser) -> None:
         default=DEFAULT_FRONT_END,
         help="a shipped name, a YAML file, or a preset (melbeam presets)",
     )
-    defaults = {field.name: field.default for field in dataclass_fields(RecordOptions)}
+    defaults = RecordOptions.defaults()
     helps = {
         "precision": "of window and FFT",
         "dtype": "of the stored features",

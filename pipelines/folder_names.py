@@ -1,4 +1,4 @@
-"""Names of folders and files as they are given: refused where they name none. Nothing here imports Beam."""
+"""Checks names of folders and files as a person gives them. Nothing here imports Beam."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import re
 
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.transforms.reading.storage import is_local
 
 # A name, and `..` behind it.
 _LEADS_BACK = re.compile(r"(^|/)(?!\.{1,2}/)[^/]+/+(\./+)*\.\.(/|$)")
@@ -41,7 +42,7 @@ def folder_path(given: str, name: str) -> str:
         raise BadFolder(Refusal.NO_FOLDER_NAME, f"{name}={os.fsencode(given)!r} {_not_utf8(given)}") from error
     if "\0" in path:
         raise BadFolder(Refusal.NO_FOLDER_NAME, f"{name}={given!r} is no path: it holds a null character")
-    if "://" not in path and _LEADS_BACK.search(path):
+    if is_local(path) and _LEADS_BACK.search(path):
         real = os.path.realpath(path)
         return real if path.startswith("/") else os.path.relpath(real)
     return path

@@ -10,18 +10,18 @@ from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
+from melbeam.pipelines.split.arguments import add_folder
 from melbeam.transforms.folder_layout import DATASET_INFO, SplitFolder
 
 DESCRIPTION = (
     "Writes the index of each shard of features, by which FeatureSource finds records, where there is none. "
     "Extract writes it too, from record version 2 on. Every byte of those shards is read."
 )
-_SHARDS_AT_ONCE = 8
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of index."""
-    parser.add_argument("folder", help="what melbeam extract --output wrote")
+    add_folder(parser)
     parser.add_argument("--overwrite", action="store_true", help="write the indexes that are there anew, too")
 
 
@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     from melbeam.pipelines.split.lock import Locked, SplitLock
     from melbeam.transforms.reading.folder import shard_lengths
 
-    output = files.folder_path(arguments.folder, "the folder")
+    output = files.folder_path(arguments.folder, "FOLDER")
     info = f"{output}/{DATASET_INFO}"
     if not files.exists(info):
         raise UsageError(Refusal.NO_FEATURES, f"{info} is missing: {why_no_features(output)}")
@@ -70,7 +70,7 @@ def _index_split(folder: SplitFolder, lengths: Sequence[int], *, overwrite: bool
 
     if missing:
         files.ensure_folder(folder.index(missing[0]))
-    with ThreadPoolExecutor(_SHARDS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(files.FETCHES_AT_ONCE) as pool:
         for _ in pool.map(write, missing):
             pass
     kept = len(lengths) - len(missing)

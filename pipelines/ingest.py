@@ -9,6 +9,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines.command import Command
+from melbeam.pipelines.defaults import SPLITS_EXAMPLE
 from melbeam.pipelines.exit_status import leave_with
 from melbeam.pipelines.sources.arguments import add_shard_bytes, add_source_arguments
 from melbeam.pipelines.split.arguments import add_dry_run, add_max_reject_fraction, add_not_in
@@ -26,8 +27,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--split",
         default="train",
-        help="name of the split; or several with the fraction of clips that each gets, "
-        "train=0.98,validation=0.01,test=0.01",
+        help=f"name of the split; or several with the fraction of clips that each gets, {SPLITS_EXAMPLE}",
     )
     parser.add_argument(
         "--split_by",

@@ -1,4 +1,4 @@
-"""Where a job's words go: to the screen what a person should read, to a log file everything.
+"""Where a job's messages go: what a person should read to the screen, and everything to a log file.
 
 TensorFlow, absl, CUDA and the decoders' libraries write to the process's standard error themselves, past Python.
 While a job runs, that descriptor is the log file, which the processes that it starts inherit, and Python's
@@ -84,7 +84,7 @@ class JobLog:
 
 
 class _ForPeople(logging.Formatter):
-    """melbeam's own lines as all that it says; those of others with their names."""
+    """Shows melbeam's own lines as all other messages of its own, and those of other packages with their names."""
 
     def format(self, record: logging.LogRecord) -> str:
         if record.name.partition(".")[0] != "melbeam":
@@ -100,7 +100,7 @@ else:  # which Python 3.10 gives no types
 
 
 class _FileHandler(_StreamHandler):
-    """Writes log lines to the file; where its disk is full, what the screen shows has to do."""
+    """Writes log lines to the file; on a full disk it drops them, and the screen still shows its own."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Does without the line."""

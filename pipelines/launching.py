@@ -1,4 +1,4 @@
-"""What the launchers of all jobs on a split do alike: an input to shards, a run under the lock, last words."""
+"""What the launchers of extract and ingest share: they plan, run under the lock, and print what was done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from melbeam.pipelines.command_line import list_of
 from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REJECTS
 from melbeam.pipelines.extracting.attempts import stopped_by_interruption
 from melbeam.pipelines.job_log import current_log
-from melbeam.pipelines.launched import Launched
+from melbeam.pipelines.job_run import JobRun
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.planning import check_first_record, check_shards_are_complete
 from melbeam.pipelines.sources.preview import preview
@@ -60,7 +60,7 @@ def find_shards(
 @contextmanager
 def at_work(
     jobs: Sequence[SplitJob], shards: list[Shard], choice: RunnerChoice, *, overwrite: bool
-) -> Iterator[tuple[Launched, int]]:
+) -> Iterator[tuple[JobRun, int]]:
     """Holds the splits for the job while the `with` block runs it.
 
     Args:
@@ -79,10 +79,10 @@ def at_work(
         with ExitStack() as held:
             locks = [held.enter_context(SplitLock(job.folder)) for job in jobs]
             # The attempts of this process have ended when the marks of those that a run elsewhere began go.
-            launched = held.enter_context(Launched(jobs, locks, choice))
+            job_run = held.enter_context(JobRun(jobs, locks, choice))
             held.enter_context(stopped_by_interruption())
             claim_splits(jobs, shards, overwrite=overwrite)
-            yield launched, sum([begin_split(job, shards) for job in jobs])
+            yield job_run, sum([begin_split(job, shards) for job in jobs])
     except Locked as error:
         raise UsageError(Refusal.LOCKED, str(error)) from error
 
@@ -98,6 +98,18 @@ def begin_split(job: SplitJob, shards: Sequence[Shard]) -> int:
         log.goes_on = True
         log.home = job.folder.failure_log if files.is_local(job.folder.output) else None
     return len(files.match(job.folder.reports_glob))
+
+
+def announce(shards: Sequence[Shard], choice: RunnerChoice, *made_with: str) -> None:
+    """Says on standard error what is going to be done, and where.
+
+    Args:
+        shards: the plan.
+        choice: where the job runs.
+        made_with: what else a person should know of the job, in words.
+    """
+    size = words.size(sum(shard.unit.num_bytes for shard in shards))
+    words.say(", ".join([words.count(len(shards), "shard"), size, *made_with, f"on {choice.runner}"]))
 
 
 def show_plan(folder: SplitFolder, shards: list[Shard]) -> None:
@@ -118,13 +130,13 @@ def inputs_in_words(unit: Unit) -> list[str]:
     return [printable(path) for path in unit.files] or [f"{unit.source} ({unit.num_bytes} bytes)"]
 
 
-def run_to_its_end(pipeline: beam.Pipeline, choice: RunnerChoice, launched: Launched) -> bool:
+def run_to_its_end(pipeline: beam.Pipeline, choice: RunnerChoice, job_run: JobRun) -> bool:
     """Runs the pipeline; whether it has ended, and was not only handed over."""
     result = pipeline.run()
     if choice.detached is not None:
         words.say(choice.detached)
         return False
-    launched.wait(result)
+    job_run.wait(result)
     return True
 
 
@@ -170,7 +182,7 @@ def warn_of_no_records(folder: SplitFolder, summary: SplitSummary) -> None:
     if summary.left_out:
         why = f"--not_in leaves all {words.count(summary.left_out, 'clip')} of the input out"
         todo = "Does --input name the new ones?"
-    words.say(f"warning: {why}: split {folder.split!r} of {folder.output} is empty. {todo}")
+    words.warn(f"{why}: split {folder.split!r} of {folder.output} is empty. {todo}")
 
 
 def judge_rejects(job: SplitJob, summary: SplitSummary, folders: Sequence[SplitFolder]) -> int:

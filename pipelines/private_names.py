@@ -1,4 +1,4 @@
-"""The one room for names that other packages keep private, or promise nothing about.
+"""Every name that another package keeps private, or does not promise to keep, is used in this module alone.
 
 A release of theirs may move or drop such a name without a word. `MADE_FOR` says which release each was read in;
 a test resolves them all, so that a newer release breaks there and not in a job. Beam is imported where it is asked
@@ -34,7 +34,7 @@ MADE_FOR = (
 
 
 def beam_options() -> dict[str, bool]:
-    """Names of Beam's options, without their dashes, and whether each takes a value.
+    """The names of Beam's options, without their dashes, and whether each takes a value.
 
     Beam parses leniently and drops what it does not know; this is how a mistyped option is found.
     """

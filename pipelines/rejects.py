@@ -83,14 +83,12 @@ def read_rejects(folder: str, split: str | None, faults: list[str]) -> Iterator[
         UsageError: there is no such folder or split.
     """
     from melbeam.pipelines import files  # imports Beam, which the parser must not wait for
-    from melbeam.pipelines.split.finding import splits_of
+    from melbeam.pipelines.split.finding import has_no_split, splits_of
 
     output = files.folder_path(folder, "FOLDER")
-    found = splits_of(output)
-    splits = [one for one in found if split in (None, one.split)]
+    splits = [one for one in splits_of(output) if split in (None, one.split)]
     if not splits:
-        names = ", ".join(one.split for one in found)
-        raise UsageError(Refusal.NO_SPLIT, f"{folder} has no split {split!r}; it has {names}")
+        raise UsageError(Refusal.NO_SPLIT, has_no_split(output, str(split)))
     for one in splits:
         if not files.exists(one.summary):
             words.say(f"split {one.split} is not finished: these are of the shards that are done")

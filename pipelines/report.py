@@ -14,6 +14,7 @@ from melbeam.pipelines.command_line import check_split, list_of
 from melbeam.pipelines.exit_status import EXIT_OK, leave_with
 from melbeam.pipelines.folder_names import file_to_write
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.split.arguments import add_folder
 from melbeam.transforms.folder_layout import REPORT_PAGE
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ DESCRIPTION = (
 
 def add_arguments(parser: Parser) -> None:
     """The options of report."""
-    parser.add_argument("folder", help="what melbeam extract --output wrote")
+    add_folder(parser)
     parser.add_argument("other", nargs="?", help="another such folder, shown beside it")
     parser.add_argument(
         "--split",

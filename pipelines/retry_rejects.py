@@ -11,16 +11,19 @@ import hashlib
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines import extract
 from melbeam.pipelines.command import Command
+from melbeam.pipelines.defaults import ENCODING_OF_TEXT
 from melbeam.pipelines.exit_status import leave_with
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.kinds import TFRECORD
+from melbeam.pipelines.split.arguments import add_folder
 from melbeam.transforms.folder_layout import SplitFolder, shard_of_file
-from melbeam.transforms.records.options import MEAN, RecordOptions
+from melbeam.transforms.records.audio_bounds import MEAN
+from melbeam.transforms.records.options import RecordOptions
 
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
@@ -29,7 +32,7 @@ DESCRIPTION = (
     "Takes a split's rejects through extract again, with the front end and the options that the split was made "
     "with, and those given here (--on_long=chunk, for example); what passes becomes the split NAME_retried."
 )
-_OF_THE_SPLIT = ("front_end", *(field.name for field in fields(RecordOptions)))
+_OF_THE_SPLIT = ("front_end", *RecordOptions.defaults())
 # The options that a split was made with give way to those that contradict them. Each entry has the option that is
 # given, the values of it that contradict nothing, and the options that it puts back to their defaults.
 _GIVES_WAY = (
@@ -42,7 +45,7 @@ _GIVES_WAY = (
 
 def add_arguments(parser: Parser) -> None:
     """The options of retry-rejects: those of extract, with the split's own values as defaults."""
-    parser.add_argument("folder", help="what melbeam extract --output wrote")
+    add_folder(parser)
     extract.add_split_arguments(parser)
     for name in _OF_THE_SPLIT:
         option = parser.options[name]
@@ -58,7 +61,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     """
     from melbeam.pipelines.files import folder_path  # imports Beam, which the parser must not wait for
 
-    folder = SplitFolder(folder_path(arguments.folder, "the folder"), arguments.split)
+    folder = SplitFolder(folder_path(arguments.folder, "FOLDER"), arguments.split)
     given = vars(arguments)
     made_with = _without_contradictions(_made_with(folder), given)
     rejects = _rejects(folder)
@@ -76,7 +79,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         "columns": None,
         "root": None,
         "not_in": None,
-        "encoding_of_text": "utf-8",
+        "encoding_of_text": ENCODING_OF_TEXT,
         "normalize_by": None,  # the split's own front end is normalised, where the split was
     }
     return extract.run(argparse.Namespace(**{**made_with, **given, **what_and_where}), beam_arguments)
@@ -89,9 +92,10 @@ def _made_with(folder: SplitFolder) -> dict[str, object]:
         UsageError: there is no such finished split.
     """
     from melbeam.pipelines import files
-    from melbeam.pipelines.split.finding import finished_or_why, is_of_ingest, splits_of
+    from melbeam.pipelines.split.finding import finished_or_why, splits_of
     from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
     from melbeam.transforms.front_end import FrontEnd
+    from melbeam.transforms.reading.not_features import is_of_ingest
 
     if not files.exists(folder.summary):
         splits_of(folder.output)  # refuses a folder that has none at all
@@ -112,14 +116,13 @@ def _made_with(folder: SplitFolder) -> dict[str, object]:
             Refusal.UNUSABLE_JOB_FILE, f"{folder.job} is missing: extract the split again, with --overwrite"
         )
     # What the split's melbeam did not know yet, it did as is done by default.
-    defaults = {field.name: field.default for field in fields(RecordOptions)}
-    made_with = {name: job["identity"].get(name, default) for name, default in defaults.items()}
+    made_with = {name: job["identity"].get(name, default) for name, default in RecordOptions.defaults().items()}
     return {**made_with, "front_end": FrontEnd.from_dict(job["front_end"])}
 
 
 def _without_contradictions(made_with: Mapping[str, object], given: Mapping[str, object]) -> dict[str, object]:
     """Leaves out, of the options that the split was made with, those that contradict the given ones."""
-    defaults = {field.name: field.default for field in fields(RecordOptions)}
+    defaults = RecordOptions.defaults()
     gone = {
         other: defaults[other]
         for name, harmless, others in _GIVES_WAY

@@ -11,6 +11,7 @@ from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_FAILED, EXIT_OK, leave_with
 from melbeam.pipelines.folder_names import file_to_write, folder_path
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.split.arguments import add_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,7 @@ _LONGEST_TITLE, _DPI = 80, 130  # characters; dots an inch
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of show."""
-    parser.add_argument("folder", help="what melbeam extract --output wrote")
+    add_folder(parser)
     parser.add_argument(
         "record", nargs="?", help="its id, or its number in the split, '#0' being the first ('##0' is the id #0)"
     )

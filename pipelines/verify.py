@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     from melbeam.pipelines.verifying.comparison import compare
     from melbeam.pipelines.verifying.folder import verify_folder
 
-    output = files.folder_path(arguments.folder, "the folder")
+    output = files.folder_path(arguments.folder, "FOLDER")
     if arguments.sample < 1:
         raise UsageError(Refusal.BAD_VALUE, f"--sample must be at least 1, got {arguments.sample}")
     _check_folder(output)
@@ -61,15 +61,13 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
     for split in splits:
         summary = split.summary
         print(
-            f"{output}, split {split.folder.split}: {words.count(summary.records_read, 'record')} read = "
-            f"{summary.records_converted} converted + {summary.num_rejects} rejected; "
+            f"{output}, split {split.folder.split}: {summary.in_words('record', 'converted')}; "
             f"{words.count(summary.num_features, 'feature')} in {words.count(len(split.shards), 'shard')}"
         )
     for audio in verified.audio:
         summary = audio.summary
         print(
-            f"{output}, split {audio.folder.split}: {words.count(summary.records_read, 'clip')} read = "
-            f"{summary.records_converted} written + {summary.num_rejects} rejected; "
+            f"{output}, split {audio.folder.split}: {summary.in_words('clip', 'written')}; "
             f"{words.duration(summary.microseconds / 1e6)} of audio in {words.count(len(audio.shards), 'shard')}"
         )
     warnings = words.count(findings.count("warnings"), "warning")

@@ -1,10 +1,11 @@
-"""Words for people: durations, sizes and counts as one would say them, and text that a terminal does not obey."""
+"""Words for people: durations, sizes and counts as one would say them, hints, and text that no terminal obeys."""
 
 from __future__ import annotations
 
+import difflib
 import sys
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 # Kinds of characters that a terminal obeys or hides in place of showing them, and line and paragraph separators.
 _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
@@ -16,6 +17,11 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 def say(text: str) -> None:
     """Says something of a job to its user, on standard error."""
     print(f"melbeam: {text}", file=sys.stderr)
+
+
+def warn(text: str) -> None:
+    """Says, likewise, what may be wrong."""
+    say(f"warning: {text}")
 
 
 def duration(seconds: float) -> str:
@@ -51,6 +57,18 @@ def named(ids: Iterable[str], total: int) -> str:
     """The first ids of many: `a, b` where these are all, `for example a, b` where there are more."""
     listed = [harmless(one) for one in ids]
     return ("for example " if len(listed) < total else "") + ", ".join(listed)
+
+
+def nearest(given: str, known: Iterable[str]) -> str | None:
+    """Returns the known name that a mistyped one is most like; None where none is like it."""
+    near = difflib.get_close_matches(given, known, n=1)
+    return near[0] if near else None
+
+
+def first_few(items: Sequence[str], most: int) -> str:
+    """The first of some items, and how many more there are: `a, b and 5 more`."""
+    more = len(items) - most
+    return ", ".join(items[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def harmless(text: str | bytes) -> str:

@@ -24,9 +24,8 @@ if TYPE_CHECKING:  # what a type checker takes from here; `_HOMES` is what runs,
     from melbeam.transforms.streaming import FeatureStream
     from melbeam.transforms.tf_data import log_mel_map
 
-import_module(
-    f"{__name__}.beams_words"
-).leave_out_words_on_packages()  # imported so, it is no name of this package
+# Imported in this way, the module's name is no name of this package.
+import_module(f"{__name__}.beam_notices").silence_package_notices()
 
 _HOMES = {
     "FrontEnd": "front_end",

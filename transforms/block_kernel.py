@@ -134,7 +134,7 @@ class FrameKernel:
         return as_array(program(as_tensor(rows.reshape(-1)[: program.num_samples]), frames))[:frames]
 
     def holds(self, frames: int) -> int:
-        """Frames that the memory of such a result of `compute` has place for."""
+        """The number of frames that the memory of a result of `compute` has room for."""
         return self._program(frames).frames if self.is_compiled else frames
 
     def _program(self, frames: int, dtype: np.dtype = _FLOAT32) -> _Program:

@@ -1,4 +1,4 @@
-"""Numbers that people give, held against their bounds; refused by name, with the bounds and the value."""
+"""Checks numbers that people give against their bounds; an error names the number, its bounds and the value."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from melbeam.transforms.audio_converter import AudioConverter
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
 from melbeam.transforms.presets.keras_files import gemma3n_config, gemma4_config, whisper_config, whole
+from melbeam.transforms.presets.milliseconds import frames_from_milliseconds
 
 __all__ = [
     "CONVERTERS",
@@ -27,7 +28,7 @@ __all__ = [
 
 
 class _DefaultNumber(int):
-    """A default that is told from the same number given."""
+    """A default that can be told apart from the same number as an argument."""
 
 
 _PAGE_FFT = _DefaultNumber(400)
@@ -214,14 +215,13 @@ class Gemma3nAudioConverter(AudioConverter, family="gemma3n"):
                 f"dither must be 0.0, got {dither!r}: noise would give other features of the same clip each time"
             )
         # Python's numbers, since NumPy's small integers overflow.
-        rate, frame_ms, hop_ms = int(sampling_rate), float(frame_length_ms), float(hop_length_ms)
-        frame_length = round(rate * frame_ms / 1000)
+        lengths = frames_from_milliseconds(
+            int(sampling_rate), float(frame_length_ms), float(hop_length_ms), fft_overdrive=fft_overdrive
+        )
         by_numbers = FrontEnd.load("gemma3n").replace(
             num_mels=feature_size,
             sampling_rate=sampling_rate,
-            frame_length=frame_length,
-            hop_length=round(rate * hop_ms / 1000),
-            fft_length=2 ** math.ceil(math.log2(max(1, frame_length))) * (2 if fft_overdrive else 1),
+            **lengths._asdict(),
             min_frequency=min_frequency,
             max_frequency=max_frequency,
             preemphasis=preemphasis,
@@ -371,7 +371,7 @@ def _one_of(front_end: FrontEnd | str | None, by_numbers: FrontEnd, default: Fro
 
 
 def _check_counts(**arguments: Any) -> None:
-    """The callers' names, so that an error names what they wrote."""
+    """Checks counts by the names of the caller's arguments, so that an error names what was written."""
     for argument, value in arguments.items():
         if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
             raise ValueError(f"{argument} must be a whole number of at least 1, got {value!r}")

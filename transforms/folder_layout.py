@@ -34,6 +34,8 @@ DATASET_INFO, FEATURES, FRONT_END, STATISTICS = (
     "front_end.json",
     "statistics.json",
 )
+# What lies in the bookkeeping of each split: `of_all_splits` globs it.
+JOB, PLAN, SUMMARY = "job.json", "plan.jsonl", "summary.json"
 REPORT_PAGE = "report.html"
 CROISSANT, CARD = "croissant.json", "README.md"
 TABLES = "records"  # the folder of the tables
@@ -146,7 +148,7 @@ class SplitFolder:
     @property
     def job(self) -> str:
         """What the split is made of."""
-        return f"{self.bookkeeping}/job.json"
+        return f"{self.bookkeeping}/{JOB}"
 
     @property
     def lock(self) -> str:
@@ -161,7 +163,7 @@ class SplitFolder:
     @property
     def plan(self) -> str:
         """The input file, or the part of one, of each shard."""
-        return f"{self.bookkeeping}/plan.jsonl"
+        return f"{self.bookkeeping}/{PLAN}"
 
     @property
     def schema(self) -> str:
@@ -171,7 +173,7 @@ class SplitFolder:
     @property
     def summary(self) -> str:
         """Totals of the finished split."""
-        return f"{self.bookkeeping}/summary.json"
+        return f"{self.bookkeeping}/{SUMMARY}"
 
     @property
     def failure_log(self) -> str:
@@ -298,7 +300,7 @@ def folder_kept_in(path: str) -> str | None:
 
 
 def of_all_splits(output: str, name: str, *, below: int = 0) -> str:
-    """The glob of a file of that name, job.json for example, in the bookkeeping of each split.
+    """The glob of a file of that name, `JOB` for example, in the bookkeeping of each split.
 
     Args:
         output: a folder of features, or one above it.

@@ -245,7 +245,7 @@ class FrontEnd:
     @property
     def short_fingerprint(self) -> str:
         """The first 16 hex digits of the fingerprint: what each feature record, and every message, says of it."""
-        return self.fingerprint[:16]
+        return shortened(self.fingerprint)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON and YAML hold them."""
@@ -345,6 +345,11 @@ class FrontEnd:
         if "name" in changes or changed == self or self.name.endswith(_CHANGED):
             return changed
         return FrontEnd.from_dict({**changed.to_dict(), "name": self.name + _CHANGED})
+
+
+def shortened(fingerprint: str) -> str:
+    """The first 16 hex digits of a fingerprint, which tell front ends apart in records and messages."""
+    return fingerprint[:16]
 
 
 def usually_taken(compression: str) -> str:

@@ -41,7 +41,7 @@ def full_scale(dtype: Any) -> float:
 
 
 def holds_no_samples(dtype: str) -> TypeError:
-    """What to raise where audio is of a dtype, called so, that none of the scales is for."""
+    """Returns the error to raise for audio of a dtype, of this name, that has no scale."""
     return TypeError(
         f"audio must be floating point, int8, int16, int32 or int64, got {dtype}: scale it to [-1, 1) and pass "
         "float32"
@@ -264,7 +264,7 @@ def features_of_spectrum(spectrum: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
 
 
 def num_computed_frames(frames: tf.Tensor | int, front_end: FrontEnd) -> tf.Tensor | int:
-    """The frames to compute for `frames` features: more where the loudest may lie in one that ends in the clip."""
+    """The number of frames to compute for `frames` features: more where a later one may hold the loudest value."""
     if not needs_whole_clip(front_end):
         return frames
     overhang = -(-front_end.left_padding // front_end.hop_length)

@@ -199,7 +199,7 @@ def _constants(features: np.ndarray) -> np.ndarray:
 
 
 def _common(rows: list[np.ndarray]) -> list[float | None]:
-    """Of the constants of clips, `[bins]` each, those that all of them share; None for others."""
+    """The constants, `[bins]` each, that all clips share; None for the other bins."""
     stacked = np.stack(rows)
     is_common = (stacked == stacked[0]).all(axis=0)  # NaN equals nothing
     return [value if same else None for value, same in zip(rows[0].tolist(), is_common.tolist(), strict=True)]
@@ -217,7 +217,7 @@ _workspaces = threading.local()
 
 
 def _workspace(shape: tuple[int, int]) -> np.ndarray:
-    """Memory for float64 `[rows, bins]`, this thread's own: new memory would cost as much as a sum."""
+    """Memory for float64 `[rows, bins]`, of this thread alone: to allocate it anew would cost as much as a sum."""
     kept = getattr(_workspaces, "memory", None)
     size = shape[0] * shape[1]
     if kept is None or len(kept) < size:

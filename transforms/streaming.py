@@ -34,7 +34,7 @@ class FeatureStream:
     """
 
     def __init__(self, front_end: FrontEnd, precision: Precision = "float64") -> None:
-        if front_end.compression == "log10_clamp":
+        if log_mel.needs_whole_clip(front_end):
             raise ValueError(
                 f"front end {front_end.name!r} cannot be streamed: compression 'log10_clamp' raises each frame to "
                 "the loudest of the whole clip less 8, so no frame is known before the last sample"

@@ -70,15 +70,17 @@ class Collate:
             PyTorch's.
 
         Raises:
-            ValueError: there are no clips, they have other fields than one another, or one says that its features
+            ValueError: there are no clips, they have different fields, or one says that its features
                 are of another front end; or the model takes a mask, and they have no "num_frames".
         """
         if not clips:
-            raise ValueError("a batch needs a clip at least")
+            raise ValueError("a batch must have at least one clip")
         self._check_front_ends(clips)
         names = set(clips[0])
-        if any(set(clip) != names for clip in clips):
-            raise ValueError("the clips of a batch have other fields than one another")
+        for clip in clips:
+            if set(clip) != names:
+                differing = ", ".join(sorted(set(clip) ^ names))
+                raise ValueError(f"the clips of a batch must have the same fields, and not all have {differing}")
         batch: dict[str, Any] = {}
         for name in clips[0]:
             values = [clip[name] for clip in clips]

@@ -1,4 +1,4 @@
-"""Which attempts at shards are at work in this process, how they are stopped, and what they leave that tells.
+"""Which attempts at shards are running in this process, how they are stopped, and the marks that a crash leaves.
 
 An attempt's progress file comes first, and goes with every end that its process sees: an exception, or a stop. So
 one without a report is the mark of an attempt that never ended: a record may have killed the process, or hung it

@@ -35,7 +35,7 @@ _TRIES = 2  # a record is to blame where it kills a fresh process too
 
 
 class ProcessLost(RuntimeError):
-    """The process could not be started: not the fault of a record."""
+    """The process could not be started, which is not the fault of a record."""
 
 
 class IsolatedConverter:
@@ -103,7 +103,7 @@ class IsolatedConverter:
 
 @dataclass(frozen=True)
 class _Unread:
-    """A record as it was read; it counts as more samples than any kernel takes, so that none waits for another."""
+    """A record as it was read; it counts as more samples than a kernel takes, so that none waits for another."""
 
     record: bytes
     source: str

@@ -6,7 +6,6 @@ import argparse
 import re
 import time
 from contextlib import nullcontext
-from dataclasses import fields as dataclass_fields
 
 import apache_beam as beam
 
@@ -17,8 +16,9 @@ from melbeam.pipelines.exit_status import EXIT_OK
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
 from melbeam.pipelines.front_ends import front_end_or_refusal
-from melbeam.pipelines.launched import Launched
+from melbeam.pipelines.job_run import JobRun
 from melbeam.pipelines.launching import (
+    announce,
     at_work,
     counts_in_words,
     find_shards,
@@ -30,7 +30,7 @@ from melbeam.pipelines.launching import (
     show_plan,
     some_of,
 )
-from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.process_setup import prepare_process
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.job import Job
@@ -58,19 +58,19 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     prepare_process(choice)
     with refused_as(Refusal.BAD_VALUE):
         job, shards = plan_job(arguments)
-    announce(job, shards, choice.runner)
+    announce(shards, choice, f"front end {job.front_end.name} ({job.front_end.short_fingerprint})")
     if arguments.dry_run:
         show_plan(job.folder, shards)
         show_first_records(shards)
         return EXIT_OK
     start = time.monotonic()
-    with at_work([job], shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
-        if not run_pipeline(job, shards, choice, launched):
+    with at_work([job], shards, choice, overwrite=arguments.overwrite) as (job_run, num_done):
+        if not run_pipeline(job, shards, choice, job_run):
             return EXIT_OK
     summary = read_summary(job)
     print(in_words(job, summary, num_done, time.monotonic() - start))
     for line in mixed_field_lines({job.folder.split: summary}, job.front_end).values():
-        words.say(f"warning: {line}")
+        words.warn(line)
     return judge(job, summary)
 
 
@@ -90,24 +90,29 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
         statistics, split = _statistics_and_split(arguments.normalize_by)
         with refused_as(Refusal.BAD_STATISTICS):
             front_end = front_end.normalized_by(statistics, split or "train")
-    record_options = RecordOptions(
-        **{field.name: getattr(arguments, field.name) for field in dataclass_fields(RecordOptions)}
-    )
-    bounds = {
-        name: getattr(arguments, name) for name in ("max_reject_fraction", "max_convert_seconds", "gpu", "recheck")
-    }
-    bounds["dataset_name"] = arguments.dataset_name
-    bounds["rejects"] = getattr(arguments, "rejects", None)  # of retry-rejects alone
+    record_options = RecordOptions.of(vars(arguments))
     output = files.folder_path(arguments.output, "--output")
     if arguments.dataset_name is not None:
         output = _folder_of(arguments.dataset_name, output)
     folder = SplitFolder(output, arguments.split)
     files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
-    bounds["not_in"] = check_not_in(folder.output, arguments.not_in, [arguments.split])
-    Job.of(folder, front_end, record_options, [], **bounds)  # a wrong bound is told before the input is looked at
+    # A wrong bound is told before the input is looked at.
+    job = Job.of(
+        folder,
+        front_end,
+        record_options,
+        [],
+        max_reject_fraction=arguments.max_reject_fraction,
+        max_convert_seconds=arguments.max_convert_seconds,
+        gpu=arguments.gpu,
+        recheck=arguments.recheck,
+        dataset_name=arguments.dataset_name,
+        not_in=check_not_in(folder.output, arguments.not_in, [arguments.split]),
+        rejects=getattr(arguments, "rejects", None),  # retry-rejects alone has it
+    )
     source = source_options(arguments, [folder], shard_bytes=None if arguments.limit else arguments.shard_bytes)
     shards = find_shards(arguments, source, raw_samples=record_options.audio_format == "pcm_s16le")
-    return Job.of(folder, front_end, record_options, shards, **bounds), shards
+    return job.with_plan(shards), shards
 
 
 def _statistics_and_split(given: str) -> tuple[str, str]:
@@ -140,22 +145,13 @@ def _folder_of(dataset_name: str, output: str) -> str:
     return folder_of_dataset(output, dataset_name)
 
 
-def announce(job: Job, shards: list[Shard], runner: str) -> None:
-    """Says what is going to be done, and where."""
-    size = sum(shard.unit.num_bytes for shard in shards)
-    words.say(
-        f"{words.count(len(shards), 'shard')}, {words.size(size)}, front end {job.front_end.name} "
-        f"({job.front_end.short_fingerprint}), on {runner}"
-    )
-
-
-def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice, launched: Launched) -> bool:
+def run_pipeline(job: Job, shards: list[Shard], choice: RunnerChoice, job_run: JobRun) -> bool:
     """Runs the pipeline; whether it has ended, and was not only handed over."""
     watched = choice.local and files.is_local(job.folder.output)
     with ProgressBar(job.folder, shards, job.front_end.sampling_rate) if watched else nullcontext():
         pipeline = beam.Pipeline(options=choice.options)
         pipeline | ExtractDataset(job)
-        return run_to_its_end(pipeline, choice, launched)
+        return run_to_its_end(pipeline, choice, job_run)
 
 
 def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> str:
@@ -177,8 +173,7 @@ def in_words(job: Job, summary: SplitSummary, num_done: int, elapsed: float) -> 
     elif speed >= 1:  # less says only how long a start takes
         took += f": {speed:.0f} times real time"
     lines = [
-        f"{job.folder.output}, split {job.folder.split}: {words.count(summary.records_read, 'record')} read = "
-        f"{summary.records_converted} converted + {summary.num_rejects} rejected"
+        f"{job.folder.output}, split {job.folder.split}: {summary.in_words('record', 'converted')}"
         f"{left_out_in_words(summary, job.not_in)}",
         f"  {words.count(summary.num_features, 'feature record')} in "
         f"{words.count(len(summary.shard_features), 'shard')}, {words.size(summary.num_bytes)}; {took}",

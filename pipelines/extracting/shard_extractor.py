@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from melbeam.pipelines import files, words
+from melbeam.pipelines import files
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS
 from melbeam.pipelines.extracting.attempts import at_work, check_not_stopped, must_be_isolated
 from melbeam.pipelines.extracting.isolation import IsolatedConverter
@@ -110,9 +110,7 @@ class ShardExtractor:
         seconds, elapsed = self._seconds(report.num_samples), time.monotonic() - start
         reasons = f" ({_in_words(report.rejects)})" if report.rejects else ""
         _LOG.info(
-            f"{shard.name}: {words.count(report.records_read, 'record')} read = "
-            f"{report.records_converted} converted + "
-            f"{report.num_rejects} rejected{reasons}; "
+            f"{shard.name}: {report.in_words('record', 'converted')}{reasons}; "
             f"{seconds:.0f} s of audio in {elapsed:.1f} s"
         )
         return Attempt(attempt, report)
@@ -176,7 +174,7 @@ class ShardExtractor:
         progress.update(Progress(self._seconds(written.report.num_samples), pack.num_bytes_read))
 
     def _lasts_otherwise(self, conversion: Conversion, item: AudioRecord) -> bool:
-        """Whether a clip lasts otherwise than its source says."""
+        """Whether a clip's length differs from the one that its source names."""
         return (
             item.seconds is not None
             and abs(self._seconds(conversion.num_samples // conversion.num_channels) - item.seconds)
@@ -197,7 +195,7 @@ class ShardExtractor:
 
 @dataclass(frozen=True)
 class _Waiting:
-    """A record or a damage whose turn to be written comes with its pack.
+    """A record or a damage that is written when the pack that it waits in is finished.
 
     Attributes:
         item: as it was read.

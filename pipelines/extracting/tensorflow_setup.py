@@ -11,7 +11,7 @@ _NO_DEVICE = "-1"
 
 
 def prepare_tensorflow(*, gpu: bool) -> None:
-    """Imports TensorFlow for a worker: one thread an operation, no GPU unless asked for, no talk.
+    """Imports TensorFlow for a worker: one thread for each operation, a GPU only if asked for, and no messages.
 
     Shards run side by side on harness threads, so TensorFlow's own threads would only fight with them; so would
     two processes for one GPU. Where TensorFlow runs already, it keeps the threads and the devices that it has.

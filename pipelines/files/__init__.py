@@ -22,14 +22,16 @@ __all__ = ["BadFolder", "NoFileSystem", "folder_path", "is_local"]
 
 # Requests to a store at once, where files are read ahead: each takes tens of milliseconds, whatever its size.
 FETCHES_AT_ONCE = 8
+# Likewise, where they are small: reports, and questions for a file's size and checksum.
+REQUESTS_AT_ONCE = 16
 
 
 class TornFile(ValueError):
-    """A small file that is there, but does not hold what was written: its first lines, or zeros, or nothing."""
+    """A small file is there, but holds only a part of what was written, or zeros, or nothing."""
 
 
 def check_scheme(path: str) -> None:
-    """Refuses a path of a scheme that nothing here reads, without a word to any store.
+    """Refuses a path of a scheme that nothing here reads, without asking any store.
 
     Raises:
         NoFileSystem: with what to install, if that helps.
@@ -119,7 +121,7 @@ def match(glob: str) -> list[tuple[str, int]]:
 
 
 def find_input(glob: str) -> list[tuple[str, int]]:
-    """`match` of what a user wrote, who means a file that is there as it stands, and may not know of brackets.
+    """`match` for what a user wrote: the name of a file that is there means that file, even if it has brackets.
 
     A glob that names no file is tried once more with its `[` meant literally: `features [v1]/train-*`.
     """

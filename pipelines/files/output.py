@@ -11,7 +11,7 @@ _TO_WRITE = os.W_OK | os.X_OK
 
 
 def check_writable(path: str, given: str) -> None:
-    """Returns if files can be made in a local folder, which may not be there yet; makes nothing.
+    """Returns if files can be made in a local folder, which need not be there yet; this makes nothing.
 
     Args:
         path: the folder.

@@ -17,6 +17,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines import private_names
 from melbeam.pipelines.files.globs import compile_glob, literal_path, literal_prefix
+from melbeam.transforms.messages import in_one_line
 
 _EXTRAS = {"gs": "gcp", "s3": "aws"}
 _GRANTS = {
@@ -32,7 +33,6 @@ _NO_SUCH = "Beam has no such file system"
 _NOT_READ = dict.fromkeys(("http", "https", "hf", "ftp"), f"{_NO_SUCH}: download the files first")
 # What Beam says where a client is not installed: gs://'s when it looks for one, s3://'s when it uses it.
 _NO_CLIENT = ("Unable to get filesystem", "Missing boto3 requirement")
-_LONGEST_DETAIL = 300  # characters of a store's own words
 
 
 class NoFileSystem(OSError):
@@ -229,7 +229,7 @@ def with_advice(path: str) -> Iterator[None]:
 def _status_and_words(error: BaseException) -> tuple[int | None, str]:
     """The HTTP status, if there is one, and the words of what lies beneath an error of Beam's or of a client."""
     details = getattr(error, "exception_details", None) or {}  # of a BeamIOError: a path's exception or status
-    text = " ".join(str(error).split())[:_LONGEST_DETAIL]
+    text = in_one_line(error)
     for inner in (*details.values(), error.__cause__):
         if isinstance(inner, int):
             return inner, text

@@ -1,4 +1,4 @@
-"""Which split a clip belongs to, and where in its order: by stable hashes, whatever other clips there are."""
+"""Which split a clip belongs to, and its place there: stable hashes decide, whatever other clips there are."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Any
 
 from melbeam.pipelines.command_line import check_split
+from melbeam.pipelines.defaults import SPLITS_EXAMPLE
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Unit
@@ -28,7 +29,6 @@ _OF_SPLIT, _OF_ORDER = b"melbeam split", b"melbeam order"
 _SUM_TOLERANCE = Fraction(1, 1_000_000)
 _MAX_SPLITS = 255  # what a byte numbers
 _LOOKED_AT = 20  # records, for a column that all of them should have
-_HOW = "--split=train=0.98,validation=0.01,test=0.01"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def parse_splits(text: str) -> tuple[tuple[str, Fraction], ...]:
         if name in splits:
             raise ValueError(f"--split={text} names {name!r} twice")
         if not equals:
-            raise ValueError(f"--split={text}: {name!r} has no fraction: write {_HOW}")
+            raise ValueError(f"--split={text}: {name!r} has no fraction: write --split={SPLITS_EXAMPLE}")
         splits[name] = _fraction(number, name)
     total = sum(splits.values(), Fraction(0))
     if abs(total - 1) > _SUM_TOLERANCE:

@@ -86,7 +86,7 @@ class UnitGatherer:
         return key_in_order(unit, number) if seed is None else order_of(name, seed)
 
     def _split_of(self, clip_id: str | None, record: bytes) -> int:
-        """The split of a clip that is not taken: its own where that can be told, else the first one."""
+        """The split of a reject: that of its clip where it can be told, else the first one."""
         division = self._job.division
         with suppress(Reject):
             features = {} if division.split_by == ID else audio_features(record)

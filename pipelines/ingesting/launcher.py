@@ -9,12 +9,14 @@ import apache_beam as beam
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
+from melbeam.pipelines.defaults import SPLITS_EXAMPLE
 from melbeam.pipelines.exit_status import EXIT_OK
 from melbeam.pipelines.ingesting.division import ID, Division, check_first_records, parse_splits
 from melbeam.pipelines.ingesting.job import DividedJob, IngestJob, check_none_is_left_behind
 from melbeam.pipelines.ingesting.pipeline import DivideDataset, IngestDataset
-from melbeam.pipelines.launched import Launched
+from melbeam.pipelines.job_run import JobRun
 from melbeam.pipelines.launching import (
+    announce,
     at_work,
     counts_in_words,
     find_shards,
@@ -29,7 +31,7 @@ from melbeam.pipelines.launching import (
     some_of,
     warn_of_no_records,
 )
-from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.process_setup import prepare_process
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.sources.arguments import source_options
 from melbeam.pipelines.split.commit import committed
@@ -39,8 +41,6 @@ from melbeam.pipelines.split.plan import Shard, plan_hash
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.folder_layout import SplitFolder
-
-_CHECKS = 16  # of finished shards at once: a store takes its time for each
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
@@ -56,16 +56,16 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     jobs = job.of_splits if isinstance(job, DividedJob) else [job]
     if arguments.overwrite:
         check_none_is_left_behind(jobs)
-    announce(shards, choice.runner)
+    announce(shards, choice)
     if arguments.dry_run:
         show(job, shards)
         show_first_records(shards)
         return EXIT_OK
-    with at_work(jobs, shards, choice, overwrite=arguments.overwrite) as (launched, num_done):
+    with at_work(jobs, shards, choice, overwrite=arguments.overwrite) as (job_run, num_done):
         is_done = isinstance(job, DividedJob) and is_finished(job)
         if is_done:
             delete_gathered(job.folder)  # of a start that was killed after its last step but this one
-        elif not run_pipeline(job, choice, launched):
+        elif not run_pipeline(job, choice, job_run):
             return EXIT_OK
     if isinstance(job, DividedJob):
         return tell_of_splits(job, num_done)
@@ -92,7 +92,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob | DividedJob, lis
         raise UsageError(
             Refusal.CONTRADICTION,
             f"--split_by={arguments.split_by} says by what clips are divided, and --split={arguments.split} names "
-            "one split: name several, --split=train=0.98,validation=0.01,test=0.01",
+            f"one split: name several, --split={SPLITS_EXAMPLE}",
         )
     output = files.folder_path(arguments.output, "--output")
     folder = SplitFolder(output, division.names[0])
@@ -117,12 +117,6 @@ def plan_job(arguments: argparse.Namespace) -> tuple[IngestJob | DividedJob, lis
     return job, shards
 
 
-def announce(shards: list[Shard], runner: str) -> None:
-    """Says what is going to be done, and where."""
-    size = sum(shard.unit.num_bytes for shard in shards)
-    words.say(f"{words.count(len(shards), 'shard')}, {words.size(size)}, on {runner}")
-
-
 def show(job: IngestJob | DividedJob, shards: list[Shard]) -> None:
     """Prints what would become what."""
     if isinstance(job, IngestJob):
@@ -133,11 +127,11 @@ def show(job: IngestJob | DividedJob, shards: list[Shard]) -> None:
             print(f"{name} -> {job.folder.output}, {' or '.join(job.division.names)}")
 
 
-def run_pipeline(job: IngestJob | DividedJob, choice: RunnerChoice, launched: Launched) -> bool:
+def run_pipeline(job: IngestJob | DividedJob, choice: RunnerChoice, job_run: JobRun) -> bool:
     """Runs the pipeline; whether it has ended, and was not only handed over."""
     pipeline = beam.Pipeline(options=choice.options)
     pipeline | (DivideDataset(job) if isinstance(job, DividedJob) else IngestDataset(job))
-    return run_to_its_end(pipeline, choice, launched)
+    return run_to_its_end(pipeline, choice, job_run)
 
 
 def is_finished(job: DividedJob) -> bool:
@@ -148,7 +142,7 @@ def is_finished(job: DividedJob) -> bool:
             return False
         count = len(SplitSummary.read(of_split.folder.summary).shard_features)
         shards += [(of_split.folder, job.shard(index, count)) for index in range(count)]
-    with ThreadPoolExecutor(_CHECKS) as pool:
+    with ThreadPoolExecutor(files.REQUESTS_AT_ONCE) as pool:
         return all(pool.map(lambda each: committed(each[0], each[1], job.hash) is not None, shards))
 
 
@@ -161,7 +155,7 @@ def tell_of_splits(job: DividedJob, num_done: int) -> int:
     names = ", ".join(job.division.names)
     print(
         f"{job.folder.output}, {'split' if len(summaries) == 1 else 'splits'} {names}: "
-        f"{_clips_in_words(total)}{left_out_in_words(total, job.not_in)}"
+        f"{total.in_words('clip', 'written')}{left_out_in_words(total, job.not_in)}"
     )
     num_shards = sum(len(summary.shard_features) for summary in summaries.values())
     for folder, summary in summaries.items():
@@ -174,8 +168,8 @@ def tell_of_splits(job: DividedJob, num_done: int) -> int:
         if not total.records_read:
             warn_of_no_records(folder, total)
         elif not summary.num_features and total.num_features:
-            words.say(
-                f"warning: split {folder.split!r} of {folder.output} is empty: none of the clips fell to it. Give "
+            words.warn(
+                f"split {folder.split!r} of {folder.output} is empty: none of the clips fell to it. Give "
                 "it a larger fraction, or take more clips"
             )
     return judge_rejects(job, total, [folder for folder, summary in summaries.items() if summary.num_rejects])
@@ -187,18 +181,11 @@ def in_words(job: IngestJob, summary: SplitSummary, num_done: int) -> str:
     if num_done:
         done = f"; {some_of(num_done, job.num_shards)} were done by an earlier start"
     lines = [
-        f"{job.folder.output}, split {job.folder.split}: {_clips_in_words(summary)}"
+        f"{job.folder.output}, split {job.folder.split}: {summary.in_words('clip', 'written')}"
         f"{left_out_in_words(summary, job.not_in)}",
         f"  {_size_in_words(summary)}{done}",
     ]
     return "\n".join(lines + counts_in_words(summary))
-
-
-def _clips_in_words(summary: SplitSummary) -> str:
-    return (
-        f"{words.count(summary.records_read, 'clip')} read = "
-        f"{summary.records_converted} written + {summary.num_rejects} rejected"
-    )
 
 
 def _size_in_words(summary: SplitSummary) -> str:

@@ -1,4 +1,4 @@
-"""Where each clip goes: to which split, to which place in its order, and, once all are counted, to which shard.
+"""Where each clip goes: its split, its place in the order of the split, and, once all are counted, its shard.
 
 The routes of a unit's clips are kept beside them, a row a clip. From all of them each split's clips are counted in
 ranges of its order. So a clip's rank in its split is known without sorting the corpus, and the shards of a split
@@ -52,7 +52,7 @@ def decode_routes(data: bytes) -> np.ndarray:
 
 @dataclass
 class Counted:
-    """Clips of some units, counted: of each split, by its number, the clips of each range, and all their bytes."""
+    """Counts of the clips of some units: for each split, by its number, the clips of each range, and all bytes."""
 
     ranges: dict[int, dict[int, int]] = field(default_factory=dict)
     num_bytes: dict[int, int] = field(default_factory=dict)
@@ -71,7 +71,7 @@ class Counted:
 
     @classmethod
     def merged(cls, parts: Iterable[Counted]) -> Counted:
-        """All of some."""
+        """The sum of several."""
         total = cls()
         for part in parts:
             for split, ranges in part.ranges.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from melbeam.pipelines import files, words
+from melbeam.pipelines import files
 from melbeam.pipelines.ingesting.job import IngestJob
 from melbeam.pipelines.sources.units import AudioRecord
 from melbeam.pipelines.split.attempt_files import (
@@ -56,9 +56,5 @@ class ShardWriter:
                     write_reject(item, item.reject, rejects, report)
         report.features, report.rejected = records.mark, rejects.mark
         files.write_json(path["report"], report.to_dict())
-        _LOG.info(
-            f"{shard.name}: {words.count(report.records_read, 'clip')} read = "
-            f"{report.records_converted} written + "
-            f"{report.num_rejects} rejected"
-        )
+        _LOG.info(f"{shard.name}: {report.in_words('clip', 'written')}")
         return Attempt(attempt, report)

@@ -1,4 +1,4 @@
-"""The page itself: one file, with no script, that asks nothing of any network."""
+"""The page itself: one file, with no script, that loads nothing from a network."""
 
 from __future__ import annotations
 

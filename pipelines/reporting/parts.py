@@ -9,7 +9,7 @@ from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
-from melbeam.pipelines.split.finding import splits_of, why_no_features
+from melbeam.pipelines.split.finding import has_no_split, splits_of, why_no_features
 from melbeam.pipelines.split.job_file import read_job
 from melbeam.pipelines.split.plan import read_plan
 from melbeam.pipelines.split.reports import ShardReport, SplitSummary, UnusableSummary
@@ -18,7 +18,6 @@ from melbeam.transforms.front_end import FrontEnd
 
 MOST_PARTS = 4  # side by side
 _NAMED_FILES = 5
-_REQUESTS_AT_ONCE = 16
 _TOLD_ELSEWHERE = ("fingerprint", "input", "num_shards", "rejects")  # of a job's identity
 
 
@@ -78,7 +77,7 @@ class Part:
 
     @property
     def has_levels(self) -> bool:
-        """Whether its records tell how loud they are, and its reports how that is distributed."""
+        """Whether its records hold their levels, and its reports how these are distributed."""
         return self.summary.record_version > 1
 
 
@@ -105,7 +104,7 @@ def _splits_of(output: str, wanted: Sequence[str]) -> list[SplitFolder]:
     by_name = {folder.split: folder for folder in found}
     missing = [name for name in wanted if name not in by_name]
     if missing:
-        raise UsageError(Refusal.NO_SPLIT, f"{output} has no split {missing[0]!r}; it has {', '.join(by_name)}")
+        raise UsageError(Refusal.NO_SPLIT, has_no_split(output, missing[0]))
     return [by_name[name] for name in dict.fromkeys(wanted)] if wanted else found
 
 
@@ -160,7 +159,7 @@ def _summary_so_far(folder: SplitFolder) -> SplitSummary:
             f"{folder.output}: no shard of split {folder.split!r} is done yet: the same `melbeam extract` goes on",
         )
     summary = SplitSummary()
-    with ThreadPoolExecutor(_REQUESTS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(files.REQUESTS_AT_ONCE) as pool:
         for report in pool.map(lambda path: ShardReport.from_dict(files.read_json(path)), paths):
             summary.add_shard(report)
     return summary

@@ -1,4 +1,4 @@
-"""Figures as SVG that stands in a page: in the page's own colours, so that it follows light and dark."""
+"""Figures as SVG inside a page, in the page's own colours, so that they follow its light and dark looks."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ from melbeam.pipelines import words
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.pipelines.reporting.pictures import inline_svg
 from melbeam.pipelines.reporting.remarks import Remark, by_count, remarks_on, remarks_on_all
+from melbeam.pipelines.split.job_file import short_hash
 from melbeam.transforms import plots
 from melbeam.transforms.distributions import QUANTITIES, Distribution
 from melbeam.transforms.markup import Html, element, listed, of_command, of_data, of_id, with_code
@@ -303,7 +304,7 @@ def made_of(parts: Sequence[Part]) -> Html:
             "Software": "; ".join(f"{name} {' and '.join(found)}" for name, found in part.summary.versions.items())
             or "not recorded, before record version 2",
             "Record version": part.summary.record_version,
-            "Job": element("code", of_data(part.job_hash[:16])),
+            "Job": element("code", of_data(short_hash(part.job_hash))),
         }
         return [
             _facts(facts),

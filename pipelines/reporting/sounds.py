@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -15,18 +14,16 @@ from melbeam.pipelines.reporting.clips import Clip
 from melbeam.pipelines.reporting.parts import Part
 from melbeam.pipelines.sources.units import AudioRecord
 from melbeam.pipelines.split.plan import Shard, find_parts, read_plan
-from melbeam.transforms.records.examples import read_audio_example
+from melbeam.transforms.records.examples import read_as_converted
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.record_ids import parts_of_channel, without_chunk
 from melbeam.transforms.records.rejects import Reject
 
 LONGEST_SECONDS = 60.0  # of one player: FLAC, some 15 kB a second
-_OPTIONS = tuple(field.name for field in fields(RecordOptions))
-# What follows the audio record's id in that of a channel's record, and perhaps of a chunk of it.
-_CHANNEL = re.compile(r"@(\d+)(#\d+)?")
 
 
 class NotAtHand(Exception):
-    """The clip's sound cannot be had; the message says why."""
+    """The clip's sound cannot be read again; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -49,27 +46,18 @@ class Sounds:
         """
         place, rate = clip.fields["source"].decode(errors="replace"), self.part.front_end.sampling_rate
         try:
-            options = RecordOptions(
-                **{name: self.part.options[name] for name in _OPTIONS if name in self.part.options}
-            )
+            options = RecordOptions.of(self.part.options)
             found = self._records(clip.shard, options.max_record_bytes)
             record = next((item for item in found if item.place == place), None)
             if record is None:
                 raise NotAtHand(f"{place} is not there any more")
-            example = read_audio_example(
-                record.data,
-                sampling_rate=rate,
-                audio_format=options.audio_format,
-                pcm_sampling_rate=options.pcm_sampling_rate,
-                cut_tolerance_seconds=options.cut_tolerance_seconds,
-                channel=options.decoded_channel,
-            )
+            example = read_as_converted(record.data, options, rate)
             samples = example.audio.samples
             if samples.ndim > 1:
-                channel = _CHANNEL.fullmatch(clip.id[len(example.id) :])
-                if channel is None:
+                parts = parts_of_channel(without_chunk(clip.id, clip.fields.get("chunk_index")))
+                if parts is None or parts[0] != example.id:
                     raise NotAtHand(f"{place} is another record by now: its id is {example.id}")
-                samples = samples[:, int(channel[1])]
+                samples = samples[:, parts[1]]
         except (OSError, ValueError, TypeError, Reject, IndexError) as error:
             raise NotAtHand(str(error)) from error
         first = int(clip.fields.get("start_sample", 0))

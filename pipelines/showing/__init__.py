@@ -1,1 +1,1 @@
-"""Records shown to a person: found by id or number, in words, and drawn in characters."""
+"""Shows records to a person: finds them by id or number, describes them in words, and draws them in characters."""

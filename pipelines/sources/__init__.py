@@ -7,7 +7,7 @@ audio records and damages (`units`). The launcher plans, with `plan_units`; a wo
     finding.py       which kind an input is; foreign.py: what is none
     tfrecord.py audio_files.py manifests.py kaldi.py lhotse.py parquet.py webdataset.py     one a kind
     tar_members.py   a damaged tar file as far as it can be read; nemo_tarred.py: which rows a member has
-    rows.py          clips named by their path; segments.py: of long recordings; kept.py: rows of rejects, again
+    rows.py          clips named by their path; segments.py: of long recordings; kept_rows.py: those of rejects
     preview.py       what was understood of it, for --dry_run
     in_pipelines.py  ReadAudio and read_audio, for somebody's own pipeline
     transcripts.py   LibriSpeech's and LJSpeech's texts; manifest_format.py: how a manifest's bytes are rows

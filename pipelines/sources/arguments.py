@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from melbeam.pipelines.defaults import SHARD_BYTES
+from melbeam.pipelines.defaults import ENCODING_OF_TEXT, SHARD_BYTES
 from melbeam.pipelines.sources.kinds import KINDS
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def add_source_arguments(parser: Parser) -> None:
     parser.add_argument("--input_format", choices=KINDS, help="the kind of source (default: it is found)")
     parser.add_argument("--columns", help="OURS=THEIRS,...: which of its columns is what, audio=speech,id=key")
     parser.add_argument("--root", help="folder that ids of files are relative to (default: up to a wildcard)")
-    parser.add_argument("--encoding_of_text", default="utf-8", help="of manifests and transcripts")
+    parser.add_argument("--encoding_of_text", default=ENCODING_OF_TEXT, help="of manifests and transcripts")
     parser.add_argument(
         "--allow_missing_shards",
         action="store_true",

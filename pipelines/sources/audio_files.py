@@ -13,7 +13,7 @@ from melbeam.pipelines import files, words
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import manifests, text_lines
 from melbeam.pipelines.sources.columns import renamed
-from melbeam.pipelines.sources.endings import ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS
+from melbeam.pipelines.sources.endings import AUDIO_ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import AUDIO
 from melbeam.pipelines.sources.rows import BadRow, Row, as_id, id_of, read_rows
 from melbeam.pipelines.sources.text_lines import NotText
@@ -32,7 +32,7 @@ from melbeam.pipelines.sources.units import Found, Item, LeftOut, Planned, Sourc
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import file_name, folder_of
 from melbeam.transforms.records.containers.formats import name_of_beginning
-from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.kept_rows import keep_row
 
 _NAMED = 3  # files
 HEAD = 64 << 10  # 64 KiB of a file, in which an MP3 shows two frames
@@ -151,7 +151,7 @@ def kind_of_other(path: str) -> str | None:
         return "file of macOS (._ name)"
     if name.startswith("."):
         return "hidden file"
-    if name.endswith((*ENDINGS, *MEDIA_ENDINGS)):
+    if name.endswith(AUDIO_ENDINGS):
         return None
     stem, dot, ending = name.rpartition(".")
     return f".{ending} file" if dot and stem else "file without an ending"
@@ -162,7 +162,7 @@ def _is_transcript(path: str) -> bool:
 
 
 def _check_columns(options: SourceOptions, *, has_texts: bool) -> None:
-    """Refuses to rename what there is not.
+    """Refuses to rename columns that are not there.
 
     Raises:
         ValueError: with the columns that there are.

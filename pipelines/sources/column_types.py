@@ -1,4 +1,4 @@
-"""One type for each column of a table whose rows hold several, as JSON's `1` beside `0.5`, or `7` beside `"7b"`.
+"""One type for each column, where a table's rows hold several: JSON's `1` beside `0.5`, or `7` beside `"7b"`.
 
 Readers of records take one type a feature. A table is read as a whole before it is divided into units, so what its
 columns hold is known then: numbers of both types become floats, unless one of the integers would change, and any
@@ -22,7 +22,7 @@ _TYPES: dict[type, str] = {int: INTEGER, float: NUMBER, str: TEXT, bytes: TEXT}
 
 
 class ColumnTypes:
-    """Keeps which types each column of some rows holds."""
+    """Records which types the values of each column have."""
 
     def __init__(self) -> None:
         self._seen: dict[str, set[str]] = {}

@@ -52,6 +52,11 @@ def parse_columns(text: str | None) -> dict[str, str]:
     return columns
 
 
+def as_another(name: str) -> str:
+    """The option that has a column pass through under another name, for messages."""
+    return f"--columns=my_{name}={name}"
+
+
 def find_columns(
     present: Iterable[str],
     asked: Mapping[str, str],
@@ -103,7 +108,7 @@ def find_columns(
             Refusal.BAD_COLUMNS,
             f"{where} says in {columns['end']!r} where a segment ends, and may say in {starts[0]!r} where it "
             f"starts: name that with --columns=start={starts[0]}, if it is in seconds; if no row is a segment, "
-            f"--columns=my_{columns['end']}={columns['end']} has {columns['end']!r} pass through",
+            f"{as_another(columns['end'])} has {columns['end']!r} pass through",
         )
     if named := sorted(asked.keys() & set(RESERVED)):
         raise UsageError(
@@ -117,7 +122,7 @@ def find_columns(
         raise UsageError(
             Refusal.RESERVED_NAME,
             f"{where} has a column {reserved[0]!r}, a name that melbeam writes itself: rename it with "
-            f"--columns=my_{reserved[0]}={reserved[0]}",
+            f"{as_another(reserved[0])}",
         )
     return columns
 

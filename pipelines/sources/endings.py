@@ -1,13 +1,15 @@
-"""What names of files end with, by what they hold; without any import."""
+"""The endings of files' names, by what the files hold; this module imports nothing."""
 
 from __future__ import annotations
 
-ENDINGS = (
+# What libsndfile takes.
+SNDFILE_ENDINGS = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
     *(".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".nist"),
 )
 # What PyAV takes alone, with the extra `media`.
 MEDIA_ENDINGS = (".m4a", ".mp4", ".m4b", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".3gp", ".mov", ".ac3")
+AUDIO_ENDINGS = (*SNDFILE_ENDINGS, *MEDIA_ENDINGS)
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
 TABLE_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 MANIFEST_ENDINGS = (*TABLE_ENDINGS, *(f"{ending}.gz" for ending in TABLE_ENDINGS))

@@ -17,7 +17,7 @@ from melbeam.pipelines import files
 from melbeam.pipelines.files.globs import literal_path, literal_prefix, with_literal_brackets
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import audio_files, foreign
-from melbeam.pipelines.sources.endings import ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS, TAR_ENDINGS
+from melbeam.pipelines.sources.endings import AUDIO_ENDINGS, MANIFEST_ENDINGS, TAR_ENDINGS
 from melbeam.pipelines.sources.kaldi import PARTS, WAV_SCP
 from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST
@@ -308,7 +308,7 @@ def _is_of(kind: str, path: str) -> bool:
     endings = {
         PARQUET: (".parquet",),
         WEBDATASET: TAR_ENDINGS,
-        AUDIO: (*ENDINGS, *MEDIA_ENDINGS),
+        AUDIO: AUDIO_ENDINGS,
         MANIFEST: MANIFEST_ENDINGS,
     }[kind]
     return name.endswith(endings)

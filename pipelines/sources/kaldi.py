@@ -42,7 +42,7 @@ from melbeam.pipelines.sources.units import (
     units_of_lines,
 )
 from melbeam.transforms.folder_layout import folder_of
-from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.kept_rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.values import as_seconds
 
@@ -209,13 +209,13 @@ def _segment(fields: list[str]) -> tuple[float, float | None, int | None]:
         ValueError: these are none.
     """
     if len(fields) < 2:
-        raise ValueError("a segment has a recording, a start and an end")
+        raise ValueError("a line of segments must have an id, a recording, a start and an end")
     start = as_seconds(fields[0], _SEGMENTS) or 0.0
     end = None if fields[1] in _TO_THE_END else as_seconds(fields[1], _SEGMENTS)
     if end is not None and end <= start:
         raise ValueError(f"the segment ends at {fields[1]} s, not behind its start at {fields[0]} s")
     if len(fields) > 2 and not fields[2].isdigit():
-        raise ValueError(f"a segment's channel is a number, counted from 0, got {fields[2]!r}")
+        raise ValueError(f"a segment's channel must be a number, counted from 0, got {fields[2]!r}")
     return start, end, int(fields[2]) if len(fields) > 2 else None
 
 

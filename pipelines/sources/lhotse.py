@@ -10,7 +10,7 @@ from typing import Any
 
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import renamed
+from melbeam.pipelines.sources.columns import as_another, renamed
 from melbeam.pipelines.sources.kinds import LHOTSE
 from melbeam.pipelines.sources.repeated_ids import RepeatedIds
 from melbeam.pipelines.sources.rows import (
@@ -38,7 +38,7 @@ from melbeam.pipelines.sources.units import (
     units_of_lines,
 )
 from melbeam.transforms.folder_layout import folder_prefix
-from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.kept_rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.segments import encode_segments
 from melbeam.transforms.records.values import as_feature, as_seconds
@@ -106,7 +106,7 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
         raise UsageError(
             Refusal.RESERVED_NAME,
             f"{printable(path)} has {reserved[0]!r}, a name that melbeam writes itself: rename it with "
-            f"--columns=my_{reserved[0]}={reserved[0]}",
+            f"{as_another(reserved[0])}",
         )
     found = runs(weights, options)
     starts.append(end)

@@ -10,7 +10,8 @@ from itertools import chain, islice
 from typing import Any
 
 from melbeam.pipelines.sources import text_lines
-from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
+from melbeam.pipelines.sources.endings import AUDIO_ENDINGS
+from melbeam.pipelines.sources.rows import is_absolute
 from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text, skip_to
 from melbeam.pipelines.sources.units import printable
 
@@ -94,7 +95,7 @@ class Format:
         try:
             return next(self._csv(_lines_of(text), strict=True), [])
         except csv.Error as error:
-            raise ValueError(f"{error}: a quote inside a quoted column is doubled") from error
+            raise ValueError(f"{error}: a quote inside a quoted value must be doubled") from error
 
 
 def _lines_of(text: str) -> Iterator[str]:
@@ -133,7 +134,7 @@ def find_format(path: str, encoding: str) -> tuple[Format, int]:
         lines = Lines(file)
         head = next((line for line in lines if line.strip()), b"")
         if not head:
-            raise ValueError(f"{printable(path)} is empty: a manifest has a row a clip")
+            raise ValueError(f"{printable(path)} is empty: a manifest has one row for each clip")
         if head.lstrip()[:1] == b"{":
             return Format(None, encoding=encoding), 0
         if head.lstrip()[:1] == b"[":
@@ -168,7 +169,7 @@ def _check_header(path: str, header: tuple[str, ...]) -> None:
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
         raise ValueError(f"{printable(path)} has two columns {twice!r}: rename one of them")
-    clip = next((name for name in header if name.lower().endswith((*ENDINGS, *MEDIA_ENDINGS))), None)
+    clip = next((name for name in header if name.lower().endswith(AUDIO_ENDINGS)), None)
     if clip is not None:
         raise ValueError(
             f"{printable(path)} has no header: its first row, which must name the columns (audio, text, ...), "
@@ -199,7 +200,7 @@ def path_of_common_voice(path: Any) -> Any:
 
     So it is in the first releases. What is no relative path is left as it is.
     """
-    if not isinstance(path, str) or not path or path.startswith("/") or "://" in path:
+    if not isinstance(path, str) or not path or is_absolute(path):
         return path
     path = path.removeprefix("./")
     if "." not in path.rpartition("/")[2]:

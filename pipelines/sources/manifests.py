@@ -44,7 +44,7 @@ from melbeam.pipelines.sources.units import (
     units_of_lines,
 )
 from melbeam.transforms.folder_layout import folder_prefix
-from melbeam.transforms.records.rows import keep_row
+from melbeam.transforms.records.kept_rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 
 # Rows whose names are taken for those of all, at first; text of another encoding is a reject in later ones.

@@ -20,6 +20,7 @@ from melbeam.transforms.folder_layout import (
     DATASET_INFO,
     FEATURES,
     FRONT_END,
+    JOB,
     REPORT_PAGE,
     STATISTICS,
     TABLES,
@@ -47,7 +48,7 @@ def without_own(found: Found, own: Sequence[SplitFolder]) -> Found:
     prefix = _spelled_below(found.root, own[0].output) if own else None
     if prefix is None:
         return found
-    made = {SplitFolder.holding(path) for path, _ in files.match(of_all_splits(own[0].output, "job.json"))}
+    made = {SplitFolder.holding(path) for path, _ in files.match(of_all_splits(own[0].output, JOB))}
     features = {folder.split for folder in made if not is_of_ingest(folder)}
     splits = features | {folder.split for folder in made.intersection(own)}
     if not splits:

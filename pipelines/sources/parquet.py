@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from melbeam.pipelines import files
+from melbeam.pipelines.files.raw_file import RawFile
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
 from melbeam.pipelines.sources.columns import as_number, passed_through, row_of, times_of
 from melbeam.pipelines.sources.kinds import PARQUET
@@ -33,7 +34,6 @@ from melbeam.pipelines.sources.parquet_schema import (
 from melbeam.pipelines.sources.renaming import OWN_FULL_SCALE
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, as_id, read_rows
 from melbeam.pipelines.sources.segments import Recordings, frames_of
-from melbeam.pipelines.sources.text_lines import RawFile
 from melbeam.pipelines.sources.units import (
     AudioRecord,
     Damage,
@@ -48,13 +48,15 @@ from melbeam.pipelines.sources.units import (
 )
 from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import folder_prefix
+from melbeam.transforms.messages import in_one_line
 from melbeam.transforms.records.audio_example import bytes_or_floats
+from melbeam.transforms.records.kept_rows import keep_row
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.tf_example import to_example
 from melbeam.transforms.records.wire import Values
 
 _ROWS_AT_ONCE = 16
+_LONGEST_ERROR = 200  # characters of pyarrow's words, in the detail of a reject
 _READ_ERRORS = (OSError, pa.ArrowException, ValueError)
 
 
@@ -155,7 +157,7 @@ def _rows(
                     rows_seen += batch.num_rows
             except (OSError, pa.ArrowException) as error:
                 lost = num_rows - max(rows_seen, first)
-                why = " ".join(str(error).split())[:200]
+                why = in_one_line(error, most=_LONGEST_ERROR)
                 detail = f"{lost} of the {num_rows} rows of row group {group} cannot be read: {why}"
                 kept = {"kind": PARQUET, "path": path, "group": group, "first": max(rows_seen, first)}
                 yield _damage(unit, next(numbers), detail, {**kept, "details": dict(details)})
@@ -346,4 +348,4 @@ def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Ite
     try:
         yield from read_rows(rows, unit, max_record_bytes)
     except OF_ONE_FILE as error:
-        yield _damage(unit, unit.span.number, f"{' '.join(str(error).split())[:200]}: {detail}", row)
+        yield _damage(unit, unit.span.number, f"{in_one_line(error, most=_LONGEST_ERROR)}: {detail}", row)

@@ -12,10 +12,11 @@ from typing import Any, cast
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import tfrecord
 from melbeam.pipelines.sources.audio_files import HEAD
+from melbeam.pipelines.sources.columns import as_another
 from melbeam.pipelines.sources.finding import find_inputs, find_kind, is_lhotse
 from melbeam.pipelines.sources.kinds import (
     AUDIO,
@@ -111,7 +112,7 @@ def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
 
 
 def _check_columns(kind: str, pattern: str, asked: Mapping[str, str]) -> None:
-    """Refuses names of `--columns` that say which part of which audio a clip is, where no column says that.
+    """Refuses `--columns` for what a source says itself, without a column: which part of which audio a clip is.
 
     Raises:
         UsageError: with what to do.
@@ -206,7 +207,7 @@ def check_first_record(
             raise UsageError(
                 Refusal.RESERVED_NAME,
                 f"the first record of {printable(unit.path)} has features {', '.join(names)}, names that melbeam "
-                f"writes itself: rename them (--columns=my_{names[0]}={names[0]}), or is this --input the output "
+                f"writes itself: rename them ({as_another(names[0])}), or is this --input the output "
                 "of an earlier extract?",
             )
         if unit.kind == TFRECORD:
@@ -318,13 +319,11 @@ def check_shards_are_complete(units: Iterable[Unit]) -> None:
     for (name, count, ending), indices in found.items():
         missing = [index for index in range(int(count)) if index not in indices]
         if missing:
-            first = ", ".join(
-                f"{name}-{index:0{len(count)}d}-of-{count}{ending}" for index in missing[:_NAMED_MISSING]
-            )
-            more = f" and {len(missing) - _NAMED_MISSING} more" if len(missing) > _NAMED_MISSING else ""
+            names = [f"{name}-{index:0{len(count)}d}-of-{count}{ending}" for index in missing]
             raise UsageError(
                 Refusal.INCOMPLETE_SET,
-                f"--input: of a set of {int(count)} files {len(missing)} are missing: {first}{more}. "
+                f"--input: of a set of {int(count)} files {len(missing)} are missing: "
+                f"{words.first_few(names, _NAMED_MISSING)}. "
                 "Was what writes them interrupted? Start it again, correct the glob, or pass "
                 "--allow_missing_shards to extract what is there",
             )

@@ -23,8 +23,8 @@ from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.segments import Recordings
 from melbeam.pipelines.sources.units import AudioRecord, Damage, Item, Unit, printable
 from melbeam.transforms.folder_layout import file_name, parent
+from melbeam.transforms.records.kept_rows import keep_row
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.segments import encode_segments
 from melbeam.transforms.records.tf_example import kind_and_count, to_example
@@ -105,7 +105,7 @@ class Row:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that says nothing that could be read.
+    """A row of which nothing can be read.
 
     Attributes:
         detail: what is wrong with it, for a person.
@@ -348,5 +348,5 @@ def id_of(path: str, root: str, start: float | None = None, end: float | None = 
 
 
 def _in_words(seconds: float) -> str:
-    """Seconds to the microsecond, without zeros at the end."""
+    """Writes seconds to the microsecond, without zeros at the end."""
     return f"{seconds:.6f}".rstrip("0").rstrip(".")

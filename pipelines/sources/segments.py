@@ -17,7 +17,9 @@ import soundfile
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.units import printable
-from melbeam.transforms.records.decoding import EACH, decode_audio
+from melbeam.transforms.records.audio_bounds import EACH
+from melbeam.transforms.records.containers import pcm
+from melbeam.transforms.records.decoding import decode_audio
 from melbeam.transforms.records.rejects import Reject
 
 # What is promised beyond a recording's end by rounding alone.
@@ -26,8 +28,6 @@ _END_TOLERANCE = 0.1  # seconds
 NEAR = 1e-4  # seconds
 _SEEKABLE = ("WAV", "WAVEX", "RF64", "FLAC")
 _SIXTEEN_BITS = ("PCM_16", "PCM_S8", "PCM_U8")
-_PCM, _IEEE_FLOAT = 1, 3  # format tags of WAV
-_WAV_HEADER = struct.Struct("<4sI4s 4sIHHIIHH 4sI")
 _CHECKED_FRAMES = 1024  # of the end of a FLAC, which a cut one has not
 # Kept between segments of one unit, whose rows need not be sorted by file.
 _OPEN_FILES, _DECODED_BYTES = 16, 256 << 20  # 256 MiB: an hour and more at 16 kHz
@@ -171,7 +171,7 @@ class _Seekable:
         if promised is not None:
             offset, size = promised
             there = self._file.seek(0, 2) - offset
-            if size > there:
+            if size > there and pcm.size_or_open(size, there) is not None:
                 raise Reject(
                     "bad_audio",
                     f"a cut WAV: the header of {printable(self._path)} promises {size} bytes, {there} are there",
@@ -226,7 +226,7 @@ def _of_channel(samples: np.ndarray, channel: int | None) -> np.ndarray:
 
 
 def _promised_wav_bytes(file: Any) -> tuple[int, int] | None:
-    """Where a WAV's samples begin, and how many bytes its header promises; None where it promises nothing."""
+    """Returns where a WAV's samples begin and how many bytes its header promises; None where it is no RIFF."""
     file.seek(0)
     head = file.read(12)
     if head[:4] != b"RIFF":
@@ -236,7 +236,7 @@ def _promised_wav_bytes(file: Any) -> tuple[int, int] | None:
         name, size = struct.unpack("<4sI", chunk)
         position += 8
         if name == b"data":
-            return (position, size) if size < 0x7FFF0000 else None  # more is what a writer to a pipe leaves
+            return position, size
         position += size + size % 2
         file.seek(position)
     return None
@@ -244,10 +244,6 @@ def _promised_wav_bytes(file: Any) -> tuple[int, int] | None:
 
 def wav_bytes(samples: np.ndarray, rate: int) -> bytes:
     """`[num_frames, num_channels]`, int16 or float32, as a WAV; equal samples are equal bytes."""
-    samples = np.ascontiguousarray(samples)
-    width = samples.dtype.itemsize
-    tag = _PCM if samples.dtype == np.int16 else _IEEE_FLOAT
-    channels = samples.shape[1]
-    fmt = (b"fmt ", 16, tag, channels, rate, rate * channels * width, channels * width, 8 * width)
-    header = _WAV_HEADER.pack(b"RIFF", 36 + samples.nbytes, b"WAVE", *fmt, b"data", samples.nbytes)
-    return header + samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes()
+    encoding = pcm.integers(2) if samples.dtype == np.int16 else pcm.floats(4)
+    data = samples.astype(samples.dtype.newbyteorder("<"), copy=False).tobytes()
+    return pcm.wav(pcm.fmt_of(encoding, rate, samples.shape[1]), data)

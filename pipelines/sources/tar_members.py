@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from melbeam.pipelines import files
-from melbeam.pipelines.sources.text_lines import RawFile
+from melbeam.pipelines.files.raw_file import RawFile, begins_as_gzip
 from melbeam.pipelines.sources.units import printable
 from melbeam.transforms.records.rejects import Reject, with_place
 
-_GZIP = b"\x1f\x8b"
 _BLOCK = 512  # bytes, of tar
 # So much is read ahead: more would be copied once more, and drive a clip that is being converted out of the cache.
 _BUFFER = 1 << 17
@@ -62,12 +61,10 @@ def members_of(path: str, max_bytes: int, start: int = 0) -> Iterator[Member]:
         start: offset of the first header to be read.
     """
     with files.open_file(path) as opened:
-        compressed = opened.read(2) == _GZIP
-        opened.seek(0)
-        file: io.BufferedIOBase = io.BufferedReader(RawFile(opened), _BUFFER)
-        if compressed:
-            file = gzip.GzipFile(fileobj=file)
-        else:
+        reader = io.BufferedReader(RawFile(opened), _BUFFER)
+        compressed = begins_as_gzip(reader)
+        file: io.BufferedIOBase = gzip.GzipFile(fileobj=reader) if compressed else reader
+        if not compressed:
             file.seek(start)
         for member in _members(file, 0 if compressed else start, max_bytes, compressed=compressed):
             if member.start >= start:

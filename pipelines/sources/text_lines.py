@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from melbeam.pipelines import files
+from melbeam.pipelines.files.raw_file import RawFile, begins_as_gzip
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.units import printable
 from melbeam.transforms.plain_json import load_json
 
-_GZIP = b"\x1f\x8b"
 _BLOCK = 1 << 20  # 1 MiB
 # These encodings write a line feed as more than one byte, or as another byte.
 _WIDE = ("utf-16", "utf-32", "utf_16", "utf_32")
@@ -32,48 +32,8 @@ class NotText(ValueError):
 def open_text(path: str) -> Iterator[io.BufferedIOBase]:
     """The file, decompressed where it is GZIP, for reading bytes."""
     with files.open_file(path) as file:
-        if file.read(2) == _GZIP:
-            file.seek(0)
-            yield gzip.GzipFile(fileobj=io.BufferedReader(RawFile(file), _BLOCK))
-        else:
-            file.seek(0)
-            yield io.BufferedReader(RawFile(file), _BLOCK)
-
-
-class RawFile(io.RawIOBase):
-    """A file of any file system as Python's own buffering wants one."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-
-    def readable(self) -> bool:
-        """Always."""
-        return True
-
-    def seekable(self) -> bool:
-        """Always."""
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Reads into a buffer."""
-        if hasattr(self._file, "readinto"):  # a local file, which saves a copy
-            return self._file.readinto(buffer)
-        data = self._file.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def read(self, size: int = -1) -> bytes:
-        """Reads up to so many bytes, all for a negative number; without the copies that `RawIOBase` makes."""
-        return self._file.read() if size is None or size < 0 else self._file.read(size)
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Goes to a place."""
-        self._file.seek(offset, whence)
-        return self._file.tell()
-
-    def tell(self) -> int:
-        """The place."""
-        return self._file.tell()
+        opened = io.BufferedReader(RawFile(file), _BLOCK)
+        yield gzip.GzipFile(fileobj=opened) if begins_as_gzip(opened) else opened
 
 
 class Lines:

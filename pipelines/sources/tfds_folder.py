@@ -10,7 +10,7 @@ from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.renaming import DTYPES, ENCODINGS, OWN_FULL_SCALE, Renaming
 from melbeam.transforms.folder_layout import FEATURES
-from melbeam.transforms.records.decoding.audio import MAX_CHANNELS
+from melbeam.transforms.records.audio_bounds import MAX_CHANNELS
 
 _AUDIO_CLASS = "audio_feature.Audio"
 # A list of lists of unknown lengths is kept as two features, its values and their lengths.

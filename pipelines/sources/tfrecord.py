@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from melbeam.pipelines.sources.kept import read_kept_row
+from melbeam.pipelines.sources.kept_rows import read_kept_row
 from melbeam.pipelines.sources.renaming import Renaming
 from melbeam.pipelines.sources.tfds_folder import tfds_renaming
 from melbeam.pipelines.sources.units import (
@@ -28,8 +28,8 @@ from melbeam.pipelines.sources.units import (
 from melbeam.pipelines.tfrecord import Record, find_spans, is_compressed, read_tfrecord_file
 from melbeam.transforms.folder_layout import ShardName, file_name, folder_of
 from melbeam.transforms.records.examples import id_in
+from melbeam.transforms.records.kept_rows import may_keep_row
 from melbeam.transforms.records.rejects import Reject, with_place
-from melbeam.transforms.records.rows import may_keep_row
 
 # A file's name as TFDS writes it by itself: `librispeech-train_clean100.tfrecord-00000-of-00100`.
 _OF_TFDS = re.compile(r"(.*-)?(\w+)\.tfrecord-\d+-of-\d+")

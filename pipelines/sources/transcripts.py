@@ -15,7 +15,7 @@ from unicodedata import normalize
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.sources import text_lines
-from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
+from melbeam.pipelines.sources.endings import AUDIO_ENDINGS
 from melbeam.pipelines.sources.rows import is_absolute
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import printable
@@ -239,4 +239,4 @@ def names_of(path: str) -> list[str]:
 
 def _without_ending(name: str) -> str:
     stem, _, ending = name.rpartition(".")
-    return stem if stem and f".{ending.lower()}" in (*ENDINGS, *MEDIA_ENDINGS) else name
+    return stem if stem and f".{ending.lower()}" in AUDIO_ENDINGS else name

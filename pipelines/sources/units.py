@@ -1,4 +1,4 @@
-"""What every source speaks in: units of work, which become output shards one for one, and what one of them yields.
+"""The vocabulary of every source: units, each of which becomes one output shard, and the items that a unit yields.
 
 A unit is planned by the launcher, kept as one JSON line, and read by a worker that knows nothing but this line.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from melbeam.pipelines import words
-from melbeam.pipelines.defaults import SHARD_BYTES
+from melbeam.pipelines.defaults import ENCODING_OF_TEXT, SHARD_BYTES
 from melbeam.pipelines.sources.kinds import AUDIO, KINDS, TFRECORD
 from melbeam.pipelines.tfrecord import WHOLE, Span
 from melbeam.transforms.folder_layout import SplitFolder
@@ -67,6 +67,12 @@ class Unit:
     def place(self, number: int) -> str:
         """Where a record lies, as its features and its reject name it."""
         return f"{printable(self.path)}#{number}"
+
+    @staticmethod
+    def parse_place(place: str) -> tuple[str, int] | None:
+        """The printable path of a unit and the number of the record in a `place`; None where it is no place."""
+        path, _, number = place.rpartition("#")
+        return (path, int(number)) if number.isdigit() else None
 
     def to_json(self) -> list[Any] | dict[str, Any]:
         """The unit as JSON; TFRecord files without details as a list, as they have been from the beginning."""
@@ -170,7 +176,7 @@ class SourceOptions:
     root: str | None = None
     shard_bytes: int | None = SHARD_BYTES
     num_shards: int | None = None
-    encoding_of_text: str = "utf-8"
+    encoding_of_text: str = ENCODING_OF_TEXT
     limit: int | None = None
     pcm_sampling_rate: int | None = None
     own: Sequence[SplitFolder] = ()
@@ -220,7 +226,7 @@ _NAMED = 3  # files of each kind
 
 
 def _plural(kind: str, count: int) -> str:
-    """The kind of some files, whose noun is not its last word."""
+    """Puts a kind of files into the plural; its noun need not be its last word."""
     if count == 1:
         return kind
     return kind.replace("file", "files").replace("name)", "names)").replace("link that leads", "links that lead")

@@ -16,7 +16,7 @@ from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.columns import SPELLINGS, passed_through
-from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
+from melbeam.pipelines.sources.endings import MEDIA_ENDINGS, SNDFILE_ENDINGS
 from melbeam.pipelines.sources.kinds import WEBDATASET
 from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, NemoRow, NemoRows, member_of_row
 from melbeam.pipelines.sources.nested import lifted
@@ -35,14 +35,15 @@ from melbeam.pipelines.sources.units import (
     printable,
 )
 from melbeam.transforms.folder_layout import file_name, parent
+from melbeam.transforms.records.kept_rows import keep_row
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
 from melbeam.transforms.records.tf_example import to_example
 from melbeam.transforms.records.values import as_feature
 from melbeam.transforms.records.wire import Values
 
-_AUDIO, _MEDIA = (tuple(ending.removeprefix(".") for ending in endings) for endings in (ENDINGS, MEDIA_ENDINGS))
+_AUDIO = tuple(ending.removeprefix(".") for ending in SNDFILE_ENDINGS)
+_MEDIA = tuple(ending.removeprefix(".") for ending in MEDIA_ENDINGS)
 _KEY = re.compile(r"((?:.*/|)[^./]+)[.]([^/]*)")  # webdataset's own rule
 
 

@@ -1,13 +1,19 @@
-"""The options that each job which makes splits has alike; no Beam and no NumPy."""
+"""The options that several jobs which make or read splits have alike; no Beam and no NumPy."""
 
 from __future__ import annotations
 
+import argparse
 from typing import TYPE_CHECKING
 
 from melbeam.pipelines.defaults import MAX_REJECT_FRACTION
 
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
+
+
+def add_folder(parser: argparse.ArgumentParser, name: str = "folder") -> None:
+    """Adds the folder of features that a job reads."""
+    parser.add_argument(name, help="what melbeam extract --output wrote")
 
 
 def add_not_in(parser: Parser) -> None:

@@ -1,14 +1,11 @@
-"""This finds the splits of a folder, and tells what there is in place of them where there are none."""
+"""Finds the splits of a folder, and tells what there is in place of them where there are none."""
 
 from __future__ import annotations
 
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.transforms.folder_layout import SplitFolder, of_all_splits
+from melbeam.transforms.folder_layout import JOB, SplitFolder, of_all_splits
 from melbeam.transforms.reading import not_features
-from melbeam.transforms.reading.not_features import is_of_ingest
-
-__all__ = ["folders_meant", "is_of_ingest", "splits_in", "splits_of", "why_no_features"]
 
 
 def splits_of(output: str) -> list[SplitFolder]:
@@ -27,7 +24,12 @@ def splits_of(output: str) -> list[SplitFolder]:
 
 def splits_in(output: str) -> list[SplitFolder]:
     """Returns the splits that jobs have made in a folder, finished or not, in the order of their names."""
-    return [SplitFolder.holding(path) for path in _paths(of_all_splits(output, "job.json"))]
+    return [SplitFolder.holding(path) for path in _paths(of_all_splits(output, JOB))]
+
+
+def has_no_split(output: str, split: str) -> str:
+    """Says that a folder has no split of that name, and which it has."""
+    return f"{output} has no split {split!r}; it has {', '.join(one.split for one in splits_in(output)) or 'none'}"
 
 
 def why_no_features(output: str) -> str:

@@ -6,10 +6,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.split.finding import splits_in
@@ -123,10 +123,14 @@ class Job:
         front_end: FrontEnd,
         options: RecordOptions,
         shards: list[Shard],
-        **bounds: Any,
+        **fields: Any,
     ) -> Job:
-        """The job of a plan; `bounds` are the fields behind `num_shards`."""
-        return cls(folder, front_end, options, plan_hash(shards), len(shards), **bounds)
+        """The job of a plan; `fields` are those behind `num_shards`."""
+        return cls(folder, front_end, options, plan_hash(shards), len(shards), **fields)
+
+    def with_plan(self, shards: list[Shard]) -> Job:
+        """The same job, of another plan."""
+        return replace(self, plan_hash=plan_hash(shards), num_shards=len(shards))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -306,13 +310,8 @@ def _differences_of_input(folder: SplitFolder, shards: list[Shard]) -> list[str]
             if path in before and before[path] != now[path]
         ],
     }
-    found = [f"{what}: {_first(paths)}" for what, paths in kinds.items() if paths]
+    found = [f"{what}: {words.first_few(paths, _NAMED_FILES)}" for what, paths in kinds.items() if paths]
     return found or ["the same input files are cut into shards otherwise (--shard_bytes, --limit, --columns)"]
-
-
-def _first(paths: list[str]) -> str:
-    more = f" and {len(paths) - _NAMED_FILES} more" if len(paths) > _NAMED_FILES else ""
-    return ", ".join(paths[:_NAMED_FILES]) + more
 
 
 def _delete_retried(folder: SplitFolder) -> None:

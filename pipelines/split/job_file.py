@@ -24,6 +24,11 @@ class TakenOver(RuntimeError):
     """The split is another job's by now."""
 
 
+def short_hash(job_hash: str) -> str:
+    """The beginning of a job's hash, which tells jobs apart for a person."""
+    return job_hash[:16]
+
+
 def read_job(folder: SplitFolder) -> dict[str, Any] | None:
     """The "hash", the "identity" and more of the split's job; None where there is no job.json.
 
@@ -65,6 +70,7 @@ def check_owner(folder: SplitFolder, job_hash: str) -> None:
         raise TakenOver(f"{error}; this job has ended") from error
     if owner is not None and owner["hash"] != job_hash:
         raise TakenOver(
-            f"{folder.output}: split {folder.split!r} is another job's by now ({owner['hash'][:16]}; this one is "
-            f"{job_hash[:16]}): this one has ended, and has changed nothing of it"
+            f"{folder.output}: split {folder.split!r} is another job's by now ("
+            f"{short_hash(owner['hash'])}; this one is {short_hash(job_hash)}): this one has ended, and has "
+            "changed nothing of it"
         )

@@ -14,12 +14,13 @@ import numpy as np
 
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.split.finding import splits_in
+from melbeam.pipelines.split.finding import has_no_split
 from melbeam.pipelines.split.job_file import UnusableJobFile, read_job
 from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.examples import audio_features, clip_id_in
+from melbeam.transforms.records.record_ids import parts_of_channel, without_chunk
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES, TENSOR
 
@@ -97,10 +98,11 @@ def ids_of_file(path: str, of_channels: bool) -> Iterator[bytes]:
 
 def clip_of(features: Any, *, of_channels: bool) -> str:
     """The id of the clip that an audio or a feature record is of, or is a chunk or a channel of."""
-    clip_id = clip_id_in(features)
-    if "chunk_index" in features and TENSOR in features:
-        clip_id = clip_id.removesuffix(f"#{features['chunk_index'].int64_list.value[0]}")
-    return clip_id.rpartition("@")[0] if of_channels else clip_id
+    is_chunk = "chunk_index" in features and TENSOR in features
+    chunk = features["chunk_index"].int64_list.value[0] if is_chunk else None
+    clip_id = without_chunk(clip_id_in(features), chunk)
+    parts = parts_of_channel(clip_id) if of_channels else None
+    return clip_id if parts is None else parts[0]
 
 
 def ids_to_leave_out(pipeline: Any, output: str, names: Collection[str]) -> Any:
@@ -176,9 +178,7 @@ def check_not_in(output: str, asked: str | None, splits: Sequence[str]) -> dict[
         except UnusableJobFile as error:
             raise UsageError(Refusal.UNUSABLE_JOB_FILE, f"--not_in={asked}: {error}") from error
         if job is None:
-            there = ", ".join(one.split for one in splits_in(output)) or "none"
-            what = f"{output} has no split {name!r}; it has {there}"
-            raise UsageError(Refusal.NO_SPLIT, f"--not_in={asked}: {what}")
+            raise UsageError(Refusal.NO_SPLIT, f"--not_in={asked}: {has_no_split(output, name)}")
         if not files.exists(folder.summary):
             raise UsageError(
                 Refusal.NO_SPLIT,

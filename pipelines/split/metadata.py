@@ -25,6 +25,7 @@ from melbeam.transforms.folder_layout import (
     FEATURES,
     FRONT_END,
     STATISTICS,
+    SUMMARY,
     TFDS_FILE_TEMPLATE,
     TFDS_VERSION,
     SplitFolder,
@@ -69,7 +70,7 @@ def read_summaries(output: str) -> dict[str, SplitSummary]:
     """
     return {
         SplitFolder.holding(path).split: SplitSummary.read(path)
-        for path, _ in files.match(of_all_splits(output, "summary.json"))
+        for path, _ in files.match(of_all_splits(output, SUMMARY))
     }
 
 

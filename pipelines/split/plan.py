@@ -94,7 +94,7 @@ def read_plan(path: str) -> Iterator[Shard]:
     """Inverse of `write_plan`; takes the lines of every earlier version too.
 
     Raises:
-        ValueError: a line is none of a plan.
+        ValueError: a line is not a line of a plan.
     """
     lines = files.read_bytes(path).decode().splitlines()
     for index, line in enumerate(lines):
@@ -105,7 +105,7 @@ def read_plan(path: str) -> Iterator[Shard]:
             if not isinstance(unit.path, str) or not isinstance(unit.details, Mapping):
                 raise TypeError(f"a path must be text, and details a mapping: {unit.path!r}, {unit.details!r}")
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise ValueError(f"line {index + 1} of {path} is none of a plan: {error!r}") from error
+            raise ValueError(f"line {index + 1} of {path} is not a line of a plan: {error!r}") from error
         yield Shard(index, len(lines), unit, limit)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from melbeam.pipelines import words
 from melbeam.transforms.distributions import BIN_WIDTHS, Distribution
 from melbeam.transforms.records.conversion import Conversion
 from melbeam.transforms.records.split_schema import NAMED_IDS, FieldCounts
@@ -82,6 +83,16 @@ class Tally:
     def reject_fraction(self) -> float:
         """Rejects as a share of the records read; 0 where none was read."""
         return self.num_rejects / self.records_read if self.records_read else 0.0
+
+    def in_words(self, noun: str, kept: str) -> str:
+        """What became of the records: `16 records read = 15 converted + 1 rejected`.
+
+        Args:
+            noun: what the job reads, in the singular.
+            kept: what it does with one that is no reject.
+        """
+        read = words.count(self.records_read, noun)
+        return f"{read} read = {self.records_converted} {kept} + {self.num_rejects} rejected"
 
     def count_reject(self, reason: str, name: str) -> None:
         """Counts a record that was turned away."""

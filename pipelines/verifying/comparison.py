@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from glob import escape
 from itertools import groupby
 from operator import attrgetter
@@ -13,14 +14,14 @@ from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.planning import read_unit
-from melbeam.pipelines.sources.units import AudioRecord, Item
+from melbeam.pipelines.sources.units import AudioRecord, Item, Unit
 from melbeam.pipelines.split.plan import Shard, find_parts
 from melbeam.pipelines.verifying.feature_records import Feature, read_feature
 from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.marked_files import read_whole
 from melbeam.pipelines.verifying.references import reference
 from melbeam.pipelines.verifying.splits import Split
-from melbeam.transforms.records.examples import read_audio_example
+from melbeam.transforms.records.examples import read_as_converted
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.rejects import Reject
 
@@ -186,7 +187,10 @@ class _Source:
             Reject: the clip cannot be decoded, by this melbeam.
             UsageError: the record is not there any more.
         """
-        number = int(feature.source.rpartition("#")[2])
+        place = Unit.parse_place(feature.source)
+        if place is None:
+            raise UsageError(Refusal.SOURCE_IS_GONE, f"{feature.source!r} names no record of the input")
+        number = place[1]
         if number < self._number:
             self._items = self._open()
         if number != self._number:
@@ -195,15 +199,9 @@ class _Source:
                 raise UsageError(
                     Refusal.SOURCE_IS_GONE, f"{feature.source}: the source record is not there any more"
                 )
-            audio_example = read_audio_example(
-                item.data,
-                sampling_rate=self._split.front_end.sampling_rate,
-                audio_format=self._split.options.audio_format,
-                pcm_sampling_rate=self._split.options.pcm_sampling_rate,
-                cut_tolerance_seconds=self._split.options.cut_tolerance_seconds,
-                check_md5=True,
-                channel=self._split.options.decoded_channel,
-            )
+            # Whatever the job did, a check of its features checks the audio's own checksum too.
+            options = replace(self._split.options, check_md5=True)
+            audio_example = read_as_converted(item.data, options, self._split.front_end.sampling_rate)
             self._number, self._samples = number, audio_example.audio.samples
         if feature.channel is None:
             return self._samples

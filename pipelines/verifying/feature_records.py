@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,12 +11,12 @@ import ml_dtypes
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from melbeam.pipelines.verifying.ids import clip_id_of
 from melbeam.pipelines.verifying.splits import Split
 from melbeam.transforms.records.conversion import FeatureRecord
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.levels import LEVELS, check_levels
 from melbeam.transforms.records.measures import is_empty_text, measures_of
+from melbeam.transforms.records.record_ids import parts_of_channel, without_chunk
 from melbeam.transforms.records.schema import (
     BYTES,
     CONSUMED,
@@ -36,7 +35,6 @@ from melbeam.transforms.statistics import ClipSums
 
 # Until record version 2 a record's list of no values was kept, and made readers take a list from them all.
 _COUNTED_FOR_NONE = 2
-_OF_A_CHANNEL = re.compile(r"@\d+$")
 _WHOLE = "text_is_of_whole_clip"
 
 
@@ -95,8 +93,8 @@ def read_feature(record: bytes, split: Split) -> Feature:
     values = rows[: fields["num_frames"]]
     sums, chunk = ClipSums.of(values), fields.get("chunk_index")
     counted = {name: kind_and_count(feature) for name, feature in features.items() if _is_counted(name, split)}
-    clip_id = clip_id_of(fields["id"], chunk)
-    audio_id, channel = _parts_of(clip_id, split)
+    clip_id = without_chunk(fields["id"], chunk)
+    audio_id, channel = _audio_id_and_channel(clip_id, split)
     return Feature(
         record=FeatureRecord(
             parts=(record,),
@@ -125,12 +123,10 @@ def read_feature(record: bytes, split: Split) -> Feature:
     )
 
 
-def _parts_of(clip_id: str, split: Split) -> tuple[str, int | None]:
+def _audio_id_and_channel(clip_id: str, split: Split) -> tuple[str, int | None]:
     """The id of the audio record, and the number of the channel where each became records."""
-    if split.options.channels != "split":
-        return clip_id, None
-    audio_id, _, channel = clip_id.rpartition("@")
-    return audio_id, int(channel)
+    found = parts_of_channel(clip_id) if split.options.channels == "split" else None
+    return (clip_id, None) if found is None else found
 
 
 def _known_fields(features: Any, split: Split) -> dict[str, Any]:
@@ -178,7 +174,7 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
     if samples < 1 or (front_end.max_samples is not None and samples > front_end.max_samples):
         return f"num_samples {samples}"
     tokens, chunk = fields.get("num_audio_tokens"), fields.get("chunk_index")
-    clip_id = clip_id_of(fields["id"], chunk)
+    clip_id = without_chunk(fields["id"], chunk)
     # A clip whose texts have their times is cut between two of them: a chunk may begin and end anywhere.
     is_between = chunk is not None and fields.get(_WHOLE) == 0
     is_cut = options.on_long == "truncate" and samples == front_end.max_samples
@@ -198,7 +194,7 @@ def _wrong_numbers(fields: Mapping[str, Any], split: Split) -> str | None:
             f"start_sample {fields.get('start_sample')}",
         ),
         (chunk is not None and not fields["id"].endswith(f"#{chunk}"), f"chunk_index {chunk}"),
-        (options.channels == "split" and not _OF_A_CHANNEL.search(clip_id), "an id of no channel"),
+        (options.channels == "split" and parts_of_channel(clip_id) is None, "an id of no channel"),
         (
             chunking.is_too_long(samples) and options.on_long == "chunk" and not is_between,
             f"num_samples {samples}",

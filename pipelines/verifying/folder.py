@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.finding import is_of_ingest
 from melbeam.pipelines.verifying import FILES_OF_A_SPLIT
 from melbeam.pipelines.verifying.audio_splits import (
     AudioSplit,
@@ -23,6 +22,7 @@ from melbeam.pipelines.verifying.metadata import check_metadata
 from melbeam.pipelines.verifying.shards import check_shards
 from melbeam.pipelines.verifying.splits import Split, is_unfinished, read_split
 from melbeam.transforms.folder_layout import ShardName, SplitFolder, of_all_splits
+from melbeam.transforms.reading.not_features import is_of_ingest
 
 
 @dataclass

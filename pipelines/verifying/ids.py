@@ -19,6 +19,7 @@ from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.pipelines.verifying.findings import MAX_LINES_OF_A_FILE, Findings
 from melbeam.pipelines.verifying.marked_files import NO_LIMIT
 from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.record_ids import without_chunk
 
 # What an id looks like that was not given: the SHA-256 of the audio.
 _DEFAULT_ID = re.compile(r"[0-9a-f]{64}(#\d+)?")
@@ -138,10 +139,5 @@ def _ids(path: str, *, of_clips: bool) -> Iterator[tuple[int, str]]:
             features = Example.FromString(item.data).features.feature
             (record_id,) = (value.decode() for value in features["id"].bytes_list.value)
             if of_clips and "chunk_index" in features:
-                record_id = clip_id_of(record_id, features["chunk_index"].int64_list.value[0])
+                record_id = without_chunk(record_id, features["chunk_index"].int64_list.value[0])
             yield item.number, record_id
-
-
-def clip_id_of(record_id: str, chunk: int | None) -> str:
-    """The id of the clip that a record is of."""
-    return record_id if chunk is None else record_id.removesuffix(f"#{chunk}")

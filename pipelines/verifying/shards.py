@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from melbeam.pipelines import files
-from melbeam.pipelines.sources.units import printable
+from melbeam.pipelines.sources.units import Unit, printable
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.split.reports import ShardReport
 from melbeam.pipelines.split.table import read_table
@@ -198,15 +198,16 @@ class _ShardCheck:
     def _note_source(self, source: str, kind: str, path: str, record: int, goes_on: bool) -> None:
         """Sees to it that each input record becomes features, or a reject, once."""
         shard = self._shard
-        input_path, _, number = source.rpartition("#")
-        if input_path != printable(shard.path) or not number.isdigit():
+        place = Unit.parse_place(source)
+        if place is None or place[0] != printable(shard.path):
             self._findings.fault(path, f"source {source!r} is no record of {shard.path}", record)
             return
-        before = self._became.get(int(number))
+        number = place[1]
+        before = self._became.get(number)
         if before is not None and not goes_on:
             again = f"record {number} of {shard.path} is here again, as a {kind}; before as a {before}"
             self._findings.fault(path, again, record)
-        self._became[int(number)] = kind
+        self._became[number] = kind
 
     def _check_index(self) -> None:
         """Holds each row of the index against the record that it stands for."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.finding import is_of_ingest
 from melbeam.pipelines.split.job import identity_hash
 from melbeam.pipelines.split.lock import is_alive, read_lock
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
@@ -16,6 +15,7 @@ from melbeam.pipelines.verifying.findings import Findings
 from melbeam.pipelines.verifying.ids import ShardIds
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.reading.not_features import is_of_ingest
 from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
@@ -96,7 +96,7 @@ def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
     try:
         job = files.read_json(folder.job)
         identity, front_end = dict(job["identity"]), FrontEnd.from_dict(job["front_end"])
-        options = RecordOptions(**{f.name: identity[f.name] for f in fields(RecordOptions) if f.name in identity})
+        options = RecordOptions.of(identity)
         Chunking.of(front_end, options)
         shards = list(read_plan(folder.plan))
         job_hash, version = job["hash"], identity["record_version"]

@@ -201,7 +201,7 @@ class TestChunks:
         ("arguments", "named"),
         [
             (["--chunk_seconds=31"], "chunk_seconds must be at most 30, what front end 'gemma4' takes, got 31"),
-            (["--chunk_seconds=0.001"], "chunk_seconds=0.001 is no frame of front end 'gemma4'"),
+            (["--chunk_seconds=0.001"], "chunk_seconds=0.001 is shorter than one frame of front end 'gemma4'"),
             (["--chunk_seconds=0"], "chunk_seconds must be above 0"),
             (["--chunk_seconds=2", "--chunk_overlap_seconds=2"], "chunk_overlap_seconds must be below"),
             (["--on_long=chunk", "--chunk_overlap_seconds=30"], "below the length of a chunk, 30 s, got 30"),

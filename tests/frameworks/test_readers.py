@@ -226,7 +226,7 @@ class TestPyTorch:
                 BucketBatchSampler(frames, 60)
         with pytest.raises(ValueError, match="shuffle must be True or False, got 'no'"):
             BucketBatchSampler([7], 60, shuffle="no")
-        with pytest.raises(ValueError, match="a batch needs a clip at least"):
+        with pytest.raises(ValueError, match="a batch must have at least one clip"):
             Collate("gemma4")([])
         with pytest.raises(ValueError, match="other fields"):
             Collate("gemma4")([{"id": b"a"}, {"num_frames": np.int64(3)}])

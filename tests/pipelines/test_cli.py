@@ -61,12 +61,15 @@ def test_every_job_refuses_a_mistyped_option_in_one_line(capsys, job):
     assert len(said.splitlines()) == 1
 
 
+_OF_NO_OPTION = "belongs to no option: quote a glob, and write an option that takes several values once for each"
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
         ("extract --input=a --outptu=b", "unknown option --outptu: did you mean --output?"),
         ("ingest --imput=a --output=b", "unknown option --imput: did you mean --input?"),
-        ("extract a --output=b", "'a' belongs to no option: quote a glob, and repeat an option's name"),
+        ("extract a --output=b", f"'a' {_OF_NO_OPTION}"),
         ("extract --config=job.yaml --output=b", "unknown option --inputs: did you mean --input?"),
         ("show a --spilt=b", "melbeam show has no --spilt: did you mean --split?"),
         ("diff a b --toleranec=1", "melbeam diff has no --toleranec: did you mean --tolerance?"),

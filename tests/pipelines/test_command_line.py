@@ -115,3 +115,9 @@ def test_split_names(split):
 def test_wrong_split_names(split):
     with pytest.raises(UsageError, match="--split must be"):
         command_line.check_split(split)
+
+
+@pytest.mark.parametrize("given", ["--splt", "-splt", "splt"])
+def test_a_hint_does_not_depend_on_dashes(given):
+    assert command_line.option_hint(given, ["split", "input"]) == ": did you mean --split?"
+    assert command_line.option_hint("--zzzzz", ["split", "input"]) == ""

@@ -1,4 +1,4 @@
-"""A name, a folder or a handle in, a front end out; and a front end as a preset's files."""
+"""Presets: a name, a folder or a handle gives a front end, and a front end is saved as a preset's files."""
 
 from melbeam.transforms.presets.catalogue import BuiltInPreset, built_in
 from melbeam.transforms.presets.loading import find_front_end, load_preset

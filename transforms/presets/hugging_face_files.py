@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.presets.milliseconds import frames_from_milliseconds
 from melbeam.transforms.presets.preset import (
     EXTRACTOR_FILE,
     Fields,
@@ -102,15 +102,16 @@ def _gemma(fields: Fields, where: str, base: FrontEnd, *, fft_overdrive: bool, f
     rate = fields.take("sampling_rate", base.sampling_rate)
     if isinstance(rate, bool) or not isinstance(rate, int) or rate < 1:
         raise PresetError(f"{where}: sampling_rate must be a whole number of at least 1, got {rate!r}")
-    frame_length = round(rate * fields.number("frame_length_ms", frame_length_ms) / 1000)
-    hop_length = round(rate * fields.number("hop_length_ms", 10.0) / 1000)
-    if frame_length < 1:
-        raise PresetError(f"{where}: frame_length_ms gives frames of {frame_length} samples at {rate} Hz")
-    fft_length = 2 ** math.ceil(math.log2(frame_length))
-    if fields.flag("fft_overdrive", fft_overdrive):
-        fft_length *= 2
+    lengths = frames_from_milliseconds(
+        rate,
+        fields.number("frame_length_ms", frame_length_ms),
+        fields.number("hop_length_ms", 10.0),
+        fft_overdrive=fields.flag("fft_overdrive", fft_overdrive),
+    )
+    if lengths.frame_length < 1:
+        raise PresetError(f"{where}: frame_length_ms gives frames of {lengths.frame_length} samples at {rate} Hz")
     # transformers writes these, and computes them anew from the milliseconds when it reads the file.
-    for name, computed in (("frame_length", frame_length), ("hop_length", hop_length), ("fft_length", fft_length)):
+    for name, computed in lengths._asdict().items():
         written = fields.take(name, computed)
         if written != computed:
             raise PresetError(
@@ -120,9 +121,7 @@ def _gemma(fields: Fields, where: str, base: FrontEnd, *, fft_overdrive: bool, f
     return base.replace(
         num_mels=fields.take("feature_size", base.num_mels),
         sampling_rate=rate,
-        frame_length=frame_length,
-        hop_length=hop_length,
-        fft_length=fft_length,
+        **lengths._asdict(),
         min_frequency=fields.take("min_frequency", base.min_frequency),
         max_frequency=fields.take("max_frequency", base.max_frequency),
         preemphasis=fields.take("preemphasis", base.preemphasis),

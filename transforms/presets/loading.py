@@ -1,4 +1,4 @@
-"""Whatever names a front end in, a front end out: shipped names, YAML files, and presets of every source."""
+"""Finds front ends by whatever names them: shipped names, YAML files, and presets from every source."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _built_in_preset(name: str) -> Preset:
 
 
 def _hint(name: str) -> str:
-    """What may have been meant, as the beginning of a message, or nothing."""
+    """Names what may have been meant, as the beginning of a message; "" where nothing is near."""
     for pattern, scheme in ((_LIKE_HUGGING_FACE, HUGGING_FACE), (_LIKE_KAGGLE, KAGGLE)):
         match = pattern.fullmatch(name)
         if match and not name.startswith(".") and Path(name).suffix not in (".yaml", ".yml", ".json"):

@@ -60,7 +60,7 @@ def read_preset_file(name: str, content: Any, where: str) -> Preset:
 
 
 def read_preset(source: PresetSource) -> Preset:
-    """The preset that a source holds, called as the source is.
+    """The preset that a source holds, with the name of the source.
 
     The first of `PRESET_FILES` that has a front end wins, and a wrong one is not passed over for another. Where
     reading is cheap, the others are read too, and must say the same.

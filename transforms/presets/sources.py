@@ -10,6 +10,7 @@ from concurrent.futures import TimeoutError as NoAnswerError
 from pathlib import Path
 from typing import Any, Protocol
 
+from melbeam.transforms.messages import in_one_line
 from melbeam.transforms.plain_json import load_json
 from melbeam.transforms.presets.preset import (
     EXTRACTOR_FILE,
@@ -243,8 +244,9 @@ def _not_fetched(handle: str, name: str, error: Exception) -> PresetError:
         404: "it answers 404: there is no such repository or revision; check the handle",
     }.get(_http_status(error) or 0)
     if what is None:
-        reason = " ".join(str(error).split())[:300]
-        what = f"{type(error).__name__}: {reason}. Try again, or fetch {name} by hand and name its folder"
+        what = (
+            f"{type(error).__name__}: {in_one_line(error)}. Try again, or fetch {name} by hand and name its folder"
+        )
     return NotFetchedError(f"{name} of {handle} cannot be fetched: {what}")
 
 

@@ -1,4 +1,4 @@
-"""Which clips are batched together, by their length: no TensorFlow."""
+"""Which clips are batched together, by their length; this module needs no TensorFlow."""
 
 from __future__ import annotations
 

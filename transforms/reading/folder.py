@@ -1,4 +1,4 @@
-"""What a folder of features says of itself, to whoever reads it: no TensorFlow, no Beam."""
+"""The metadata of a folder of features, for every reader; this module needs neither TensorFlow nor Beam."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from melbeam.transforms.reading.splits import ShardRange, SplitRange, parse_spli
 from melbeam.transforms.reading.storage import is_local
 from melbeam.transforms.records.index import decode_index
 from melbeam.transforms.records.schema import TENSOR, why_newer
-from melbeam.transforms.records.split_schema import SplitSchema
+from melbeam.transforms.records.split_schema import SplitSchema, dtype_and_encoding
 
 # Gives a file's bytes, or None where there is no such file.
 ReadFile = Callable[[str], "bytes | None"]
@@ -96,8 +96,7 @@ class FeatureFolder:
         with _as_written(f"{path}/{FEATURES}"):
             features_json = _read_json(path, FEATURES, read_file)
             folder_schema = SplitSchema.from_tfds(features_json)
-            tensor = features_json["featuresDict"]["features"][TENSOR]["tensor"]
-            dtype, encoding = tensor["dtype"], tensor["encoding"]
+            dtype, encoding = dtype_and_encoding(features_json)
         splits = dict.fromkeys(part.split for part in ranges)
         for name in splits:
             _check_version(SplitFolder(path, name).job, read_file)
@@ -280,7 +279,7 @@ def _splits_of(path: str, read_file: ReadFile) -> tuple[dict[str, tuple[int, ...
 
 @contextmanager
 def _as_written(path: str) -> Iterator[None]:
-    """Tells of what its block stumbles on in JSON of another form than melbeam writes.
+    """Makes the errors of its block, which reads JSON of another form than melbeam writes, say so.
 
     Raises:
         NotAsWritten: it stumbled.

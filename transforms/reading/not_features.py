@@ -7,7 +7,14 @@ import json
 import os
 from collections.abc import Callable, Iterable
 
-from melbeam.transforms.folder_layout import SplitFolder, folder_kept_in, of_all_splits, shards_of
+from melbeam.transforms.folder_layout import (
+    JOB,
+    SUMMARY,
+    SplitFolder,
+    folder_kept_in,
+    of_all_splits,
+    shards_of,
+)
 from melbeam.transforms.reading.storage import is_local, read_file
 
 # Gives the paths of the files that a glob names.
@@ -32,11 +39,11 @@ def why_no_features(path: str, find: Find = _find_locally) -> str:
         return f"there is no folder {path}"
     if is_local(path) and os.path.isfile(path):
         return f"it is a file: name its folder, {os.path.dirname(path) or '.'}"
-    splits = [SplitFolder.holding(job) for job in sorted(find(of_all_splits(path, "job.json")))]
+    splits = [SplitFolder.holding(job) for job in sorted(find(of_all_splits(path, JOB)))]
     features = [split for split in splits if not is_of_ingest(split)]
     if splits and not features:
         return f"it holds audio, {how_to_extract(splits[0])}"
-    finished = set(find(of_all_splits(path, "summary.json")))
+    finished = set(find(of_all_splits(path, SUMMARY)))
     if unfinished := [split.split for split in features if split.summary not in finished]:
         return (
             f"{', '.join(unfinished)} is not finished: the same `melbeam extract` goes on where it stopped, and "
@@ -52,7 +59,7 @@ def folders_meant(path: str, find: Find = _find_locally) -> list[str]:
     if (above := folder_kept_in(path)) is not None:
         return [above]
     for level in _LEVELS_BELOW:
-        splits = [SplitFolder.holding(job) for job in sorted(find(of_all_splits(path, "job.json", below=level)))]
+        splits = [SplitFolder.holding(job) for job in sorted(find(of_all_splits(path, JOB, below=level)))]
         features = [split for split in splits if not is_of_ingest(split)]
         if splits:
             return list(dict.fromkeys(split.output for split in features or splits))[:_NAMED]

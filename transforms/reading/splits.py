@@ -114,7 +114,7 @@ def _bounds(term: str, selector: str, lengths: Sequence[int]) -> tuple[int, int]
     if not all(matches) or not units or len(matches) > 2 or (len(matches) == 1 and units != {"shard"}):
         raise ValueError(f"split {term!r}: [{selector}] is no slice: {_HOW}")
     if len(units) > 1:
-        raise ValueError(f"split {term!r}: both ends of a slice have one unit: {_HOW}")
+        raise ValueError(f"split {term!r}: both ends of a slice must have the same unit: {_HOW}")
     (unit,) = units
     if unit != "%" and any(value is not None and "." in value for value in values):
         raise ValueError(f"split {term!r}: only percent may have a fraction: {_HOW}")

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from melbeam.transforms.messages import in_one_line
+
 # Files that stay open, of the folders that a process reads; the one that was opened first goes first.
 _MOST_OPEN_FILES = 256
 _REFUSED, _NOT_THERE = (401, 403), (404, 416)
@@ -119,7 +121,7 @@ def _asking(path: str, what: str) -> Iterator[tuple[_Store, Any, str, str]]:
     except ImportError as error:
         raise OSError(f"{path}: {scheme}:// needs its client: pip install 'melbeam[{store.extra}]'") from error
     except Exception as error:  # each client has a family of its own
-        status, said = _status(error), " ".join(str(error).split())[:300]
+        status, said = _status(error), in_one_line(error)
         if status in _NOT_THERE:
             raise FileNotFoundError(f"{path}: the store has no such object, or none so long ({said})") from error
         if status in _REFUSED or "redential" in said:

@@ -38,7 +38,8 @@ class Chunking:
                 )
             if front_end.num_frames(length) == 0:
                 raise ValueError(
-                    f"chunk_seconds={options.chunk_seconds:g} is no frame of front end {front_end.name!r}"
+                    f"chunk_seconds={options.chunk_seconds:g} is shorter than one frame of front end "
+                    f"{front_end.name!r}"
                 )
         overlap = round(options.chunk_overlap_seconds * rate)
         if length is not None and overlap >= length:

@@ -15,10 +15,11 @@ from melbeam.transforms.log_mel import rows_below
 from melbeam.transforms.packing import PackedFeatures
 from melbeam.transforms.records.chunks import Chunking
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
-from melbeam.transforms.records.examples import AudioExample, read_audio_example
+from melbeam.transforms.records.examples import AudioExample, read_as_converted
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.measures import is_empty_text, measures_of
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.record_ids import id_of_piece
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import BYTES, FEATURE_RECORD, MAX_EXAMPLE_BYTES, TAIL, TENSOR, TEXT
 from melbeam.transforms.records.segments import Segment, cut_between, parse_segments
@@ -121,16 +122,7 @@ class RecordConverter:
         options = self.options
         if len(record) > options.max_record_bytes:
             raise Reject("over_limit", f"a record of {len(record)} bytes, above {options.max_record_bytes}")
-        example = read_audio_example(
-            record,
-            sampling_rate=self.front_end.sampling_rate,
-            audio_format=options.audio_format,
-            pcm_sampling_rate=options.pcm_sampling_rate,
-            max_seconds=options.max_audio_seconds,
-            cut_tolerance_seconds=options.cut_tolerance_seconds,
-            check_md5=options.check_md5,
-            channel=options.decoded_channel,
-        )
+        example = read_as_converted(record, options, self.front_end.sampling_rate)
         try:
             self._check_text(example)
             pieces, changes = self._cut(len(example.audio.samples), example.segments)
@@ -291,7 +283,7 @@ class RecordConverter:
         """The small fields of a feature record, but for its levels."""
         example, num_samples = record.example, piece.num_samples
         fields: dict[str, Any] = {
-            "id": example.id,
+            "id": id_of_piece(example.id, piece.channel, piece.chunk),
             "num_frames": self.front_end.num_frames(num_samples),
             "num_samples": num_samples,
             "sampling_rate": self.front_end.sampling_rate,
@@ -303,10 +295,7 @@ class RecordConverter:
             fields["num_audio_tokens"] = tokens
         if "truncated" in record.changes:
             fields["truncated"] = 1
-        if piece.channel is not None:
-            fields["id"] = f"{example.id}@{piece.channel}"
         if piece.chunk is not None:
-            fields["id"] = f"{fields['id']}#{piece.chunk}"
             fields |= {"chunk_index": piece.chunk, "start_sample": piece.start}
             if piece.text is not None:
                 fields["text_is_of_whole_clip"] = 0

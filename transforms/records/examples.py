@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from melbeam.transforms.records.audio_bounds import MEAN
 from melbeam.transforms.records.decoding import (
-    MEAN,
     Audio,
     check_is_no_file,
     decode_audio,
@@ -17,6 +17,7 @@ from melbeam.transforms.records.decoding import (
     from_samples,
     of_one_channel,
 )
+from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import REASONS, Reject
 from melbeam.transforms.records.schema import (
     BYTES,
@@ -30,7 +31,7 @@ from melbeam.transforms.records.schema import (
 from melbeam.transforms.records.tf_example import kind_and_count, parse_features, single_value, to_example
 from melbeam.transforms.records.wire import Values
 
-# In place of audio: how a source reads a row again (`records.rows`).
+# In place of audio: how a source reads a row again (`records.kept_rows`).
 ROW = "melbeam_row"
 # Until record version 2, the reject of a retried reject held that one, whole.
 _MAX_NESTED_REJECTS = 16
@@ -129,6 +130,24 @@ def read_audio_example(
         raise
 
 
+def read_as_converted(record: bytes, options: RecordOptions, sampling_rate: int) -> AudioExample:
+    """Parses an audio record and decodes its audio as a job with these options does, at `sampling_rate` Hz.
+
+    Raises:
+        Reject: with the reason.
+    """
+    return read_audio_example(
+        record,
+        sampling_rate=sampling_rate,
+        audio_format=options.audio_format,
+        pcm_sampling_rate=options.pcm_sampling_rate,
+        max_seconds=options.max_audio_seconds,
+        cut_tolerance_seconds=options.cut_tolerance_seconds,
+        check_md5=options.check_md5,
+        channel=options.decoded_channel,
+    )
+
+
 def _read(
     features: Any,
     sampling_rate: int,
@@ -196,7 +215,7 @@ def _id_of(features: Any) -> str | None:
 
 
 def _readable_id(features: Any) -> str | None:
-    """The id that the record gives itself, where it is one."""
+    """The id that the record gives itself, or None where it has none that can be read."""
     try:
         return _id_of(features)
     except Reject:
@@ -235,7 +254,7 @@ def passed_through(record: bytes) -> dict[str, Any]:
 
 
 def _others(features: Any) -> dict[str, Any]:
-    """What is passed through. A list of no values is left out, for readers of scalars take only an absent one."""
+    """What is passed through, but for lists of no values: readers of scalars need these to be missing."""
     consumed = (*CONSUMED, SEGMENTS)
     return {name: value for name, value in features.items() if name not in consumed and kind_and_count(value)[1]}
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from melbeam.transforms.bounds import check_integer, check_number
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.precision import DTYPES, PRECISIONS, numpy_dtype
-from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES
+from melbeam.transforms.precision import DTYPES, PRECISIONS, Precision, numpy_dtype
+from melbeam.transforms.records.audio_bounds import EACH, MAX_CHANNELS, MAX_RATE, MEAN, MIN_RATE
+from melbeam.transforms.records.schema import MAX_EXAMPLE_BYTES, TEXT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,12 +24,10 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "channels": ("mix", "split"),
 }
 # Features that may be required of a record.
-REQUIRED = ("text",)
+REQUIRED = (TEXT,)
 # What `pad_to_max_length` may be on a command line.
 PADDING = ("auto", "on", "off")
 
-MIN_PCM_RATE, MAX_PCM_RATE = 1000, 768_000  # Hz: what decoding takes; below it is a number of something else
-MEAN, MAX_CHANNELS = "mean", 64  # as decoding has them
 MAX_RECORD_BYTES = 256 << 20  # 256 MiB
 _LONGEST_AUDIO = 366 * 24 * 3600.0  # seconds, a year
 
@@ -63,7 +63,7 @@ class RecordOptions:
             bounds and the value.
     """
 
-    precision: Any = "float64"
+    precision: Precision = "float64"
     dtype: str = "float32"
     encoding: str = "bytes"
     on_long: str = "reject"
@@ -80,6 +80,20 @@ class RecordOptions:
     channels: str = "mix"
     chunk_seconds: float | None = None
     chunk_overlap_seconds: float = 0.0
+
+    @classmethod
+    def defaults(cls) -> dict[str, Any]:
+        """Every option's name and its default."""
+        return {field.name: field.default for field in dataclasses.fields(cls)}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> RecordOptions:
+        """The options among these values, and the defaults of those that are not. Other names are ignored.
+
+        Raises:
+            ValueError: as of the class.
+        """
+        return cls(**{name: values[name] for name in cls.defaults() if name in values})
 
     def __post_init__(self) -> None:
         for field, choices in CHOICES.items():
@@ -99,8 +113,8 @@ class RecordOptions:
             check_integer(
                 "pcm_sampling_rate",
                 self.pcm_sampling_rate,
-                at_least=MIN_PCM_RATE,
-                at_most=MAX_PCM_RATE,
+                at_least=MIN_RATE,
+                at_most=MAX_RATE,
                 unit="Hz",
             )
         check_number("cut_tolerance_seconds", self.cut_tolerance_seconds, at_least=0, unit="seconds")
@@ -145,7 +159,7 @@ class RecordOptions:
     @property
     def decoded_channel(self) -> int | str:
         """What is asked of a decoder: "mean", a channel's number, or "each"."""
-        return "each" if self.channels == "split" else self.channel
+        return EACH if self.channels == "split" else self.channel
 
     def pads(self, front_end: FrontEnd) -> bool:
         """Whether clips of this front end are stored at the frames of its `max_audio_length`.

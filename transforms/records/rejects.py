@@ -1,4 +1,4 @@
-"""Why a record was turned away: the closed list of reject reasons and the error that carries one."""
+"""Why a record was turned away: the closed list of reasons, and the error that carries one."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class SplitSchema:
 
     @classmethod
     def union(cls, schemas: Iterable[SplitSchema]) -> SplitSchema:
-        """What a reader of all these splits takes: what one of them lacks is optional."""
+        """The schema for a reader of all these splits: a field that one of them lacks is optional."""
         schemas = list(schemas)
         union = cls()
         for name in sorted({name for schema in schemas for name in (*schema.fields, *schema.mixed)}):
@@ -147,9 +147,18 @@ class SplitSchema:
 
     @classmethod
     def from_tfds(cls, features_json: Mapping[str, Any]) -> SplitSchema:
-        """Inverse of `to_tfds`, but for the tensor and for what is mixed."""
+        """The inverse of `to_tfds`, without the tensor and the fields of mixed types."""
         features = features_json["featuresDict"]["features"]
         return cls({name: _from_tfds(feature) for name, feature in features.items() if name != TENSOR})
+
+
+def dtype_and_encoding(features_json: Mapping[str, Any]) -> tuple[str, str]:
+    """How a folder's `features.json` says that the tensor of the features is stored.
+
+    The encoding is "bytes" or "zlib", or "none" for a float list.
+    """
+    tensor = features_json["featuresDict"]["features"][TENSOR]["tensor"]
+    return tensor["dtype"], tensor["encoding"]
 
 
 def _to_tfds(stored: StoredField) -> dict[str, Any]:

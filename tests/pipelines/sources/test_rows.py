@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from melbeam.pipelines.sources.kept import read_kept_row
+from melbeam.pipelines.sources.kept_rows import read_kept_row
 from melbeam.pipelines.sources.units import AudioRecord, Unit
 from melbeam.transforms.records.examples import to_reject
 

@@ -149,7 +149,7 @@ def test_the_hash_is_what_it_was():
 )
 def test_a_line_that_is_none_of_a_plan(tmp_path, line):
     (tmp_path / "plan.jsonl").write_text('["/a", 10, null]\n' + line + "\n")
-    with pytest.raises(ValueError, match=r"line 2 of .*/plan.jsonl is none of a plan: "):
+    with pytest.raises(ValueError, match=r"line 2 of .*/plan.jsonl is not a line of a plan: "):
         list(read_plan(f"{tmp_path}/plan.jsonl"))
 
 

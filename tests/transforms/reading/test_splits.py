@@ -61,7 +61,7 @@ def test_what_it_asks_for(text, expected):
         ("train[1:2:3]", r"\[1:2:3\] is no slice"),
         ("train[:50%", r"'train\[:50%' is no name of a split"),
         ("train[1.5:]", "only percent may have a fraction"),
-        ("train[1:50%]", "both ends of a slice have one unit"),
+        ("train[1:50%]", "both ends of a slice must have the same unit"),
         ("train[:101%]", r"percents must be in \[-100, 100\], got 101"),
         ("train[:9]", "the slice goes beyond the 8 records"),
         ("train[-9:]", "the slice goes beyond the 8 records"),

@@ -91,7 +91,7 @@ class Layout:
         return any(end in (chunk.end, chunk.end + chunk.size % 2) for chunk in self.walk(data, position))
 
     def is_end(self, data: bytes, audio: Chunk, file_end: int | None) -> bool:
-        """Whether what lies behind the audio is none: nothing, other chunks, or what others put behind a file.
+        """Whether what lies behind the audio is known not to be audio: nothing, other chunks, or tags.
 
         Args:
             data: a whole file.

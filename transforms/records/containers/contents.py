@@ -1,4 +1,4 @@
-"""What is known of an audio file from its bytes alone, before anything is decoded."""
+"""What an audio file's bytes say of it, before anything is decoded."""
 
 from __future__ import annotations
 

@@ -80,16 +80,22 @@ def read_stream_info(data: bytes) -> StreamInfo:
         if position == 4 and (head[0] & 0x7F or size < _STREAMINFO_SIZE):
             raise Reject("bad_audio", "a damaged FLAC: its first block is no STREAMINFO")
         position += 4 + size
-    packed = int.from_bytes(data[18:26], "big")
+    sampling_rate, num_channels, bits, total = unpack_format(data[18:26])
     return StreamInfo(
-        sampling_rate=packed >> 44,
-        num_channels=(packed >> 41 & 7) + 1,
-        bits=(packed >> 36 & 31) + 1,
-        total=packed & (1 << 36) - 1,
+        sampling_rate=sampling_rate,
+        num_channels=num_channels,
+        bits=bits,
+        total=total,
         md5=data[26:42],
         total_at=18,
         frames_at=position,
     )
+
+
+def unpack_format(packed: bytes) -> tuple[int, int, int, int]:
+    """Hz, channels, bits a sample and samples a channel, of 8 bytes of STREAMINFO (RFC 9639, section 8.2)."""
+    number = int.from_bytes(packed, "big")
+    return number >> 44, (number >> 41 & 7) + 1, (number >> 36 & 31) + 1, number & (1 << 36) - 1
 
 
 def inspect(data: bytes, tolerance: Tolerance, *, name: str = "FLAC") -> Contents:

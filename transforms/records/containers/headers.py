@@ -233,7 +233,7 @@ def inspect_voc(data: bytes, tolerance: Tolerance) -> Contents:
 
 
 def refuse(name: str, why: str) -> Inspect:
-    """An `inspect` for a format that libsndfile reads but whose files cannot be checked."""
+    """Makes an `inspect` that refuses a format which libsndfile reads but whose files cannot be checked."""
 
     def inspect(data: bytes, tolerance: Tolerance) -> Contents:
         raise Reject("bad_audio", f"{name} is not read, for {why}; {_ADVICE}")

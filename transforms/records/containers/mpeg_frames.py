@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -137,7 +138,7 @@ def follow(
 
 
 def check_lengths(data: bytes, starts: list[int], sizes: dict[int, int], kind: Kind) -> None:
-    """Refuses a frame that is a chain of frames, if a bit of its bit rate were another.
+    """Refuses a frame that would be a chain of frames if one bit of its bit rate were flipped.
 
     A stream of one bit rate goes on behind a frame whose flipped bit makes it as long as several, and nothing but
     a count would show those.
@@ -188,24 +189,34 @@ def is_cut_from_stream(data: bytes) -> bool:
     Headers are taken whose third byte no sample has in its upper half that is not loud, so that a quiet recording
     has none; free bit rates are left out.
     """
-    for found in _LOUD_HEADER.finditer(data, 0, _MAX_START):
-        at = found.start()
-        kind = kind_at(data, at)
-        if kind is not None:
-            sizes = sizes_of(kind.version, kind.layer, kind.rate)
-            if follow(data, at, len(data), sizes, kind.channels, limit=_MIN_CHAIN)[0] == _MIN_CHAIN:
-                return True
-    return False
+    return any(count == _MIN_CHAIN for _, count, _ in _chains(data, _LOUD_HEADER, 0, _MAX_START, len(data)))
 
 
 def find_chain(data: bytes, start: int, end: int) -> int:
-    """The byte where the first chain of frames begins, at or behind `start`, or -1."""
-    for found in _SYNC.finditer(data, start, end):
-        at = found.start()
-        kind = kind_at(data, at)
-        if kind is None:
-            continue
-        count, behind = follow(data, at, end, sizes_at(data, at, kind), kind.channels, limit=_MIN_CHAIN)
+    """The byte where the first chain of frames begins, at or behind `start`, or -1.
+
+    Fewer frames make one too where they end with the file: two of them, or a single one that begins at `start`.
+    """
+    for at, count, behind in _chains(data, _SYNC, start, end, end):
         if count == _MIN_CHAIN or (count and behind == end and (at == start or count > 1)):
             return at
     return -1
+
+
+def _chains(
+    data: bytes, headers: re.Pattern[bytes], start: int, stop: int, end: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yields where frames may begin, how many follow each other there, and the byte behind them.
+
+    Args:
+        data: bytes that may hold frames.
+        headers: what a header begins with.
+        start: the first byte that one is looked for at.
+        stop: the byte behind the last one.
+        end: the byte at which the frames end at the latest.
+    """
+    for found in headers.finditer(data, start, stop):
+        at = found.start()
+        kind = kind_at(data, at)
+        if kind is not None:
+            yield at, *follow(data, at, end, sizes_at(data, at, kind), kind.channels, limit=_MIN_CHAIN)

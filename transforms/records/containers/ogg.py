@@ -20,7 +20,7 @@ from melbeam.transforms.records.rejects import Reject
 
 _HEADER = struct.Struct("<4sBBqIIIB")  # OggS, version, flags, granule, serial, number, checksum, segments
 _CONTINUED, _FIRST, _LAST = 1, 2, 4  # flags
-_OPUS_RATE = 48000  # Hz, of granule positions whatever the rate of the source
+OPUS_RATE = 48000  # Hz, of granule positions whatever the rate of the source
 _OPUS_RATES = (8000, 12000, 16000, 24000, 48000)  # Hz, that its decoder gives
 _OPUS_FRAMES = (  # samples of a frame by the five bits of a packet's first byte (RFC 6716, table 2)
     *(480, 960, 1920, 2880) * 3,
@@ -308,14 +308,14 @@ def _read_opus(data: bytes, stream: _Stream, pages: bytes) -> Contents:
     if len(packets.headers) < 2 or len(stream.first_packet) < 19:
         raise Reject("bad_audio", "a damaged Ogg Opus: its two headers are not there")
     channels, pre_skip, source_rate = struct.unpack_from("<BHI", stream.first_packet, 9)
-    rate = next((rate for rate in _OPUS_RATES if source_rate <= rate), _OPUS_RATE)
+    rate = next((rate for rate in _OPUS_RATES if source_rate <= rate), OPUS_RATE)
     start = _start_of_audio(packets, sum(map(opus_duration, packets.audio)))
     # A decoder makes up what is missing, so that its count would not show it.
     promised, there = _last_granule(stream) - start, _opus_samples(data, stream)
     if promised > there:
         raise cut("Ogg Opus", "its last page", promised, there, "samples of 48 kHz")
     num_samples = max(0, promised - pre_skip)
-    return _contents("Ogg Opus", rate, channels, num_samples // (_OPUS_RATE // rate), pages)
+    return _contents("Ogg Opus", rate, channels, num_samples // (OPUS_RATE // rate), pages)
 
 
 def opus_duration(packet: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Samples of whole bytes, whatever held them: they are put into a plain WAV, which libsndfile reads exactly."""
+"""Samples of whole bytes, from any container: they are put into a plain WAV, which libsndfile reads exactly."""
 
 from __future__ import annotations
 
@@ -172,8 +172,13 @@ def fmt_of(encoding: Encoding, rate: int, channels: int) -> bytes:
 
 def wav(fmt: bytes, audio: bytes, order: str = "<") -> bytes:
     """A WAV of nothing but its format and its data; what was big-endian stays so."""
+    return b"".join((wav_header(fmt, len(audio), order), audio, b"\0" * (len(audio) % 2)))
+
+
+def wav_header(fmt: bytes, num_bytes: int, order: str = "<") -> bytes:
+    """What stands in front of so many bytes of audio in a WAV of nothing but its format and its data."""
     name = b"RIFX" if order == ">" else b"RIFF"
     fmt += b"\0" * (len(fmt) % 2)
-    size = 4 + 8 + len(fmt) + 8 + len(audio)
+    size = 4 + 8 + len(fmt) + 8 + num_bytes
     head = struct.pack(f"{order}4sI4s4sI", name, size, b"WAVE", b"fmt ", len(fmt))
-    return b"".join((head, fmt, struct.pack(f"{order}4sI", b"data", len(audio)), audio, b"\0" * (len(audio) % 2)))
+    return head + fmt + struct.pack(f"{order}4sI", b"data", num_bytes)

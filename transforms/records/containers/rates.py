@@ -21,7 +21,7 @@ def check_rate(
     *,
     also_known: Iterable[int] = (),
 ) -> None:
-    """Refuses a rate that no recorder is known to have, and that damage of one byte makes of one that most have.
+    """Refuses an unusual rate that is one damaged byte away from a usual one.
 
     Damage is a flipped bit, or a byte of zeros or of ones. What becomes of one usual rate may be another, as of
     16 kHz in a float 32 kHz; that cannot be told.
@@ -45,7 +45,7 @@ def check_rate(
 
 
 def is_damaged_byte(field: bytes, right: bytes) -> bool:
-    """Whether a single byte differs, by a bit or because it was cleared or set."""
+    """Whether a single byte differs: in one bit, or because all its bits were cleared or set."""
     pairs = [(a, b) for a, b in zip(field, right, strict=False) if a != b]
     return (
         len(field) == len(right)

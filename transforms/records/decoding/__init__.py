@@ -11,13 +11,11 @@ quiet.py         threads in which a library's printing leads nowhere
 
 from __future__ import annotations
 
-from melbeam.transforms.records.decoding.audio import EACH, MEAN, Audio, of_one_channel
+from melbeam.transforms.records.decoding.audio import Audio, of_one_channel
 from melbeam.transforms.records.decoding.files import decode_audio
 from melbeam.transforms.records.decoding.raw_samples import check_is_no_file, decode_pcm_s16le, from_samples
 
 __all__ = [
-    "EACH",
-    "MEAN",
     "Audio",
     "check_is_no_file",
     "decode_audio",

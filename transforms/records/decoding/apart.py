@@ -1,4 +1,4 @@
-"""FFmpeg's libraries in a process of their own: with the many formats that they take, they are a large target.
+"""Runs FFmpeg's libraries in a separate process: they take many formats, and so are a large target for attacks.
 
 The two sides speak over a `multiprocessing.connection`. What comes back is JSON and samples, never a pickle. The
 other side is a fresh interpreter, not a fork of a process that has threads; it ends when this one does. A process

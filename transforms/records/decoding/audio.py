@@ -11,11 +11,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import soxr
 
+from melbeam.transforms.records.audio_bounds import EACH, MAX_CHANNELS, MAX_RATE, MEAN, MIN_RATE
 from melbeam.transforms.records.rejects import Reject
 
-# Outside these a header is taken to lie.
-MIN_RATE, MAX_RATE = 1000, 768_000  # Hz
-MAX_CHANNELS = 64
 # Full scale is 1; what mixes and lossy codecs add to it stays far below this, and 16-bit values are far above.
 MAX_PEAK = 16.0
 # Values of all channels in a second that a clip as long as `max_seconds` may have: stereo at 192 kHz, or 8
@@ -23,8 +21,6 @@ MAX_PEAK = 16.0
 MAX_VALUES_A_SECOND = 384_000
 BLOCK_VALUES = 1 << 16  # decoded at a time, over all channels
 MAX_WHOLE_VALUES = 1 << 20  # of a clip that may be decoded in one block, over all channels: 4 MiB
-# What to do with several channels, beside the number of one: their mean, or each by itself.
-MEAN, EACH = "mean", "each"
 _RESAMPLING_QUALITY = "HQ"  # soxr's 20-bit quality
 
 
@@ -82,7 +78,7 @@ class DecoderError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a file.
+    """How a file is to be decoded.
 
     Attributes:
         sampling_rate: Hz of the samples that come out.
@@ -257,7 +253,7 @@ class MonoStream:
 
 
 def check_values(values: np.ndarray, first: int) -> None:
-    """Refuses floats that no recording has; `first` is the number of the first row in its clip.
+    """Refuses floats that no recording has; `first` is the place of the first row in its clip.
 
     Raises:
         Reject: not_finite or out_of_range.

@@ -5,17 +5,14 @@ A decoder's end of stream is no proof that all of a clip came out.
 
 from __future__ import annotations
 
-import struct
 from fractions import Fraction
 
 import numpy as np
 
-from melbeam.transforms.records.containers import Contents, flac_digest, inspect, name_of
+from melbeam.transforms.records.audio_bounds import MAX_RATE, MEAN, MIN_RATE
+from melbeam.transforms.records.containers import Contents, flac_digest, inspect, name_of, pcm
 from melbeam.transforms.records.decoding.apart import decode_apart, is_installed
 from melbeam.transforms.records.decoding.audio import (
-    MAX_RATE,
-    MEAN,
-    MIN_RATE,
     Audio,
     DecoderError,
     MonoStream,
@@ -29,8 +26,8 @@ from melbeam.transforms.records.decoding.quiet import quietly
 from melbeam.transforms.records.decoding.raw_samples import from_16_bit
 from melbeam.transforms.records.rejects import Reject
 
-_PLAIN_WAV = struct.Struct("<4sI4s 4sIHHIIHH 4sI")  # RIFF, fmt and data, one behind the other
-_MAX_PLAIN_SIZE = 0x7FFF0000  # what writers to a pipe leave as a size is above it
+_PLAIN_HEADER = 44  # bytes of a WAV in front of its samples, where it has only RIFF, fmt and data
+_MAX_PLAIN_SIZE = 0x7FFF0000  # bytes of samples; a longer file is counted as any other
 _EXTRA = "the extra melbeam[media]"
 # FFmpeg's demuxers of the formats that are counted here, by the first word of their names.
 _DEMUXERS = {"FLAC": "flac", "MP3": "mp3", "Ogg": "ogg"}
@@ -69,7 +66,7 @@ def decode_audio(
     plain_rate = _rate_of_plain_wav(data)
     if plain_rate is not None:
         request.check_rate(plain_rate)
-        samples = np.frombuffer(data, "<i2", offset=_PLAIN_WAV.size)
+        samples = np.frombuffer(data, "<i2", offset=_PLAIN_HEADER)
         audio = from_16_bit(samples, source_rate=plain_rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
         return of_one_channel(audio, channel)
     contents = inspect(data, cut_tolerance_seconds=cut_tolerance_seconds)
@@ -175,9 +172,9 @@ def _rate_of_plain_wav(data: bytes) -> int | None:
 
     Most corpora hold nothing else, and libsndfile takes several times longer to give the same samples.
     """
-    size = len(data) - _PLAIN_WAV.size
+    size = len(data) - _PLAIN_HEADER
     rate = int.from_bytes(data[24:28], "little")
     if size <= 0 or size % 2 or size >= _MAX_PLAIN_SIZE or not MIN_RATE <= rate <= MAX_RATE:
         return None
-    riff, fmt = (b"RIFF", 36 + size, b"WAVE"), (b"fmt ", 16, 1, 1, rate, 2 * rate, 2, 16)
-    return rate if data.startswith(_PLAIN_WAV.pack(*riff, *fmt, b"data", size)) else None
+    header = pcm.wav_header(pcm.fmt_of(pcm.integers(2), rate, channels=1), size)
+    return rate if data.startswith(header) else None

@@ -1,4 +1,4 @@
-"""Native libraries that print, made silent: they run in threads whose standard output and error lead nowhere.
+"""Silences native libraries that print: they run in threads whose standard output and error lead nowhere.
 
 mpg123, which libsndfile decodes MP3 with, prints a line on standard error for whatever it dislikes of a frame.
 The descriptors 1 and 2 belong to the process, so turning them aside for a moment would swallow what other threads
@@ -30,7 +30,7 @@ _is_silent = threading.local()
 
 
 def quietly(function: Callable[[], Result]) -> Result:
-    """What the function gives or raises, without what the libraries under it print.
+    """Calls a function, and discards what the libraries under it print; gives or raises what it does.
 
     The function must use no file or socket of the process: in its thread, they are closed. One that it opens is in
     that thread's table alone, so it must be closed before the function returns.
@@ -66,7 +66,7 @@ def _leave_the_processes_descriptors() -> None:
 
 
 def _forget_threads() -> None:
-    """A forked child has none of its parent's threads, and may have the lock as another thread held it."""
+    """Starts anew in a forked child: it has none of its parent's threads, but perhaps a lock that one held."""
     global _lock, _threads
     _lock, _threads = threading.Lock(), None
 

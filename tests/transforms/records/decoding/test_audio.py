@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soxr
 
-from melbeam.transforms.records.decoding.audio import EACH, MonoStream, check_values
+from melbeam.transforms.records.audio_bounds import EACH
+from melbeam.transforms.records.decoding.audio import MonoStream, check_values
 from melbeam.transforms.records.rejects import Reject
 
 RATE = 16000

@@ -104,7 +104,7 @@ def _frames(data: bytes, at: int, coding: _Coding) -> dict[int, int]:
 
 
 def _check_readings(data: bytes, coding: _Coding, frames: dict[int, int]) -> None:
-    """Refuses a frame of speech in which another chain of frames begins, were a bit of its mode another.
+    """Refuses a frame of speech if, with one bit of its mode flipped, another chain of frames would begin in it.
 
     What a coder leaves out of a pause, it writes as frames of a single byte, so that many of them look like the
     inside of a longer frame: a frame of noise and the seven of nothing behind it are as long as one of mode 0.

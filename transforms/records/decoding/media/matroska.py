@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from melbeam.transforms.records.containers.ogg import OPUS_RATE
 from melbeam.transforms.records.decoding.media import matroska_opus
 from melbeam.transforms.records.decoding.media.matroska_opus import MAX_NUMBER, NAME, Block
 from melbeam.transforms.records.decoding.media.stated import Media, cut, damaged
@@ -137,7 +138,7 @@ def _blocks_of(
 
 
 def _opus(media: Media, track: _Track, blocks: list[Block], discarded: list[int], *, is_exact: bool) -> Media:
-    """The same, counted to the sample where its headers agree on what is left out in front."""
+    """The media of an Opus track, counted to the sample where its headers agree on what is left out in front."""
     skipped = matroska_opus.pre_skip(track.private, track.delay)
     if track.private[9] != track.channels:
         raise damaged(NAME, f"its Opus is of {track.private[9]} channels, its track of {track.channels}")
@@ -148,7 +149,7 @@ def _opus(media: Media, track: _Track, blocks: list[Block], discarded: list[int]
     if media.seconds is not None and abs(media.seconds - seconds) > _MAX_DIFFERENCE + media.tolerance:
         told = f"its packets come to {float(seconds):.3f} s, its duration is {float(media.seconds):.3f} s"
         raise damaged(NAME, told)
-    return replace(media, seconds=seconds, tolerance=Fraction(2, matroska_opus.RATE), allows_a_frame=False)
+    return replace(media, seconds=seconds, tolerance=Fraction(2, OPUS_RATE), allows_a_frame=False)
 
 
 def _check_sum(data: bytes, identifier: int, start: int, end: int) -> None:

@@ -7,13 +7,12 @@ from collections.abc import Iterable
 from fractions import Fraction
 from typing import NamedTuple
 
-from melbeam.transforms.records.containers.ogg import opus_duration
+from melbeam.transforms.records.containers.ogg import OPUS_RATE, opus_duration
 from melbeam.transforms.records.containers.rates import is_damaged_byte
 from melbeam.transforms.records.decoding.media.stated import damaged
 
 NAME = "WebM (Matroska)"
 MAX_NUMBER = 8  # bytes of an integer
-RATE = 48000  # Hz, of its packets
 _NS = 10**9
 _MAX_DISCARDED = Fraction(120, 1000)  # s; no packet is longer
 _MAX_DISCARDED_BITS = 27  # of that in nanoseconds
@@ -39,10 +38,10 @@ def pre_skip(private: bytes, delay: int) -> int | None:
     if not private.startswith(b"OpusHead") or len(private) < 19:
         raise damaged(NAME, f"the header of its Opus begins with {private[:8]!r}")
     in_header = int.from_bytes(private[10:12], "little")
-    if abs(Fraction(delay, _NS) * RATE - in_header) <= 1:
+    if abs(Fraction(delay, _NS) * OPUS_RATE - in_header) <= 1:
         return in_header
-    in_track = round(Fraction(delay, _NS) * RATE)
-    right = in_header * _NS // RATE
+    in_track = round(Fraction(delay, _NS) * OPUS_RATE)
+    right = in_header * _NS // OPUS_RATE
     if is_damaged_byte(private[10:12], (in_track & 0xFFFF).to_bytes(2, "little")) or is_damaged_byte(
         delay.to_bytes(MAX_NUMBER, "big"), right.to_bytes(MAX_NUMBER, "big")
     ):
@@ -75,15 +74,15 @@ def seconds(
         # Live recordings have jitter in their times, but one length of packets.
         if length != usual:
             gap = blocks[index + 1].time - blocks[index].time
-            if abs(gap - length * _NS // RATE) > _SLACK:
-                told = f"the packet at byte {blocks[index].at} has {length / RATE:.4f} s"
+            if abs(gap - length * _NS // OPUS_RATE) > _SLACK:
+                told = f"the packet at byte {blocks[index].at} has {length / OPUS_RATE:.4f} s"
                 raise damaged(NAME, f"{told}, the next begins {gap / _NS:.4f} s later")
     left_out = Fraction(sum(discarded), _NS)
     if not 0 <= left_out <= _MAX_DISCARDED:
         raise damaged(NAME, f"{float(left_out):.4f} s are to be left out at its end")
-    total, front = Fraction(sum(lengths), RATE), Fraction(skipped, RATE)
+    total, front = Fraction(sum(lengths), OPUS_RATE), Fraction(skipped, OPUS_RATE)
     if duration is not None:
-        end = Fraction(blocks[-1].time, _NS) + Fraction(lengths[-1], RATE)
+        end = Fraction(blocks[-1].time, _NS) + Fraction(lengths[-1], OPUS_RATE)
         wholes = (end, total, total - front)
         _check_last(duration + left_out, wholes, lengths[-1], usual, blocks[-1].at)
         if left_out:
@@ -92,18 +91,20 @@ def seconds(
 
 
 def _check_last(duration: Fraction, wholes: tuple[Fraction, ...], length: int, usual: int, at: int) -> None:
-    """Refuses a last packet of another length than the others, with whose length the duration would be right."""
+    """Refuses a last packet of another length than the others, if the duration were right with their length."""
 
     def is_right(more: int) -> bool:
-        return any(abs(duration - whole - Fraction(more, RATE)) <= _ROUNDING for whole in wholes)
+        return any(abs(duration - whole - Fraction(more, OPUS_RATE)) <= _ROUNDING for whole in wholes)
 
     if length != usual and not is_right(0) and is_right(usual - length):
-        told = f"the last packet, at byte {at}, has {length / RATE:.4f} s, all others {usual / RATE:.4f} s"
+        told = (
+            f"the last packet, at byte {at}, has {length / OPUS_RATE:.4f} s, all others {usual / OPUS_RATE:.4f} s"
+        )
         raise damaged(NAME, f"{told}, with which its duration would be right")
 
 
 def _check_end(duration: Fraction, wholes: tuple[Fraction, ...], left_out: Fraction) -> None:
-    """Refuses a stretch left out that would go with the stated duration, were one of its bits another."""
+    """Refuses a stretch to leave out that would fit the stated duration if one of its bits were flipped."""
 
     def goes_with_duration(behind: Fraction) -> bool:
         return any(abs(duration - whole + behind) <= _ROUNDING for whole in wholes)

@@ -146,7 +146,7 @@ def _stated(data: bytes, track: Span, movie_scale: int, top: list[tuple[bytes, i
 
 
 def _check_start(first: int, delays: tuple[int, ...], rounding: int) -> None:
-    """Refuses an edit's beginning a bit from an encoder's delay, where the edit's length cannot tell the two.
+    """Refuses an edit that begins one flipped bit away from an encoder's delay, if its length fits both.
 
     Raises:
         Reject: bad_audio.

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from melbeam.transforms.records.containers import flac
+from melbeam.transforms.records.containers.ogg import OPUS_RATE
 from melbeam.transforms.records.containers.rates import is_damaged_byte
 from melbeam.transforms.records.decoding.media.frames import AAC_RATES
 from melbeam.transforms.records.decoding.media.mp4_boxes import NAME, Span, child
@@ -188,12 +190,12 @@ def _alac(data: bytes, inner: dict[bytes, Span], rate: int) -> Codec:
 
 
 def _flac(data: bytes, inner: dict[bytes, Span]) -> Codec:
-    """A FLAC's STREAMINFO (RFC 9639, section 8.2), behind a version and the head of its block."""
+    """A FLAC's STREAMINFO, which lies behind a version and the head of its block."""
     start, end = inner.get(b"dfLa", (0, 0))
     if end - start < 4 + 4 + 34:
         raise damaged(NAME, "its sample description has no dfLa, which says how the FLAC is to be decoded")
-    packed = int.from_bytes(data[start + 18 : start + 26], "big")
-    return Codec(packed >> 44, (packed >> 41 & 7) + 1)
+    sampling_rate, num_channels, _, _ = flac.unpack_format(data[start + 18 : start + 26])
+    return Codec(sampling_rate, num_channels)
 
 
 def _opus(data: bytes, inner: dict[bytes, Span]) -> Codec:
@@ -201,4 +203,4 @@ def _opus(data: bytes, inner: dict[bytes, Span]) -> Codec:
     start, end = inner.get(b"dOps", (0, 0))
     if end - start < 11:
         raise damaged(NAME, "its sample description has no dOps, which says how the Opus is to be decoded")
-    return Codec(48000, data[start + 1], delays=(int.from_bytes(data[start + 2 : start + 4], "big"),))
+    return Codec(OPUS_RATE, data[start + 1], delays=(int.from_bytes(data[start + 2 : start + 4], "big"),))

@@ -149,7 +149,7 @@ def _check_places(data: bytes, top: list[tuple[bytes, int, int]]) -> None:
 
 
 def _check_durations(frames: list[int], scale: int) -> None:
-    """Refuses a stretch of frames whose duration is a bit from all others'; rounded times alternate."""
+    """Refuses frames whose duration is one flipped bit away from that of all others; rounded ones alternate."""
     counts = Counter(frames)
     usual = max(set(frames), key=counts.__getitem__, default=0)
     others = [index for index, each in enumerate(frames[:-1]) if each != usual]

@@ -1,4 +1,4 @@
-"""A job's run, as its launcher sees it: an interruption leaves no mark of a crash, and ends a run elsewhere."""
+"""The run of a job, as its launcher sees it: an interruption cancels it, and leaves no mark of a crash."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from melbeam.pipelines.beam_options import RunnerChoice
 from melbeam.pipelines.extracting.attempts import forget, never_ended
 from melbeam.pipelines.split.job import SplitJob
 from melbeam.pipelines.split.lock import SplitLock
+from melbeam.transforms.messages import in_one_line
 
 # Cancelling takes a service minutes: it takes its machines down first.
 CANCEL_SECONDS = 600.0
 _LOOK_SECONDS = 0.5
 
 
-class Launched:
+class JobRun:
     """A job's run, from before its start, while the `with` block runs.
 
     Where the block is interrupted and the run with it, the marks of attempts that the run had begun are removed,
@@ -40,7 +41,7 @@ class Launched:
         self._was_cancelled = False
         self._marks_before = [never_ended(job.folder) for job in jobs]
 
-    def __enter__(self) -> Launched:
+    def __enter__(self) -> JobRun:
         return self
 
     def __exit__(
@@ -77,7 +78,7 @@ class Launched:
         except KeyboardInterrupt:
             why = "it was not waited for"
         except Exception as error:  # whatever a runner's client says
-            over, why = _is_over(result), f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            over, why = _is_over(result), f"{type(error).__name__}: {in_one_line(error)}"
         self._was_cancelled = over or self._ends_with_this_process()
         if not self._was_cancelled:
             for job, lock in zip(self._jobs, self._locks, strict=True):

@@ -9,7 +9,7 @@ from melbeam.pipelines.sources.kinds import KINDS, MODULES
 from melbeam.pipelines.sources.rows import Row, read_rows
 from melbeam.pipelines.sources.units import Item, Unit
 from melbeam.pipelines.tfrecord import Span
-from melbeam.transforms.records.rows import kept_row
+from melbeam.transforms.records.kept_rows import kept_row
 
 
 def read_kept_row(record: bytes, unit: Unit, number: int, max_record_bytes: int) -> Iterator[Item] | None:

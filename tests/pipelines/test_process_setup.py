@@ -7,9 +7,9 @@ import apache_beam as beam
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from melbeam.pipelines import process
+from melbeam.pipelines import process_setup
 from melbeam.pipelines.beam_options import choose_runner
-from melbeam.pipelines.process import prepare_process
+from melbeam.pipelines.process_setup import prepare_process
 
 
 @pytest.mark.parametrize(("given", "expected"), [(None, "localhost"), ("a.org,.b.org", "a.org,.b.org,localhost")])
@@ -18,10 +18,10 @@ def test_local_workers_are_not_asked_for_at_a_proxy(monkeypatch, given, expected
     monkeypatch.setenv("no_proxy", given or "")
     for _ in range(2):
         prepare_process(choose_runner([]))
-        assert os.environ[process._GRPC_PROXY_EXCEPTIONS] == expected
+        assert os.environ[process_setup._GRPC_PROXY_EXCEPTIONS] == expected
     monkeypatch.setenv("no_grpc_proxy", "")
     prepare_process(choose_runner(["--runner=FlinkRunner"]))
-    assert os.environ[process._GRPC_PROXY_EXCEPTIONS] == ""
+    assert os.environ[process_setup._GRPC_PROXY_EXCEPTIONS] == ""
 
 
 class SlowToWrite:

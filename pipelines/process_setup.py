@@ -1,4 +1,4 @@
-"""What this process, and those that it starts, are told before a pipeline runs."""
+"""Sets up this process, and those that it starts, before a pipeline runs."""
 
 from __future__ import annotations
 
