@@ -76,7 +76,7 @@ def main() -> None:
     assert len(features) == 1, "the settings give different features"
     first = statistics.median(seconds for seconds, _ in taken[settings[0]])
     print(f"{CLIPS} clips, {cores} cores, {options.rounds} rounds, medians; the features are equal\n")
-    print("| harness threads | TensorFlow's an operation | seconds | processor seconds | against the first |")
+    print("| harness threads | TensorFlow's threads | seconds | processor seconds | against the first |")
     print("|---|---|---|---|---|")
     for (harness, intra), pairs in taken.items():
         seconds, processor = (statistics.median(values) for values in zip(*pairs, strict=True))

@@ -10,12 +10,11 @@ import importlib.metadata
 import importlib.util
 import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
+from types import ModuleType, SimpleNamespace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -28,6 +27,8 @@ from melbeam.transforms.log_mel import mel_spectrogram, pad, rows_below
 
 ROOT = Path(__file__).parents[1]
 LONGEST = 490_000  # samples
+# A front end's name and a signal's to the exact features.
+Exact = Callable[[str, str], np.ndarray]
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Distances:
     rows: int
 
 
-def compare(row: Row, signals: dict[str, np.ndarray], exact: Callable[[str, str], Any]) -> dict[str, Distances]:
+def compare(row: Row, signals: dict[str, np.ndarray], exact: Exact) -> dict[str, Distances]:
     """Signal to distances of melbeam from the reference."""
     converters = {p: AudioConverter(row.front_end, precision=p) for p in ("float64", "float32")}
     found = {}
@@ -108,7 +109,7 @@ def compare(row: Row, signals: dict[str, np.ndarray], exact: Callable[[str, str]
     return found
 
 
-def before_the_logarithm(name: str, oracle: Any, signals: dict[str, np.ndarray]) -> dict[str, float]:
+def before_the_logarithm(name: str, oracle: ModuleType, signals: dict[str, np.ndarray]) -> dict[str, float]:
     """Signal to float32's largest error in mel values, relative to each frame's largest (spectral) value."""
     front_end, found = FrontEnd.load(name), {}
     for signal, samples in signals.items():
@@ -182,50 +183,46 @@ def number(value: float) -> str:
     return "0" if value == 0 else f"{value:.1e}"
 
 
-def main() -> None:
+HEAD = """# Parity
+
+Made by `make parity`. Differences are of log-mel features, in natural units of each front end, over all frames that count and all bins: the largest, and the 99th percentile. *Its own* is the reference's distance from exact mathematics (the NumPy float64 oracle of tests/oracle.py): where ours from it is the same, the difference is the reference's rounding.
+"""  # noqa: E501
+FOOT = """
+- Gemma 3n: 188 tokens for every clip. In a batch transformers pads each clip to the longest, and its mask then counts frames of silence too; melbeam counts those of the clip on its own.
+- The published page of Gemma 4 (`gemma4_documented`): `n // 160` frames. keras-hub 0.27.1 itself always gives 3000, as `pad_to_max_length=True` does here.
+
+## Whose rounding it is
+
+A float32 FFT leaves an error of some 1e-7 of the *loudest* bin in every bin; the logarithm shows it where a bin is quiet. TensorFlow's float32 FFT leaves some seven times as much there as NumPy's, on a loud chirp. It is the FFT's own: with the transform's matrix in its place (what a TFLite model of 400 points has), the chirp of `gemma4` came from 8.4e-3 to 1.1e-3, at 1.8 times the time. float64 takes it to 4e-7, for less than that: so it is the default.
+"""  # noqa: E501
+
+
+def load_oracle() -> ModuleType:
+    """The oracle of the tests, which are no package."""
     spec = importlib.util.spec_from_file_location("oracle", ROOT / "tests" / "oracle.py")
     oracle = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(oracle)
-    signals = oracle.signals()
-    cache: dict[tuple[str, str], np.ndarray] = {}
+    return oracle
 
-    def exact(name: str, signal: str) -> np.ndarray:
-        if (name, signal) not in cache:
-            cache[name, signal] = getattr(oracle, name)(signals[signal])
-        return cache[name, signal]
 
-    page = [
-        "# Parity",
-        "",
-        "Made by `make parity`. Differences are of log-mel features, in natural units of each front end, over all "
-        "frames that count and all bins: the largest, and the 99th percentile. *Its own* is the reference's "
-        "distance from exact mathematics (the NumPy float64 oracle of tests/oracle.py): where ours from it is the "
-        "same, the difference is the reference's rounding.",
-        "",
-        f"TensorFlow {tf.__version__}, NumPy {np.__version__}.",
-        "",
-        "## melbeam against exact mathematics",
-        "",
-    ]
-    exact_rows = []
+def exact_table(oracle: ModuleType, signals: dict[str, np.ndarray], exact: Exact) -> str:
+    """The table of melbeam against exact mathematics."""
+    rows = []
     for name in FrontEnd.shipped():
         converters = {p: AudioConverter(name, precision=p) for p in ("float64", "float32")}
         relative = before_the_logarithm(name, oracle, signals)
         for signal, samples in signals.items():
             error = {p: np.abs(c(samples).numpy() - exact(name, signal)).max() for p, c in converters.items()}
-            exact_rows.append(
+            rows.append(
                 [f"`{name}`", signal, number(error["float64"]), number(error["float32"]), number(relative[signal])]
             )
-    head = [
-        "front end",
-        "signal",
-        "float64",
-        "float32",
-        "float32 before the logarithm, of the frame's largest value",
-    ]
-    page += [table(head, exact_rows), "", "## melbeam against each reference", ""]
+    last = "float32 before the logarithm, of the frame's largest value"
+    return table(["front end", "signal", "float64", "float32", last], rows)
 
-    summary, rows = [], []
+
+def reference_tables(signals: dict[str, np.ndarray], exact: Exact) -> tuple[str, str]:
+    """The page's table of melbeam against each reference, with notes below it, and the README's short one."""
+    rows, short = [], []
     for row in references():
         found = compare(row, signals, exact)
         for signal, d in found.items():
@@ -234,7 +231,7 @@ def main() -> None:
                 + [number(x) for x in (*d.float64, *d.float32, d.its_own)]
             )
         speech = found["speech"]
-        summary.append([f"`{row.front_end}`", row.name, number(speech.float64[0]), number(speech.its_own)])
+        short.append([f"`{row.front_end}`", row.name, number(speech.float64[0]), number(speech.its_own)])
     head = [
         "reference",
         "front end",
@@ -246,31 +243,35 @@ def main() -> None:
         "float32 p99",
     ]
     notes = [f"- {row.name}: {row.note}." for row in references() if row.note]
-    page += [table([*head, "its own"], rows), "", *notes, "", "## Frames, masks and tokens", "", *lengths(), ""]
-    page += [
-        "- Gemma 3n: 188 tokens for every clip. In a batch transformers pads each clip to the longest, and its "
-        "mask then counts frames of silence too; melbeam counts those of the clip on its own.",
-        "- The published page of Gemma 4 (`gemma4_documented`): `n // 160` frames. keras-hub 0.27.1 itself always "
-        "gives 3000, as `pad_to_max_length=True` does here.",
-        "",
-        "## Whose rounding it is",
-        "",
-        "A float32 FFT leaves an error of some 1e-7 of the *loudest* bin in every bin; the logarithm shows it "
-        "where a bin is quiet. TensorFlow's float32 FFT leaves some seven times as much there as NumPy's, on a "
-        "loud chirp. It is the FFT's own: with the transform's matrix in its place (what a TFLite model of 400 "
-        "points has), the chirp of `gemma4` came from 8.4e-3 to 1.1e-3, at 1.8 times the time. float64 takes it "
-        "to 4e-7, for less than that: so it is the default.",
+    page = "\n".join([table(head, rows), "", *notes])
+    return page, table(["front end", "reference", "from it, on speech", "its own rounding"], short)
+
+
+def main() -> None:
+    oracle = load_oracle()
+    signals = oracle.signals()
+
+    @cache
+    def exact(name: str, signal: str) -> np.ndarray:
+        return getattr(oracle, name)(signals[signal])
+
+    against_references, short = reference_tables(signals, exact)
+    page = [
+        HEAD,
+        f"TensorFlow {tf.__version__}, NumPy {np.__version__}.\n",
+        "## melbeam against exact mathematics\n",
+        exact_table(oracle, signals, exact),
+        "\n## melbeam against each reference\n",
+        against_references,
+        "\n## Frames, masks and tokens\n",
+        *lengths(),
     ]
-    (ROOT / "docs").mkdir(exist_ok=True)
-    (ROOT / "docs" / "parity.md").write_text("\n".join(page) + "\n", encoding="utf-8")
-    head = ["front end", "reference", "from it, on speech", "its own rounding"]
-    short = table(head, summary)
+    (ROOT / "docs" / "parity.md").write_text("\n".join(page) + "\n" + FOOT, encoding="utf-8")
     readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
     text = re.sub(
         r"(<!-- parity table -->\n).*?(<!-- /parity table -->)",
         lambda m: m[1] + short + "\n" + m[2],
-        text,
+        readme.read_text(encoding="utf-8"),
         flags=re.DOTALL,
     )
     readme.write_text(text, encoding="utf-8")
@@ -278,4 +279,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
