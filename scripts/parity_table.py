@@ -232,16 +232,8 @@ def reference_tables(signals: dict[str, np.ndarray], exact: Exact) -> tuple[str,
             )
         speech = found["speech"]
         short.append([f"`{row.front_end}`", row.name, number(speech.float64[0]), number(speech.its_own)])
-    head = [
-        "reference",
-        "front end",
-        "signal",
-        "frames",
-        "float64 max",
-        "float64 p99",
-        "float32 max",
-        "float32 p99",
-    ]
+    kinds = ["float64 max", "float64 p99", "float32 max", "float32 p99"]
+    head = ["reference", "front end", "signal", "frames", *kinds, "its own"]
     notes = [f"- {row.name}: {row.note}." for row in references() if row.note]
     page = "\n".join([table(head, rows), "", *notes])
     return page, table(["front end", "reference", "from it, on speech", "its own rounding"], short)
