@@ -13,18 +13,18 @@ from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REFUSED, leave_with
 from melbeam.pipelines.refusals import Refusal, with_code
 
 JOBS = {
-    "demo": "the whole chain on a small spoken corpus, offline",
-    "ingest": "a corpus to audio TFRecords",
-    "extract": "a corpus, or audio TFRecords, to feature TFRecords",
+    "demo": "takes a small spoken corpus through the whole chain, offline",
+    "ingest": "writes a corpus as audio TFRecords",
+    "extract": "computes the features of a corpus, and writes them as TFRecords",
     "verify": "checks a folder of features, every byte of it",
-    "report": "a page about a folder of features: warnings, figures, pictures",
-    "rejects": "why records were turned away, and what to do about each",
-    "retry-rejects": "a split's rejects through extract again",
-    "clean": "removes what attempts left that did not end",
-    "show": "a record in the terminal: its fields, its text, its log-mel drawn in characters",
-    "diff": "two folders of features by id: what is missing, what differs, how far apart",
-    "index": "the index of each shard of features, where a folder of before has none",
-    "presets": "the front ends and the models that are known by name",
+    "report": "writes a page about a folder of features: warnings, figures, pictures",
+    "rejects": "lists why records were turned away, and what to do about each",
+    "retry-rejects": "takes a split's rejects through extract again",
+    "clean": "removes the temporary files of attempts that did not end",
+    "show": "shows a record in the terminal: its fields, its text, its log-mel drawn in characters",
+    "diff": "compares two folders of features by id: what is missing, what differs, how far apart",
+    "index": "writes the index of each shard of features, for a folder of an earlier melbeam that has none",
+    "presets": "lists the front ends and the models that are known by name",
 }
 
 
@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _usage() -> str:
     jobs = "\n".join(f"  melbeam {name:15}{text}" for name, text in JOBS.items())
-    return f"usage: melbeam JOB [options]\n\n{jobs}\n\nmelbeam JOB --help tells its options; melbeam --version."
+    more = "melbeam JOB --help lists the options of a job; melbeam --version prints the version."
+    return f"usage: melbeam JOB [options]\n\n{jobs}\n\n{more}"
 
 
 def command() -> NoReturn:

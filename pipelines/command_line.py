@@ -59,7 +59,7 @@ def make_parser(add_arguments: AddArguments, prog: str, description: str) -> Par
     """The parser of a job, with the options that all jobs have."""
     parser = Parser(prog, description)
     add_arguments(parser)
-    parser.add_argument("--config", help="YAML file of these options and of Beam's; the command line wins")
+    parser.add_argument("--config", help="a YAML file of options; the command line wins")
     parser.add_argument("--verbose", action="store_true", help="show all log lines, and tracebacks of errors")
     return parser
 

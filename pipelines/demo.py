@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from melbeam.pipelines.split.reports import SplitSummary
 
 DESCRIPTION = (
-    "A manifest of clips -> features -> tf.data, on spoken clips that come with the package, and on one clip of "
-    "each kind that is turned away: why, what to do about it, and the report."
+    "Takes the spoken clips that come with the package, and one clip of each kind that is turned away, from a "
+    "manifest to features and into tf.data; says why clips were turned away and what to do, and writes the report."
 )
 # A clip of the package's that is written once more without its end, with a transcript as if it were whole.
 CUT, CUT_CLIP = "02-river.flac", "09-cut.flac"
@@ -38,7 +38,7 @@ _MARKER_TEXT = "melbeam demo made this folder, and writes its own files here ane
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of demo."""
     parser.add_argument(
-        "--output", default="melbeam-demo", help="folder to write: a new one, or that of an earlier demo"
+        "--output", default="melbeam-demo", help="the folder to write: a new one, or that of an earlier demo"
     )
 
 

@@ -30,15 +30,18 @@ _NAMED = 5
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of diff."""
     add_folder(parser, "a")
-    parser.add_argument("b", help="another one")
+    parser.add_argument("b", help="the folder to compare it with")
     parser.add_argument(
-        "--split", help="name of a split, or a slice of one, train[0:100] (default: all that either folder has)"
+        "--split",
+        help="the name of a split, or a slice of one, train[0:100] (default: all that either folder has)",
     )
     parser.add_argument(
-        "--tolerance", type=float, default=0.0, help="absolute, of features and other floats: more is a difference"
+        "--tolerance", type=float, default=0.0, help="how far apart features and other floats may be"
     )
-    parser.add_argument("--limit", type=int, default=_NAMED, help="ids to name of each kind of difference")
-    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    parser.add_argument(
+        "--limit", type=int, default=_NAMED, help="how many ids to name for each kind of difference"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(arguments: argparse.Namespace, _: list[str]) -> int:

@@ -22,7 +22,7 @@ DESCRIPTION = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of index."""
     add_folder(parser)
-    parser.add_argument("--overwrite", action="store_true", help="write the indexes that are there anew, too")
+    parser.add_argument("--overwrite", action="store_true", help="also write anew the indexes that are there")
 
 
 def run(arguments: argparse.Namespace, _: list[str]) -> int:

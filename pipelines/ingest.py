@@ -17,35 +17,42 @@ from melbeam.pipelines.split.arguments import add_dry_run, add_max_reject_fracti
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
 
-DESCRIPTION = "Audio in, from whatever it is kept in; audio TFRecords out, which `melbeam extract` reads."
+DESCRIPTION = (
+    "Writes a corpus, whatever it is kept in, as audio TFRecords, which `melbeam extract` reads. Takes Beam's own "
+    "options too."
+)
 
 
 def add_arguments(parser: Parser) -> None:
     """The options of ingest."""
     add_source_arguments(parser)
-    parser.add_argument("--output", required=True, help="folder of the audio TFRecords")
+    parser.add_argument("--output", required=True, help="the folder of the audio TFRecords")
     parser.add_argument(
         "--split",
         default="train",
-        help=f"name of the split; or several with the fraction of clips that each gets, {SPLITS_EXAMPLE}",
+        help=f"the name of the split, or several with the fraction of clips that each gets: {SPLITS_EXAMPLE}",
     )
     parser.add_argument(
         "--split_by",
         default="id",
         metavar="COLUMN",
-        help="what fractions are of: a hash of the id, or of a column; clips of one speaker stay together",
+        help="the column whose hash decides a clip's split, so that the clips of one speaker stay together",
     )
     parser.add_argument(
         "--shuffle_seed", type=int, metavar="N", help="write the clips in a random order, the same for each N"
     )
     add_not_in(parser)
     parser.add_argument(
-        "--num_shards", type=int, help="files to write of each split, at most one a clip; else by --shard_bytes"
+        "--num_shards",
+        type=int,
+        help="how many files each split gets, at most one for each clip (default: by --shard_bytes)",
     )
-    add_shard_bytes(parser, "of input that become a shard, about")
+    add_shard_bytes(parser, "about how many bytes of input become a shard")
     add_max_reject_fraction(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace the split if it is there already")
-    parser.add_argument("--limit", type=int, help="clips to take at most, the first in the order of their paths")
+    parser.add_argument(
+        "--limit", type=int, help="how many clips to take at most, the first in the order of their paths"
+    )
     add_dry_run(parser)
 
 

@@ -28,9 +28,9 @@ COLUMNS = ("id", "reason", "detail", "source", "advice")
 def add_arguments(parser: Parser) -> None:
     """The options of rejects."""
     parser.add_argument("folder", help="what melbeam extract --output, or ingest --output, wrote")
-    parser.add_argument("--split", help="name of a split (default: all of them)")
-    parser.add_argument("--csv", action="store_true", help="as CSV, with a header")
-    parser.add_argument("--json", action="store_true", help="as one JSON list of objects")
+    parser.add_argument("--split", help="the name of a split (default: all of them)")
+    parser.add_argument("--csv", action="store_true", help="print CSV, with a header")
+    parser.add_argument("--json", action="store_true", help="print one JSON list of objects")
 
 
 def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:

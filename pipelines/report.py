@@ -33,7 +33,7 @@ def add_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--split",
         action="append",
-        help="a split to show, of each folder; may be repeated; else all of them, four at most",
+        help="a split of each folder to show; may be repeated (default: all of them, four at most)",
     )
     parser.add_argument(
         "--audio",

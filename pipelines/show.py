@@ -32,12 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of show."""
     add_folder(parser)
     parser.add_argument(
-        "record", nargs="?", help="its id, or its number in the split, '#0' being the first ('##0' is the id #0)"
+        "record", nargs="?", help="the record's id, or its number: '#0' is the split's first ('##0' is the id #0)"
     )
     parser.add_argument(
-        "--split", help="name of the split, or a slice of it, train[100:200] (default: the only one, or train)"
+        "--split", help="the name of the split, or a slice of it, train[100:200] (default: the only one, or train)"
     )
-    parser.add_argument("--limit", type=int, default=_SHOWN, help="records to show where none is named")
+    parser.add_argument("--limit", type=int, default=_SHOWN, help="how many records to show where none is named")
     parser.add_argument("--png", metavar="FILE", help="also draw the record into this file; needs melbeam[report]")
 
 

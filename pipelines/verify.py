@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--against", choices=REFERENCE_PACKAGES, help="recompute records with this package's own converter"
     )
-    parser.add_argument("--sample", type=int, default=100, help="records to recompute, of each split")
+    parser.add_argument("--sample", type=int, default=100, help="how many records of each split to recompute")
 
 
 def run(arguments: argparse.Namespace, _: list[str]) -> int:

@@ -23,14 +23,18 @@ _INPUT = (
 def add_source_arguments(parser: Parser) -> None:
     """Adds what names the input and says how it is to be read."""
     parser.add_argument("--input", required=True, action="append", help=_INPUT)
-    parser.add_argument("--input_format", choices=KINDS, help="the kind of source (default: it is found)")
-    parser.add_argument("--columns", help="OURS=THEIRS,...: which of its columns is what, audio=speech,id=key")
-    parser.add_argument("--root", help="folder that ids of files are relative to (default: up to a wildcard)")
-    parser.add_argument("--encoding_of_text", default=ENCODING_OF_TEXT, help="of manifests and transcripts")
+    parser.add_argument(
+        "--input_format", choices=KINDS, help="the kind of source (default: as names and bytes tell)"
+    )
+    parser.add_argument("--columns", help="OURS=THEIRS,...: which column is what, audio=speech,id=key for example")
+    parser.add_argument("--root", help="the folder that ids of files are relative to (default: up to a wildcard)")
+    parser.add_argument(
+        "--encoding_of_text", default=ENCODING_OF_TEXT, help="the encoding of manifests and transcripts"
+    )
     parser.add_argument(
         "--allow_missing_shards",
         action="store_true",
-        help="take a set of NAME-00000-of-00016 files of which some are missing",
+        help="take what is there of a set of NAME-00000-of-00016 files",
     )
 
 

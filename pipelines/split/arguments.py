@@ -21,19 +21,22 @@ def add_not_in(parser: Parser) -> None:
     parser.add_argument(
         "--not_in",
         metavar="SPLIT[+SPLIT...]",
-        help="take only the clips whose ids none of these finished splits of the folder has",
+        help="take only the clips whose ids are in none of these finished splits of the folder",
     )
 
 
 def add_max_reject_fraction(parser: Parser) -> None:
     """Adds from which share of rejects on the exit status tells."""
     parser.add_argument(
-        "--max_reject_fraction", type=float, default=MAX_REJECT_FRACTION, help="exit status 3 above it"
+        "--max_reject_fraction",
+        type=float,
+        default=MAX_REJECT_FRACTION,
+        help="the exit status is 3 where a larger share of records are rejects",
     )
 
 
 def add_dry_run(parser: Parser) -> None:
     """Adds the option to be shown the plan alone."""
     parser.add_argument(
-        "--dry_run", action="store_true", help="show the plan, which column is what, the first clips; do nothing"
+        "--dry_run", action="store_true", help="only show the plan, which column is what, and the first clips"
     )
