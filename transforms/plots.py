@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -148,7 +149,7 @@ def histogram(
     if quantity not in QUANTITIES:
         raise ValueError(f"quantity must be one of {', '.join(QUANTITIES)}, got {quantity!r}")
     several = _series(distributions, Distribution, f"summary.distributions[{quantity!r}]")
-    width, unit = QUANTITIES[quantity].bin_width, QUANTITIES[quantity].unit
+    unit = QUANTITIES[quantity].unit
     histograms = [one.histogram for one in several.values()]
     figure = Plot(*size)
     axes = _axes(figure)
@@ -157,34 +158,20 @@ def histogram(
         axes.set_yticks([])
         axes.set_xlabel(unit)
         return figure
-    least, most = (edge(number for one in histograms for number in one) for edge in (min, max))
-    low, high = _bulk(histograms)
-    low, high = max(least, low), min(most, high)
-    factor = _nice_factor(high - low + 1)
-    first = low // factor
-    last = high // factor
-    if unit == "dBFS":  # there is hardly anything above 0
-        first = min(first, last - _MIN_BARS + 1)
-    else:  # and nothing below it
-        last = max(last, first + _MIN_BARS - 1)
-    edges = np.arange(first, last + 2) * factor * width
-    highest = 0.0
-    lowest = math.inf
-    for index, (name, histogram, colour) in enumerate(zip(several, histograms, SERIES, strict=False)):
-        bars = np.zeros(last - first + 1)
-        for number, count in histogram.items():
-            bars[min(max(number // factor - first, 0), last - first)] += count
-        if len(several) > 1 and bars.sum():
-            bars = 100 * bars / bars.sum()
-        highest = max(highest, bars.max())
-        lowest = min([lowest, *bars[bars > 0]])
-        axes.stairs(bars, edges, fill=True, color=colour, alpha=0.85 if len(several) == 1 else 0.18)
+    bars = _Bars.of(histograms, unit)
+    edges = bars.edges * QUANTITIES[quantity].bin_width
+    heights = [bars.heights(one) for one in histograms]
+    if len(several) > 1:
+        heights = [100 * one / (one.sum() or 1) for one in heights]
+    for index, (name, height, colour) in enumerate(zip(several, heights, SERIES, strict=False)):
+        axes.stairs(height, edges, fill=True, color=colour, alpha=0.85 if len(several) == 1 else 0.18)
         if len(several) > 1:
-            axes.stairs(bars, edges, color=colour, linewidth=1.4, zorder=3 + index, label=name)
+            axes.stairs(height, edges, color=colour, linewidth=1.4, zorder=3 + index, label=name)
     if legend and len(several) > 1:
         _add_legend(axes)
     axes.set_ylabel("clips" if len(several) == 1 else "% of clips")
-    _scale_heights(axes, lowest, highest, whole=len(several) == 1)
+    all_heights = np.concatenate(heights)
+    _scale_heights(axes, all_heights[all_heights > 0].min(), all_heights.max(), whole=len(several) == 1)
     margin = 0.015 * (edges[-1] - edges[0])
     axes.set_xlim(edges[0] - margin, edges[-1] + margin)
     axes.xaxis.set_major_locator(ticker.MaxNLocator(6))
@@ -192,8 +179,8 @@ def histogram(
     if is_share:
         axes.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: _in_words(value, is_share=True)))
     gathered = [
-        f"first bar: below {_in_words(edges[1], is_share=is_share)}" if least // factor < first else "",
-        f"last bar: from {_in_words(edges[-2], is_share=is_share)} on" if most // factor > last else "",
+        f"first bar: below {_in_words(edges[1], is_share=is_share)}" if bars.first_has_more else "",
+        f"last bar: from {_in_words(edges[-2], is_share=is_share)} on" if bars.last_has_more else "",
     ]
     axes.set_xlabel("\n".join(filter(None, ["" if is_share else unit, "; ".join(filter(None, gathered))])))
     return figure
@@ -301,7 +288,47 @@ def _mel_ticks(last: int) -> list[int]:
     return list(range(0, last + 1, step))
 
 
-def _bulk(histograms: list[Mapping[int, int]]) -> tuple[int, int]:
+@dataclass(frozen=True)
+class _Bars:
+    """The bars of a histogram: each unites `factor` bins, and they have the numbers `first` to `last`.
+
+    The first and the last bar unite all bins beyond them, too.
+    """
+
+    first: int
+    last: int
+    factor: int
+    first_has_more: bool
+    last_has_more: bool
+
+    @classmethod
+    def of(cls, histograms: Sequence[Mapping[int, int]], unit: str) -> _Bars:
+        """The bars that show all of some histograms, of which one at least is not empty."""
+        least, most = (edge(number for one in histograms for number in one) for edge in (min, max))
+        low, high = _bulk(histograms)
+        low, high = max(least, low), min(most, high)
+        factor = _nice_factor(high - low + 1)
+        first, last = low // factor, high // factor
+        if unit == "dBFS":  # there is hardly anything above 0
+            first = min(first, last - _MIN_BARS + 1)
+        else:  # and nothing below it
+            last = max(last, first + _MIN_BARS - 1)
+        return cls(first, last, factor, least // factor < first, most // factor > last)
+
+    @property
+    def edges(self) -> np.ndarray:
+        """The edges of the bars, in bins."""
+        return np.arange(self.first, self.last + 2) * self.factor
+
+    def heights(self, histogram: Mapping[int, int]) -> np.ndarray:
+        """The records in each bar."""
+        found = np.zeros(self.last - self.first + 1)
+        for number, count in histogram.items():
+            found[min(max(number // self.factor - self.first, 0), self.last - self.first)] += count
+        return found
+
+
+def _bulk(histograms: Sequence[Mapping[int, int]]) -> tuple[int, int]:
     """The bins between which nearly all records lie, with as much room again to either side."""
     bounds = []
     for histogram in filter(None, histograms):
