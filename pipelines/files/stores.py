@@ -18,13 +18,14 @@ from apache_beam.io.filesystems import FileSystems
 from melbeam.pipelines import private_names
 from melbeam.pipelines.files.globs import compile_glob, literal_path, literal_prefix
 from melbeam.transforms.messages import in_one_line
+from melbeam.transforms.reading.storage import is_refusal, status_of
 
 _EXTRAS = {"gs": "gcp", "s3": "aws"}
 _GRANTS = {
     "gs": "roles/storage.objectUser (storage.objects.list, get, create and delete)",
     "s3": "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject",
 }
-_REFUSED, _NOT_THERE = (401, 403), 404
+_NOT_THERE = 404
 _NOTHING_THERE = 416  # a range that begins at the end of an object, or behind it
 _BLOCK = 8 << 20  # 8 MiB
 # A condition that does not hold: the status of GCS and S3, and S3's where two requests meet.
@@ -238,7 +239,7 @@ def with_advice(path: str) -> Iterator[None]:
             what = f"pip install '.[{extra}]' in melbeam's checkout" if extra else _NOT_READ.get(scheme, _NO_SUCH)
             raise NoFileSystem(f"{path}: {scheme}:// cannot be read or written here: {what}") from error
         code, words = _status_and_words(error)
-        if code in _REFUSED or "credentials" in words.lower():
+        if is_refusal(code, words):
             grants = _GRANTS.get(scheme, "reading, listing, writing and deleting")
             raise PermissionError(
                 f"{path}: the store refused it: grant {grants} on {bucket} to the account that runs the job, and "
@@ -260,11 +261,7 @@ def _status_and_words(error: BaseException) -> tuple[int | None, str]:
             return inner, text
         if isinstance(inner, BaseException) and (found := _status_and_words(inner))[0] is not None:
             return found
-    response = getattr(error, "response", None)
-    statuses = [getattr(error, "code", None), getattr(response, "status_code", None)]
-    if isinstance(response, dict):  # botocore's
-        statuses.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
-    for status in statuses:
-        if isinstance(status, int):
-            return int(status), text
-    return (_NOT_THERE if getattr(error, "errno", None) == errno.ENOENT else None), text
+    status = status_of(error)
+    if status is None and getattr(error, "errno", None) == errno.ENOENT:
+        status = _NOT_THERE
+    return status, text

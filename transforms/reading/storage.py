@@ -131,10 +131,10 @@ def _asking(path: str, what: str) -> Iterator[tuple[_Store, Any, str, str]]:
     except ImportError as error:
         raise OSError(f"{path}: {scheme}:// needs its client: pip install 'melbeam[{store.extra}]'") from error
     except Exception as error:  # each client has a family of its own
-        status, said = _status(error), in_one_line(error)
+        status, said = status_of(error), in_one_line(error)
         if status in _NOT_THERE:
             raise FileNotFoundError(f"{path}: the store has no such object, or none so long ({said})") from error
-        if status in _REFUSED or "redential" in said:
+        if is_refusal(status, said):
             raise PermissionError(
                 f"{path}: the store refused it: grant {store.grants[what]} on {scheme}://{bucket} to the account "
                 f"that reads, or give it credentials ({said})"
@@ -142,12 +142,18 @@ def _asking(path: str, what: str) -> Iterator[tuple[_Store, Any, str, str]]:
         raise OSError(f"{path}: {type(error).__name__}: {said}") from error
 
 
-def _status(error: Exception) -> int | None:
-    """The HTTP status of a client's error."""
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status that an error of a store's client carries, or None."""
     response = getattr(error, "response", None)
-    of_botocore = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
-    status = getattr(error, "code", None) or of_botocore.get("HTTPStatusCode")
-    return int(status) if isinstance(status, int) else None
+    statuses = [getattr(error, "code", None), getattr(response, "status_code", None)]
+    if isinstance(response, dict):  # botocore's
+        statuses.append(response.get("ResponseMetadata", {}).get("HTTPStatusCode"))
+    return next((int(status) for status in statuses if isinstance(status, int)), None)
+
+
+def is_refusal(status: int | None, said: str) -> bool:
+    """Whether a store's error, by its HTTP status and words, says that an account lacks rights or credentials."""
+    return status in _REFUSED or "credential" in said.lower()
 
 
 def _connect_to_gcs() -> Any:
