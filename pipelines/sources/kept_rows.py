@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 
-from melbeam.pipelines.sources.kinds import KINDS, MODULES
+from melbeam.pipelines.sources.kinds import KINDS, source_of
 from melbeam.pipelines.sources.rows import Row, read_rows
 from melbeam.pipelines.sources.units import Item, Unit
 from melbeam.pipelines.tfrecord import Span
@@ -30,5 +29,4 @@ def read_kept_row(record: bytes, unit: Unit, number: int, max_record_bytes: int)
     at_its_place = Unit(unit.path, 0, kind=row["kind"], span=Span(number=number))
     if "audio" in row:
         return read_rows([Row.of_kept(row, features)], at_its_place, max_record_bytes)
-    module = import_module(f"melbeam.pipelines.sources.{MODULES[row['kind']]}")
-    return module.read_again(row, at_its_place, max_record_bytes)
+    return source_of(row["kind"]).read_again(row, at_its_place, max_record_bytes)

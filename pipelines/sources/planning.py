@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from importlib import import_module
 from itertools import chain, islice
-from typing import Any, cast
+from typing import Any
 
 from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
@@ -24,9 +23,9 @@ from melbeam.pipelines.sources.kinds import (
     KALDI,
     LHOTSE,
     MANIFEST,
-    MODULES,
     TFRECORD,
     WEBDATASET,
+    source_of,
 )
 from melbeam.pipelines.sources.own_files import without_own
 from melbeam.pipelines.sources.tfds_folder import RAGGED_VALUES
@@ -37,7 +36,6 @@ from melbeam.pipelines.sources.units import (
     Item,
     LeftOut,
     Planned,
-    Source,
     SourceOptions,
     Unit,
     printable,
@@ -61,11 +59,6 @@ _WITHOUT_COLUMNS_OF_AUDIO = {
     **dict.fromkeys((TFRECORD, WEBDATASET), ("start", "end")),
 }
 _LOOKED_AT = 100  # records in which a name of --columns must be found
-
-
-def source_of(kind: str) -> Source:
-    """The module of a kind; those that need a library of their own are imported only then."""
-    return cast(Source, import_module(f"melbeam.pipelines.sources.{MODULES[kind]}"))
 
 
 def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:

@@ -251,6 +251,10 @@ class Source(Protocol):
         """
         ...
 
+    def read_again(self, row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
+        """What a row gives now that a reject kept; kinds whose rejects keep no rows do not have this."""
+        ...
+
 
 @dataclass(frozen=True)
 class Found:
