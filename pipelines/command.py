@@ -18,7 +18,7 @@ from melbeam.pipelines.job_log import JobLog, job_log
 from melbeam.pipelines.refusals import Refusal, UsageError, with_code
 
 _LOG = logging.getLogger("melbeam")
-# What a person has to put right, of a path that was given, where it is the launcher that meets it.
+# Errors of a path that a person has to put right, where the launcher meets them.
 _PATHS = {
     PermissionError: (
         Refusal.FORBIDDEN,

@@ -8,7 +8,7 @@ import re
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.transforms.reading.storage import is_local
 
-# A name, and `..` behind it.
+# A name with `..` behind it.
 _LEADS_BACK = re.compile(r"(^|/)(?!\.{1,2}/)[^/]+/+(\./+)*\.\.(/|$)")
 
 

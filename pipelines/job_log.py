@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, TextIO
 from melbeam.pipelines.private_names import LOGGER_OF_LOCAL_WORKERS, words_of_local_worker
 
 _STDERR = 2
-# What these warn of says nothing to a person: what comes of it is told by the job itself.
+# Warnings of these loggers mean nothing to a person; the job itself says what follows from them.
 _LIBRARIES = ("tensorflow", "absl", "h5py", "py.warnings", "botocore", "google")
 _BEAM = "apache_beam"
 # Beam logs an error of S3's with its traceback on the root logger.

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     rejects = _rejects(folder)
     what_and_where = {
         "input": [rejects],
-        # A split that is made anew may have other rejects in files of the same size.
+        # If the split is made again, other rejects may lie in files of the same size.
         "rejects": _hash_of_rejects(folder, rejects),
         "output": folder.output,
         "dataset_name": None,  # the folder has it already, if any
@@ -115,7 +115,7 @@ def _made_with(folder: SplitFolder) -> dict[str, object]:
         raise UsageError(
             Refusal.UNUSABLE_JOB_FILE, f"{folder.job} is missing: extract the split again, with --overwrite"
         )
-    # What the split's melbeam did not know yet, it did as is done by default.
+    # An option that the melbeam of that time did not have yet has its default.
     made_with = {name: job["identity"].get(name, default) for name, default in RecordOptions.defaults().items()}
     return {**made_with, "front_end": FrontEnd.from_dict(job["front_end"])}
 

@@ -98,7 +98,7 @@ def _check_folder(output: str) -> None:
         raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features: {why_no_features(output)}")
     if not files.match(f"{escape(output)}/*"):
         raise UsageError(Refusal.NO_FEATURES, f"{output} is no folder with anything in it")
-    # What a job wrote and somebody took the bookkeeping from is a fault; what no job wrote, a wrong call.
+    # A job's folder that has lost its bookkeeping is a fault; a folder that no job wrote is a wrong call.
     if not any(files.match(f"{escape(output)}/{name}") for name in (FRONT_END, DATASET_INFO, shards_of("*"))):
         raise UsageError(Refusal.NO_FEATURES, f"{output} holds no features: {why_no_features(output)}")
 

@@ -19,7 +19,7 @@ from melbeam.pipelines import files
 from melbeam.pipelines.split.leftovers import temporaries
 from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
 
-# As long as a clip of hours takes; an attempt that is at one record for longer is left to end with the process.
+# A clip of hours takes this long; an attempt that needs longer for one record ends with the process.
 STOP_SECONDS = 20.0
 
 _stopping = threading.Event()

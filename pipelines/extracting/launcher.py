@@ -96,7 +96,7 @@ def plan_job(arguments: argparse.Namespace) -> tuple[Job, list[Shard]]:
         output = _folder_of(arguments.dataset_name, output)
     folder = SplitFolder(output, arguments.split)
     files.check_writable(folder.output, folder.bookkeeping, given=f"--output={arguments.output}")
-    # A wrong bound is told before the input is looked at.
+    # A wrong bound is refused here, before the input is looked at.
     job = Job.of(
         folder,
         front_end,

@@ -84,7 +84,7 @@ class ProgressBar:
         for index, kind, path in found:
             if index in self._finished or index not in self._sizes or kind not in ("report", "progress"):
                 continue
-            # What was renamed, or is half-written, is found by the next look.
+            # A file that was just renamed, or is half-written, is found at the next look.
             with suppress(OSError, ValueError, KeyError, TypeError):
                 text = Path(path).read_text(encoding="utf-8")
                 if kind == "report":

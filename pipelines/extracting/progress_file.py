@@ -53,7 +53,7 @@ class ProgressFile:
         now = time.monotonic()
         if files.is_local(self._path) and now - self._written >= _PAUSE_SECONDS:
             self._written = now
-            # What cannot be shown is no reason to stop; another attempt's commit may have removed the folder.
+            # This is no reason to stop: another attempt's commit may have removed the folder.
             with suppress(OSError), open(self._path, "r+", encoding="utf-8") as file:
                 json.dump([done.seconds, done.num_bytes], file)
                 file.truncate()

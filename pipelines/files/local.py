@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from melbeam.pipelines.files.globs import compile_glob, literal_path
 
-# What file systems that know no fsync, or none of folders, answer.
+# The answers of file systems that have no fsync, or none of folders.
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 

@@ -33,7 +33,7 @@ _NOTHING_THERE = 416  # a range that begins at the end of an object, or behind i
 _BLOCK = 8 << 20  # 8 MiB
 # A condition that does not hold: the status of GCS and S3, and S3's where two requests meet.
 _CONDITION_FAILED = (412, 409)
-# What stores that speak S3 but know no conditions answer; and boto3 before it knew them.
+# The answers of stores that speak S3 but have no conditions, and of boto3 before it had them.
 _NO_CONDITIONS = (400, 501)
 _NO_SUCH = "Beam has no such file system"
 _NOT_READ = dict.fromkeys(("http", "https", "hf", "ftp"), f"{_NO_SUCH}: download the files first")

@@ -64,7 +64,7 @@ class UnitGatherer:
             features = audio_features(item.data)
             clip_id = clip_id_in(features)
             if clip_id in self._known:
-                # Its split is only where it is counted, so one that its row does not name costs nothing.
+                # A reject's split only decides where it is counted, so a row that does not name it costs nothing.
                 split = self._split_of(clip_id, item.data)
                 return split, LEFT_OUT, self._key(clip_id, unit, number), offset, 0, UNKNOWN
             split = division.split_of(division.value_of(features, clip_id))

@@ -154,7 +154,7 @@ class DivideDataset(beam.PTransform):
             | "CountClips" >> beam.CombineGlobally(Counted.merged)
         )
         slices = gathered | "RouteUnits" >> beam.ParDo(RouteUnit(job), counted)
-        # A shard is written, too, where nothing goes to it: that of an empty split.
+        # A shard to which no clip goes is written too: it is the shard of an empty split.
         every = (
             pcoll
             | "Splits" >> beam.Create(list(enumerate(job.division.names)), reshuffle=False)

@@ -91,7 +91,7 @@ def choose(part: Part) -> dict[int, tuple[str, ...]]:
         if not extremes or (quantity == "full_scale_fraction" and not extremes[0].value):
             continue
         roles.setdefault(starts[extremes[0].shard] + extremes[0].record, []).append(role)
-    # More than are needed are drawn, since some may be shown already.
+    # More than are needed are drawn, because some may be shown already.
     drawn = random.Random(part.job_hash).sample(range(total), min(total, 2 * NUM_CLIPS))
     for number in drawn:
         if len(roles) >= NUM_CLIPS:

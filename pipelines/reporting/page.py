@@ -10,7 +10,7 @@ from melbeam.pipelines.reporting.parts import Part
 from melbeam.transforms.markup import Html, element, joined, listed, of_data
 from melbeam.transforms.versions import melbeam_version
 
-# Whatever a page may hold: nothing is run, and nothing is fetched.
+# A browser runs no script and fetches nothing, whatever the page holds.
 _POLICY = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-src data:; base-uri 'none'; "
     "form-action 'none'"

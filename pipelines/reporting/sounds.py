@@ -69,7 +69,7 @@ class Sounds:
     def _records(self, number: int, most: int) -> Iterator[AudioRecord]:
         shard = self._shards[number]
         if shard.unit.num_parts > 1 and shard.unit.num_records is None:
-            # Where in its file a part begins is known only when the file was looked through.
+            # Only a look through the file tells where in it a part begins.
             same_file = [other for other in self._shards if other.path == shard.path]
             shard = next(one for one in find_parts(same_file, most) if one.index == number)
         return (item for item in shard.read(most) if isinstance(item, AudioRecord))

@@ -207,7 +207,7 @@ def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
         return AUDIO, found.paths
     if not named:
         _refuse_foreign(found)
-    # Whatever is nothing else has always been taken for TFRecords, and is told record by record.
+    # A file of no known kind has always been read as TFRecords, whose damage is reported record by record.
     return (named[0], by_kind[named[0]]) if named else (TFRECORD, found.paths)
 
 

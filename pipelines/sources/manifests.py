@@ -47,7 +47,7 @@ from melbeam.transforms.folder_layout import folder_prefix
 from melbeam.transforms.records.kept_rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 
-# Rows whose names are taken for those of all, at first; text of another encoding is a reject in later ones.
+# The names in this many rows are taken for those of all. Text of another encoding in a later row is a reject.
 _LOOKED_AT = 100
 
 

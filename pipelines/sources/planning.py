@@ -53,7 +53,7 @@ _OF_MANY = re.compile(r"^(?P<name>.*)-(?P<index>\d{5,})-of-(?P<count>\d{5,})(?P<
 _NAMED_MISSING = 3  # of the missing shards
 _SAMPLES = 400  # at least, of a list of numbers that may be audio: 25 ms at 16 kHz
 _RATES = range(4000, 384_001)  # Hz
-# What --columns cannot name: clips of these kinds are whole, or have their own audio and times.
+# --columns cannot name these: clips of these kinds are whole, or their source says their audio and times.
 _WITHOUT_COLUMNS_OF_AUDIO = {
     **dict.fromkeys((AUDIO, KALDI, LHOTSE), ("audio", "start", "end")),
     **dict.fromkeys((TFRECORD, WEBDATASET), ("start", "end")),

@@ -73,7 +73,7 @@ class Renaming:
         target = renamed.features.feature
         taken = set(self.columns.values())
         for name, feature in features.items():
-            # What has the name that another is given gives way to it.
+            # A feature makes way for one that is given its name.
             if name not in taken and name not in self.columns:
                 target[name].CopyFrom(feature)
         for ours, theirs in self.columns.items():
@@ -95,7 +95,7 @@ class Renaming:
             self._decode(features["audio"])
         kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
         if kind not in (INT64, FLOAT):
-            # A file has its own rate in its header; TFDS's says what it would be resampled to.
+            # A file's own header has its rate; TFDS's metadata have the rate that it would be resampled to.
             return
         if kind == INT64 and self.dtype in OWN_FULL_SCALE:
             _scale(features["audio"], np.iinfo(self.dtype))

@@ -143,7 +143,7 @@ def _channels(path: str, name: str, dimensions: Sequence[int]) -> tuple[int, boo
         return 1, False
     if len(dimensions) == 2 and dimensions.count(-1) < 2:
         first, second = dimensions
-        # Of two known ones the smaller is the number of channels.
+        # Where both dimensions are known, the smaller one is the number of channels.
         is_planar = second == -1 or 0 < first < second
         num_channels = first if is_planar else second
         if 1 <= num_channels <= MAX_CHANNELS:

@@ -25,7 +25,7 @@ from melbeam.transforms.records.schema import TEXT
 TRANSCRIPTS, LJSPEECH = ".trans.txt", "metadata.csv"
 SPEAKER = "speaker"
 COLUMNS = ("id", TEXT, "normalized_text", SPEAKER)  # the third is LJSpeech's, the last LibriSpeech's
-# What follows a clip's name in that of its own text, the first of each column before others.
+# The ending that a clip's own text has in place of the clip's; the first one of a column wins.
 _OWN = {".txt": TEXT, ".original.txt": TEXT, ".normalized.txt": "normalized_text"}
 _LARGEST_TEXT = 1 << 20  # 1 MiB; more is no transcript of a clip
 _FOLDERS = 64  # more of them are searched for transcripts by one listing of what they lie in

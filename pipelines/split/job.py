@@ -147,7 +147,7 @@ class Job:
             "pad_to_max_length": self.options.pads(self.front_end),
             "input": self.plan_hash,
             "num_shards": self.num_shards,
-            # What is as usual is left out, so that the hashes of before stay.
+            # Usual values are left out, so that the hashes of earlier jobs stay the same.
             **({} if is_usual else {"model_takes": front_end.model_takes}),
             **({"not_in": dict(self.not_in)} if self.not_in else {}),
             **({"rejects": self.rejects} if self.rejects is not None else {}),

@@ -12,7 +12,7 @@ from melbeam.pipelines import files
 from melbeam.transforms.folder_layout import SplitFolder
 
 _NAMES = ("hash", "identity")
-# What stands there while --overwrite deletes the split before: nobody's.
+# This stands in job.json while --overwrite deletes the earlier split: then no job owns the split.
 _BEING_REPLACED: dict[str, Any] = {"being_replaced": True}
 
 

@@ -152,7 +152,7 @@ def _dataset_info(
     summaries: dict[str, SplitSummary], front_end: FrontEnd, options: RecordOptions, name: str
 ) -> dict[str, Any]:
     text = description(front_end)
-    # Another split than the last to end may be the one that is.
+    # The split that is stored compact need not be the one that ended last, whose options these are.
     is_compact = not options.pads(front_end) or any(TAIL in summary.fields for summary in summaries.values())
     if front_end.takes_full_length and is_compact:
         text += (

@@ -55,7 +55,7 @@ def compare(splits: list[Split], package: str, sample: int, findings: Findings) 
         largest, usual, worst = [], [], (-1.0, "")
         for path, number, feature, samples in _sampled(split, sample, findings):
             rows, valid = compute(samples)
-            # What a model that takes the full length hears behind a clip counts, too.
+            # A model that takes the full length also hears what lies behind the clip.
             stored = feature.rows if split.front_end.takes_full_length else feature.values
             if package == "transformers" and len(valid) < len(stored):
                 fewer = f"id {feature.record.id!r} has {len(stored)} frames, {package} has {len(valid)}"

@@ -22,7 +22,7 @@ from melbeam.transforms.reading.arrays import LACKS_TAIL
 from melbeam.transforms.reading.folder import LACKS_OF_VERSION_1
 from melbeam.transforms.records.split_schema import SplitSchema
 
-# What TFDS's own conversion of a folder adds to dataset_info.json, beside the shards in another format.
+# When TFDS converts a folder, it writes shards in another format, and adds these to dataset_info.json.
 _ADDED_BY_TFDS = "alternativeFileFormats"
 
 

@@ -91,7 +91,7 @@ class _ShardCheck:
         self._places: list[tuple[int, int, int]] = []  # offset, size and frames of each feature record
         self._rows: list[int | None] = []  # hashes of what a table says of them; None of one with a fault
         self._became: dict[int, str] = {}  # number of an input record, to "feature" or "reject"
-        # These names in the report cannot be counted again: no clip has them.
+        # The report's counts under these names cannot be checked: no clip has them.
         self._unknown_names = {name for change in report.changes for name in report.named_ids.get(change, ())}
 
     def run(self) -> None:
@@ -277,7 +277,7 @@ class _ShardCheck:
             self._compare(name, 0, getattr(report, name))
         if said_changes.get("trimmed", 0) > said_changes.get("chunked", 0):
             self._findings.fault(self._report_path, f"more clips are trimmed than chunked: {said_changes}")
-        # What was cut off is told under `changes`, and then the report may know of more samples.
+        # Where clips were cut, `changes` says so, and the report may count more samples.
         is_cut = any(said_changes.get(what) for what in ("truncated", "trimmed"))
         if not (is_cut and tally.num_samples < report.num_samples):
             self._compare("samples", tally.num_samples, report.num_samples)
@@ -352,7 +352,7 @@ class _ShardCheck:
 
     def _look_for_missing_records(self) -> None:
         report = self._report
-        # What was left out is not counted as read, and is in the input nevertheless.
+        # Clips that were left out are in the input, but are not counted as read.
         expected = range(report.first_record, report.first_record + report.records_read + report.left_out)
         missing = report.records_read - sum(number in expected for number in self._became)
         if missing and sum(self._tally.rejects.values()) == sum(report.rejects.values()):

@@ -112,7 +112,7 @@ def read_features(
         dataset = _read_shuffled(opened, shards, shuffle, seed, reshuffle_each_iteration, num_parallel_reads)
     else:
         dataset = _read_in_order(opened, shards, read_ahead=num_parallel_reads != 1)
-    # What is fewer or more than the metadata say is an error of the data set.
+    # Fewer or more records than the metadata say are an error of the data set.
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(len(opened)))
     dataset = dataset.map(parse, num_parallel_calls=tf.data.AUTOTUNE)
     wanted = set(dataset.element_spec) if features is None else set(features)

@@ -29,7 +29,7 @@ ReadFile = Callable[[str], "bytes | None"]
 _LOG = logging.getLogger("melbeam")
 # Indexes that are asked of a store at a time, which takes some 50 ms for each.
 _REQUESTS_AT_ONCE = 16
-# What there is not in splits that were written with record version 1, which has no schema of each split.
+# What readers say of splits of record version 1.
 LACKS_OF_VERSION_1 = (
     "it was written with record version 1: it has no levels and no schema of its splits, and an index only where "
     "`melbeam index` wrote one"

@@ -19,7 +19,7 @@ from melbeam.transforms.records.index import INDEX_DTYPE
 from melbeam.transforms.records.tfrecord_frame import FOOTER, HEADER, data_of, length_of
 
 Parsed = TypeVar("Parsed")
-# What is read of a shard at a time where all its records are wanted.
+# Bytes that are read of a shard at a time where all its records are wanted.
 _READ_AT_ONCE = 8 << 20  # 8 MiB
 
 

@@ -14,7 +14,7 @@ from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.statistics import ClipSums
 
-# What may be done to a clip's audio beyond computing features, in words.
+# The changes that may be made to a clip's audio before its features are computed, in words.
 CHANGES: dict[str, str] = {
     "resampled": "brought to the front end's sampling rate",
     "mixed_down": "several channels became one, their mean",

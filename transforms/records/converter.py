@@ -29,7 +29,7 @@ from melbeam.transforms.records.tf_example import kind_and_count, text_feature, 
 from melbeam.transforms.statistics import ClipSums
 
 _KINDS = {field.name: field.kind for field in FEATURE_RECORD}
-# What a record's fields take beside features and what is passed through, generously.
+# Bytes that a record's own fields take, without features and columns that are passed through: a generous bound.
 _SMALL_FIELDS_BYTES = 1 << 16
 _FLOAT_LIST_BYTES = 4  # a value in a packed list
 

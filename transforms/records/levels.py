@@ -10,7 +10,7 @@ import numpy as np
 FULL_SCALE = 32767 / 32768  # the largest 16-bit sample
 SILENCE_DBFS = -60.0
 _BLOCK_SECONDS = 0.01
-# Decibels of digital silence, whose logarithm there is none of.
+# The level in decibels that stands for digital silence, whose logarithm does not exist.
 FLOOR_DBFS = -200.0
 LEVELS = ("rms_dbfs", "peak_dbfs", "full_scale_fraction", "silent_fraction")
 _DECIMALS = 3  # more would differ between types of CPU, whose sums round otherwise

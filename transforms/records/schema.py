@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 # The features of a clip; and, where they are stored without them, the rows behind that a model must be given.
 TENSOR, TAIL = "input_features", "input_features_tail"
-# What a reject has, and no other record.
+# Only rejects have this field.
 REJECT = "melbeam_reject"
 # The lists of a tf.train.Feature, by the names of its oneof.
 BYTES, INT64, FLOAT = "bytes_list", "int64_list", "float_list"

@@ -112,7 +112,7 @@ class Layout:
         left = len(data) - position
         if left < _MAX_JUNK and len(ends) > 2:
             return True
-        # Behind the end that the file names for itself may lie what is no audio.
+        # Behind the end that the file's header names, something other than audio may lie.
         is_named = file_end in ends and audio.size > 0
         return is_named and (left < _MAX_JUNK or is_no_audio(data, position) or _is_zero(data, position))
 

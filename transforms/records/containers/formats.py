@@ -68,7 +68,7 @@ FORMATS = (
     Format(("XI",), "XI", _magic(b"Extended Ins"), headers.inspect_xi),
     Format(("IRCAM",), "IRCAM", _is_ircam, headers.inspect_ircam),
     Format(("SDS",), "SDS", _is_sds, headers.inspect_sds),
-    # Of these the first bytes say little, so they come last.
+    # The first bytes of these formats say little, so they come last.
     Format(("HTK",), "HTK", headers.is_htk, headers.inspect_htk),
     Format(("MPC2K",), "MPC 2000", _magic(b"\1\4"), headers.inspect_mpc2k),
 )

@@ -85,7 +85,7 @@ def inspect_sphere(data: bytes, tolerance: Tolerance) -> Contents:
             raise Reject("bad_audio", f"a SPHERE whose header has {value!r} for {name.decode()}; {_ADVICE}")
         numbers[name] = int(value)
     count, rate, channels, num_bytes = numbers.values()
-    # A digit makes one multiple of 1000 Hz of another.
+    # One damaged digit turns a multiple of 1000 Hz into another.
     check_rate("SPHERE", rate, raw[b"sample_rate"], lambda usual: b"%d" % usual, also_known=range(0, 10**6, 1000))
     order = ">" if fields.get(b"sample_byte_format") == b"10" else "<"
     if coding in (b"ulaw", b"mu-law"):

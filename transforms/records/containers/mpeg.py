@@ -244,7 +244,7 @@ def _check_is_alone(data: bytes, at: int, end: int, name: str) -> None:
     Raises:
         Reject: bad_audio.
     """
-    # It knows all formats, so it imports this module.
+    # This import stands here because that module knows all formats, and so imports this one.
     from melbeam.transforms.records.containers.formats import name_of_audio
 
     at = _behind_tags(data, at, end)

@@ -58,7 +58,7 @@ def decode_apart(data: bytes, media: Media, request: Request) -> Audio:
             status = process.end()
             continue
         except BaseException as error:
-            # An answer leaves the process ready for the next file; what interrupts this side does not.
+            # After an answer the process is ready for the next file; after an interruption of this side it is not.
             if isinstance(error, (Reject, DecoderError, MemoryError)):
                 _give_back(process)
             else:

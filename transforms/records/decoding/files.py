@@ -88,7 +88,7 @@ def _decode_counted(data: bytes, contents: Contents, request: Request) -> Audio:
     try:
         return quietly(lambda: _decode_with_libsndfile(data, contents, request))
     except DecoderError as first:
-        # FFmpeg takes damaged FLAC frames without a word: there, libsndfile's word stands.
+        # FFmpeg accepts damaged FLAC frames silently, so libsndfile's error stands.
         if contents.format.split()[0] not in _SECOND_OPINION:
             raise
         if not is_installed():
