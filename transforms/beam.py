@@ -15,7 +15,7 @@ from melbeam.transforms.beam_worker import RecordMetrics, SharedRecordConverter
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
 from melbeam.transforms.records.audio_example import audio_example
-from melbeam.transforms.records.chunks import Chunking
+from melbeam.transforms.records.chunking import Chunking
 from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.examples import to_reject
 from melbeam.transforms.records.options import RecordOptions

@@ -21,7 +21,7 @@ from melbeam.pipelines.split.reports import SplitSummary, UnusableSummary
 from melbeam.transforms.bounds import check_number
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd, usually_taken
-from melbeam.transforms.records.chunks import Chunking
+from melbeam.transforms.records.chunking import Chunking
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
 

@@ -16,7 +16,7 @@ from melbeam.pipelines.verifying.ids import ShardIds
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.reading.not_features import is_of_ingest
-from melbeam.transforms.records.chunks import Chunking
+from melbeam.transforms.records.chunking import Chunking
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.schema import RECORD_VERSION
 

@@ -13,7 +13,7 @@ from melbeam.transforms.audio_inputs import refuse_after_fork
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.log_mel import rows_below
 from melbeam.transforms.packing import PackedFeatures
-from melbeam.transforms.records.chunks import Chunking
+from melbeam.transforms.records.chunking import Chunking
 from melbeam.transforms.records.conversion import Conversion, FeatureRecord
 from melbeam.transforms.records.examples import AudioExample, read_as_converted
 from melbeam.transforms.records.levels import levels

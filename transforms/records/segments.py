@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from melbeam.transforms.front_end import FrontEnd
-from melbeam.transforms.records.chunks import Chunking
+from melbeam.transforms.records.chunking import Chunking
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.schema import SEGMENTS
 from melbeam.transforms.records.tf_example import to_example

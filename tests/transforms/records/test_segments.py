@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from helpers import RATE, encode
 from melbeam.transforms import FrontEnd, audio_example
-from melbeam.transforms.records.chunks import Chunking
+from melbeam.transforms.records.chunking import Chunking
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.options import RecordOptions
 from melbeam.transforms.records.rejects import Reject
