@@ -76,11 +76,16 @@ def num_frames(num_samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     hop = front_end.hop_length
     if front_end.max_samples is not None:
         num_samples = tf.minimum(num_samples, tf.constant(front_end.max_samples, num_samples.dtype))
+    begun = -(-num_samples // hop)
     if front_end.padding in COUNT_HOPS:
-        return (num_samples + front_end.count_partial_hop * (hop - 1)) // hop
+        if not front_end.count_partial_hop:
+            return num_samples // hop
+        most = front_end.max_samples
+        return begun if most is None else tf.minimum(begun, tf.constant(most // hop, begun.dtype))
     if front_end.padding == "right":
         multiple = front_end.pad_to_multiple_of
         frames = (-(-num_samples // multiple) * multiple - front_end.frame_length - 1) // hop + 1
+        frames = tf.minimum(begun, frames)
     else:
         frames = -((front_end.frame_length - front_end.left_padding - num_samples) // hop)
     return tf.maximum(tf.zeros_like(frames), frames)

@@ -111,6 +111,20 @@ def test_mask_counts_each_rows_valid_frames(converter):
     assert found.numpy()[3, :4].tolist() == [True, True, True, False]
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("whisper", {"hop_length": 333, "max_audio_length": 2}),
+        ("gemma3n", {"frame_length": 48, "hop_length": 32, "fft_length": 64, "max_audio_length": 0.1}),
+    ],
+)
+def test_frames_are_counted_alike_by_a_mask(name, changes):
+    front_end = FrontEnd.load(name).replace(num_mels=8, **changes)
+    lengths = range(front_end.max_samples + 3)
+    mask = AudioConverter(front_end).mask(lengths, front_end.padded_frames + 1).numpy()
+    assert mask.sum(axis=1).tolist() == [front_end.num_frames(n) for n in lengths]
+
+
 def test_a_dataset_of_unequal_clips(converter, clip):
     clips = [clip, clip[:500]]
     spec = tf.TensorSpec([None], "float32")
