@@ -125,6 +125,35 @@ def test_frames_are_counted_alike_by_a_mask(name, changes):
     assert mask.sum(axis=1).tolist() == [front_end.num_frames(n) for n in lengths]
 
 
+@pytest.mark.parametrize(
+    ("lengths", "num_frames", "message"),
+    [
+        ([16000.7], 99, "lengths must be integers"),
+        ([None, 3], 99, r"lengths must be integers \[batch\], got \[None, 3\]"),
+        (["a"], 99, "lengths must be integers"),
+        ([-5], 99, "lengths must be at least 0, got -5"),
+        ([16000], -1, "num_frames must be at least 0, got -1"),
+        ([16000], 99.0, "num_frames must be a whole number"),
+    ],
+)
+def test_a_mask_of_no_lengths_is_refused(converter, lengths, num_frames, message):
+    with pytest.raises(ValueError, match=message):
+        converter.mask(lengths, num_frames)
+
+
+def test_a_mask_of_a_very_long_clip_or_of_none(converter):
+    assert converter.mask([2**40], 3000).numpy().sum() == 2999
+    assert converter.mask([], 99).shape == (0, 99)
+
+
+@pytest.mark.parametrize(("rate", "error"), [(16000.4, tf.errors.InvalidArgumentError), (b"16000", ValueError)])
+def test_a_rate_that_a_graph_sees_late(converter, clip, rate, error):
+    features = tf.function(lambda rate: converter(clip, sampling_rate=rate))
+    np.testing.assert_array_equal(features(tf.constant(16000.0)), features(tf.constant(16000)))
+    with pytest.raises(error, match=r"audio must be at|sampling_rate must be a number"):
+        features(tf.constant(rate))
+
+
 def test_a_dataset_of_unequal_clips(converter, clip):
     clips = [clip, clip[:500]]
     spec = tf.TensorSpec([None], "float32")
