@@ -131,16 +131,18 @@ def checks_of_rate(sampling_rate: Any, front_end: FrontEnd) -> list[tf.Operation
 def silence_behind(waveform: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
     """Zeroes what lies behind each row's valid samples."""
     lengths = tf.cast(lengths, tf.int64)
-    width = tf.shape(waveform, out_type=tf.int64)[1]
+    rows, width = tf.unstack(tf.shape(waveform, out_type=tf.int64))
     checks = []
     if not tf.executing_eagerly():
         message = "lengths must be from 0 to the samples of a row"
         checks = [
+            tf.debugging.assert_equal(tf.size(lengths, tf.int64), rows, "lengths must have a value for each row"),
             tf.debugging.assert_non_negative(lengths, message),
             tf.debugging.assert_less_equal(lengths, width, message),
         ]
     with tf.control_dependencies([check for check in checks if check is not None]):
         valid = tf.sequence_mask(lengths, width)
+    valid = tf.reshape(valid, tf.shape(waveform))  # One length for many rows fails where assertions are dropped.
     return tf.where(valid, waveform, tf.zeros_like(waveform))
 
 

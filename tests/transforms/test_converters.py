@@ -101,6 +101,9 @@ def test_lengths_in_a_graph(converter, clip):
     found = function(batch, lengths).numpy()
     np.testing.assert_allclose(found, converter(batch, lengths=lengths), rtol=0, atol=1e-6)
     assert np.abs(found - function(batch, np.array([8000, 8000])).numpy()).max() > 1
+    for number in (1, 3):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="lengths must have a value for each row"):
+            function(batch, np.full(number, 3210))
 
 
 def test_mask_counts_each_rows_valid_frames(converter):
