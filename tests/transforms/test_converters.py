@@ -106,6 +106,17 @@ def test_lengths_in_a_graph(converter, clip):
             function(batch, np.full(number, 3210))
 
 
+@pytest.mark.parametrize("name", ["gemma4", "gemma4_documented", "gemma3n"])
+@pytest.mark.parametrize("seconds", [1e6, 1e12])
+def test_a_limit_beyond_32_bits_is_none_in_a_graph(name, seconds, clip):
+    """A million seconds, where somebody means any length, gave no frames."""
+    front_end = FrontEnd.load(name).replace(max_audio_length=seconds)
+    converter = AudioConverter(front_end, pad_to_max_length=False)
+    features = tf.function(converter, input_signature=[tf.TensorSpec([None], tf.float32)])(clip)
+    np.testing.assert_allclose(features, converter(clip), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(converter.mask([8000], 60).numpy().sum(), front_end.num_frames(8000))
+
+
 def test_mask_counts_each_rows_valid_frames(converter):
     found = converter.mask([0, 160, 161, 640, 16000, 480000, 960000], 3000)
     assert found.dtype == tf.bool

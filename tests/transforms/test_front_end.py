@@ -74,6 +74,8 @@ def test_fingerprint_changes_with_what_decides_a_frame(gemma4, field, value):
         ("hop_length", 1.5, "hop_length must be a whole number of at least 1, got 1.5"),
         ("num_mels", True, "num_mels must be a finite number, got True"),
         ("num_mels", "128", "num_mels must be a whole number of at least 1, got '128'"),
+        ("num_mels", 1 << 31, "num_mels must be at most 16384, got 2147483648"),
+        ("hop_length", 1e300, "hop_length must be at most 16777216, got 1e+300"),
         ("preemphasis", 1.5, "preemphasis must be in [0, 1], got 1.5"),
         ("preemphasis_htk_flavor", "yes", "preemphasis_htk_flavor must be true or false, got 'yes'"),
         ("input_scale_factor", 0, "input_scale_factor must be above 0, got 0.0"),
