@@ -15,8 +15,10 @@ from melbeam.transforms.audio_inputs import (
     dense_audio,
     refuse_after_fork,
     silence_behind,
+    whole_lengths,
 )
 from melbeam.transforms.block_kernel import frame_kernel
+from melbeam.transforms.bounds import check_integer
 from melbeam.transforms.converter_base import ConverterBase
 from melbeam.transforms.exporting import export_saved_model, export_tflite
 from melbeam.transforms.packing import PackedFeatures
@@ -188,8 +190,17 @@ class AudioConverter(ConverterBase):
         return self.front_end.num_audio_tokens(num_samples)
 
     def mask(self, lengths: Any, num_frames: int | tf.Tensor) -> tf.Tensor:
-        """Which frames are valid: integers `[batch]` (valid samples) to bool `[batch, num_frames]`."""
-        lengths = tf.cast(tf.convert_to_tensor(lengths), tf.int32)
+        """Which frames are valid: integers `[batch]` (valid samples) to bool `[batch, num_frames]`.
+
+        Raises:
+            ValueError: `lengths` are no integers, or, outside a graph, one is negative; or `num_frames` is no
+                number of frames.
+        """
+        lengths = tf.cast(whole_lengths(lengths), tf.int64)
+        if tf.executing_eagerly() and tf.size(lengths) and tf.reduce_min(lengths) < 0:
+            raise ValueError(f"lengths must be at least 0, got {int(tf.reduce_min(lengths))}")
+        if not tf.is_tensor(num_frames):
+            check_integer("num_frames", num_frames, at_least=0)
         return tf.sequence_mask(log_mel.num_frames(lengths, self.front_end), num_frames)
 
     def export(self, folder: str | Path, *, xla: bool = False, from_bytes: bool = False) -> None:

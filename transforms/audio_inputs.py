@@ -117,9 +117,11 @@ def checks_of_rate(sampling_rate: Any, front_end: FrontEnd) -> list[tf.Operation
     expected = front_end.sampling_rate
     found = tf.get_static_value(sampling_rate) if tf.is_tensor(sampling_rate) else sampling_rate
     if found is None:
+        if not (sampling_rate.dtype.is_integer or sampling_rate.dtype.is_floating):
+            raise ValueError(f"sampling_rate must be a number of Hz, got a tensor of {sampling_rate.dtype.name}")
         message = f"audio must be at the front end's {expected} Hz: resample it first"
-        rate = tf.cast(sampling_rate, tf.int64)
-        return [tf.debugging.assert_equal(rate, tf.constant(expected, tf.int64), message)]
+        rate = tf.cast(sampling_rate, tf.float64)  # which has every rate, a fraction of one too
+        return [tf.debugging.assert_equal(rate, tf.constant(expected, tf.float64), message)]
     if isinstance(found, str | bytes) or not np.all(np.equal(np.asarray(found), expected)):
         shown = np.asarray(found).tolist()
         raise ValueError(f"audio must be at the front end's {expected} Hz, got {shown!r}: resample it first")
@@ -129,16 +131,18 @@ def checks_of_rate(sampling_rate: Any, front_end: FrontEnd) -> list[tf.Operation
 def silence_behind(waveform: tf.Tensor, lengths: tf.Tensor) -> tf.Tensor:
     """Zeroes what lies behind each row's valid samples."""
     lengths = tf.cast(lengths, tf.int64)
-    width = tf.shape(waveform, out_type=tf.int64)[1]
+    rows, width = tf.unstack(tf.shape(waveform, out_type=tf.int64))
     checks = []
     if not tf.executing_eagerly():
         message = "lengths must be from 0 to the samples of a row"
         checks = [
+            tf.debugging.assert_equal(tf.size(lengths, tf.int64), rows, "lengths must have a value for each row"),
             tf.debugging.assert_non_negative(lengths, message),
             tf.debugging.assert_less_equal(lengths, width, message),
         ]
     with tf.control_dependencies([check for check in checks if check is not None]):
         valid = tf.sequence_mask(lengths, width)
+    valid = tf.reshape(valid, tf.shape(waveform))  # One length for many rows fails where assertions are dropped.
     return tf.where(valid, waveform, tf.zeros_like(waveform))
 
 
@@ -148,8 +152,8 @@ def checked_lengths(lengths: Any, shape: Any) -> tf.Tensor:
     Raises:
         ValueError: they are no integers `[batch]`, or beyond the samples of a row.
     """
-    lengths = tf.convert_to_tensor(lengths)
-    if not lengths.dtype.is_integer or lengths.shape.rank != 1:
+    lengths = whole_lengths(lengths)
+    if lengths.shape.rank != 1:
         raise ValueError(
             f"lengths must be integers [batch], got {lengths.dtype.name} of shape {tuple(lengths.shape)}"
         )
@@ -160,6 +164,23 @@ def checked_lengths(lengths: Any, shape: Any) -> tf.Tensor:
         if least < 0 or most > shape[1]:
             raise ValueError(f"lengths must be from 0 to {shape[1]}, the samples of a row, got {least} to {most}")
     return lengths
+
+
+def whole_lengths(lengths: Any) -> tf.Tensor:
+    """Lengths as a tensor of integers, of any shape.
+
+    Raises:
+        ValueError: they are none.
+    """
+    if isinstance(lengths, list | tuple) and not lengths:
+        return tf.zeros([0], tf.int64)
+    try:
+        found = tf.convert_to_tensor(lengths)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"lengths must be integers [batch], got {lengths!r}") from error
+    if not found.dtype.is_integer:
+        raise ValueError(f"lengths must be integers [batch], got {found.dtype.name} of shape {tuple(found.shape)}")
+    return found
 
 
 def check_samples(

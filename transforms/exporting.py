@@ -89,9 +89,15 @@ def export_tflite(front_end: FrontEnd, path: str | Path, *, pad_to_max_length: b
     def features(audio: tf.Tensor) -> tf.Tensor:
         if pad_to_max_length:
             frames: tf.Tensor | int = front_end.padded_frames
-        else:
-            frames = log_mel.num_frames(tf.shape(audio)[1], front_end)
-        return log_mel.log_mel_spectrogram(audio, front_end, "float32", frames, by_matrix=by_matrix)
+            return log_mel.log_mel_spectrogram(audio, front_end, "float32", frames, by_matrix=by_matrix)
+        # An interpreter whose first transform is of nothing gives wrong values the next time.
+        clips, num_samples = tf.unstack(tf.shape(audio))
+        frames = log_mel.num_frames(num_samples, front_end)
+        some = tf.pad(audio, [[0, tf.maximum(1 - clips, 0)], [0, 0]])
+        computed = log_mel.log_mel_spectrogram(
+            some, front_end, "float32", tf.maximum(frames, 1), by_matrix=by_matrix
+        )
+        return computed[:clips, :frames]
 
     graph = tf.function(
         features, input_signature=[tf.TensorSpec([None, None], tf.float32, name="audio")], autograph=False

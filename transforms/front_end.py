@@ -159,7 +159,10 @@ class FrontEnd:
     @property
     def max_samples(self) -> int | None:
         """Samples of the longest clip, or None where any length is taken."""
-        return None if self.max_audio_length is None else int(self.sampling_rate * self.max_audio_length)
+        if self.max_audio_length is None:
+            return None
+        # 0.7 s at 22,050 Hz are 15,435 samples, of which floating point makes 15,434.999999999998.
+        return int(round(self.sampling_rate * self.max_audio_length, 6))
 
     @property
     def takes_full_length(self) -> bool:
@@ -194,8 +197,8 @@ class FrontEnd:
         semicausal: the frames that end before the clip does, transformers' mask,
         max(0, ceil((n + left_padding - frame_length) / hop_length)); semicausal_hops: n // hop_length, as
         keras-hub's preprocessor for Gemma 4 counts; center: n // hop_length, or ceil(n / hop_length) with
-        `count_partial_hop`; right: those of frame_length + 1 samples that fit into
-        the padded clip, as in transformers.
+        `count_partial_hop`, but no more than the longest clip has whole hops; right: those of frame_length + 1
+        samples that fit into the padded clip and begin in the clip itself, as in transformers.
         A clip longer than `max_audio_length` has the frames of one that long.
 
         Raises:
@@ -207,11 +210,14 @@ class FrontEnd:
             raise ValueError(f"num_samples must be at least 0, got {num_samples}")
         if self.max_samples is not None:
             num_samples = min(num_samples, self.max_samples)
+        begun = -(-num_samples // self.hop_length)
         if self.padding in COUNT_HOPS:
-            return (num_samples + self.count_partial_hop * (self.hop_length - 1)) // self.hop_length
+            if not self.count_partial_hop:
+                return num_samples // self.hop_length
+            return begun if self.max_samples is None else min(begun, self.max_samples // self.hop_length)
         if self.padding == "right":
             padded = -(-num_samples // self.pad_to_multiple_of) * self.pad_to_multiple_of
-            return max(0, (padded - self.frame_length - 1) // self.hop_length + 1)
+            return min(begun, max(0, (padded - self.frame_length - 1) // self.hop_length + 1))
         return max(0, -((self.frame_length - self.left_padding - num_samples) // self.hop_length))
 
     def num_audio_tokens(self, num_samples: int) -> int | None:

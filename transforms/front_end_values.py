@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 from typing import Any
 
+# No model has a front end near these numbers, and mel banks and windows beyond them fit into no memory.
+_AT_MOST = 1 << 24
+_MOST_MELS = 1 << 14
+
 
 def positive_integer(field: str, value: Any) -> int:
     """The value as a whole number.
 
     Raises:
-        ValueError: it is none, or less than 1; the message names the field.
+        ValueError: it is none, less than 1, or beyond any front end; the message names the field.
     """
     number = math.nan if isinstance(value, str) else finite(field, value)
     if math.isnan(number) or number != int(number) or number < 1:
         raise ValueError(f"{field} must be a whole number of at least 1, got {value!r}")
+    at_most = _MOST_MELS if field == "num_mels" else _AT_MOST
+    if number > at_most:
+        raise ValueError(f"{field} must be at most {at_most}, got {value!r}")
     return int(number)
 
 

@@ -247,7 +247,8 @@ class Gemma3nAudioConverterLayer(AudioConverterLayer):
             sampling_rate: Hz of the audio, or None.
             training: decides nothing.
             return_attention_mask: None for what the constructor was given.
-            **options: `padding`, `truncation` and `pad_to_multiple_of` of keras-hub's layer, at its defaults.
+            **options: `padding`, `max_length`, `truncation` and `pad_to_multiple_of` of keras-hub's layer, at its
+                defaults: samples of the longest clip are the front end's.
 
         Returns:
             `[batch, frames, feature_size]` and, int32 `[batch, frames]`, 1 where a frame is valid; one clip
@@ -256,9 +257,10 @@ class Gemma3nAudioConverterLayer(AudioConverterLayer):
         Raises:
             ValueError: an option that means something else.
         """
+        taken = {**self._CALL, "max_length": (self.num_samples,)}
         for option, value in options.items():
-            if value not in self._CALL.get(option, ()):
-                expected = {name: values[0] for name, values in self._CALL.items()}
+            if value not in taken.get(option, ()):
+                expected = {name: values[0] for name, values in taken.items()}
                 raise ValueError(f"{option} = {value!r} is not known here; what is taken is {expected}")
         audio, lengths = dense_audio(audio, lengths, self.front_end, self.precision)
         features = self.converter(audio, lengths, sampling_rate=sampling_rate)

@@ -73,17 +73,27 @@ def to_waveform(audio: tf.Tensor, precision: Precision) -> tf.Tensor:
 
 def num_frames(num_samples: tf.Tensor, front_end: FrontEnd) -> tf.Tensor:
     """`FrontEnd.num_frames` of an integer tensor of any shape, in its dtype."""
-    hop = front_end.hop_length
-    if front_end.max_samples is not None:
-        num_samples = tf.minimum(num_samples, tf.constant(front_end.max_samples, num_samples.dtype))
+    hop, longest = front_end.hop_length, _longest(front_end, num_samples.dtype)
+    if longest is not None:
+        num_samples = tf.minimum(num_samples, tf.constant(longest, num_samples.dtype))
+    begun = -(-num_samples // hop)
     if front_end.padding in COUNT_HOPS:
-        return (num_samples + front_end.count_partial_hop * (hop - 1)) // hop
+        if not front_end.count_partial_hop:
+            return num_samples // hop
+        return begun if longest is None else tf.minimum(begun, tf.constant(longest // hop, begun.dtype))
     if front_end.padding == "right":
         multiple = front_end.pad_to_multiple_of
         frames = (-(-num_samples // multiple) * multiple - front_end.frame_length - 1) // hop + 1
+        frames = tf.minimum(begun, frames)
     else:
         frames = -((front_end.frame_length - front_end.left_padding - num_samples) // hop)
     return tf.maximum(tf.zeros_like(frames), frames)
+
+
+def _longest(front_end: FrontEnd, dtype: tf.DType) -> int | None:
+    """Samples of the longest clip; None where any length is taken that a tensor of that dtype can say."""
+    longest = front_end.max_samples
+    return None if longest is None or longest > dtype.max else longest
 
 
 def rows_below(front_end: FrontEnd) -> int:
@@ -98,17 +108,17 @@ def pad(audio: tf.Tensor, front_end: FrontEnd, rows: tf.Tensor | int) -> tf.Tens
     "center" reflects at both ends of the clip *zero-padded to max_audio_length*; so, behind a shorter clip,
     there are zeros, and the end of the full clip is reflected only into the frames that reach beyond it.
     """
-    left, hop = front_end.left_padding, front_end.hop_length
+    left, hop, longest = front_end.left_padding, front_end.hop_length, _longest(front_end, tf.int32)
     width = rows * hop
-    if front_end.max_samples is not None:
-        audio = audio[:, : front_end.max_samples]
+    if longest is not None:
+        audio = audio[:, :longest]
     samples = tf.shape(audio)[1]
     if front_end.padding != "center":
         padded = tf.pad(audio, [[0, 0], [left, tf.maximum(0, width - left - samples)]])
     else:
         whole = tf.maximum(tf.maximum(samples, width - left), left + 1)
-        if front_end.max_samples is not None:
-            whole = tf.minimum(whole, front_end.max_samples)
+        if longest is not None:
+            whole = tf.minimum(whole, longest)
         audio = tf.pad(audio, [[0, 0], [0, whole - samples]])
         # By slices: tf.pad's own REFLECT takes no batch of no clips. What lies behind the reflection is in no
         # frame.
@@ -270,7 +280,7 @@ def num_computed_frames(frames: tf.Tensor | int, front_end: FrontEnd) -> tf.Tens
     overhang = -(-front_end.left_padding // front_end.hop_length)
     if isinstance(frames, int):
         return min(frames + overhang, front_end.padded_frames)
-    return tf.minimum(frames + overhang, front_end.padded_frames)
+    return tf.minimum(frames + overhang, min(front_end.padded_frames, frames.dtype.max))
 
 
 def finish_clips(computed: tf.Tensor, front_end: FrontEnd, frames: tf.Tensor | int) -> tf.Tensor:

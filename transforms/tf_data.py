@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 
-from melbeam.transforms.audio_inputs import assert_samples
+from melbeam.transforms.audio_inputs import as_array, assert_samples
+from melbeam.transforms.bounds import check_flag
 from melbeam.transforms.converters import AudioConverter
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.log_mel import num_frames
@@ -40,26 +42,50 @@ def log_mel_map(
             beyond 16 bits. False lets NaN and infinity come out as NaN, and computes the others as they are.
 
     Raises:
-        ValueError: when mapped, elements without "audio", or batches (map before you batch).
+        ValueError: an argument is out of its bounds; when mapped, elements without "audio", or that are no dicts,
+            or that have a column of ours, and batches (map before you batch).
+        TypeError: when mapped, "audio" that holds no samples.
     """
+    check_flag("check_audio", check_audio)
     found = find_front_end(front_end)
     pads = found.takes_full_length if pad_to_max_length is None else pad_to_max_length
     converter = AudioConverter(found, pad_to_max_length=pads, precision=precision)
 
-    def log_mel(element: Features) -> Features:
-        if "audio" not in element:
-            raise ValueError(f"elements need a feature 'audio', got {sorted(element)}")
-        audio = element["audio"]
+    @tf.autograph.experimental.do_not_convert  # It is graph code already, and its errors are seen as they are.
+    def log_mel(element: Features, *others: Any) -> Features:
+        _check_element(element, *others)
+        given = element["audio"]
+        audio = given if isinstance(given, tf.RaggedTensor) else tf.convert_to_tensor(as_array(given))
         if audio.shape.rank != 1:
             raise ValueError(
                 f"audio must be [num_samples], got shape {audio.shape}: map before you batch, and average channels"
             )
-        about = ["; id", element["id"]] if "id" in element else []
+        about = ["; id", element["id"]] if isinstance(element.get("id"), tf.Tensor) else []
         # They stand before the features' program, which may be compiled: there they would be dropped.
         with tf.control_dependencies(assert_samples(audio, *about) if check_audio else []):
             features = converter(tf.identity(audio), sampling_rate=element.get("sampling_rate"))
         frames = num_frames(tf.shape(audio, out_type=tf.int64)[0], converter.front_end)
-        others = {name: value for name, value in element.items() if name != "audio"}
-        return {**others, TENSOR: features, "num_frames": frames}
+        kept = {name: value for name, value in element.items() if name != "audio"}
+        return {**kept, TENSOR: features, "num_frames": frames}
 
     return log_mel
+
+
+def _check_element(element: Any, *others: Any) -> None:
+    """Refuses elements that are no dicts with "audio", and those whose columns features would take the place of.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if others or not isinstance(element, Mapping):
+        got = f"a tuple of {1 + len(others)}" if others else f"a {type(element).__name__}"
+        raise ValueError(
+            f"elements must be dicts with a feature 'audio', got {got}: name what they hold first, "
+            'dataset.map(lambda audio, label: {"audio": audio, "label": label})'
+        )
+    if "audio" not in element:
+        raise ValueError(f"elements need a feature 'audio', got {sorted(element)}")
+    if taken := [name for name in (TENSOR, "num_frames") if name in element]:
+        raise ValueError(
+            f"elements have {' and '.join(taken)} already, which is made here: rename or drop it first"
+        )

@@ -164,7 +164,7 @@ class TestWhereKerasHubsStands:
         batch = noise * (np.arange(16000) < np.array(lengths)[:, None])
         # keras-hub's own cannot say how long a row is: its mask counts zeros behind a clip too.
         features, mask = theirs(batch, padding="longest")
-        found, found_mask = ours(batch, padding="longest", pad_to_multiple_of=128)
+        found, found_mask = ours(batch, padding="longest", max_length=480000, pad_to_multiple_of=128)
         np.testing.assert_allclose(
             found, features, rtol=0, atol=2e-3
         )  # Gemma 3n's own distance on noise is 1.2e-3
@@ -174,6 +174,8 @@ class TestWhereKerasHubsStands:
         assert np.asarray(by_length).sum(axis=1).tolist() == [ours.converter.num_frames(n) for n in lengths]
         with pytest.raises(ValueError, match="pad_to_multiple_of = 1 is not known here"):
             ours(batch, pad_to_multiple_of=1)
+        with pytest.raises(ValueError, match="max_length = 160000 is not known here"):
+            ours(batch, max_length=160000)
 
     @WITH_GEMMA3N
     def test_presets_need_no_network_and_nobody_elses_change(self):

@@ -101,6 +101,20 @@ def test_lengths_in_a_graph(converter, clip):
     found = function(batch, lengths).numpy()
     np.testing.assert_allclose(found, converter(batch, lengths=lengths), rtol=0, atol=1e-6)
     assert np.abs(found - function(batch, np.array([8000, 8000])).numpy()).max() > 1
+    for number in (1, 3):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="lengths must have a value for each row"):
+            function(batch, np.full(number, 3210))
+
+
+@pytest.mark.parametrize("name", ["gemma4", "gemma4_documented", "gemma3n"])
+@pytest.mark.parametrize("seconds", [1e6, 1e12])
+def test_a_limit_beyond_32_bits_is_none_in_a_graph(name, seconds, clip):
+    """A million seconds, where somebody means any length, gave no frames."""
+    front_end = FrontEnd.load(name).replace(max_audio_length=seconds)
+    converter = AudioConverter(front_end, pad_to_max_length=False)
+    features = tf.function(converter, input_signature=[tf.TensorSpec([None], tf.float32)])(clip)
+    np.testing.assert_allclose(features, converter(clip), rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(converter.mask([8000], 60).numpy().sum(), front_end.num_frames(8000))
 
 
 def test_mask_counts_each_rows_valid_frames(converter):
@@ -109,6 +123,49 @@ def test_mask_counts_each_rows_valid_frames(converter):
     assert found.shape == (7, 3000)
     assert found.numpy().sum(axis=1).tolist() == [0, 0, 1, 3, 99, 2999, 2999]
     assert found.numpy()[3, :4].tolist() == [True, True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("whisper", {"hop_length": 333, "max_audio_length": 2}),
+        ("gemma3n", {"frame_length": 48, "hop_length": 32, "fft_length": 64, "max_audio_length": 0.1}),
+    ],
+)
+def test_frames_are_counted_alike_by_a_mask(name, changes):
+    front_end = FrontEnd.load(name).replace(num_mels=8, **changes)
+    lengths = range(front_end.max_samples + 3)
+    mask = AudioConverter(front_end).mask(lengths, front_end.padded_frames + 1).numpy()
+    assert mask.sum(axis=1).tolist() == [front_end.num_frames(n) for n in lengths]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "num_frames", "message"),
+    [
+        ([16000.7], 99, "lengths must be integers"),
+        ([None, 3], 99, r"lengths must be integers \[batch\], got \[None, 3\]"),
+        (["a"], 99, "lengths must be integers"),
+        ([-5], 99, "lengths must be at least 0, got -5"),
+        ([16000], -1, "num_frames must be at least 0, got -1"),
+        ([16000], 99.0, "num_frames must be a whole number"),
+    ],
+)
+def test_a_mask_of_no_lengths_is_refused(converter, lengths, num_frames, message):
+    with pytest.raises(ValueError, match=message):
+        converter.mask(lengths, num_frames)
+
+
+def test_a_mask_of_a_very_long_clip_or_of_none(converter):
+    assert converter.mask([2**40], 3000).numpy().sum() == 2999
+    assert converter.mask([], 99).shape == (0, 99)
+
+
+@pytest.mark.parametrize(("rate", "error"), [(16000.4, tf.errors.InvalidArgumentError), (b"16000", ValueError)])
+def test_a_rate_that_a_graph_sees_late(converter, clip, rate, error):
+    features = tf.function(lambda rate: converter(clip, sampling_rate=rate))
+    np.testing.assert_array_equal(features(tf.constant(16000.0)), features(tf.constant(16000)))
+    with pytest.raises(error, match=r"audio must be at|sampling_rate must be a number"):
+        features(tf.constant(rate))
 
 
 def test_a_dataset_of_unequal_clips(converter, clip):

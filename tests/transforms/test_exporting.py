@@ -43,11 +43,14 @@ def test_tflite_has_built_in_operations_only_and_takes_any_length(tmp_path, clip
     converter.export_tflite(path)
     interpreter = tf.lite.Interpreter(model_path=str(path))
     audio, features = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-    for batch in (clips, clips[:1, :16000]):
+    # What comes first has no frames, unpadded: behind such a transform, the next one's values were wrong.
+    for batch in (clips[:1, :160], clips[:1, :5000], clips, clips[:1, :16000]):
         interpreter.resize_tensor_input(audio, batch.shape)
         interpreter.allocate_tensors()
         interpreter.set_tensor(audio, batch)
         interpreter.invoke()
+        if 0 in converter(batch).shape:
+            continue  # TensorFlow's interpreter in Python hands no empty result out.
         expected = converter(batch).numpy()
         found = interpreter.get_tensor(features)
         assert found.shape == expected.shape

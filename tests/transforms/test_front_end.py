@@ -74,6 +74,8 @@ def test_fingerprint_changes_with_what_decides_a_frame(gemma4, field, value):
         ("hop_length", 1.5, "hop_length must be a whole number of at least 1, got 1.5"),
         ("num_mels", True, "num_mels must be a finite number, got True"),
         ("num_mels", "128", "num_mels must be a whole number of at least 1, got '128'"),
+        ("num_mels", 1 << 31, "num_mels must be at most 16384, got 2147483648"),
+        ("hop_length", 1e300, "hop_length must be at most 16777216, got 1e+300"),
         ("preemphasis", 1.5, "preemphasis must be in [0, 1], got 1.5"),
         ("preemphasis_htk_flavor", "yes", "preemphasis_htk_flavor must be true or false, got 'yes'"),
         ("input_scale_factor", 0, "input_scale_factor must be above 0, got 0.0"),
@@ -166,3 +168,26 @@ def test_only_whispers_bank_may_end_above_half_the_rate():
     assert front_end.max_frequency == 8000
     with pytest.raises(ValueError, match="at most half the sampling rate, 4000"):
         FrontEnd.load("gemma4").replace(sampling_rate=8000)
+
+
+@pytest.mark.parametrize(
+    ("rate", "seconds", "samples"),
+    [(22050, 0.7, 15435), (44100, 0.7, 30870), (16000, 30, 480000), (8000, 1.00006, 8000)],
+)
+def test_the_longest_clip_has_the_samples_of_its_seconds(gemma4, rate, seconds, samples):
+    """Where floating point makes 15434.999999999998 of them, a clip as long as that was cut by one."""
+    front_end = gemma4.replace(sampling_rate=rate, max_frequency=4000, max_audio_length=seconds)
+    assert front_end.max_samples == samples
+
+
+def test_whispers_last_hop_counts_where_it_is_whole():
+    """As in transformers and keras-hub, which compute n // hop_length frames, and cut the mask to them."""
+    front_end = FrontEnd.load("whisper").replace(hop_length=333, max_audio_length=2)
+    assert front_end.padded_frames == 32000 // 333 == 96
+    assert [front_end.num_frames(n) for n in (1, 333, 334, 31968, 31969, 32000)] == [1, 1, 2, 96, 96, 96]
+
+
+def test_a_frame_that_begins_behind_the_clip_is_not_valid():
+    """As in transformers' mask of Gemma 3n, which has a value for each hop that begins in the clip."""
+    front_end = FrontEnd.load("gemma3n").replace(frame_length=48, hop_length=32, fft_length=64)
+    assert [front_end.num_frames(n) for n in (9, 32, 33, 800)] == [1, 1, 2, 25]

@@ -70,9 +70,33 @@ def test_what_a_map_refuses(clips):
         tf.data.Dataset.from_tensors({"sound": clips[0]}).map(log_mel)
     with pytest.raises(ValueError, match="map before you batch"):
         tf.data.Dataset.from_tensors({"audio": clips[0]}).batch(1).map(log_mel)
+    with pytest.raises(ValueError, match="map before you batch"):
+        tf.data.Dataset.from_tensors({"audio": tf.ragged.constant([[0.1], [0.2, 0.3]])}).map(log_mel)
+    with pytest.raises(ValueError, match="must be dicts with a feature 'audio', got a tuple of 2: name what they"):
+        tf.data.Dataset.from_tensors((clips[0], 1)).map(log_mel)
+    with pytest.raises(ValueError, match="elements have num_frames already, which is made here"):
+        tf.data.Dataset.from_tensors({"audio": clips[0], "num_frames": 3}).map(log_mel)
+    with pytest.raises(TypeError, match="got a dict of array, sampling_rate: pass its samples"):
+        tf.data.Dataset.from_tensors({"audio": {"array": clips[0], "sampling_rate": 16000}}).map(log_mel)
+    with pytest.raises(TypeError, match=r"got a sparse tensor: tf\.sparse\.to_dense"):
+        tf.data.Dataset.from_tensors({"audio": tf.sparse.from_dense(clips[0])}).map(log_mel)
     other_rate = tf.data.Dataset.from_tensors({"audio": clips[0], "sampling_rate": 8000}).map(log_mel)
     with pytest.raises(tf.errors.InvalidArgumentError, match="16000 Hz: resample it first"):
         list(other_rate)
+
+
+def test_other_columns_of_every_kind_go_through(clips):
+    others = {"id": {"speaker": 3}, "words": tf.ragged.constant([["a"], ["b", "c"]]), "tags": (1, 2)}
+    (element,) = tf.data.Dataset.from_tensors({"audio": clips[0], **others}).map(log_mel_map("gemma4"))
+    assert int(element["id"]["speaker"]) == 3
+    assert element["words"].to_list() == [[b"a"], [b"b", b"c"]]
+    assert [int(tag) for tag in element["tags"]] == [1, 2]
+
+
+def test_a_map_takes_an_array_outside_a_dataset(clips):
+    found = log_mel_map("gemma4")({"audio": clips[0]})
+    (expected,) = tf.data.Dataset.from_tensors({"audio": clips[0]}).map(log_mel_map("gemma4"))
+    np.testing.assert_allclose(found["input_features"], expected["input_features"], rtol=0, atol=1e-6)
 
 
 def test_a_model_without_a_mask_gets_its_full_length(clips):

@@ -87,8 +87,24 @@ def _refuse_dither(fields: Fields) -> None:
     fields.expect("dither", 0.0, "noise would give other features of the same clip each time")
 
 
+def _refuse_odd_rate(front_end: FrontEnd, where: str) -> FrontEnd:
+    """Refuses what transformers' `mel_filter_bank` makes of an odd rate: its bins end at `sampling_rate // 2` Hz.
+
+    Raises:
+        PresetError: the rate is odd.
+    """
+    rate = front_end.sampling_rate
+    if rate % 2:
+        raise PresetError(
+            f"{where}: sampling_rate must be even, got {rate}: transformers lays the spectrum's bins from 0 to "
+            f"{rate // 2} Hz then, half a hertz short, and the bins of melbeam and keras-hub end at {rate / 2:g}"
+        )
+    return front_end
+
+
 def _from_gemma4_extractor(fields: Fields, where: str) -> FrontEnd:
-    return _gemma(fields, where, FrontEnd.load("gemma4"), fft_overdrive=False, frame_length_ms=20.0)
+    front_end = _gemma(fields, where, FrontEnd.load("gemma4"), fft_overdrive=False, frame_length_ms=20.0)
+    return _refuse_odd_rate(front_end, where)
 
 
 def from_gemma3n_extractor(fields: Fields, where: str) -> FrontEnd:
@@ -147,7 +163,7 @@ def _from_whisper_extractor(fields: Fields, where: str) -> FrontEnd:
     fft_length, hop_length = fields.number("n_fft", 400), fields.number("hop_length", 160)
     fields.expect("n_samples", seconds * rate, "transformers computes it as chunk_length * sampling_rate")
     fields.expect("nb_max_frames", seconds * rate // hop_length, "transformers computes it from n_samples")
-    return FrontEnd.load("whisper").replace(
+    front_end = FrontEnd.load("whisper").replace(
         num_mels=fields.take("feature_size", 80),
         frame_length=fft_length,
         fft_length=fft_length,
@@ -155,6 +171,7 @@ def _from_whisper_extractor(fields: Fields, where: str) -> FrontEnd:
         sampling_rate=rate,
         max_audio_length=seconds,
     )
+    return _refuse_odd_rate(front_end, where)
 
 
 def with_audio_tokens(preset: Preset, processor: dict[str, Any], where: str) -> Preset:

@@ -55,6 +55,10 @@ def preset_files_of(front_end: FrontEnd, family: str | None) -> dict[str, dict[s
             continue
         if model == "Gemma4" and "frame_length" not in config:
             continue
+        # transformers' mask has a frame more than keras-hub computes where a long hop's rest is half a frame.
+        frames_of_keras_hub = (front_end.max_samples or 0) // front_end.hop_length
+        if model != "Gemma3n" and front_end.padded_frames != frames_of_keras_hub:
+            continue
         class_name, module = f"{model}AudioConverter", model.lower()
         content = {
             "module": f"keras_hub.src.models.{module}.{module}_audio_converter",

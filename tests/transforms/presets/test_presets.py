@@ -342,6 +342,11 @@ class TestFiles:
             ({"frame_length_ms": 0.001}, "frame_length_ms gives frames of 0 samples at 16000 Hz"),
             ({"sampling_rate": "16k"}, "sampling_rate must be a whole number of at least 1, got '16k'"),
             ({"max_frequency": 9000.0}, "max_frequency must be at most half the sampling rate"),
+            (
+                {"sampling_rate": 11025, "max_frequency": 5000.0, "frame_length": 220, "hop_length": 110}
+                | {"fft_length": 256},
+                "sampling_rate must be even, got 11025: transformers lays the spectrum's bins from 0 to 5512 Hz",
+            ),
             ({"feature_extractor_type": "Gemma4UnifiedAudioFeatureExtractor"}, "takes raw waveforms, 640 samples"),
             ({"feature_extractor_type": "Wav2Vec2FeatureExtractor"}, "must be one of .* got 'Wav2Vec2"),
         ],
@@ -357,6 +362,11 @@ class TestFiles:
     def test_whispers_numbers(self, folder, field, value):
         with pytest.raises(PresetError, match=f"{field} must be a finite number above 0"):
             load_preset(folder(preprocessor_config={**WHISPER, field: value}))
+
+    def test_whispers_odd_rate(self, folder):
+        content = {**WHISPER, "sampling_rate": 11025, "n_samples": 330750, "nb_max_frames": 2067}
+        with pytest.raises(PresetError, match="sampling_rate must be even, got 11025"):
+            load_preset(folder(preprocessor_config=content))
 
     def test_no_feature_extractor_key(self, folder):
         with pytest.raises(PresetError, match=r"processor_config.json has no 'feature_extractor'"):
@@ -474,6 +484,7 @@ class TestSaving:
             ("gemma4", {"max_audio_length": 12.5}),
             ("gemma4", {"preemphasis": 0.97}),
             ("gemma4", {"max_audio_tokens": 100}),
+            ("gemma4", {"hop_length": 700, "max_audio_length": 1}),  # keras-hub computes 22 frames, 23 are valid
             ("gemma3n", {"preemphasis_htk_flavor": False}),
             ("gemma3n", {"max_audio_length": 10}),
             ("whisper", {"mel_floor": 1e-5}),
