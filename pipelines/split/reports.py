@@ -250,15 +250,18 @@ class SplitSummary(Tally):
             OSError: it is not there, or cannot be read.
         """
         try:
-            summary = cls.from_dict(files.read_json(path))
+            content = files.read_json(path)
+            # A later melbeam's may have other fields, too.
+            if isinstance(content, dict) and (newer := why_newer(content.get("record_version"))):
+                raise NewerSummary(f"{path}: {newer}")
+            return cls.from_dict(content)
+        except NewerSummary:
+            raise
         except ValueError as error:
             raise UnusableSummary(
                 f"{path}: it is no summary of a split ({error}); remove it and run that split's command again, "
                 "which finds its shards done and writes the summary anew"
             ) from error
-        if newer := why_newer(summary.record_version):
-            raise NewerSummary(f"{path}: {newer}")
-        return summary
 
 
 def _to_json(kept: Any) -> dict[str, Any]:
