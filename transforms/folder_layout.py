@@ -128,6 +128,11 @@ class SplitFolder:
         """The glob of the shards of features."""
         return ShardName.glob(self.output, self.split)
 
+    @property
+    def like_shards_glob(self) -> str:
+        """The glob of the shards, and of files that readers who glob `train-*` would take for some."""
+        return f"{escape(self.output)}/{self.split}-*.tfrecord*"
+
     def table(self, index: int, num_shards: int) -> str:
         """The table of a shard's records."""
         name = str(ShardName(self.split, index, num_shards)).removesuffix(".tfrecord")

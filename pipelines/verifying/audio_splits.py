@@ -169,11 +169,14 @@ def _check_shard(split: AudioSplit, shard: Shard, report: ShardReport, findings:
     split.ids.append(ShardIds(path, found, found))
     if not _count_rejects(split.folder.rejects(shard.index), report, tally, findings):
         return
-    for name in _COUNTED:
-        if getattr(tally, name) != getattr(report, name):
+    counts = [(name, getattr(report, name), getattr(tally, name)) for name in _COUNTED]
+    counts.append(("features.num_records", report.features.num_records, tally.num_features))
+    if report.rejected is not None:
+        counts.append(("rejected.num_records", report.rejected.num_records, tally.num_rejects))
+    for name, said, counted in counts:
+        if counted != said:
             findings.fault(
-                split.folder.report(shard.index),
-                f"{name} is {getattr(report, name)}, the records come to {getattr(tally, name)}: {_AGAIN}",
+                split.folder.report(shard.index), f"{name} is {said}, the records come to {counted}: {_AGAIN}"
             )
     for name in ("rejects", "named_ids"):
         for difference in differences(getattr(report, name), getattr(tally, name), "the records come to", name):
