@@ -51,7 +51,9 @@ def committed(folder: SplitFolder, shard: Shard, job_hash: str, *, recheck: bool
         recheck: whether its files are read, which for a large corpus takes hours.
     """
     report = _committed_report(folder, shard.index, shard.num_shards, job_hash, recheck=recheck)
-    return None if report is None else Attempt(None, report)
+    if report is None or (report.input_path, report.input_size) != (shard.path, shard.unit.size):
+        return None
+    return Attempt(None, report)
 
 
 def _committed_report(

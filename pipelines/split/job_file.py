@@ -12,8 +12,9 @@ from melbeam.pipelines import files
 from melbeam.transforms.folder_layout import SplitFolder
 
 _NAMES = ("hash", "identity")
-# What stands there while --overwrite deletes the split before: nobody's.
-_BEING_REPLACED: dict[str, Any] = {"being_replaced": True}
+# What stands there while --overwrite deletes the split before, which is nobody's then; and whether it was made of
+# another's rejects.
+_BEING_REPLACED, _OF_REJECTS = "being_replaced", "of_rejects"
 
 
 class UnusableJobFile(ValueError):
@@ -36,7 +37,7 @@ def read_job(folder: SplitFolder) -> dict[str, Any] | None:
         return None
     except files.TornFile as error:
         raise UnusableJobFile(f"{error}: --overwrite makes the split anew") from error
-    if job == _BEING_REPLACED:
+    if isinstance(job, dict) and job.get(_BEING_REPLACED):
         raise UnusableJobFile(f"{folder.job}: the split was being replaced: pass --overwrite again")
     if not isinstance(job, dict) or not all(name in job for name in _NAMES):
         raise UnusableJobFile(f"{folder.job} does not say {', '.join(_NAMES)}: --overwrite makes the split anew")
@@ -50,7 +51,20 @@ def write_job(folder: SplitFolder, job: dict[str, Any]) -> None:
 
 def mark_as_being_replaced(folder: SplitFolder) -> None:
     """Makes the split nobody's: from here on, what the job before it still commits changes nothing."""
-    files.write_json(folder.job, _BEING_REPLACED)
+    files.write_json(folder.job, {_BEING_REPLACED: True, _OF_REJECTS: is_of_rejects(folder)})
+
+
+def is_of_rejects(folder: SplitFolder) -> bool:
+    """Whether a split is known to be made of another one's rejects, also while it is being replaced."""
+    try:
+        job = files.read_json(folder.job)
+    except (FileNotFoundError, files.TornFile):
+        return False
+    if not isinstance(job, dict):
+        return False
+    identity = job.get("identity")
+    of_a_job = isinstance(identity, dict) and identity.get("rejects") is not None
+    return of_a_job or job.get(_OF_REJECTS) is True
 
 
 def check_owner(folder: SplitFolder, job_hash: str) -> None:
