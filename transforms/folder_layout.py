@@ -302,6 +302,12 @@ def folder_kept_in(path: str) -> str | None:
     return output if bookkeeping else None
 
 
+def kept_path(path: str) -> str:
+    """The path of a file of a folder's bookkeeping, from there on; that of any other file as it is."""
+    folder = folder_kept_in(path)
+    return path if folder is None else path.removeprefix(f"{folder}/")
+
+
 def of_all_splits(output: str, name: str, *, below: int = 0) -> str:
     """The glob of a file of that name, job.json for example, in the bookkeeping of each split.
 

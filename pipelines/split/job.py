@@ -132,7 +132,8 @@ class Job:
         **bounds: Any,
     ) -> Job:
         """The job of a plan; `bounds` are the fields behind `num_shards`."""
-        return cls(folder, front_end, options, plan_hash(shards), len(shards), **bounds)
+        hash_of_plan = plan_hash(shards, of_rejects=bounds.get("rejects") is not None)
+        return cls(folder, front_end, options, hash_of_plan, len(shards), **bounds)
 
     @property
     def identity(self) -> dict[str, Any]:

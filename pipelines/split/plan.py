@@ -15,6 +15,7 @@ from itertools import groupby
 from melbeam.pipelines import files
 from melbeam.pipelines.sources import planning
 from melbeam.pipelines.sources.units import AudioRecord, Item, LeftOut, SourceOptions, Unit
+from melbeam.transforms.folder_layout import kept_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +116,18 @@ def read_plan_by_file(path: str) -> Iterator[list[Shard]]:
         yield list(shards)
 
 
-def plan_hash(shards: Iterable[Shard]) -> str:
-    """SHA-256, in hex, of the names and sizes of the input, of its parts, and of how it is read."""
+def plan_hash(shards: Iterable[Shard], *, of_rejects: bool = False) -> str:
+    """SHA-256, in hex, of the names and sizes of the input, of its parts, and of how it is read.
+
+    Args:
+        shards: the plan.
+        of_rejects: whether the input lies in the bookkeeping of the folder that is written: it goes where that
+            goes, so that the folder's own name counts for nothing.
+    """
     found = hashlib.sha256(b"[")  # of one JSON list, never all of it at once
     for number, shard in enumerate(shards):
+        if of_rejects:
+            shard = replace(shard, unit=replace(shard.unit, path=kept_path(shard.unit.path)))
         found.update((", " if number else "").encode() + json.dumps(_planned(shard)).encode())
     found.update(b"]")
     return found.hexdigest()

@@ -111,6 +111,11 @@ class ShardReport(Tally):
     versions: dict[str, str] = field(default_factory=dict)
     store_checksums: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def input(self) -> tuple[str, int]:
+        """The file that its records were read from, and its size."""
+        return self.input_path, self.input_size
+
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON holds it."""
         return _to_json(self)

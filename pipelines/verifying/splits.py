@@ -128,7 +128,7 @@ def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
             )
     if identity.get("num_shards") != len(shards):
         findings.fault(folder.plan, f"{len(shards)} shards, job.json says {identity.get('num_shards')}")
-    if identity.get("input") != plan_hash(shards):
+    if identity.get("input") != plan_hash(shards, of_rejects=identity.get("rejects") is not None):
         findings.fault(folder.plan, f"it is not the plan that job.json was written for: {_EDITED}")
     if at_work := _who_is_at_work(folder):
         findings.warn(folder.bookkeeping, at_work)
