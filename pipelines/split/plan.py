@@ -14,8 +14,13 @@ from itertools import groupby
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources import planning
-from melbeam.pipelines.sources.units import AudioRecord, Item, LeftOut, SourceOptions, Unit
+from melbeam.pipelines.sources.kinds import OF_ONE_FILE
+from melbeam.pipelines.sources.units import AudioRecord, Item, LeftOut, SourceOptions, Unit, printable
 from melbeam.transforms.folder_layout import kept_path
+
+
+class InputChanged(OSError):
+    """A file of the input has another size than it was planned with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,28 @@ class Shard:
 
         Raises:
             OSError: what cannot be read is no single record of it.
+            InputChanged: the file is not the one that was planned any more.
         """
+        self._check_size()
         for number, item in enumerate(planning.read_unit(self.unit, max_record_bytes)):
             if number == self.limit:
                 return
             yield item.whole if isinstance(item, AudioRecord) else item
+        self._check_size()  # what was cut off while it was read was read as its end
+
+    def _check_size(self) -> None:
+        """Returns if the shard's file has the size that it was planned with, where it is one file of many records.
+
+        Raises:
+            InputChanged: it has another one.
+        """
+        unit = self.unit
+        state = files.state(unit.path) if unit.kind in OF_ONE_FILE else None
+        if state is not None and state[0] != unit.size:  # of one that is gone its reader tells
+            raise InputChanged(
+                f"{printable(unit.path)} had {unit.size} bytes when the job began, and has {state[0]} now: its "
+                "records would be lost. Start the job again when what writes the file has ended"
+            )
 
 
 def plan_shards(patterns: Sequence[str], options: SourceOptions) -> tuple[list[Shard], LeftOut]:
