@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -15,6 +16,8 @@ from typing import Any, BinaryIO
 # Files that stay open, of the folders that a process reads; the one that was opened first goes first.
 _MOST_OPEN_FILES = 256
 _REFUSED, _NOT_THERE = (401, 403), (404, 416)
+# Seconds before an answer that broke off is asked for again.
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 # Open files and clients, by process: a child made by fork has a table of its own, for clients do not survive one.
 _open_files: dict[tuple[int, str], BinaryIO] = {}
@@ -54,6 +57,20 @@ def read_range(path: str, offset: int, size: int) -> bytes:
         parts.append(part)
         missing -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def read_object(path: str, client: Any, part: tuple[int, int] | None = None, version: Any = None) -> bytes:
+    """An object of gs:// or s3://, by a client of one's own, with the client's errors.
+
+    Args:
+        path: of the object.
+        client: of the store's library.
+        part: `(offset, size)`; None for all.
+        version: the generation of gs:// or the ETag of s3:// that it must have; None for any.
+    """
+    scheme, _, rest = path.partition("://")
+    bucket, _, name = rest.partition("/")
+    return _STORES[scheme].read(client, bucket, name, part, version)
 
 
 def is_local(path: str) -> bool:
@@ -144,8 +161,8 @@ def _connect_to_gcs() -> Any:
     return storage.Client()
 
 
-def _read_gcs(client: Any, bucket: str, name: str, part: tuple[int, int] | None) -> bytes:
-    blob = client.bucket(bucket).blob(name)
+def _read_gcs(client: Any, bucket: str, name: str, part: tuple[int, int] | None, version: Any = None) -> bytes:
+    blob = client.bucket(bucket).blob(name, generation=version)
     # Raw, for a store would else inflate what was uploaded as gzip.
     if part is None:
         return blob.download_as_bytes(raw_download=True)
@@ -158,8 +175,17 @@ def _connect_to_s3() -> Any:
     return boto3.session.Session().client("s3")  # the default session is shared by threads, and not made for it
 
 
-def _read_s3(client: Any, bucket: str, name: str, part: tuple[int, int] | None) -> bytes:
+def _read_s3(client: Any, bucket: str, name: str, part: tuple[int, int] | None, version: Any = None) -> bytes:
+    from botocore.exceptions import HTTPClientError, IncompleteReadError
+
     wanted = {} if part is None else {"Range": f"bytes={part[0]}-{sum(part) - 1}"}
+    wanted |= {} if version is None else {"IfMatch": version}
+    for pause in _PAUSES:
+        answer = client.get_object(Bucket=bucket, Key=name, **wanted)
+        try:
+            return answer["Body"].read()
+        except (HTTPClientError, IncompleteReadError):  # boto3 does not read an answer again
+            time.sleep(pause)
     return client.get_object(Bucket=bucket, Key=name, **wanted)["Body"].read()
 
 
@@ -178,14 +204,14 @@ class _Store:
 
     Attributes:
         connect: makes its client.
-        read: an object of a bucket, or `(offset, size)` of it.
+        read: an object of a bucket, or `(offset, size)` of it; of a version, as `read_object` says.
         list: the names in a bucket that begin so, and go on without a slash.
         grants: what an account needs to "read", and to "list".
         extra: of melbeam, that brings the client.
     """
 
     connect: Callable[[], Any]
-    read: Callable[[Any, str, str, tuple[int, int] | None], bytes]
+    read: Callable[..., bytes]
     list: Callable[[Any, str, str], Iterable[str]]
     grants: dict[str, str]
     extra: str
