@@ -99,18 +99,18 @@ class Command:
         except UsageError as error:
             return _refuse(error)
         with job_log(verbose=arguments.verbose) as log:
-            return _run_and_tell(lambda: self.run(arguments, beam_arguments), log)
+            return _run_and_tell(lambda: self.run(arguments, beam_arguments), log, arguments.config)
 
 
-def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
+def _run_and_tell(run: Callable[[], int], log: JobLog, config: str | None) -> int:
     """Runs a job, says on the screen what goes wrong, and gives the exit status."""
     try:
         return run()
     except UsageError as error:
         _LOG.debug("the call was refused", exc_info=True)
-        return _refuse(error)
+        return _refuse(error, config)
     except KeyboardInterrupt:
-        words.say("interrupted" + ("; the same command goes on from here" if log.goes_on else ""))
+        words.say("interrupted" + (f"; {log.goes_on} goes on from here" if log.goes_on else ""))
         return EXIT_FAILED
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
@@ -124,7 +124,7 @@ def _run_and_tell(run: Callable[[], int], log: JobLog) -> int:
             print(line, file=sys.stderr)
         words.say(f"the job failed: {last_line(error)} (the whole error: {log.keep()})")
         if log.goes_on:
-            words.say("what was finished is kept; the same command goes on from there")
+            words.say(f"what was finished is kept; {log.goes_on} goes on from there")
         return EXIT_FAILED
 
 
@@ -143,8 +143,10 @@ def _nobody_reads() -> bool:
     return True
 
 
-def _refuse(error: UsageError) -> int:
-    words.say(with_code(str(error), error.refusal))
+def _refuse(error: UsageError, config: str | None = None) -> int:
+    """Says why a call is refused, and where the option may stand that is wrong; gives the exit status."""
+    of_options = config is not None and error.refusal in (Refusal.BAD_VALUE, Refusal.CONTRADICTION)
+    words.say(with_code(f"{error} (with --config={config})" if of_options else str(error), error.refusal))
     return EXIT_REFUSED
 
 

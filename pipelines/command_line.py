@@ -25,10 +25,17 @@ class _Help(argparse.HelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that knows its options by name, takes none abbreviated, and tells a wrong call in one line."""
+    """A parser that knows its options by name, takes none abbreviated, and tells a wrong call in one line.
+
+    Attributes:
+        options: by name, in the order in which they were added, --help among them.
+        repeated: the names of those that may be given more than once.
+        where: what a wrong value's message begins with, for values that are not of the command line.
+    """
 
     def __init__(self, prog: str, description: str = "", **settings: Any) -> None:
-        self.options: dict[str, argparse.Action] = {}  # in the order in which they were added, --help among them
+        self.where = ""
+        self.options: dict[str, argparse.Action] = {}
         self.repeated: set[str] = set()
         super().__init__(prog=prog, description=description, formatter_class=_Help, allow_abbrev=False, **settings)
 
@@ -47,7 +54,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Ends with status 2 and one line, without the usage of all options before it."""
-        said = f"{self.prog}: {message}; see {self.prog} --help"
+        said = f"{self.prog}: {self.where}{message}; see {self.prog} --help"
         print(with_code(said, Refusal.BAD_VALUE), file=sys.stderr)
         raise SystemExit(EXIT_REFUSED)
 
@@ -91,7 +98,9 @@ def parse(
     parser = make_parser(add_arguments, prog, description)
     beam_arguments: list[str] = []
     repeated: dict[str, list[str]] = {}
-    for name, value in _read_config(argv).items():
+    path, config = _read_config(argv)
+    checked = _check_config(make_parser(add_arguments, prog, description), f"--config={path}: ", config)
+    for name, value in checked.items():
         values = [str(v) for v in value] if isinstance(value, list) else [str(value)]
         if name not in parser.options:
             if value is True:
@@ -103,10 +112,8 @@ def parse(
         option.required = False
         if name in parser.repeated:
             repeated[name] = values  # as a default, the command line would add to it, not win
-        elif option.nargs == 0 and not isinstance(value, bool):
-            raise UsageError(Refusal.BAD_VALUE, f"--config: {name} must be true or false, got {value!r}")
         else:
-            parser.set_defaults(**{name: _config_value(option, value)})
+            parser.set_defaults(**{name: value})
     required = [option for option in parser.options.values() if option.required and option.option_strings]
     for option in required:
         option.required = False
@@ -117,6 +124,11 @@ def parse(
     for name, values in repeated.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, values)
+    if beam_arguments:
+        try:
+            check_rest(beam_arguments)
+        except UsageError as error:
+            raise UsageError(error.refusal, f"--config={path}: {error}") from error
     rest = beam_arguments + rest
     check_rest(rest)
     missing = [option.option_strings[0] for option in required if getattr(arguments, option.dest) is None]
@@ -125,20 +137,52 @@ def parse(
     return arguments, rest
 
 
-def _config_value(option: argparse.Action, value: Any) -> Any:
-    """The value as the command line would give it, which argparse then converts and checks."""
-    if isinstance(value, bool) and option.choices and "on" in option.choices:
-        return "on" if value else "off"  # YAML reads the words on and off as true and false
-    return value if value is None or isinstance(value, bool) else str(value)
+def _check_config(parser: Parser, where: str, config: dict[str, Any]) -> dict[str, Any]:
+    """The values of a config file, those of the job's own options as the command line would give them.
+
+    Args:
+        parser: of the job; it looks at each value as at one of the command line.
+        where: what a message of a wrong value begins with.
+        config: what the file holds.
+
+    Raises:
+        UsageError: a value is of another kind than its option's.
+        SystemExit: argparse's, status 2 for a value that an option does not take.
+    """
+    parser.where = where
+    checked, as_arguments = dict(config), []
+    for name, value in config.items():
+        option = parser.options.get(name)
+        if option is None or value is None:
+            continue
+        is_flag, may_be_list = option.nargs == 0, name in parser.repeated
+        if isinstance(value, bool) and option.choices is not None and "on" in option.choices:
+            value = "on" if value else "off"  # YAML reads these words as true and false
+        fits = isinstance(value, bool) == is_flag and not isinstance(value, dict)
+        if not fits or (isinstance(value, list) and not may_be_list):
+            kind = "true or false" if is_flag else "one value"
+            raise UsageError(Refusal.BAD_VALUE, f"{where}{name} must be {kind}, got {_as_given(value)}")
+        if not is_flag and not may_be_list:
+            checked[name] = str(value)
+            as_arguments += [f"{option_string}={value}" for option_string in option.option_strings[:1]]
+    for option in parser.options.values():
+        option.required = False  # the command line may have it
+    parser.parse_known_args(as_arguments)
+    return checked
 
 
-def _read_config(argv: Sequence[str]) -> dict[str, Any]:
-    """The values of the file that --config names; none where it names none."""
+def _as_given(value: Any) -> str:
+    """A value of a config file for a message; YAML makes true and false of words that were meant as such."""
+    return f"{str(value).lower()}: quote it where a word is meant" if isinstance(value, bool) else repr(value)
+
+
+def _read_config(argv: Sequence[str]) -> tuple[str | None, dict[str, Any]]:
+    """The file that --config names, and its values; None and none where it names none."""
     finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     finder.add_argument("--config")
     path = finder.parse_known_args(argv)[0].config
     if path is None:
-        return {}
+        return None, {}
     try:
         with open(path, encoding="utf-8") as file:
             values = load_yaml(file.read())
@@ -146,7 +190,7 @@ def _read_config(argv: Sequence[str]) -> dict[str, Any]:
         raise UsageError(Refusal.BAD_CONFIG, f"--config={path} cannot be read: {error}") from error
     if not isinstance(values, dict):
         raise UsageError(Refusal.BAD_CONFIG, f"--config={path} must be a mapping of option names to values")
-    return values
+    return path, values
 
 
 def option_hint(given: str, known: Iterable[str]) -> str:

@@ -35,14 +35,15 @@ class JobLog:
 
     Attributes:
         path: of the file.
-        goes_on: whether the same command would find what this one has finished; the job says so.
+        goes_on: what would find what this command has finished, in words, "the same command" for example; nothing
+            until the job says so.
         home: where the file belongs once the job has failed, on this machine's file system; or None.
         failed: whether the file is to be kept.
     """
 
     def __init__(self, path: str, screen: int) -> None:
         self.path = path
-        self.goes_on = False
+        self.goes_on = ""
         self.home: str | None = None
         self.failed = False
         self.screen = screen

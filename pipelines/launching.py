@@ -82,20 +82,25 @@ def at_work(
             job_run = held.enter_context(JobRun(jobs, locks, choice))
             held.enter_context(stopped_by_interruption())
             claim_splits(jobs, shards, overwrite=overwrite)
-            yield job_run, sum([begin_split(job, shards) for job in jobs])
+            # With --overwrite it would begin anew.
+            command = "the same command without --overwrite" if overwrite else "the same command"
+            yield job_run, sum([begin_split(job, shards, command) for job in jobs])
     except Locked as error:
         raise UsageError(Refusal.LOCKED, str(error)) from error
 
 
-def begin_split(job: SplitJob, shards: Sequence[Shard]) -> int:
+def begin_split(job: SplitJob, shards: Sequence[Shard], command: str) -> int:
     """Writes the plan of a split that is this job's; gives the number of shards that an earlier start finished.
 
-    From here on the same command finds what was done, and a failure's log file has its place.
+    Args:
+        job: that the split belongs to.
+        shards: its plan.
+        command: what finds from here on, in words, what was done; a failure's log file has its place, too.
     """
     write_plan(job.folder.plan, shards)
     log = current_log()
     if log is not None:
-        log.goes_on = True
+        log.goes_on = command
         log.home = job.folder.failure_log if files.is_local(job.folder.output) else None
     return len(files.match(job.folder.reports_glob))
 

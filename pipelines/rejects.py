@@ -99,13 +99,18 @@ def _of_split(split: SplitFolder, faults: list[str]) -> Iterator[dict[str, str]]
     """Yields a split's rejects; notes those that its summary counts and that are not there."""
     from melbeam.pipelines import files
     from melbeam.pipelines.split.reports import SplitSummary
+    from melbeam.pipelines.verifying.splits import identity_of
+    from melbeam.transforms.records.schema import why_newer
 
+    newer = why_newer(identity_of(split).get("record_version"))
+    if newer is not None:
+        faults.append(f"{split.job}: {newer}")
     num_read = 0
     for path, _ in files.match(split.rejects_glob):
         for reject in _of_file(path, faults):
             num_read += 1
             yield reject
-    if not files.exists(split.summary):
+    if newer is not None or not files.exists(split.summary):
         return
     try:
         num_rejects = SplitSummary.read(split.summary).num_rejects

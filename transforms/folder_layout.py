@@ -130,6 +130,11 @@ class SplitFolder:
         """The glob of the shards of features."""
         return ShardName.glob(self.output, self.split)
 
+    @property
+    def like_shards_glob(self) -> str:
+        """The glob of the shards, and of files that readers who glob `train-*` would take for some."""
+        return f"{escape(self.output)}/{self.split}-*.tfrecord*"
+
     def table(self, index: int, num_shards: int) -> str:
         """The table of a shard's records."""
         name = str(ShardName(self.split, index, num_shards)).removesuffix(".tfrecord")
@@ -297,6 +302,12 @@ def folder_kept_in(path: str) -> str | None:
     """Returns the folder whose bookkeeping a path is, or lies in; None where it lies in none."""
     output, bookkeeping, _ = f"{path}/".partition(f"/{BOOKKEEPING}/")
     return output if bookkeeping else None
+
+
+def kept_path(path: str) -> str:
+    """The path of a file of a folder's bookkeeping, from there on; that of any other file as it is."""
+    folder = folder_kept_in(path)
+    return path if folder is None else path.removeprefix(f"{folder}/")
 
 
 def of_all_splits(output: str, name: str, *, below: int = 0) -> str:

@@ -13,12 +13,13 @@ from typing import Any
 
 from melbeam.pipelines.files import local, output, stores
 from melbeam.pipelines.files.globs import with_literal_brackets
+from melbeam.pipelines.files.local import LINK_TO_FOLDER
 from melbeam.pipelines.files.stores import NoFileSystem
 from melbeam.pipelines.folder_names import BadFolder, folder_path
 from melbeam.transforms.folder_layout import HALF_WRITTEN, file_name, parent
 from melbeam.transforms.reading.storage import is_local
 
-__all__ = ["BadFolder", "NoFileSystem", "folder_path", "is_local"]
+__all__ = ["LINK_TO_FOLDER", "BadFolder", "NoFileSystem", "folder_path", "is_local"]
 
 # Requests to a store at once, where files are read ahead: each takes tens of milliseconds, whatever its size.
 FETCHES_AT_ONCE = 8
@@ -132,9 +133,13 @@ def find_input(glob: str) -> list[tuple[str, int]]:
     return match(escape(glob)) or match(glob) or match(with_literal_brackets(glob))
 
 
-def dangling_links(glob: str) -> list[str]:
-    """The links that a glob names and that lead to nothing, where the file system has links."""
-    return local.dangling_links(f"{glob}*" if glob.endswith("/") else glob) if is_local(glob) else []
+def not_matched(glob: str) -> list[tuple[str, str]]:
+    """What lies where `match` looks and is no file, sorted by path, with what it is in words.
+
+    That is links that lead to nothing, pipes, sockets and devices; and below `**` links to folders, which `match`
+    does not enter, for they may lead in a circle.
+    """
+    return sorted(local.not_matched(f"{glob}*" if glob.endswith("/") else glob)) if is_local(glob) else []
 
 
 def exists(path: str) -> bool:

@@ -3,30 +3,91 @@
 A rename makes a whole file appear under its final name or not at all, whatever becomes of the process. So that the
 same holds when the machine loses its power, what is renamed is first written through to the disk, and the folder
 that names it afterwards.
+
+What goes wrong is told with the file's path, where the system's own errors, of a full disk or a bad sector, say
+none.
 """
 
 from __future__ import annotations
 
 import errno
+import io
 import os
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from melbeam.pipelines.files.globs import compile_glob, literal_path
 
+# What a glob may come upon that is no file.
+LINK_TO_FOLDER = "link to a folder, which is not entered"
+_DANGLING_LINK = "link that leads to nothing"
+_NO_FILE = "pipe, socket or device"
 # The answers of file systems that have no fsync, or none of folders.
 _CANNOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
+class _File(io.FileIO):
+    """A file without a buffer, whose errors have its path."""
+
+    def readinto(self, buffer: Any, /) -> int:
+        try:
+            return super().readinto(buffer)
+        except OSError as error:
+            raise _with_path(error, self.name) from None
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        try:
+            return super().read(size)
+        except OSError as error:
+            raise _with_path(error, self.name) from None
+
+    def readall(self) -> bytes:
+        try:
+            return super().readall()
+        except OSError as error:
+            raise _with_path(error, self.name) from None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise _with_path(error, self.name) from None
+
+    def close(self) -> None:
+        try:
+            super().close()  # a file system of the network may say only now that it is full
+        except OSError as error:
+            raise _with_path(error, self.name) from None
+
+
+def _with_path(error: OSError, path: Any) -> OSError:
+    """Gives the path to an error of the operating system's that names none."""
+    if error.filename is None and error.errno is not None:
+        error.filename = path
+    return error
+
+
 def open_file(path: str) -> BinaryIO:
-    """The file, open for reading."""
-    return open(path, "rb")
+    """The file, open for reading.
+
+    Raises:
+        OSError: it is not there, or is no file: a pipe would be waited for, for ever.
+    """
+    return io.BufferedReader(_opened(path))
+
+
+def _opened(path: str) -> _File:
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder the system says so itself
+        raise OSError(errno.ENODEV, "it is no file, but a pipe, a socket or a device", path)
+    return _File(path)
 
 
 def read_range(path: str, offset: int, size: int) -> bytes:
     """The bytes of a file from an offset on, fewer at its end."""
-    with open(path, "rb", buffering=0) as file:
+    with _opened(path) as file:
         file.seek(offset)
         parts: list[bytes] = []
         while size and (part := file.read(size)):
@@ -38,7 +99,7 @@ def read_range(path: str, offset: int, size: int) -> bytes:
 def create_file(path: str) -> BinaryIO:
     """The file, open for writing; the folders that it lies in are made."""
     make_folder(os.path.dirname(path))
-    return open(path, "wb")
+    return io.BufferedWriter(_File(path, "w"))
 
 
 def exists(path: str) -> bool:
@@ -67,14 +128,18 @@ def match(glob: str) -> Iterator[tuple[str, int]]:
                 yield path, os.path.getsize(path)
 
 
-def dangling_links(glob: str) -> list[str]:
-    """The links that a glob names and that lead to nothing, sorted."""
+def not_matched(glob: str) -> Iterator[tuple[str, str]]:
+    """Yields what lies where a glob's files lie and is none for `match`, with what it is in words.
+
+    Folders behind links, in which nothing is looked for, are told where `**` asks for all that is below.
+    """
     is_named = compile_glob(glob).fullmatch
-    return sorted(path for path in _candidates("", glob.split("/"), _is_dangling) if is_named(path))
-
-
-def _is_dangling(path: str) -> bool:
-    return os.path.islink(path) and not os.path.exists(path)
+    for path in _candidates("", glob.split("/"), lambda path: not os.path.isfile(path)):
+        if os.path.isdir(path):
+            if "**" in glob and os.path.islink(path):
+                yield path, LINK_TO_FOLDER
+        elif is_named(path):
+            yield path, _DANGLING_LINK if os.path.islink(path) and not os.path.exists(path) else _NO_FILE
 
 
 def _candidates(folder: str, segments: list[str], is_wanted: Callable[[str], bool]) -> Iterator[str]:
@@ -167,6 +232,6 @@ def _sync(path: str, flags: int) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _CANNOT_SYNC:
-            raise
+            raise _with_path(error, path) from None
     finally:
         os.close(descriptor)

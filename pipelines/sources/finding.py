@@ -37,6 +37,8 @@ _SHARD = re.compile(r"-?\d+-of-\d+")
 # What `datasets` writes beside its Arrow files, and TFDS beside its own; neither is a manifest.
 _OF_DATASETS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 _ARROW = ".arrow"
+# Their tables say where each clip is, behind whatever links.
+_NAMING_CLIPS = (MANIFEST, LHOTSE, KALDI)
 _TEXT_ENDINGS = (
     ".txt",
     ".md",
@@ -61,7 +63,10 @@ def find_inputs(pattern: str) -> list[Found]:
     """
     found = [_find(one) for one in _without_braces(pattern)]
     if not any(one.paths for one in found):
-        raise UsageError(Refusal.NO_INPUT, f"--input={pattern} names no file: check the path, and quote the glob")
+        no_file = next((f": {printable(path)} is a {what}" for one in found for path, what in one.no_files), "")
+        raise UsageError(
+            Refusal.NO_INPUT, f"--input={pattern} names no file{no_file}: check the path, and quote the glob"
+        )
     missing = next((one for one in found if not one.paths), None)
     if missing is not None:
         raise UsageError(Refusal.NO_INPUT, f"--input={pattern}: {missing.pattern} names no file")
@@ -75,7 +80,7 @@ def _find(pattern: str) -> Found:
         folder = as_folder(pattern)
     if folder is not None:
         glob = f"{escape(folder)}**"
-        return Found(pattern, folder, _without_bookkeeping(files.match(glob), folder), files.dangling_links(glob))
+        return Found(pattern, folder, _without_bookkeeping(files.match(glob), folder), files.not_matched(glob))
     paths = files.find_input(pattern)
     if [file_name(path) for path, _ in paths] == [LJSPEECH] and is_ljspeech(paths[0][0]):
         # It names its clips by their stems alone, so that they are looked for where it lies.
@@ -84,7 +89,7 @@ def _find(pattern: str) -> Found:
     if [path for path, _ in paths] != [pattern]:
         root = literal_prefix(pattern)
         paths = _without_bookkeeping(paths, root)
-    return Found(pattern, root[: root.rfind("/") + 1], paths, files.dangling_links(pattern))
+    return Found(pattern, root[: root.rfind("/") + 1], paths, files.not_matched(pattern))
 
 
 def _as_meant(pattern: str) -> str:
@@ -166,8 +171,9 @@ def find_kind(found: Found, options: SourceOptions) -> tuple[str, Found, LeftOut
         for path, _ in found.paths:
             if path not in taken and not _is_a_part(kind, path):
                 left_out.add(audio_files.kind_of_other(path) or "audio file", path)
-    for path in found.dangling_links:
-        left_out.add("link that leads to nothing", path)
+    for path, what in found.no_files:
+        if what != files.LINK_TO_FOLDER or kind not in _NAMING_CLIPS:
+            left_out.add(what, path)
     clips = [path for path, _ in found.paths if _is_of(AUDIO, path)] if kind == MANIFEST and folder else []
     return kind, replace(found, paths=mine, clips=clips), left_out
 

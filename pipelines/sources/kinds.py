@@ -23,6 +23,8 @@ _MODULES = {
 KINDS = tuple(_MODULES)
 # Those that come in files of many records, which become shards as they are, or by `shard_bytes`.
 CUT_AT_FILES = (TFRECORD, PARQUET, WEBDATASET)
+# Those whose units are one file each, or a part of one, whose size is the unit's.
+OF_ONE_FILE = (*CUT_AT_FILES, MANIFEST, LHOTSE)
 
 
 def source_of(kind: str) -> Source:

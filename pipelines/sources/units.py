@@ -223,13 +223,22 @@ class LeftOut:
 
 
 _NAMED = 3  # files of each kind
+_PLURALS = {
+    "file": "files",
+    "name)": "names)",
+    "link that leads": "links that lead",
+    "link to a folder, which is": "links to folders, which are",
+    "pipe, socket or device": "pipes, sockets or devices",
+}
 
 
 def _plural(kind: str, count: int) -> str:
     """Puts a kind of files into the plural; its noun need not be its last word."""
     if count == 1:
         return kind
-    return kind.replace("file", "files").replace("name)", "names)").replace("link that leads", "links that lead")
+    for one, many in _PLURALS.items():
+        kind = kind.replace(one, many)
+    return kind
 
 
 class Source(Protocol):
@@ -264,14 +273,14 @@ class Found:
         pattern: as it was given.
         root: what its files lie below, with a slash at its end, or "".
         paths: the files and their sizes, sorted by path.
-        dangling_links: links among them that lead to nothing.
+        no_files: what lies among them and is no file, and what it is, as `files.not_matched` says it.
         clips: audio files in the folder of manifests, which should name them.
     """
 
     pattern: str
     root: str
     paths: list[tuple[str, int]]
-    dangling_links: list[str] = field(default_factory=list)
+    no_files: list[tuple[str, str]] = field(default_factory=list)
     clips: list[str] = field(default_factory=list)
 
 

@@ -51,7 +51,7 @@ def committed(folder: SplitFolder, shard: Shard, job_hash: str, *, recheck: bool
         recheck: whether its files are read, which for a large corpus takes hours.
     """
     report = _committed_report(folder, shard.index, shard.num_shards, job_hash, recheck=recheck)
-    return None if report is None else Attempt(None, report)
+    return Attempt(None, report) if report is not None and _is_of(report, shard) else None
 
 
 def _committed_report(
@@ -75,7 +75,13 @@ def finished_attempt(folder: SplitFolder, shard: Shard, job_hash: str) -> Attemp
 
     Its files may be under their final names already, where a commit was cut off.
     """
-    return _finished_attempt(folder, shard.index, job_hash)
+    attempt = _finished_attempt(folder, shard.index, job_hash)
+    return attempt if attempt is not None and _is_of(attempt.report, shard) else None
+
+
+def _is_of(report: ShardReport, shard: Shard) -> bool:
+    """Whether a report names a shard's input, which may have been moved with the folder that it lies in."""
+    return report.input == (shard.path, shard.unit.size)
 
 
 def files_to_take_over(folder: SplitFolder, job_hash: str) -> set[str]:
@@ -127,7 +133,7 @@ def commit(folder: SplitFolder, attempt: Attempt) -> ShardReport:
     check_owner(folder, report.job_hash)
     if attempt.name is not None:
         done = _committed_report(folder, report.index, report.num_shards, report.job_hash, recheck=True)
-        if done is None:
+        if done is None or done.input != report.input:
             places = _places(folder, attempt.name, report)
             _rename(places)
             report = replace(report, store_checksums=_store_checksums(places))

@@ -13,7 +13,13 @@ from melbeam.pipelines import files, words
 from melbeam.pipelines.defaults import MAX_CONVERT_SECONDS, MAX_REJECT_FRACTION
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.split.finding import splits_in
-from melbeam.pipelines.split.job_file import UnusableJobFile, mark_as_being_replaced, read_job, write_job
+from melbeam.pipelines.split.job_file import (
+    UnusableJobFile,
+    is_of_rejects,
+    mark_as_being_replaced,
+    read_job,
+    write_job,
+)
 from melbeam.pipelines.split.leftovers import delete_gathered, delete_temporaries
 from melbeam.pipelines.split.lock import SplitLock
 from melbeam.pipelines.split.plan import Shard, plan_hash, read_plan
@@ -126,11 +132,13 @@ class Job:
         **fields: Any,
     ) -> Job:
         """The job of a plan; `fields` are those behind `num_shards`."""
-        return cls(folder, front_end, options, plan_hash(shards), len(shards), **fields)
+        hash_of_plan = plan_hash(shards, of_rejects=fields.get("rejects") is not None)
+        return cls(folder, front_end, options, hash_of_plan, len(shards), **fields)
 
     def with_plan(self, shards: list[Shard]) -> Job:
         """The same job, of another plan."""
-        return replace(self, plan_hash=plan_hash(shards), num_shards=len(shards))
+        hash_of_plan = plan_hash(shards, of_rejects=self.rejects is not None)
+        return replace(self, plan_hash=hash_of_plan, num_shards=len(shards))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -195,6 +203,8 @@ def claim_splits(jobs: Sequence[SplitJob], shards: list[Shard], *, overwrite: bo
     for job, there in zip(jobs, found, strict=True):
         if there is not None:
             if not overwrite:
+                if there != job.to_json():  # somebody edited it, or another melbeam of the same hashes wrote it
+                    write_job(job.folder, job.to_json())
                 continue
             _delete_retried(job.folder)
             _delete_split(job.folder)
@@ -217,11 +227,17 @@ def _job_found(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> dict[s
         return {}
     if found is None:
         if files.match(folder.shards_glob):
-            raise FolderRefused(
-                Refusal.FOREIGN_FILES,
-                f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
-                "choose another --output or --split",
-            )
+            if not _is_kept(folder):
+                raise FolderRefused(
+                    Refusal.FOREIGN_FILES,
+                    f"{folder.output} holds shards of split {folder.split!r} that melbeam did not write: "
+                    "choose another --output or --split",
+                )
+            if not overwrite:
+                raise FolderRefused(
+                    Refusal.UNUSABLE_JOB_FILE, f"{folder.job} is missing: --overwrite makes the split anew"
+                )
+            return {}
     elif not overwrite and found["hash"] != job.hash:
         raise FolderRefused(
             Refusal.OTHER_JOB,
@@ -230,6 +246,11 @@ def _job_found(job: SplitJob, shards: list[Shard], *, overwrite: bool) -> dict[s
             "Choose another --output or --split, or pass --overwrite to replace the split",
         )
     return found
+
+
+def _is_kept(folder: SplitFolder) -> bool:
+    """Whether there is something of what a job keeps of a split, besides its job.json."""
+    return any(map(files.exists, (folder.plan, folder.summary))) or bool(files.match(folder.reports_glob))
 
 
 def _check_other_splits(job: SplitJob) -> None:
@@ -321,11 +342,7 @@ def _delete_retried(folder: SplitFolder) -> None:
         Locked: a job is at work on it; nothing is changed then.
     """
     retried = folder.retried
-    try:
-        job = read_job(retried)
-    except UnusableJobFile:
-        return
-    if job is None or job.get("identity", {}).get("rejects") is None:  # of that name, and not made of rejects
+    if not is_of_rejects(retried):  # there is none, or it is only called so
         return
     with SplitLock(retried):
         _delete_retried(retried)
@@ -343,11 +360,13 @@ def _delete_retried(folder: SplitFolder) -> None:
 
 
 def _delete_split(folder: SplitFolder) -> None:
-    """The reports go first, so that a half-deleted split is never taken for a finished one.
+    """The summary and the reports go first, so that a half-deleted split is never taken for a finished one.
 
     job.json stays, for shards without one would be refused as somebody else's; but it names no job any more.
     """
+    files.delete([folder.summary])
     mark_as_being_replaced(folder)
+    # A job elsewhere may have ended in the meantime.
     files.delete([folder.summary, folder.failure_log])
     for glob in folder.contents_globs:
         files.delete([path for path, _ in files.match(glob)])

@@ -12,8 +12,9 @@ from melbeam.pipelines import files
 from melbeam.transforms.folder_layout import SplitFolder
 
 _NAMES = ("hash", "identity")
-# This stands in job.json while --overwrite deletes the earlier split: then no job owns the split.
-_BEING_REPLACED: dict[str, Any] = {"being_replaced": True}
+# These stand in job.json while --overwrite deletes the earlier split, which then belongs to no job: that it is being
+# replaced, and whether it was made of another split's rejects.
+_BEING_REPLACED, _OF_REJECTS = "being_replaced", "of_rejects"
 
 
 class UnusableJobFile(ValueError):
@@ -41,7 +42,7 @@ def read_job(folder: SplitFolder) -> dict[str, Any] | None:
         return None
     except files.TornFile as error:
         raise UnusableJobFile(f"{error}: --overwrite makes the split anew") from error
-    if job == _BEING_REPLACED:
+    if isinstance(job, dict) and job.get(_BEING_REPLACED):
         raise UnusableJobFile(f"{folder.job}: the split was being replaced: pass --overwrite again")
     if not isinstance(job, dict) or not all(name in job for name in _NAMES):
         raise UnusableJobFile(f"{folder.job} does not say {', '.join(_NAMES)}: --overwrite makes the split anew")
@@ -55,7 +56,20 @@ def write_job(folder: SplitFolder, job: dict[str, Any]) -> None:
 
 def mark_as_being_replaced(folder: SplitFolder) -> None:
     """Makes the split nobody's: from here on, what the job before it still commits changes nothing."""
-    files.write_json(folder.job, _BEING_REPLACED)
+    files.write_json(folder.job, {_BEING_REPLACED: True, _OF_REJECTS: is_of_rejects(folder)})
+
+
+def is_of_rejects(folder: SplitFolder) -> bool:
+    """Whether a split is known to be made of another one's rejects, also while it is being replaced."""
+    try:
+        job = files.read_json(folder.job)
+    except (FileNotFoundError, files.TornFile):
+        return False
+    if not isinstance(job, dict):
+        return False
+    identity = job.get("identity")
+    of_a_job = isinstance(identity, dict) and identity.get("rejects") is not None
+    return of_a_job or job.get(_OF_REJECTS) is True
 
 
 def check_owner(folder: SplitFolder, job_hash: str) -> None:

@@ -27,12 +27,17 @@ def delete_temporaries(folder: SplitFolder, index: int | None = None, *, keep: I
     files.remove_empty_folders(sorted(emptied))
 
 
+def gathered(folder: SplitFolder) -> list[str]:
+    """The clips that are on their way to their shards, and what is kept of them."""
+    return [path for path, _ in files.match(folder.gathered_glob)]
+
+
 def delete_gathered(folder: SplitFolder) -> None:
     """Deletes the clips that were on their way to their shards, and the folders that they lay in."""
-    paths = [path for path, _ in files.match(folder.gathered_glob)]
+    paths = gathered(folder)
     files.delete(paths)
-    gathered, outermost = folder.gathered, parent(folder.bookkeeping)
-    emptied = {parent(path) for path in paths} | {f"{gathered.bookkeeping}/tmp"}
+    outermost = parent(folder.bookkeeping)
+    emptied = {parent(path) for path in paths} | {f"{folder.gathered.bookkeeping}/tmp"}
     for path in list(emptied):
         while (path := parent(path)) != outermost:
             emptied.add(path)

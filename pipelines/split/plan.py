@@ -14,7 +14,13 @@ from itertools import groupby
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources import planning
-from melbeam.pipelines.sources.units import AudioRecord, Item, LeftOut, SourceOptions, Unit
+from melbeam.pipelines.sources.kinds import OF_ONE_FILE
+from melbeam.pipelines.sources.units import AudioRecord, Item, LeftOut, SourceOptions, Unit, printable
+from melbeam.transforms.folder_layout import kept_path
+
+
+class InputChanged(OSError):
+    """A file of the input has another size than it was planned with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +47,28 @@ class Shard:
 
         Raises:
             OSError: what cannot be read is no single record of it.
+            InputChanged: the file is not the one that was planned any more.
         """
+        self._check_size()
         for number, item in enumerate(planning.read_unit(self.unit, max_record_bytes)):
             if number == self.limit:
                 return
             yield item.whole if isinstance(item, AudioRecord) else item
+        self._check_size()  # what was cut off while it was read was read as its end
+
+    def _check_size(self) -> None:
+        """Returns if the shard's file has the size that it was planned with, where it is one file of many records.
+
+        Raises:
+            InputChanged: it has another one.
+        """
+        unit = self.unit
+        state = files.state(unit.path) if unit.kind in OF_ONE_FILE else None
+        if state is not None and state[0] != unit.size:  # of one that is gone its reader tells
+            raise InputChanged(
+                f"{printable(unit.path)} had {unit.size} bytes when the job began, and has {state[0]} now: its "
+                "records would be lost. Start the job again when what writes the file has ended"
+            )
 
 
 def plan_shards(patterns: Sequence[str], options: SourceOptions) -> tuple[list[Shard], LeftOut]:
@@ -115,10 +138,18 @@ def read_plan_by_file(path: str) -> Iterator[list[Shard]]:
         yield list(shards)
 
 
-def plan_hash(shards: Iterable[Shard]) -> str:
-    """SHA-256, in hex, of the names and sizes of the input, of its parts, and of how it is read."""
+def plan_hash(shards: Iterable[Shard], *, of_rejects: bool = False) -> str:
+    """SHA-256, in hex, of the names and sizes of the input, of its parts, and of how it is read.
+
+    Args:
+        shards: the plan.
+        of_rejects: whether the input lies in the bookkeeping of the folder that is written: it goes where that
+            goes, so that the folder's own name counts for nothing.
+    """
     found = hashlib.sha256(b"[")  # of one JSON list, never all of it at once
     for number, shard in enumerate(shards):
+        if of_rejects:
+            shard = replace(shard, unit=replace(shard.unit, path=kept_path(shard.unit.path)))
         found.update((", " if number else "").encode() + json.dumps(_planned(shard)).encode())
     found.update(b"]")
     return found.hexdigest()

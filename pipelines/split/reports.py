@@ -111,6 +111,11 @@ class ShardReport(Tally):
     versions: dict[str, str] = field(default_factory=dict)
     store_checksums: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def input(self) -> tuple[str, int]:
+        """The file that its records were read from, and its size."""
+        return self.input_path, self.input_size
+
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON holds it."""
         return _to_json(self)
@@ -250,15 +255,18 @@ class SplitSummary(Tally):
             OSError: it is not there, or cannot be read.
         """
         try:
-            summary = cls.from_dict(files.read_json(path))
+            content = files.read_json(path)
+            # A later melbeam's may have other fields, too.
+            if isinstance(content, dict) and (newer := why_newer(content.get("record_version"))):
+                raise NewerSummary(f"{path}: {newer}")
+            return cls.from_dict(content)
+        except NewerSummary:
+            raise
         except ValueError as error:
             raise UnusableSummary(
                 f"{path}: it is no summary of a split ({error}); remove it and run that split's command again, "
                 "which finds its shards done and writes the summary anew"
             ) from error
-        if newer := why_newer(summary.record_version):
-            raise NewerSummary(f"{path}: {newer}")
-        return summary
 
 
 def _to_json(kept: Any) -> dict[str, Any]:

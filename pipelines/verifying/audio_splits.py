@@ -148,7 +148,7 @@ def _read_report(split: AudioSplit, shard: Shard, findings: Findings) -> ShardRe
     if said != (split.job_hash, shard.index, shard.num_shards) or not of_input:
         findings.fault(path, f"it is not the report of shard {shard.index} in this job: {_AGAIN}")
         return None
-    check_outcomes(path, report, findings, clips="clips", kept="written")
+    check_outcomes(path, report, findings, clips="clips", kept="written", again=_AGAIN)
     return report
 
 
@@ -156,7 +156,7 @@ def _check_shard(split: AudioSplit, shard: Shard, report: ShardReport, findings:
     """Counts the clips and the rejects of a shard again."""
     path = split.folder.shard(shard.index, shard.num_shards)
     tally, ids = Tally(), []
-    if not is_whole(path, report.features, findings):
+    if not is_whole(path, report.features, findings, job="ingest"):
         return
     for record in read_whole(path, findings):
         features = features_if_any(record.data)
@@ -169,11 +169,14 @@ def _check_shard(split: AudioSplit, shard: Shard, report: ShardReport, findings:
     split.ids.append(ShardIds(path, found, found))
     if not _count_rejects(split.folder.rejects(shard.index), report, tally, findings):
         return
-    for name in _COUNTED:
-        if getattr(tally, name) != getattr(report, name):
+    counts = [(name, getattr(report, name), getattr(tally, name)) for name in _COUNTED]
+    counts.append(("features.num_records", report.features.num_records, tally.num_features))
+    if report.rejected is not None:
+        counts.append(("rejected.num_records", report.rejected.num_records, tally.num_rejects))
+    for name, said, counted in counts:
+        if counted != said:
             findings.fault(
-                split.folder.report(shard.index),
-                f"{name} is {getattr(report, name)}, the records come to {getattr(tally, name)}: {_AGAIN}",
+                split.folder.report(shard.index), f"{name} is {said}, the records come to {counted}: {_AGAIN}"
             )
     for name in ("rejects", "named_ids"):
         for difference in differences(getattr(report, name), getattr(tally, name), "the records come to", name):
@@ -187,7 +190,7 @@ def _count_rejects(path: str, report: ShardReport, tally: Tally, findings: Findi
             findings.fault(path, f"the report of shard {report.index} knows of no rejects")
             return False
         return True
-    if not is_whole(path, report.rejected, findings):
+    if not is_whole(path, report.rejected, findings, job="ingest"):
         return False
     for record in read_whole(path, findings):
         try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources.kinds import LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
+from melbeam.pipelines.sources.kinds import OF_ONE_FILE
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Item, Unit
 from melbeam.pipelines.split.plan import Shard, find_parts
@@ -26,7 +26,6 @@ from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.rejects import Reject
 
 # The kinds of which a unit is one file, or a part of it.
-_FILES = (TFRECORD, MANIFEST, LHOTSE, PARQUET, WEBDATASET)
 # How far stored features may be from a reference's, 99 of 100 values: its float32 rounding in quiet bins, and that
 # of the stored dtype.
 _LIMITS = {"float32": 1e-2, "float16": 2e-2, "bfloat16": 1e-1}
@@ -158,7 +157,7 @@ def _check_source(shard: Shard, split: Split) -> None:
     Raises:
         UsageError: it is not.
     """
-    if shard.unit.kind not in _FILES:
+    if shard.unit.kind not in OF_ONE_FILE:
         return  # a unit of several files, each of which is missed when it is read
     sizes = [size for _, size in files.match(escape(shard.path))]
     if sizes != [shard.unit.size]:

@@ -37,7 +37,9 @@ class InputRecords:
             begins = f"{shard.name} begins with record {report.first_record}, the one before ends at {first}"
             self._findings.fault(path, f"{begins}: {self._again}")
         if report.left_out and not self._leaves_out:
-            self._findings.fault(path, f"{report.left_out} records are left out, and the job leaves none out")
+            self._findings.fault(
+                path, f"{report.left_out} records are left out, and the job leaves none out: {self._again}"
+            )
         taken, there = report.records_read + report.left_out, records_in(shard, report)
         if there is not None and taken != there:
             self._findings.fault(
@@ -48,7 +50,9 @@ class InputRecords:
         self._next = report.first_record + taken
 
 
-def check_outcomes(path: str, report: ShardReport, findings: Findings, *, clips: str, kept: str) -> None:
+def check_outcomes(
+    path: str, report: ShardReport, findings: Findings, *, clips: str, kept: str, again: str
+) -> None:
     """Sees to it that every record that a shard's report counts as read was kept or rejected.
 
     Args:
@@ -57,10 +61,13 @@ def check_outcomes(path: str, report: ShardReport, findings: Findings, *, clips:
         findings: that get what is wrong.
         clips: what the job reads, in a word.
         kept: what it does with one that is no reject, in a word.
+        again: what to do, in words.
     """
     num_read, num_kept, num_rejected = report.records_read, report.records_converted, sum(report.rejects.values())
     if num_read != num_kept + num_rejected:
-        findings.fault(path, f"{num_read} {clips} read are not {num_kept} {kept} + {num_rejected} rejected")
+        findings.fault(
+            path, f"{num_read} {clips} read are not {num_kept} {kept} + {num_rejected} rejected: {again}"
+        )
 
 
 def records_in(shard: Shard, report: ShardReport | None = None) -> int | None:

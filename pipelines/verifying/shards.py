@@ -40,6 +40,7 @@ _NAMED_MISSING = 5  # records that are neither features nor rejects
 _OF_AUDIO_ALONE = ("microseconds", "unknown_lengths")  # which `ingest` counts
 _OF_CHUNKS = ("chunk_index", "start_sample")
 _RECORDS_COME_TO = "the records come to"
+_AGAIN = "extract again, with --overwrite"
 
 
 def check_shards(split: Split, findings: Findings) -> None:
@@ -72,11 +73,12 @@ def _read_report(split: Split, shard: Shard, findings: Findings) -> ShardReport 
         return None
     if report.record_version != split.record_version:
         findings.fault(
-            path, f"record_version {report.record_version} is not that of job.json, {split.record_version}"
+            path,
+            f"record_version {report.record_version} is not that of job.json, {split.record_version}: {_AGAIN}",
         )
     elif report.record_version >= 2 and "melbeam" not in report.versions:
-        findings.fault(path, f"it names no version of melbeam among {report.versions}: extract again")
-    check_outcomes(path, report, findings, clips="records", kept="converted")
+        findings.fault(path, f"it names no version of melbeam among {report.versions}: {_AGAIN}")
+    check_outcomes(path, report, findings, clips="records", kept="converted", again=_AGAIN)
     return report
 
 
@@ -213,7 +215,7 @@ class _ShardCheck:
         """Holds each row of the index against the record that it stands for."""
         path, mark = self._split.folder.index(self._shard.index), self._report.index_file
         if mark is None and self._split.record_version >= 2:
-            self._findings.fault(self._report_path, f"it knows of no index of {self._shard.name}: extract again")
+            self._findings.fault(self._report_path, f"it knows of no index of {self._shard.name}: {_AGAIN}")
             return
         if mark is None and not files.exists(path):
             return  # written before there were any
@@ -276,13 +278,15 @@ class _ShardCheck:
         for name in _OF_AUDIO_ALONE:
             self._compare(name, 0, getattr(report, name))
         if said_changes.get("trimmed", 0) > said_changes.get("chunked", 0):
-            self._findings.fault(self._report_path, f"more clips are trimmed than chunked: {said_changes}")
+            self._findings.fault(
+                self._report_path, f"more clips are trimmed than chunked, {said_changes}: {_AGAIN}"
+            )
         # Where clips were cut, `changes` says so, and the report may count more samples.
         is_cut = any(said_changes.get(what) for what in ("truncated", "trimmed"))
         if not (is_cut and tally.num_samples < report.num_samples):
             self._compare("samples", tally.num_samples, report.num_samples)
         if self._statistics(tally) != self._statistics(report):
-            self._findings.fault(self._path, "the sums of the features are not those of the report")
+            self._findings.fault(self._path, f"the sums of the features are not those of the report: {_AGAIN}")
         if self._split.record_version >= 2:
             for name in ("fields", "distributions"):
                 said, found = (
@@ -295,9 +299,12 @@ class _ShardCheck:
             self._compare_json(sorted(said["mixed"]), sorted(found["mixed"]), "passthrough")
         empty_texts = {EMPTY_TEXT: report.empty_texts} if report.empty_texts else {}
         for what in sorted(report.named_ids.keys() - {*report.rejects, *said_changes, *empty_texts}):
-            self._findings.fault(self._report_path, f"named_ids has {what!r}, which is no reject and no change")
+            self._findings.fault(
+                self._report_path, f"named_ids has {what!r}, which is no reject and no change: {_AGAIN}"
+            )
         for name in sorted(self._unknown_names):
-            self._findings.fault(self._report_path, f"named_ids has {name!r}, which is no clip of {self._path}")
+            wrong = f"named_ids has {name!r}, which is no clip of {self._path}"
+            self._findings.fault(self._report_path, f"{wrong}: {_AGAIN}")
         self._compare_names(report.changes, [what for what in changes if what in said_changes])
         self._compare_names(empty_texts, list(empty_texts))
 
@@ -313,12 +320,12 @@ class _ShardCheck:
         if found != said:
             self._findings.fault(
                 path or self._path,
-                f"the {what} are not those of the report: {found} are there, the report says {said}",
+                f"the {what} are not those of the report: {found} are there, the report says {said}: {_AGAIN}",
             )
 
     def _compare_json(self, said: object, found: object, place: str) -> None:
         for difference in differences(said, found, _RECORDS_COME_TO, place):
-            self._findings.fault(self._report_path, f"{difference}: extract again, with --overwrite")
+            self._findings.fault(self._report_path, f"{difference}: {_AGAIN}")
 
     def _compare_names(self, counts: dict[str, int], counted_again: list[str]) -> None:
         """Holds the ids that the report names against the counts, and where it can against the records."""
@@ -328,7 +335,7 @@ class _ShardCheck:
             if len(names) != min(count, NAMED_IDS):
                 self._findings.fault(
                     self._report_path,
-                    f"named_ids has {len(names)} of {count} {what}, of which it names {NAMED_IDS}",
+                    f"named_ids has {len(names)} of {count} {what}, of which it names {NAMED_IDS}: {_AGAIN}",
                 )
             elif what in counted_again:
                 self._compare_json(names, self._tally.named_ids.get(what, []), f"named_ids.{what}")

@@ -22,6 +22,8 @@ from melbeam.transforms.records.schema import RECORD_VERSION
 
 # What reading a small file raises where its content is not what melbeam writes.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+_ANEW = "which writes it anew"
+_EDITED = f"it was edited; extract again, {_ANEW}"
 
 
 @dataclass
@@ -98,17 +100,21 @@ def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
         identity, front_end = dict(job["identity"]), FrontEnd.from_dict(job["front_end"])
         options = RecordOptions.of(identity)
         Chunking.of(front_end, options)
-        shards = list(read_plan(folder.plan))
         job_hash, version = job["hash"], identity["record_version"]
     except UNREADABLE as error:
-        findings.fault(folder.bookkeeping, f"job.json or plan.jsonl cannot be read ({error}): extract again")
+        findings.fault(folder.job, f"it cannot be read ({error}): extract again, with --overwrite")
+        return None
+    try:
+        shards = list(read_plan(folder.plan))
+    except UNREADABLE as error:
+        findings.fault(folder.plan, f"it cannot be read ({error}): extract again, {_ANEW}")
         return None
     if not isinstance(version, int) or not 1 <= version <= RECORD_VERSION:
         newer = f"record_version is {version!r}, this melbeam knows 1 to {RECORD_VERSION}"
         findings.fault(folder.job, f"{newer}: verify the folder with the melbeam that wrote it, or a later one")
         return None
     if job_hash != identity_hash(identity):
-        findings.fault(folder.job, "its hash is not that of what it says: it was edited; extract again")
+        findings.fault(folder.job, f"its hash is not that of what it says: {_EDITED}")
     expected = {
         "fingerprint": front_end.fingerprint,
         "max_audio_length": front_end.max_audio_length,
@@ -117,13 +123,13 @@ def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
     }
     for name, value in expected.items():
         if identity.get(name) != value:
-            findings.fault(folder.job, f"{name} {identity.get(name)!r} is not its front end's, {value!r}")
+            findings.fault(
+                folder.job, f"{name} {identity.get(name)!r} is not its front end's, {value!r}: {_EDITED}"
+            )
     if identity.get("num_shards") != len(shards):
         findings.fault(folder.plan, f"{len(shards)} shards, job.json says {identity.get('num_shards')}")
-    if identity.get("input") != plan_hash(shards):
-        findings.fault(
-            folder.plan, "it is not the plan that job.json was written for: it was edited; extract again"
-        )
+    if identity.get("input") != plan_hash(shards, of_rejects=identity.get("rejects") is not None):
+        findings.fault(folder.plan, f"it is not the plan that job.json was written for: {_EDITED}")
     if at_work := _who_is_at_work(folder):
         findings.warn(folder.bookkeeping, at_work)
     return Split(folder, front_end, options, version, job_hash, shards, "not_in" in identity)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import starmap
 
 from melbeam.pipelines import files
-from melbeam.pipelines.split.leftovers import temporaries
+from melbeam.pipelines.split.leftovers import gathered, half_written, temporaries
 from melbeam.pipelines.split.plan import Shard
 from melbeam.pipelines.verifying.findings import Findings
 from melbeam.transforms.folder_layout import SplitFolder
@@ -17,7 +17,7 @@ def check_strays(folder: SplitFolder, shards: list[Shard], findings: Findings) -
     names = [(shard.index, shard.num_shards) for shard in shards]
     for glob, expected, what in (
         (
-            folder.shards_glob,
+            folder.like_shards_glob,
             starmap(folder.shard, names),
             "no shard of this split's plan: readers that glob will take it",
         ),
@@ -30,5 +30,5 @@ def check_strays(folder: SplitFolder, shards: list[Shard], findings: Findings) -
         for path, _ in files.match(glob):
             if path not in known:
                 findings.fault(path, f"{what}; remove it")
-    for path in temporaries(folder):
+    for path in (*temporaries(folder), *gathered(folder), *half_written(folder)):
         findings.warn(path, "left by an attempt that did not end; `melbeam clean` removes it")

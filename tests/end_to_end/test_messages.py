@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from helpers import encode, write
-from melbeam.pipelines import clean, demo, extract, ingest, launching, retry_rejects, verify
+from melbeam.pipelines import clean, demo, extract, ingest, launching, rejects, retry_rejects, verify
 from melbeam.pipelines.extracting import launcher as extract_launcher
 from melbeam.pipelines.ingesting import launcher as ingest_launcher
 from melbeam.pipelines.sources.finding import find_inputs, find_kind
@@ -68,6 +68,32 @@ class TestInput:
         (tmp_path / "b").write_bytes(gzip.compress((tmp_path / "a").read_bytes()))
         for name in ("a", "b"):
             assert find_kind(find_inputs(f"{tmp_path}/{name}")[0], SourceOptions())[0] == "tfrecord"
+
+    @pytest.mark.parametrize("named", ["in", "in/**/*.wav"])
+    def test_clips_behind_a_link_to_a_folder_are_not_left_out_in_silence(self, tmp_path, named):
+        """`**` enters no such link, which may lead in a circle."""
+        for name in ("in/a.wav", "elsewhere/b.wav"):
+            (tmp_path / name).parent.mkdir()
+            (tmp_path / name).write_bytes(audio())
+        (tmp_path / "in/more").symlink_to("../elsewhere")
+        (tmp_path / "in/around").symlink_to(".")
+        command = (extract, f"--input={tmp_path}/{named}", f"--output={tmp_path}/out", "--dry_run")
+        status, out, err = run_apart(*command)
+        assert (status, "a.wav ->" in out, "b.wav ->" in out) == (0, True, False)
+        told = f"left out: 2 links to folders, which are not entered: {tmp_path}/in/around, {tmp_path}/in/more"
+        assert told in err
+        assert "b.wav ->" in run_apart(*command, f"--input={tmp_path}/in/more")[1]
+        (tmp_path / "in/a.wav").unlink()
+        status, _, err = run_apart(*command)
+        assert (status, f"names no file: {tmp_path}/in/around is a link to a folder" in err) == (2, True), err
+
+    def test_a_pipe_that_a_manifest_names_is_not_waited_for(self, tmp_path):
+        (tmp_path / "a.wav").write_bytes(audio())
+        os.mkfifo(tmp_path / "b.wav")
+        (tmp_path / "clips.csv").write_text("audio\na.wav\nb.wav\n")
+        status, out, _ = run_apart(extract, f"--input={tmp_path}/clips.csv", f"--output={tmp_path}/out")
+        assert (status, "2 records read = 1 converted + 1 rejected" in out) == (3, True), out
+        assert "b.wav cannot be read: it is no file, but a pipe" in run_apart(rejects, tmp_path / "out")[1]
 
     def test_an_incomplete_set_of_shards_is_refused_unless_it_is_meant(self, source, tmp_path):
         (source / "a-00000-of-00002.tfrecord").unlink()
@@ -216,6 +242,28 @@ class TestTheSameCommandGoesOn:
             status, _, err = run_apart(ingest, *command)
             assert (status, GOES_ON in err) == (1, True), err
         assert run_apart(ingest, *command)[0] == 0
+
+    @pytest.mark.parametrize("error", [RuntimeError("so"), KeyboardInterrupt()])
+    @pytest.mark.parametrize("job", [extract, ingest])
+    def test_without_overwrite_which_would_begin_anew(self, source, tmp_path, monkeypatch, job, error):
+        (tmp_path / "a.wav").write_bytes(audio())
+        given = source / "a-00000*" if job is extract else tmp_path / "a.wav"
+        command = (f"--input={given}", f"--output={tmp_path}/out", "--allow_missing_shards")
+        assert run_apart(job, *command)[0] == 0
+        write = "finish_whole_split" if job is extract else "write_summary"
+        pipeline = (
+            "melbeam.pipelines.extracting.pipeline" if job is extract else "melbeam.pipelines.ingesting.pipeline"
+        )
+        with monkeypatch.context() as patch:
+            patch.setattr(f"{pipeline}.{write}", raises(error))
+            status, _, err = run_apart(job, *command, "--overwrite")
+        assert (status, "the same command without --overwrite goes on from" in err) == (1, True), err
+        (shard,) = (tmp_path / "out").glob("train-*")
+        done = shard.stat().st_ino
+        assert run_apart(job, *command)[0] == 0
+        assert shard.stat().st_ino == done
+        assert run_apart(job, *command, "--overwrite")[0] == 0
+        assert shard.stat().st_ino != done
 
     def test_neither_verify_nor_clean_nor_demo(self, source, tmp_path, monkeypatch):
         assert extracted(source, tmp_path / "out", "--max_reject_fraction=1")[0] == 0

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from helpers import write
-from melbeam.pipelines import extract, rejects
+from melbeam.pipelines import extract, rejects, report
 from melbeam.transforms import audio_example
 
 KEYS = ["id", "reason", "detail", "source", "advice"]
@@ -74,6 +74,29 @@ def test_for_people(folder):
         f"{folder}/out: 5 rejects\n  1 bad_field\n  2 no_text\n  1 not_an_example\n  1 too_short\n"
     )
     assert f"\nshort\n  too_short: 0.500 s, below --min_seconds=0.75\n  source: {folder}/in.tfrecord#3\n" in said
+
+
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_a_later_melbeams_are_listed_and_told(folder, tmp_path, capsys, is_finished):
+    """Also where its summary has other fields, which is not torn therefore."""
+    later = tmp_path / "out/_melbeam/train"
+    shutil.copytree(folder / "out/_melbeam/train", later)
+    for name in ("job.json", "summary.json"):
+        content = json.loads((later / name).read_text())
+        content.get("identity", content)["record_version"] = 9
+        (later / name).write_text(json.dumps({**content, "rejects": [1, 2]}))
+    if not is_finished:
+        (later / "summary.json").unlink()
+    status, said = printed(rejects, tmp_path / "out", "--json")
+    told = capsys.readouterr().err
+    assert (status, len(json.loads(said))) == (1, 5)
+    assert f"{later}/job.json: record_version is 9, this melbeam knows 1 to 2: take the melbeam that" in told
+    if is_finished:  # where each job that needs the counts stops
+        shutil.copy(folder / "out/front_end.json", tmp_path / "out")
+        assert report.main([str(tmp_path / "out")]) == 2
+        told += capsys.readouterr().err
+        assert f"{later}/summary.json: record_version is 9" in told
+    assert "remove it" not in told
 
 
 def test_none_is_an_empty_list(folder, tmp_path):

@@ -131,6 +131,24 @@ class TestRetryRejects:
         found = [[e["id"].numpy() for e in read_features(output, split)] for split in ("train", "train_retried")]
         assert found == [[b"b.wav"], [b"a.wav"]]
 
+    def test_a_folder_that_was_moved_goes_on(self, folder, tmp_path):
+        """The rejects lie in it, and are the same ones wherever it is."""
+        options = ("--on_long=chunk", "--max_reject_fraction=1")
+        assert run(retry_rejects, folder, *options).status == 0
+        job = (folder / "_melbeam/train_retried/job.json").read_bytes()
+        moved = shutil.copytree(folder, tmp_path / "moved")
+        shutil.rmtree(folder)
+        assert run(verify, moved).status == 0
+        status, said = run(retry_rejects, moved, *options)
+        assert (status, "split train_retried: 2 records read = 1 converted + 1 rejected" in said) == (0, True), (
+            said
+        )
+        assert (moved / "_melbeam/train_retried/job.json").read_bytes() == job
+        assert [e["source"].numpy() for e in read_features(moved, "train_retried")] == [
+            f"{moved}/_melbeam/train/rejects/00000.tfrecord#0".encode()
+        ] * 2
+        assert run(verify, moved).status == 0
+
     def test_options_may_come_before_the_folder_and_from_a_file(self, folder, tmp_path):
         config = tmp_path / "config.yaml"
         config.write_text("split: test\n")

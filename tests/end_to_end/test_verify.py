@@ -31,11 +31,19 @@ def made(tmp_path_factory):
         folder / "test-0",
         [to_example({"audio": wav(50, 31.0), "id": "long"}), to_example({"audio": wav(51, 0.3)})],
     )
-    jobs = [("train", "--max_reject_fraction=1"), ("test", "--on_long=chunk")]
-    for split, option in jobs:
-        arguments = [f"--input={folder}/{split}-*", f"--output={folder}/features", f"--split={split}", option]
-        assert run(extract, *arguments).status == 0
+    for split in SPLITS:
+        assert extract_again(folder, folder / "features", split).status == 0
     return folder / "features"
+
+
+SPLITS = {"train": "--max_reject_fraction=1", "test": "--on_long=chunk"}
+
+
+def extract_again(source, folder, split, *more):
+    """The command that made a split."""
+    return run(
+        extract, f"--input={source}/{split}-*", f"--output={folder}", f"--split={split}", SPLITS[split], *more
+    )
 
 
 @pytest.fixture
@@ -252,7 +260,7 @@ FAULTS = {
     ),
     "a split without its job.json": (
         lambda f: (f / "_melbeam/test/job.json").unlink(),
-        "_melbeam/test: job.json or plan.jsonl cannot be read",
+        "_melbeam/test/job.json: it cannot be read",
     ),
     "shards of no split": (
         lambda f: shutil.copy(f / SHARD, f / "dev-00000-of-00001.tfrecord"),
@@ -296,6 +304,29 @@ def test_it_finds(folder, name):
     status, said = run(verify, folder)
     assert status == 1, said
     assert any(line.startswith("FAULT: ") and named in line for line in said.splitlines()), said
+
+
+QUICK = ("a flipped byte", "a missing shard", "a split without its job.json", "an edited job.json")
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in FAULTS]
+)
+def test_what_it_says_is_to_be_done_mends_the_fault(made, folder, name):
+    FAULTS[name][0](folder)
+    commands = set()
+    for line in run(verify, folder).text.splitlines():
+        place, _, fault = line.removeprefix("FAULT: ").partition(": ")
+        split = "test" if "/test-" in place or "_melbeam/test" in place else "train"
+        if fault.endswith(("; remove it", "; move it away")):
+            os.remove(place)
+        elif "again" in fault:
+            commands.add((split, *(option for option in ("--recheck", "--overwrite") if option in fault)))
+        elif line.startswith("FAULT: "):  # right in itself, and written by nothing that melbeam has
+            commands.add((split, "--overwrite"))
+    for split, *options in sorted(commands):
+        assert extract_again(made.parent, folder, split, *options).status == 0
+    assert run(verify, folder).text.endswith("no faults, 0 warnings\n")
 
 
 def test_it_finds_parts_of_a_file_that_do_not_meet(tmp_path):

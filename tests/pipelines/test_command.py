@@ -72,7 +72,7 @@ def test_a_failure_is_told_by_the_last_line_of_its_error_and_kept_whole(capsys):
 
 def test_only_a_job_that_has_kept_something_says_that_the_same_command_goes_on(capsys):
     def run(error):
-        current_log().goes_on = True
+        current_log().goes_on = "the same command"
         raise error
 
     assert status_of(lambda: run(RuntimeError("disk full"))) == 1

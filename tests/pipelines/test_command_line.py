@@ -11,6 +11,7 @@ def add_arguments(parser):
     parser.add_argument("--input", required=True, action="append")
     parser.add_argument("--count", type=int, default=3)
     parser.add_argument("--fast", action="store_true")
+    parser.add_argument("--kind", choices=("a", "b"))
 
 
 def parse(*argv):
@@ -84,14 +85,36 @@ class TestConfig:
         _, beam = parse(config("input: a\ndirect_num_workers: 1"), "--direct_num_workers=2")
         assert choose_runner(beam).options.get_all_options()["direct_num_workers"] == 2
 
-    def test_a_quoted_boolean_is_refused(self, config):
-        with pytest.raises(UsageError, match="fast must be true or false, got 'false'"):
-            parse(config("input: a\nfast: 'false'"))
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("fast: 'false'", "fast must be true or false, got 'false'"),
+            ("count: true", "count must be one value, got true: quote it where a word is meant"),
+            ("count: [1, 2]", r"count must be one value, got \[1, 2\]"),
+            ("input: {a: 1}", "input must be one value"),
+        ],
+    )
+    def test_a_value_of_the_wrong_kind_is_refused_with_the_file(self, config, text, message):
+        with pytest.raises(UsageError, match=f"--config=.*/job.yaml: {message}"):
+            parse(config(text), "--input=a")
 
-    def test_a_value_of_the_wrong_type_is_refused(self, config, capsys):
+    @pytest.mark.parametrize(
+        ("text", "message"), [("count: 2.5", "invalid int value: '2.5'"), ("kind: c", "invalid choice: 'c'")]
+    )
+    def test_a_value_that_an_option_does_not_take_is_refused_with_the_file(self, config, capsys, text, message):
         with pytest.raises(SystemExit):
-            parse(config("input: a\ncount: 2.5"))
-        assert "invalid int value: '2.5'" in capsys.readouterr().err
+            parse(config(text), "--input=a")
+        said = capsys.readouterr().err
+        assert said.startswith("melbeam test: --config=")
+        assert message in said
+
+    def test_a_misspelt_option_is_refused_with_the_file(self, config):
+        def refuse(rest):
+            if rest:
+                raise UsageError(Refusal.UNKNOWN_OPTION, f"got {rest}")
+
+        with pytest.raises(UsageError, match=r"--config=.*/job.yaml: got \['--conut=1'\]"):
+            command_line.parse(add_arguments, "melbeam test", "A test.", [config("conut: 1"), "--input=a"], refuse)
 
     @pytest.mark.parametrize(
         ("text", "message"),

@@ -1,5 +1,6 @@
 """Files on a disk: which a glob finds, what is deleted, and in which order things reach the disk."""
 
+import errno
 import os
 
 import pytest
@@ -62,6 +63,73 @@ def test_links_are_followed_but_not_for_ever(tmp_path):
     (tmp_path / "folder/of_a_file").symlink_to(tmp_path / "there/file")
     assert [path for path, _ in files.match(f"{tmp_path}/folder/*/file")] == [f"{tmp_path}/folder/link/file"]
     assert [path for path, _ in files.match(f"{tmp_path}/folder/**")] == [f"{tmp_path}/folder/of_a_file"]
+
+
+def test_what_no_glob_finds_is_told(tmp_path):
+    touch(tmp_path / "there/file.wav")
+    (tmp_path / "folder/in").mkdir(parents=True)
+    (tmp_path / "folder/in/link").symlink_to(tmp_path / "there")
+    (tmp_path / "folder/in/dangling.wav").symlink_to("nothing")
+    (tmp_path / "folder/in/circle.wav").symlink_to("circle.wav")
+    (tmp_path / "folder/in/device.wav").symlink_to(os.devnull)
+    os.mkfifo(tmp_path / "folder/in/pipe.wav")
+    (tmp_path / "folder/in/folder.wav").mkdir()
+    told = {
+        "circle.wav": "link that leads to nothing",
+        "dangling.wav": "link that leads to nothing",
+        "device.wav": "pipe, socket or device",
+        "link": files.LINK_TO_FOLDER,
+        "pipe.wav": "pipe, socket or device",
+    }
+    for glob in ("folder/**", "folder/**/*.wav"):
+        assert {os.path.basename(path): what for path, what in files.not_matched(f"{tmp_path}/{glob}")} == told
+    del told["link"]  # here a folder is no more than its link
+    for glob in ("folder/in/*", "folder/*/*.wav", "folder/in/"):
+        assert {os.path.basename(path): what for path, what in files.not_matched(f"{tmp_path}/{glob}")} == told
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    """A pipe that a manifest names, say."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (f"{tmp_path}/pipe", os.devnull):
+        with pytest.raises(OSError, match="it is no file, but a pipe") as raised:
+            files.open_file(path)
+        assert raised.value.filename == path
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device is as full as Linux's")
+class TestTheSystemsErrorsAreToldWithTheirPath:
+    """Those of a full disk and of a bad sector name none."""
+
+    @pytest.mark.parametrize("size", [1, 1 << 20])
+    def test_of_a_full_disk(self, size):
+        with (
+            pytest.raises(OSError, match="No space left on device: '/dev/full'"),
+            files.create_file("/dev/full") as file,
+        ):
+            file.write(bytes(size))
+
+    @pytest.mark.parametrize(
+        "read",
+        [
+            files.read_bytes,
+            lambda path: files.read_range(path, 0, 9),
+            lambda path: files.open_file(path).read(9),
+            lambda path: files.open_file(path).readinto(bytearray(1 << 20)),
+        ],
+    )
+    def test_of_what_cannot_be_read(self, read):
+        with pytest.raises(OSError, match="Input/output error: '/proc/self/mem'"):
+            read("/proc/self/mem")
+
+    def test_of_what_cannot_be_written_through(self, tmp_path, monkeypatch):
+        def full(descriptor):
+            raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+        monkeypatch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"quota exceeded: '.*/a.*tmp'"):
+            files.write_bytes(f"{tmp_path}/a", b"x")
+        assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is closed to root")

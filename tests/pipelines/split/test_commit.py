@@ -198,6 +198,20 @@ def test_a_damaged_shard_is_not_done(folder, attempt, index):
     assert committed(folder, SHARD, JOB) is None
 
 
+def test_a_shard_of_an_input_that_was_moved_is_done_again(folder):
+    """Its records say where their audio lies; a folder's rejects are moved with it."""
+    here = replace(SHARD, unit=replace(SHARD.unit, path="/moved/in"))
+    assert finished_attempt(folder, SHARD, JOB) is None
+    commit(folder, attempted(folder))
+    assert (committed(folder, SHARD, JOB) is None, committed(folder, here, JOB)) == (False, None)
+    attempted(folder, "left")
+    assert finished_attempt(folder, here, JOB) is None
+    again = attempted(folder, "again", first=b"uno")
+    again = replace(again, report=replace(again.report, input_path="/moved/in"))
+    assert commit(folder, again) == again.report
+    assert committed(folder, here, JOB).report == again.report
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"rejected": null}'])
 def test_a_torn_report_is_no_report(folder, attempt, content):
     commit(folder, attempt)

@@ -1,11 +1,16 @@
 """Who may write into a folder."""
 
+from dataclasses import replace
+
 import pytest
 
+from helpers import tree
+from melbeam.pipelines import files
 from melbeam.pipelines.files import local
 from melbeam.pipelines.sources.units import Unit
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_splits
 from melbeam.pipelines.split.plan import Shard, write_plan
+from melbeam.pipelines.split.reports import SplitSummary
 from melbeam.transforms import FrontEnd
 from melbeam.transforms.folder_layout import SplitFolder
 from melbeam.transforms.records.options import RecordOptions
@@ -91,6 +96,40 @@ def test_an_overwrite_that_was_cut_off_can_be_started_again(tmp_path, monkeypatc
     claim(new, overwrite=True)
     assert [p.name for p in tmp_path.rglob("*") if p.is_file()] == ["job.json"]
     claim(new)
+
+
+@pytest.mark.parametrize("step", range(13))
+def test_what_was_retried_goes_with_its_split_wherever_that_was_cut_off(tmp_path, monkeypatch, step):
+    """Readers who glob would else take clips of rejects that are no more, and no command would remove them."""
+    old, new = a_job(tmp_path, shards=2), a_job(tmp_path, shards=1)
+    retried = replace(old, folder=old.folder.retried, rejects="a hash")
+    for job in (old, retried):
+        claim(job)
+        for path in (job.folder.shard(0, 1), job.folder.report(0), job.folder.schema):
+            files.write_bytes(path, b"{}")
+        files.write_json(job.folder.summary, SplitSummary().to_dict())
+    left = [step]
+
+    def cut_off_after_steps(name):
+        real = getattr(local, name)
+
+        def method(*arguments, **options):
+            if left[0] == 0:
+                raise OSError("the machine is gone")
+            left[0] -= 1
+            return real(*arguments, **options)
+
+        return method
+
+    with monkeypatch.context() as patch:
+        for name in ("delete", "rename"):
+            patch.setattr(local, name, cut_off_after_steps(name))
+        with pytest.raises(OSError, match="the machine is gone"):
+            claim(new, overwrite=True)
+    files.delete([retried.folder.lock])  # which is a dead job's
+    claim(new, overwrite=True)
+    left = [name for name in tree(tmp_path) if not name.endswith(".tmp")]  # which goes when the job ends well
+    assert left == ["_melbeam/train/job.json", "_melbeam/train/schema.json"]
 
 
 @pytest.mark.parametrize(

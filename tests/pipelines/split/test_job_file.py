@@ -4,6 +4,7 @@ import pytest
 
 from helpers import tree
 from melbeam.pipelines import files
+from melbeam.pipelines.refusals import Refusal
 from melbeam.pipelines.sources.units import Unit
 from melbeam.pipelines.split.ending import finish_split
 from melbeam.pipelines.split.job import FolderRefused, Job, claim_splits
@@ -47,6 +48,42 @@ def test_overwrite_mends_a_torn_one_and_the_message_says_so(tmp_path, content):
     claim(job, overwrite=True)
     assert list(tree(tmp_path)) == ["_melbeam/train/job.json"]
     assert read_job(job.folder)["hash"] == job.hash
+
+
+@pytest.mark.parametrize("kept", ["plan", "summary", "report"])
+def test_overwrite_mends_one_that_is_gone_and_the_message_says_so(tmp_path, kept):
+    """What melbeam keeps beside it says that the shards are its own."""
+    job = a_job(tmp_path)
+    paths = {"plan": job.folder.plan, "summary": job.folder.summary, "report": job.folder.report(0)}
+    for path in (job.folder.shard(0, 3), paths[kept]):
+        files.write_bytes(path, b"of the job before")
+    before = tree(tmp_path)
+    with pytest.raises(FolderRefused, match=r"_melbeam/train/job.json is missing: --overwrite makes") as refused:
+        claim(job)
+    assert (refused.value.refusal, tree(tmp_path)) == (Refusal.UNUSABLE_JOB_FILE, before)
+    claim(job, overwrite=True)
+    assert not list(tmp_path.glob("train-*"))
+    assert read_job(job.folder)["hash"] == job.hash
+
+
+def test_overwrite_deletes_no_shard_that_nothing_says_is_ours(tmp_path):
+    job = a_job(tmp_path)
+    files.write_bytes(job.folder.shard(0, 3), b"somebody's")
+    files.write_bytes(job.folder.lock, b"{}")  # which the job itself has made by then
+    for overwrite in (False, True):
+        with pytest.raises(FolderRefused, match="that melbeam did not write"):
+            claim(job, overwrite=overwrite)
+
+
+def test_a_start_writes_anew_what_somebody_edited(tmp_path):
+    """What the hash is of, or the front end beside it: the hash says whose the split is."""
+    job = a_job(tmp_path)
+    claim(job)
+    whole = tree(tmp_path)
+    content = files.read_json(job.folder.job)
+    files.write_json(job.folder.job, {**content, "front_end": {}, "identity": {"dtype": "float16"}})
+    claim(job)
+    assert tree(tmp_path) == whole
 
 
 @pytest.mark.parametrize("content", TORN)

@@ -11,6 +11,7 @@ import pytest
 from melbeam.pipelines.sources import planning
 from melbeam.pipelines.sources.units import AudioRecord, Damage, SourceOptions, Unit
 from melbeam.pipelines.split.plan import (
+    InputChanged,
     Shard,
     find_parts,
     limit_records,
@@ -58,6 +59,21 @@ def test_shards_are_the_files_by_path_whatever_the_order_of_the_globs(audio):
     assert [(s.index, s.num_shards) for s in shards] == [(0, 4), (1, 4), (2, 4), (3, 4)]
     assert [s.unit.size for s in shards] == [(audio / name).stat().st_size for name in names(shards)]
     assert shards == plan_shards([f"{audio}/b-*", f"{audio}/c"], WHOLE_FILES)[0]
+
+
+@pytest.mark.parametrize("num_records_now", [1, 3])
+@pytest.mark.parametrize("num_read_before", [0, 1])
+def test_a_file_that_is_written_while_the_job_runs_fails_it(audio, num_records_now, num_read_before):
+    """Cut at the end of a record, it would be a whole file of fewer records, and nothing would ever tell."""
+    ((shard,), _) = plan_shards([f"{audio}/b-0"], WHOLE_FILES)
+    records = shard.read(1 << 20)
+    read = [next(records) for _ in range(num_read_before)]
+    (audio / "b-0").write_bytes(tfrecord(num_records_now))
+    size = len(tfrecord(num_records_now))
+    with pytest.raises(InputChanged, match=f"b-0 had {shard.unit.size} bytes when .*, and has {size} now"):
+        list(records)
+    (audio / "b-0").write_bytes(tfrecord(2))
+    assert len([*shard.read(1 << 20)]) == 2 > len(read)
 
 
 def test_a_file_that_two_globs_name_is_one_shard(audio):

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from helpers import clip, encode, run, speech_like, wav, write
-from melbeam.pipelines import extract, ingest, verify
+from melbeam.pipelines import clean, extract, ingest, verify
 from melbeam.transforms.records.tf_example import to_example
 
 PLAIN = "more-00000-of-00001.tfrecord"
@@ -76,6 +76,18 @@ def test_every_count_is_counted_again(folder, shard, name):
             "rejects.bad_row is 2, the records come to 1",
         ),
         (
+            lambda folder: folder.edit_report(PLAIN, lambda report: report["features"].update(num_records=9)),
+            "features.num_records is 9, the records come to 2",
+        ),
+        (
+            lambda folder: folder.edit_report(PLAIN, lambda report: report["rejected"].update(num_records=9)),
+            "rejected.num_records is 9, the records come to 2",
+        ),
+        (
+            lambda folder: folder.file(f"{PLAIN}.gz").write_bytes(b""),
+            "no shard of this split's plan: readers that glob will take it",
+        ),
+        (
             lambda folder: folder.edit("_melbeam/more/summary.json", lambda found: found.update(num_bytes=1)),
             "it is not the sum of the reports: num_bytes",
         ),
@@ -85,6 +97,19 @@ def test_what_is_wrong_is_told(folder, plant, told):
     plant(folder)
     status, said = folder.verify()
     assert (status, told in said) == (1, True), said
+
+
+def test_what_starts_left_that_were_killed_is_told_and_cleaned(folder):
+    left = ["_melbeam/more/summary.json.1234abcd.tmp", "_melbeam/more/gathered/clips-00000-of-00001.tfrecord"]
+    left.append("_melbeam/more/tmp/00000/abc.features")
+    for name in left:
+        folder.file(name).parent.mkdir(parents=True, exist_ok=True)
+        folder.file(name).write_bytes(b"x")
+    status, said = folder.verify()
+    assert status == 0, said
+    assert all(f"{name}: left by an attempt that did not end; `melbeam clean` removes it" in said for name in left)
+    assert run(clean, folder.file(".")).status == 0
+    assert "no faults, 0 warnings" in folder.verify().text
 
 
 def test_a_clip_that_was_put_in_anothers_place(folder):
