@@ -15,7 +15,7 @@ from melbeam.transforms.records.wire import Values
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "audio": (
         *("audio", "audio_filepath", "file_name", "path", "audio_path", "audio_file", "filepath", "file_path"),
-        *("file", "filename", "wav", "wav_path", "wav_filename", "clip", "uri", "url"),
+        *("file", "filename", "audio_file_name", "wav", "wav_path", "wav_filename", "clip", "uri", "url"),
     ),
     "id": ("id",),
     "start": ("start", "offset", "start_time", "begin", "begin_time"),

@@ -28,7 +28,7 @@ from melbeam.pipelines.sources.manifest_format import (
 )
 from melbeam.pipelines.sources.nested import lifted, names_in
 from melbeam.pipelines.sources.repeated_ids import RepeatedIds
-from melbeam.pipelines.sources.rows import UTF_8, BadRow, Row, as_on_disk, check_can_be_read, read_rows
+from melbeam.pipelines.sources.rows import UTF_8, BadRow, Row, as_id, as_on_disk, check_can_be_read, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text, skip_to
 from melbeam.pipelines.sources.units import (
     BYTES_A_SECOND,
@@ -121,6 +121,7 @@ class Table:
 
     def row(self, line: bytes, names: _Names | None = None) -> Row | BadRow:
         """A row, or why it is none; its columns' names are added to `names`."""
+        values: dict[str, Any] = {}
         try:
             values = self.format.values(line, self.path)
             if names is not None:
@@ -135,7 +136,8 @@ class Table:
             return row if encoding == UTF_8 else replace(row, encoding=encoding)
         except ValueError as error:
             kept = {"kind": MANIFEST, "path": self.path, "line": line.decode("latin-1"), "details": self.to_json()}
-            return BadRow(f"{error}: {line[:80]!r}", keep_row(kept, {}, {}))
+            given = as_id(values.get(self.columns["id"])) if "id" in self.columns else None
+            return BadRow(f"{error}: {line[:80]!r}", keep_row(kept, {}, {}), given)
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:

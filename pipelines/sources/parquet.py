@@ -198,7 +198,8 @@ def _row(
             return replace(found, columns=with_one_type(found.columns, types))
         except ValueError as error:
             said = {"kind": PARQUET, "path": unit.path, "detail": str(error)}
-            return BadRow(str(error), keep_row(said, passed_through(values, columns), {}))
+            given = as_id(values.get(columns["id"])) if "id" in columns else None
+            return BadRow(str(error), keep_row(said, passed_through(values, columns), {}), given)
     fields: dict[str, Values] = {}
     try:
         fields = {**with_one_type(passed_through(values, columns), types)}

@@ -443,3 +443,20 @@ def test_two_columns_of_one_name_are_refused(tmp_path, monkeypatch, read, inside
     pq.write_table(both, "twice.parquet")
     with pytest.raises(ValueError, match="has two columns 'text': rename one of them"):
         read("twice.parquet")
+
+
+def test_audiofolders_metadata_may_be_parquet(tmp_path, monkeypatch, read):
+    monkeypatch.chdir(tmp_path)
+    for split, wav in zip(("test", "train"), WAVS, strict=False):
+        Path(f"set/{split}").mkdir(parents=True)
+        Path(f"set/{split}/clip.wav").write_bytes(wav)
+        rows = pa.table({"file_name": ["clip.wav"], "text": [f"of {split}"]})
+        pq.write_table(rows, f"set/{split}/metadata.parquet")
+    found = read("set")
+    assert [(clip.id, clip.audio, clip.fields) for clip in found.clips] == [
+        ("test/clip.wav", WAVS[0], {"text": b"of test"}),
+        ("train/clip.wav", WAVS[1], {"text": b"of train"}),
+    ]
+    assert [told for told in found.told if "left out" in told] == []
+    of_one = read("set/train")
+    assert ([clip.id for clip in of_one.clips], of_one.told) == (["clip.wav"], [])
