@@ -315,7 +315,8 @@ def _kind_by_name(path: str) -> str | None:
     for kind in (PARQUET, WEBDATASET, TFRECORD, KALDI, LHOTSE, AUDIO, MANIFEST):
         if _is_of(kind, path):
             return kind
-    return _UNKNOWN
+    # `_SUCCESS`, `_metadata`: what Spark and others write beside tables, and read none of as data.
+    return None if name.startswith("_") else _UNKNOWN
 
 
 def _is_text(path: str) -> bool:

@@ -19,9 +19,10 @@ _SPLITS = {name: name for name in ("train", "validation", "test", "dev", "eval")
     "testing": "test",
     "evaluation": "eval",
 }
-# In the name of a file a split may stand anywhere, as in `cuts_train.jsonl.gz`; a folder's begins with it.
+# In the name of a file a split may stand anywhere, as in `cuts_train.jsonl.gz`; a folder's begins with it, or is
+# that of a column, as Spark divides tables.
 _IN_A_FILE = re.compile(rf"(?<![a-z])({'|'.join(_SPLITS)})(?![a-z])")
-_IN_A_FOLDER = re.compile(rf"(^|/)({'|'.join(_SPLITS)})(?![a-z])[^/]*(?=/)")
+_IN_A_FOLDER = re.compile(rf"(^|/)(?:split=)?({'|'.join(_SPLITS)})(?![a-z])[^/]*(?=/)")
 
 
 def note_of_splits(kind: str, found: Found) -> list[str]:

@@ -42,6 +42,7 @@ def test_shards_of_several_splits_are_told(tmp_path, read, names, one):
             "data/test*",
         ),
         (PARQUET, ["en/train/0.parquet", "en/validation/0.parquet"], "train, validation", "en/train"),
+        (PARQUET, ["split=test/0.parquet", "split=train/0.parquet"], "test, train", "split=test"),
         (WEBDATASET, ["asr-train-0000.tar", "asr-val-0000.tar"], "train, validation", "asr-train*"),
         (LHOTSE, ["a_cuts_dev-clean.jsonl.gz", "a_cuts_train-clean-100.jsonl.gz"], "dev, train", "a_cuts_dev*"),
         (MANIFEST, ["test/metadata.csv", "train/metadata.csv"], "test, train", "test"),
