@@ -15,7 +15,7 @@ from melbeam.pipelines import words
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import find_columns, row_of
+from melbeam.pipelines.sources.columns import find_columns, note_of_times, row_of
 from melbeam.pipelines.sources.kinds import MANIFEST
 from melbeam.pipelines.sources.lhotse import refuse_parts_of_cuts
 from melbeam.pipelines.sources.manifest_format import (
@@ -175,6 +175,7 @@ def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -
         units += _plan_table(table, start, size, options, seen, known)
         if find_columns(known.all, options.columns, printable(path)) != table.columns:
             is_understood = False
+        left_out.notes += note_of_times(known.all, table.columns, printable(path))
     if not is_understood:
         return None
     where = printable(found.paths[0][0] if len(found.paths) == 1 else found.pattern)
