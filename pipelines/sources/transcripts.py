@@ -183,10 +183,10 @@ class Transcripts:
             notes.append(f"{words.count(len(left), 'transcript')} without a clip in the input: {named}")
         for name, texts in of_file.items():
             if TEXT not in asked and _may_be_speakers(texts.values()):
+                one = next(iter(texts.values()))[TEXT].decode()
                 notes.append(
-                    f"{printable(name)}: the texts are few ({next(iter(texts.values()))[TEXT].decode()!r}), and their "
-                    "normalised forms many, as where a speaker stands between a clip and its text: "
-                    "--columns=text=normalized_text,speaker=text"
+                    f"{printable(name)}: the texts are few ({one!r}), and their normalised forms many, as where a "
+                    "speaker stands between a clip and its text: --columns=text=normalized_text,speaker=text"
                 )
         return notes
 
@@ -195,7 +195,7 @@ def _may_be_speakers(texts: Iterable[Mapping[str, bytes]]) -> bool:
     """Whether what stands for texts says much less than what stands for their normalised forms."""
     normalized = [columns.get(_NORMALIZED, b"") for columns in texts]
     given = {columns.get(TEXT, b"") for columns in texts}
-    return all(normalized) and len(given) * _MANY <= len(set(normalized))
+    return all(normalized) and 0 < len(given) * _MANY <= len(set(normalized))
 
 
 def _lies_in(folder: str, above: str) -> bool:
