@@ -49,6 +49,8 @@ from melbeam.transforms.records.values import as_seconds
 WAV_SCP = "wav.scp"
 _SEGMENTS = "segments"
 _NAMED = 3  # names
+# What a name of these tables that is nowhere else says is lost.
+_WHOSE = {WAV_SCP: "a recording that no segment is of", "text": "an utterance that has no audio here"}
 _TO_THE_END = ("-1", "-1.0")
 _BLANKS = re.compile(r"[ \t]+")
 _IN_AN_ARCHIVE = re.compile(r"\.ark(\.gz)?:\d+$")
@@ -196,23 +198,43 @@ def _note_ranges(
     """Notes for each unit between which bytes of a table its lines lie.
 
     Returns:
-        A line for a person where a name comes again and says something else, as the last one of them counts.
+        Lines for a person: of names that come again and say something else, of which the last counts, and of those
+        that are nowhere else.
     """
     seen: dict[str, int] = {}
-    again: list[str] = []
+    again, strange = _Names(), _Names()
     for offset, end, name, rest in _lines(path, encoding):
         for part in parts_of.get(name, ()):
             start, stop = ranges[part].get(table, (offset, end))
             ranges[part][table] = [min(start, offset), max(stop, end)]
-        if name in parts_of and seen.setdefault(name, hash(rest)) != hash(rest):
-            again.append(name)
-    if not again:
-        return []
-    named = words.named(again[:_NAMED], len(again))
+        if name not in parts_of:
+            if table in _WHOSE:
+                strange.add(name)
+        elif seen.setdefault(name, hash(rest)) != hash(rest):
+            again.add(name)
     return [
-        f"{printable(path)}: {words.count(len(again), 'line')} of a name that an earlier line has, which the "
-        f"later one replaces: {named}"
+        *again.note(f"{printable(path)}:", "of a name that an earlier line has, which the later one replaces"),
+        *strange.note(f"{printable(path)}:", f"of {_WHOSE.get(table)}"),
     ]
+
+
+class _Names:
+    """Names of a table's lines: how many, and the first."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: list[str] = []
+
+    def add(self, name: str) -> None:
+        self._count += 1
+        if len(self._first) < _NAMED:
+            self._first.append(name)
+
+    def note(self, where: str, what: str) -> list[str]:
+        """A line for a person; none where there are no names."""
+        if not self._count:
+            return []
+        return [f"{where} {words.count(self._count, 'line')} {what}: {words.named(self._first, self._count)}"]
 
 
 def _segment(fields: list[str]) -> tuple[float, float | None, int | None]:

@@ -34,7 +34,7 @@ def note_of_splits(kind: str, found: Found) -> list[str]:
     """
     globs: dict[str, str] = {}  # of the files of one split, from its first one, by its name
     for path, _ in found.paths:
-        named = _of_records(path) if kind == TFRECORD else _of_names(kind, path, found.root)
+        named = (_of_records(path) if kind == TFRECORD else None) or _of_names(kind, path, found.root)
         if named is not None:
             globs.setdefault(*named)
     if len(globs) < 2:

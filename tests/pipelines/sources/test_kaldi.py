@@ -190,5 +190,15 @@ def test_a_name_that_a_table_has_again_is_told(folder, read):
         file.write("rec1 wav/two.flac\n")
     found = read("data")
     again = "1 line of a name that an earlier line has, which the later one replaces"
-    assert found.told == [f"data/text: {again}: u1", f"data/wav.scp: {again}: rec1"]
+    assert found.told[:2] == [f"data/text: {again}: u1", f"data/wav.scp: {again}: rec1"]
     assert [clip.fields["text"] for clip in found.clips] == [b"other", b"two"]
+
+
+def test_a_text_without_audio_and_a_recording_without_segments_are_told(folder, read):
+    segments("u1 rec1 0 0.5\n")
+    with open("data/text", "a") as file:
+        file.write("u8 lost\nu9 lost\n")
+    assert read("data").told == [
+        "data/text: 2 lines of an utterance that has no audio here: u8, u9",
+        "data/wav.scp: 1 line of a recording that no segment is of: rec2",
+    ]

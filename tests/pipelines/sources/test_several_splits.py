@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers import encode, write
-from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, WEBDATASET
+from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.several_splits import note_of_splits
 from melbeam.pipelines.sources.units import Found
 from melbeam.transforms.records.tf_example import to_example
@@ -41,6 +41,7 @@ def test_shards_of_several_splits_are_told(tmp_path, read, names, one):
             "test, train",
             "data/test*",
         ),
+        (TFRECORD, ["test.tfrecord", "train.tfrecord"], "test, train", "test*"),
         (PARQUET, ["en/train/0.parquet", "en/validation/0.parquet"], "train, validation", "en/train"),
         (PARQUET, ["split=test/0.parquet", "split=train/0.parquet"], "test, train", "split=test"),
         (WEBDATASET, ["asr-train-0000.tar", "asr-val-0000.tar"], "train, validation", "asr-train*"),
