@@ -8,10 +8,17 @@ for: the parsers import this room, and not Beam.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from melbeam import pipelines, transforms
+from melbeam.transforms.reading import storage
+from melbeam.transforms.reading.storage import is_of_a_store
 
 LOGGER_OF_LOCAL_WORKERS = "apache_beam.runners.portability.local_job_service"
 _OUR_FOLDERS = (*pipelines.__path__, *transforms.__path__)
@@ -27,10 +34,18 @@ MADE_FOR = (
     ),
     ("apache_beam.io.filesystem", "FileSystem._list", "apache-beam", "2.77.0"),
     ("apache_beam.io.gcp.gcsio", "GcsIO.delete_batch", "apache-beam[gcp]", "2.77.0"),
+    ("apache_beam.io.gcp.gcsio", "create_storage_client", "apache-beam[gcp]", "2.77.0"),
     ("apache_beam.io.gcp.gcsio", "parse_gcs_path", "apache-beam[gcp]", "2.77.0"),
     ("apache_beam.io.aws.s3io", "parse_s3_path", "apache-beam[aws]", "2.77.0"),
     ("apache_beam.io.aws.clients.s3.boto3_client", "Client", "apache-beam[aws]", "2.77.0"),
+    ("apache_beam.io.aws.clients.s3.boto3_client", "boto3", "apache-beam[aws]", "2.77.0"),
 )
+
+# A store's client: for how many seconds it is kept, its connections, and the variables of which it is made.
+_CLIENT_SECONDS = 300
+_CONNECTIONS = 64
+_CLIENT_VARIABLES = ("AWS_", "BOTO_", "GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR_HOST")
+_schemes_kept: set[str] = set()
 
 
 def beam_options() -> dict[str, bool]:
@@ -108,13 +123,60 @@ def words_of_local_worker(record: logging.LogRecord) -> str | None:
     return entry.message if entry.log_location.startswith(_OUR_FOLDERS) else None
 
 
-def ensure_store_options() -> None:
-    """Gives Beam's file systems options where no pipeline has: S3's has no default and would fail without."""
+def prepare_store(path: str) -> None:
+    """Gives Beam's file systems options where no pipeline has, and the path's a client that is used again.
+
+    S3's options have no default, and it would fail without. Beam makes a client for each file and each request:
+    boto3's takes 50 ms of a processor to make, twenty times what the features of a clip of 10 s take, and every
+    client has connections of its own to open.
+    """
     from apache_beam.io.filesystems import FileSystems
     from apache_beam.options.pipeline_options import PipelineOptions
 
     if FileSystems._pipeline_options is None:
         FileSystems.set_options(PipelineOptions([]))
+    scheme = path.partition("://")[0]
+    if scheme not in _schemes_kept:
+        _keep_client(scheme)
+        _schemes_kept.add(scheme)
+
+
+def _keep_client(scheme: str) -> None:
+    if scheme == "s3":
+        from apache_beam.io.aws.clients.s3 import boto3_client
+
+        if boto3_client.boto3 is not None:  # else Beam tells that the extra `aws` is not there
+            # All that Beam calls of it is `boto3.session.Session().client(...)`.
+            session = SimpleNamespace(client=_kept(_s3_client))
+            boto3_client.boto3 = SimpleNamespace(session=SimpleNamespace(Session=lambda: session))
+    elif scheme == "gs":
+        with suppress(ImportError):  # the extra `gcp` is not there
+            from apache_beam.io.gcp import gcsio
+
+            gcsio.create_storage_client = _kept(gcsio.create_storage_client)
+
+
+def _s3_client(**settings: Any) -> Any:
+    import boto3
+    from botocore.config import Config
+
+    return boto3.session.Session().client(**settings, config=Config(max_pool_connections=_CONNECTIONS))
+
+
+def _kept(make: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives what `make` gave for equal arguments, to all threads.
+
+    It is kept for a process, since no client survives a fork, and for some minutes and an environment, so that
+    credentials that change meanwhile are read.
+    """
+    made = lru_cache(maxsize=4)(lambda _, arguments, settings: make(*arguments, **dict(settings)))
+
+    def kept(*arguments: Any, **settings: Any) -> Any:
+        environment = sorted(item for item in os.environ.items() if item[0].startswith(_CLIENT_VARIABLES))
+        period = (os.getpid(), time.monotonic() // _CLIENT_SECONDS, *environment)
+        return made(period, arguments, tuple(sorted(settings.items())))
+
+    return kept
 
 
 def list_files(file_system: Any, start: str) -> Iterator[Any]:
@@ -142,19 +204,18 @@ def put_empty_s3_object(path: str) -> None:
     client.put_object(**place, Body=b"")
 
 
-def read_range(path: str, offset: int, size: int) -> bytes:
-    """Bytes of a gs:// or s3:// object: Beam's own files read 16 MiB at a time, however little is asked for.
+def read_object(path: str, part: tuple[int, int] | None = None) -> bytes:
+    """A gs:// or s3:// object, or `(offset, size)` of it, in one request.
+
+    Beam's own files ask for the object's size first, and read 16 MiB at a time, however little is asked for.
 
     Raises:
         NotImplementedError: it is another store.
     """
-    if path.startswith("gs://"):
-        # Raw, for a store would else inflate what was uploaded as gzip.
-        return _gcs_blob(path).download_as_bytes(start=offset, end=offset + size - 1, raw_download=True)
-    if path.startswith("s3://"):
-        client, place = _s3(path)
-        return client.get_object(**place, Range=f"bytes={offset}-{offset + size - 1}")["Body"].read()
-    raise NotImplementedError(path)
+    if not is_of_a_store(path):
+        raise NotImplementedError(path)
+    client = _gcs().client if path.startswith("gs://") else _s3(path)[0]
+    return storage.read_object(path, client, part)
 
 
 def read_version(path: str) -> tuple[bytes, Any] | None:

@@ -50,7 +50,9 @@ def create_file(path: str) -> Any:
 
 def read_bytes(path: str) -> bytes:
     """The whole file, as it is, never decompressed."""
-    with open_file(path) as file:
+    if not is_local(path):
+        return stores.read_bytes(path)
+    with local.open_file(path) as file:
         return file.read()
 
 

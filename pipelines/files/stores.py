@@ -24,6 +24,8 @@ _GRANTS = {
     "s3": "s3:ListBucket, s3:GetObject, s3:PutObject and s3:DeleteObject",
 }
 _REFUSED, _NOT_THERE = (401, 403), 404
+_NOTHING_THERE = 416  # a range that begins at the end of an object, or behind it
+_BLOCK = 8 << 20  # 8 MiB
 # A condition that does not hold: the status of GCS and S3, and S3's where two requests meet.
 _CONDITION_FAILED = (412, 409)
 # What stores that speak S3 but know no conditions answer; and boto3 before it knew them.
@@ -55,17 +57,40 @@ def open_file(path: str) -> Any:
         return _StoreFile(path, FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
 
 
+def read_bytes(path: str) -> bytes:
+    """The whole file, as it is, never decompressed."""
+    try:
+        with with_advice(path):
+            return private_names.read_object(path)
+    except NotImplementedError:
+        with open_file(path) as file:
+            return file.read()
+
+
 def read_range(path: str, offset: int, size: int) -> bytes:
     """The bytes of a file from an offset on, fewer at its end; on gs:// and s3:// no more is fetched."""
     if not size:
         return b""
     try:
         with with_advice(path):
-            return private_names.read_range(path, offset, size)
+            return private_names.read_object(path, (offset, size))
     except NotImplementedError:
         with open_file(path) as file:
             file.seek(offset)
-            return file.read(size)
+            return _read_up_to(file, size)
+    except OSError as error:
+        if _status_and_words(error)[0] == _NOTHING_THERE:
+            return b""
+        raise
+
+
+def _read_up_to(file: Any, size: int) -> bytes:
+    """The next bytes of a file, by blocks: what is asked for may be far more than there is."""
+    parts, missing = [], size
+    while missing and (part := file.read(min(missing, _BLOCK))):
+        parts.append(part)
+        missing -= len(part)
+    return b"".join(parts)
 
 
 def create_file(path: str) -> Any:
@@ -200,7 +225,7 @@ def with_advice(path: str) -> Iterator[None]:
         FileNotFoundError: there is no such bucket or object.
         OSError: anything else that a store said.
     """
-    private_names.ensure_store_options()
+    private_names.prepare_store(path)
     try:
         yield
     except NotImplementedError:

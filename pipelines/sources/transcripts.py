@@ -24,8 +24,8 @@ from melbeam.transforms.folder_layout import file_name, folder_of, parent
 from melbeam.transforms.records.schema import TEXT
 
 TRANSCRIPTS, LJSPEECH = ".trans.txt", "metadata.csv"
-_NORMALIZED = "normalized_text"
-COLUMNS = ("id", TEXT, _NORMALIZED)  # of transcripts; LibriSpeech's have the first two
+_NORMALIZED, SPEAKER = "normalized_text", "speaker"
+COLUMNS = ("id", TEXT, _NORMALIZED, SPEAKER)  # the third is LJSpeech's, the last LibriSpeech's
 # What follows a clip's name in that of its own text, the first of each column before others.
 _OWN = {".txt": TEXT, ".original.txt": TEXT, ".normalized.txt": _NORMALIZED}
 _LARGEST_TEXT = 1 << 20  # 1 MiB; more is no transcript of a clip
@@ -241,7 +241,16 @@ def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple
             name = _without_ending(given.strip().removeprefix("./")) if is_table else given
             composed = normalize("NFC", name)
             if name and (names is None or composed in names):
-                yield composed, {key: value.encode() for key, value in zip(COLUMNS, (name, *texts), strict=False)}
+                columns = dict(zip(COLUMNS, (name, *texts), strict=False)) | _speaker_of(path, name)
+                yield composed, {key: value.encode() for key, value in columns.items()}
+
+
+def _speaker_of(path: str, name: str) -> dict[str, str]:
+    """Who speaks, where file and clip are called as LibriSpeech's, `84-121123.trans.txt` and `84-121123-0000`."""
+    stem = file_name(path).removesuffix(TRANSCRIPTS)
+    speaker, *chapter = stem.split("-")
+    is_librispeech = path.endswith(TRANSCRIPTS) and len(chapter) == 1 and name.startswith(f"{stem}-")
+    return {SPEAKER: speaker} if is_librispeech and speaker else {}
 
 
 def text_of(path: str, texts: Mapping[str, dict[str, bytes]]) -> dict[str, bytes]:

@@ -22,6 +22,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 self.connection.close()
                 return
+        if fault not in (None, "cut"):
             self._answer(fault, {"Content-Type": "text/plain"}, b"" if self.command == "HEAD" else b"a fault")
             return
         connection = HTTPConnection("127.0.0.1", server.target, timeout=_TIMEOUT_SECONDS)
@@ -33,6 +34,9 @@ class _Handler(BaseHTTPRequestHandler):
             kept = {name: value for name, value in answer.getheaders() if name.lower() not in _HOP}
             if self.command == "HEAD":
                 kept["Content-Length"] = answer.getheader("Content-Length", "0")
+            if fault == "cut":
+                kept["Content-Length"], data = str(len(data)), data[: len(data) // 2]
+                self.close_connection = True
             self._answer(answer.status, kept, data)
         except (OSError, HTTPException):
             self.close_connection = True
@@ -76,7 +80,8 @@ def faulty_proxy(target, fault):
 
     Args:
         target: the port.
-        fault: of a method and a path: None passes the request on; an HTTP status; or "drop".
+        fault: of a method and a path: None passes the request on; an HTTP status; "drop"; or "cut",
+            which passes it on and breaks off in the middle of the answer.
 
     Yields:
         The proxy's port, and the list of the faults so far.

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -393,6 +394,67 @@ def test_what_passes_is_tried_again(store, stored_source, expected_of_stored, to
     assert len(faults) >= 20
     assert {what for _, _, what in faults} == set(TRANSIENT)
     assert found == expected_of_stored
+
+
+def test_an_answer_that_breaks_off_is_read_again(store, request, monkeypatch):
+    key, data = key_of(request), bytes(range(256)) * 400
+    store.put(key, data)
+    path = store.url(key)
+
+    first = iter(range(2))
+
+    def fault(method, path):
+        return "cut" if method == "GET" and next(first, None) is not None else None
+
+    with faulty_proxy(store.port, fault) as (port, faults):
+        for name, value in store.environment(port).items():
+            monkeypatch.setenv(name, value)
+        assert files.read_range(path, 100, 50_000) == data[100:50_100]
+        assert len(faults) == 2
+
+
+def test_a_range_ends_with_its_object(store, request):
+    key = key_of(request)
+    store.put(f"{key}/some", b"0123456789")
+    store.put(f"{key}/none", b"")
+    ranges = [(0, 10), (0, 1 << 31), (8, 5), (9, 1), (10, 1), (20, 5), (3, 0)]
+    for name, data in (("some", b"0123456789"), ("none", b"")):
+        found = [files.read_range(store.url(f"{key}/{name}"), offset, size) for offset, size in ranges]
+        assert found == [data[offset : offset + size] for offset, size in ranges]
+    with pytest.raises(FileNotFoundError, match="no such bucket or object"):
+        files.read_range(store.url(f"{key}/absent"), 0, 1)
+
+
+def test_a_process_uses_one_client_again(store, request, monkeypatch):
+    """Whatever it asks for, in whatever thread, until what the client is made of changes."""
+    if store.scheme == "s3":
+        from boto3.session import Session as maker
+
+        variable, method = "AWS_EXECUTION_ENV", "client"
+    else:
+        from google.cloud.storage import Client as maker
+
+        variable, method = "GOOGLE_CLOUD_QUOTA_PROJECT", "__init__"
+    made, make = [], getattr(maker, method)
+
+    def counted(*arguments, **settings):
+        made.append(arguments)
+        return make(*arguments, **settings)
+
+    monkeypatch.setattr(maker, method, counted)
+    path = store.url(f"{key_of(request)}/file")
+    for value in ("one", "two"):
+        monkeypatch.setenv(variable, value)
+        made.clear()
+        files.write_bytes(path, b"1")
+        assert len(made) == 1
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(files.read_bytes, [path] * 8)) == [b"1"] * 8
+        assert files.match(path) == [(path, 1)]
+        assert (files.read_range(path, 0, 5), files.exists(path)) == (b"1", True)
+        files.rename(path, f"{path}2")
+        files.delete([f"{path}2"])
+        assert len(made) == 1
 
 
 @pytest.mark.parametrize(("what", "status"), [("input", 2), ("output", 2), ("shard", 1)])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -15,6 +16,8 @@ from typing import Any, BinaryIO
 # Files that stay open, of the folders that a process reads; the one that was opened first goes first.
 _MOST_OPEN_FILES = 256
 _REFUSED, _NOT_THERE = (401, 403), (404, 416)
+# Seconds before an answer that broke off is asked for again.
+_PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 # Open files and clients, by process: a child made by fork has a table of its own, for clients do not survive one.
 _open_files: dict[tuple[int, str], BinaryIO] = {}
@@ -54,6 +57,13 @@ def read_range(path: str, offset: int, size: int) -> bytes:
         parts.append(part)
         missing -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def read_object(path: str, client: Any, part: tuple[int, int] | None = None) -> bytes:
+    """An object of gs:// or s3://, or `(offset, size)` of it, by a client of one's own, with its errors."""
+    scheme, _, rest = path.partition("://")
+    bucket, _, name = rest.partition("/")
+    return _STORES[scheme].read(client, bucket, name, part)
 
 
 def is_local(path: str) -> bool:
@@ -159,7 +169,15 @@ def _connect_to_s3() -> Any:
 
 
 def _read_s3(client: Any, bucket: str, name: str, part: tuple[int, int] | None) -> bytes:
+    from botocore.exceptions import HTTPClientError, IncompleteReadError
+
     wanted = {} if part is None else {"Range": f"bytes={part[0]}-{sum(part) - 1}"}
+    for pause in _PAUSES:
+        answer = client.get_object(Bucket=bucket, Key=name, **wanted)
+        try:
+            return answer["Body"].read()
+        except (HTTPClientError, IncompleteReadError):  # boto3 does not read an answer again
+            time.sleep(pause)
     return client.get_object(Bucket=bucket, Key=name, **wanted)["Body"].read()
 
 

@@ -124,6 +124,16 @@ def test_librispeechs_layout(librispeech, read, pattern):
     assert [unit.num_records for unit in found.units] == [1, 1, 1]
 
 
+def test_librispeechs_speakers(librispeech, read):
+    """SPEAKER-CHAPTER-UTTERANCE in a file of that speaker and chapter, and in none of another name."""
+    for name, options in (("speaker", {}), ("who", {"columns": {"who": "speaker"}})):
+        assert [clip.fields[name] for clip in read("libri", **options).clips] == [b"84", b"84", b"85"]
+    folder = Path("libri/84/121")
+    (folder / "84-121.trans.txt").rename(folder / "84-1.trans.txt")
+    (folder / "84-0.trans.txt").write_text("84-121-0000 AGAIN\n")
+    assert [clip.fields.get("speaker") for clip in read("libri").clips] == [None, None, b"85"]
+
+
 def test_a_transcript_says_nothing_of_another_folders_clips(librispeech, read):
     shutil.copy("libri/84/121/84-121-0000.flac", "libri/85/7/84-121-0000.flac")
     found = {clip.id: clip.fields for clip in read("libri").clips}
