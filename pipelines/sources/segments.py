@@ -12,7 +12,7 @@ import io
 import struct
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -125,7 +125,8 @@ class Recordings:
             raise Reject("over_limit", f"{printable(path)} has more than {self._max_bytes} bytes")
         contents = inspect(data) if is_flac else None
         if contents is not None and contents.parts is not None and contents.num_samples:
-            return _Flac(path, file, contents.parts[0])
+            with suppress(Reject):  # of a FLAC that cannot be sought in, though it can be read, or that is damaged
+                return _Flac(path, file, contents.parts[0])
         return _Decoded(data)
 
 

@@ -81,6 +81,7 @@ FILES = {
     "FLAC with a tag behind": FLAC + b"TAG" + bytes(125),
     "FLAC of more than it says": flac_total(RATE),
     "FLAC of unknown length": flac_total(0),
+    "FLAC that libsndfile does not seek in": FLAC[:8] + bytes([FLAC[8] ^ 1]) + FLAC[9:],  # its smallest block
     "FLAC of 24 bits": encode(NOISE / 2**15, RATE, "FLAC", "PCM_24"),
     "Ogg": encode(NOISE, RATE, "OGG"),
 }
