@@ -30,6 +30,8 @@ _LIKE_A_START = ("start", "begin", "onset", "offset")
 _ONSET, _OFFSET = "onset", "offset"  # of a sound, where the second is its end; alone it is a start, as NeMo has it
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 _WORDS_OF_TIMES = ({"start", "begin", _ONSET}, {"end", "stop", _OFFSET, "duration", "dur"})
+_LONGEST_PATH = 4096  # characters; more is the file itself, as base64 for example
+_SHOWN = 80  # characters of what is no path
 _T = TypeVar("_T")
 # What says which audio a row is, and is not passed through; a duration is, where it says nothing of a segment.
 _OF_THE_AUDIO = ("audio", "id", "start", "end")
@@ -170,8 +172,9 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
     audio = values.get(columns["audio"])
     if isinstance(audio, dict):  # as Hugging Face's data sets write it: a path beside bytes
         audio = audio.get("path")
-    if not isinstance(audio, str) or not audio:
-        raise ValueError(f"{columns['audio']} must be the path of an audio file, got {audio!r}")
+    if not isinstance(audio, str) or not 0 < len(audio) <= _LONGEST_PATH:
+        got = repr(audio) if not audio or len(repr(audio)) <= _SHOWN else f"{repr(audio)[:_SHOWN]}..."
+        raise ValueError(f"{columns['audio']} must be the path of an audio file, got {got}")
     path = path_in(folder, audio)
     start, end, duration = times_of(values, columns)
     given = as_id(values.get(columns["id"])) if "id" in columns else None

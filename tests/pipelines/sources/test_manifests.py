@@ -541,6 +541,16 @@ def test_columns_that_may_be_times_are_told_where_no_row_is_cut(corpus, read, na
     assert read("m.jsonl").told == []
 
 
+@pytest.mark.parametrize("audio", ["UklGR" * 1000, list(range(4000))])
+def test_audio_in_the_place_of_its_path_is_a_reject_of_few_words(corpus, read, audio):
+    write("m.jsonl", lines({"audio": audio, "text": "x"}, {"audio": "a.wav"}))
+    found = read("m.jsonl")
+    assert [clip.id for clip in found.clips] == ["a.wav"]
+    (damage,) = found.damages
+    assert damage.reject.detail.startswith("audio must be the path of an audio file, got ")
+    assert len(damage.reject.detail) < 300
+
+
 def test_a_rate_that_is_text_makes_no_text_of_the_others(corpus, read):
     write("m.jsonl", lines({"audio": "a.wav", "sampling_rate": "8k"}, {"audio": "a.wav", "sampling_rate": 16000}))
     assert [clip.fields["sampling_rate"] for clip in read("m.jsonl").clips] == [b"8k", 16000]
