@@ -169,7 +169,7 @@ def find_kind(found: Found, options: SourceOptions) -> tuple[str, Found, LeftOut
     if kind != AUDIO:
         taken = {path for path, _ in mine}
         # Rows of `metadata.parquet` name clips as those of a manifest do.
-        names_clips = all(file_name(path) == _METADATA_AS_PARQUET for path, _ in mine)
+        names_clips = {file_name(path) for path, _ in mine} == {_METADATA_AS_PARQUET}
         for path, _ in found.paths:
             if path not in taken and not _is_a_part(MANIFEST if names_clips else kind, path):
                 left_out.add(audio_files.kind_of_other(path) or "audio file", path)
