@@ -87,6 +87,7 @@ bench-all: .venv/.installed-run
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/shard.py
 	$(BIN)/python benchmarks/overlap.py
+	$(BIN)/python benchmarks/store.py
 	$(BIN)/python benchmarks/sizes.py
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/pipeline.py

@@ -204,8 +204,25 @@ def put_empty_s3_object(path: str) -> None:
     client.put_object(**place, Body=b"")
 
 
-def read_object(path: str, part: tuple[int, int] | None = None) -> bytes:
-    """A gs:// or s3:// object, or `(offset, size)` of it, in one request.
+def size_and_version(path: str) -> tuple[int, Any]:
+    """A gs:// or s3:// object's size in bytes, and its generation or ETag.
+
+    Raises:
+        NotImplementedError: it is another store.
+    """
+    if path.startswith("gs://"):
+        blob = _gcs_blob(path)
+        blob.reload()
+        return blob.size, blob.generation
+    if path.startswith("s3://"):
+        client, place = _s3(path)
+        head = client.head_object(**place)
+        return head["ContentLength"], head["ETag"]
+    raise NotImplementedError(path)
+
+
+def read_object(path: str, part: tuple[int, int] | None = None, version: Any = None) -> bytes:
+    """A gs:// or s3:// object, or `(offset, size)` of it, in one request; only if it has that version.
 
     Beam's own files ask for the object's size first, and read 16 MiB at a time, however little is asked for.
 
@@ -215,7 +232,7 @@ def read_object(path: str, part: tuple[int, int] | None = None) -> bytes:
     if not is_of_a_store(path):
         raise NotImplementedError(path)
     client = _gcs().client if path.startswith("gs://") else _s3(path)[0]
-    return storage.read_object(path, client, part)
+    return storage.read_object(path, client, part, version)
 
 
 def read_version(path: str) -> tuple[bytes, Any] | None:

@@ -10,6 +10,7 @@ import errno
 import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from apache_beam.io.filesystem import CompressionTypes
@@ -17,6 +18,8 @@ from apache_beam.io.filesystems import FileSystems
 
 from melbeam.pipelines import private_names
 from melbeam.pipelines.files.globs import compile_glob, literal_path, literal_prefix
+from melbeam.pipelines.files.store_reader import StoreReader
+from melbeam.pipelines.files.store_writer import StoreWriter
 
 _EXTRAS = {"gs": "gcp", "s3": "aws"}
 _GRANTS = {
@@ -52,9 +55,26 @@ def check_scheme(path: str) -> None:
 
 
 def open_file(path: str) -> Any:
-    """The file, open for reading bytes as they are, never decompressed."""
-    with with_advice(path):
-        return _StoreFile(path, FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
+    """The file, open for reading bytes as they are, never decompressed; of gs:// and s3:// in one version."""
+    try:
+        with with_advice(path):
+            size, version = private_names.size_and_version(path)
+    except NotImplementedError:
+        with with_advice(path):
+            return _StoreFile(path, FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
+    return StoreReader(size, partial(_read_part, path, version))
+
+
+def _read_part(path: str, version: Any, offset: int, size: int) -> bytes:
+    try:
+        with with_advice(path):
+            return private_names.read_object(path, (offset, size), version)
+    except OSError as error:
+        if _status_and_words(error)[0] in (*_CONDITION_FAILED, _NOT_THERE, _NOTHING_THERE):
+            raise OSError(
+                f"{path}: it was replaced or deleted while it was read, up to byte {offset}: start again"
+            ) from error
+        raise
 
 
 def read_bytes(path: str) -> bytes:
@@ -96,7 +116,10 @@ def _read_up_to(file: Any, size: int) -> bytes:
 def create_file(path: str) -> Any:
     """The file, open for writing bytes; the store shows it once it is closed."""
     with with_advice(path):
-        return _StoreFile(path, FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED))
+        file = FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED)
+        is_s3 = path.startswith("s3://")
+        close_empty = partial(private_names.put_empty_s3_object, path) if is_s3 else file.close
+        return _StoreFile(path, StoreWriter(file, close_empty))
 
 
 def exists(path: str) -> bool:
@@ -183,14 +206,12 @@ class _StoreFile:
 
     def __init__(self, path: str, file: Any) -> None:
         self._path, self._file = path, file
-        self._wrote = False
 
     def read(self, size: int = -1) -> bytes:
         with with_advice(self._path):
             return self._file.read(size)
 
     def write(self, data: bytes) -> int:
-        self._wrote = self._wrote or bool(data)
         with with_advice(self._path):
             return self._file.write(data)
 
@@ -203,10 +224,7 @@ class _StoreFile:
 
     def close(self) -> None:
         with with_advice(self._path):
-            if self._path.startswith("s3://") and self._file.writable() and not self._wrote:
-                private_names.put_empty_s3_object(self._path)
-            else:
-                self._file.close()
+            self._file.close()
 
     def __enter__(self) -> _StoreFile:
         return self

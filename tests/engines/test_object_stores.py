@@ -425,6 +425,18 @@ def test_a_range_ends_with_its_object(store, request):
         files.read_range(store.url(f"{key}/absent"), 0, 1)
 
 
+def test_what_is_replaced_while_it_is_read_is_no_mixture(store, request):
+    if store.scheme == "gs":
+        pytest.skip("this emulator keeps no generations")
+    key = key_of(request)
+    store.put(key, b"1" * (3 << 20))
+    with files.open_file(store.url(key)) as file:
+        assert file.read(10) == b"1" * 10
+        store.put(key, b"2" * (3 << 20))
+        with pytest.raises(OSError, match="it was replaced or deleted while it was read, up to byte 1048576"):
+            file.read()
+
+
 def test_a_process_uses_one_client_again(store, request, monkeypatch):
     """Whatever it asks for, in whatever thread, until what the client is made of changes."""
     if store.scheme == "s3":
@@ -450,6 +462,8 @@ def test_a_process_uses_one_client_again(store, request, monkeypatch):
         assert len(made) == 1
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(files.read_bytes, [path] * 8)) == [b"1"] * 8
+        with files.open_file(path) as file:
+            assert file.read() == b"1"
         assert files.match(path) == [(path, 1)]
         assert (files.read_range(path, 0, 5), files.exists(path)) == (b"1", True)
         files.rename(path, f"{path}2")

@@ -59,11 +59,18 @@ def read_range(path: str, offset: int, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def read_object(path: str, client: Any, part: tuple[int, int] | None = None) -> bytes:
-    """An object of gs:// or s3://, or `(offset, size)` of it, by a client of one's own, with its errors."""
+def read_object(path: str, client: Any, part: tuple[int, int] | None = None, version: Any = None) -> bytes:
+    """An object of gs:// or s3://, by a client of one's own, with the client's errors.
+
+    Args:
+        path: of the object.
+        client: of the store's library.
+        part: `(offset, size)`; None for all.
+        version: the generation of gs:// or the ETag of s3:// that it must have; None for any.
+    """
     scheme, _, rest = path.partition("://")
     bucket, _, name = rest.partition("/")
-    return _STORES[scheme].read(client, bucket, name, part)
+    return _STORES[scheme].read(client, bucket, name, part, version)
 
 
 def is_local(path: str) -> bool:
@@ -154,8 +161,8 @@ def _connect_to_gcs() -> Any:
     return storage.Client()
 
 
-def _read_gcs(client: Any, bucket: str, name: str, part: tuple[int, int] | None) -> bytes:
-    blob = client.bucket(bucket).blob(name)
+def _read_gcs(client: Any, bucket: str, name: str, part: tuple[int, int] | None, version: Any = None) -> bytes:
+    blob = client.bucket(bucket).blob(name, generation=version)
     # Raw, for a store would else inflate what was uploaded as gzip.
     if part is None:
         return blob.download_as_bytes(raw_download=True)
@@ -168,10 +175,11 @@ def _connect_to_s3() -> Any:
     return boto3.session.Session().client("s3")  # the default session is shared by threads, and not made for it
 
 
-def _read_s3(client: Any, bucket: str, name: str, part: tuple[int, int] | None) -> bytes:
+def _read_s3(client: Any, bucket: str, name: str, part: tuple[int, int] | None, version: Any = None) -> bytes:
     from botocore.exceptions import HTTPClientError, IncompleteReadError
 
     wanted = {} if part is None else {"Range": f"bytes={part[0]}-{sum(part) - 1}"}
+    wanted |= {} if version is None else {"IfMatch": version}
     for pause in _PAUSES:
         answer = client.get_object(Bucket=bucket, Key=name, **wanted)
         try:
@@ -196,14 +204,14 @@ class _Store:
 
     Attributes:
         connect: makes its client.
-        read: an object of a bucket, or `(offset, size)` of it.
+        read: an object of a bucket, or `(offset, size)` of it; of a version, as `read_object` says.
         list: the names in a bucket that begin so, and go on without a slash.
         grants: what an account needs to "read", and to "list".
         extra: of melbeam, that brings the client.
     """
 
     connect: Callable[[], Any]
-    read: Callable[[Any, str, str, tuple[int, int] | None], bytes]
+    read: Callable[..., bytes]
     list: Callable[[Any, str, str], Iterable[str]]
     grants: dict[str, str]
     extra: str
