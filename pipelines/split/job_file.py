@@ -12,8 +12,8 @@ from melbeam.pipelines import files
 from melbeam.transforms.folder_layout import SplitFolder
 
 _NAMES = ("hash", "identity")
-# These stand in job.json while --overwrite deletes the earlier split, which then belongs to no job: that it is being
-# replaced, and whether it was made of another split's rejects.
+# These stand in job.json while --overwrite deletes the earlier split, which belongs to no job then: that it is
+# being replaced, and whether it was made of another split's rejects.
 _BEING_REPLACED, _OF_REJECTS = "being_replaced", "of_rejects"
 
 
