@@ -132,8 +132,7 @@ class Job:
         **fields: Any,
     ) -> Job:
         """The job of a plan; `fields` are those behind `num_shards`."""
-        hash_of_plan = plan_hash(shards, of_rejects=fields.get("rejects") is not None)
-        return cls(folder, front_end, options, hash_of_plan, len(shards), **fields)
+        return cls(folder, front_end, options, plan_hash="", num_shards=0, **fields).with_plan(shards)
 
     def with_plan(self, shards: list[Shard]) -> Job:
         """The same job, of another plan."""
