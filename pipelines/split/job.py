@@ -126,7 +126,7 @@ class Job:
         **fields: Any,
     ) -> Job:
         """The job of a plan; `fields` are those behind `num_shards`."""
-        return cls(folder, front_end, options, plan_hash(shards), len(shards), **fields)
+        return cls(folder, front_end, options, plan_hash="", num_shards=0, **fields).with_plan(shards)
 
     def with_plan(self, shards: list[Shard]) -> Job:
         """The same job, of another plan."""
