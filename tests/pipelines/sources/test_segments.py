@@ -9,7 +9,8 @@ import soundfile
 
 from helpers import RATE, encode
 from melbeam.pipelines.sources.segments import Recordings
-from melbeam.transforms.records.decoding import EACH, decode_audio
+from melbeam.transforms.records.audio_bounds import EACH
+from melbeam.transforms.records.decoding import decode_audio
 from melbeam.transforms.records.rejects import Reject
 
 NOISE = np.random.default_rng(3).integers(-9000, 9000, 2 * RATE, "int16")
