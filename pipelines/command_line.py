@@ -146,8 +146,8 @@ def _check_config(parser: Parser, where: str, config: dict[str, Any]) -> dict[st
         config: what the file holds.
 
     Raises:
-        UsageError: a value is of another kind than its option's.
-        SystemExit: argparse's, status 2 for a value that an option does not take.
+        UsageError: a value is of another kind than its option's, or none of its choices.
+        SystemExit: argparse's, status 2 for a value that is none of the option's type.
     """
     parser.where = where
     checked, as_arguments = dict(config), []
@@ -162,6 +162,9 @@ def _check_config(parser: Parser, where: str, config: dict[str, Any]) -> dict[st
         if not fits or (isinstance(value, list) and not may_be_list):
             kind = "true or false" if is_flag else "one value"
             raise UsageError(Refusal.BAD_VALUE, f"{where}{name} must be {kind}, got {_as_given(value)}")
+        if option.choices is not None and str(value) not in option.choices:
+            given = f"{where}{name} must be one of {tuple(option.choices)}, got {str(value)!r}"
+            raise UsageError(Refusal.BAD_VALUE, given)
         if not is_flag and not may_be_list:
             checked[name] = str(value)
             as_arguments += [f"{option_string}={value}" for option_string in option.option_strings[:1]]

@@ -54,7 +54,8 @@ class Shard:
             if number == self.limit:
                 return
             yield item.whole if isinstance(item, AudioRecord) else item
-        self._check_size()  # what was cut off while it was read was read as its end
+        if files.is_local(self.path):  # a store's object is replaced as a whole
+            self._check_size()  # what was cut off while it was read was read as its end
 
     def _check_size(self) -> None:
         """Returns if the shard's file has the size that it was planned with, where it is one file of many records.

@@ -22,6 +22,7 @@ from melbeam.transforms.records.schema import RECORD_VERSION
 
 # What reading a small file raises where its content is not what melbeam writes.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+_CANNOT_BE_READ = "job.json or plan.jsonl cannot be read"
 _ANEW = "which writes it anew"
 _EDITED = f"it was edited; extract again, {_ANEW}"
 
@@ -102,12 +103,12 @@ def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
         Chunking.of(front_end, options)
         job_hash, version = job["hash"], identity["record_version"]
     except UNREADABLE as error:
-        findings.fault(folder.job, f"it cannot be read ({error}): extract again, with --overwrite")
+        findings.fault(folder.bookkeeping, f"{_CANNOT_BE_READ} ({error}): extract again, with --overwrite")
         return None
     try:
         shards = list(read_plan(folder.plan))
     except UNREADABLE as error:
-        findings.fault(folder.plan, f"it cannot be read ({error}): extract again, {_ANEW}")
+        findings.fault(folder.bookkeeping, f"{_CANNOT_BE_READ} ({error}): extract again, {_ANEW}")
         return None
     if not isinstance(version, int) or not 1 <= version <= RECORD_VERSION:
         newer = f"record_version is {version!r}, this melbeam knows 1 to {RECORD_VERSION}"

@@ -260,7 +260,7 @@ FAULTS = {
     ),
     "a split without its job.json": (
         lambda f: (f / "_melbeam/test/job.json").unlink(),
-        "_melbeam/test/job.json: it cannot be read",
+        "_melbeam/test: job.json or plan.jsonl cannot be read",
     ),
     "shards of no split": (
         lambda f: shutil.copy(f / SHARD, f / "dev-00000-of-00001.tfrecord"),

@@ -92,21 +92,19 @@ class TestConfig:
             ("count: true", "count must be one value, got true: quote it where a word is meant"),
             ("count: [1, 2]", r"count must be one value, got \[1, 2\]"),
             ("input: {a: 1}", "input must be one value"),
+            ("kind: c", r"kind must be one of \('a', 'b'\), got 'c'"),
         ],
     )
     def test_a_value_of_the_wrong_kind_is_refused_with_the_file(self, config, text, message):
         with pytest.raises(UsageError, match=f"--config=.*/job.yaml: {message}"):
             parse(config(text), "--input=a")
 
-    @pytest.mark.parametrize(
-        ("text", "message"), [("count: 2.5", "invalid int value: '2.5'"), ("kind: c", "invalid choice: 'c'")]
-    )
-    def test_a_value_that_an_option_does_not_take_is_refused_with_the_file(self, config, capsys, text, message):
+    def test_a_value_of_the_wrong_type_is_refused_with_the_file(self, config, capsys):
         with pytest.raises(SystemExit):
-            parse(config(text), "--input=a")
+            parse(config("count: 2.5"), "--input=a")
         said = capsys.readouterr().err
         assert said.startswith("melbeam test: --config=")
-        assert message in said
+        assert "invalid int value: '2.5'" in said
 
     def test_a_misspelt_option_is_refused_with_the_file(self, config):
         def refuse(rest):

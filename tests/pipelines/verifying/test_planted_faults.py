@@ -304,7 +304,7 @@ FAULTS = {
     ),
     "a job that says nothing of what it is": (
         of_file("_melbeam/train/job.json", lambda job: job.update(identity=None)),
-        "job.json: it cannot be read",
+        "job.json or plan.jsonl cannot be read",
     ),
     "a job of a later melbeam": (
         of_file("_melbeam/train/job.json", lambda job: job["identity"].update(record_version=99)),
