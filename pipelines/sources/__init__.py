@@ -13,6 +13,7 @@ audio records and damages (`units`). The launcher plans, with `plan_units`; a wo
     transcripts.py   LibriSpeech's and LJSpeech's texts; manifest_format.py: how a manifest's bytes are rows
     columns.py       which column is what; column_types.py: one type each; nested.py: fields inside of others
     renaming.py      features of other names; repeated_ids.py: ids that a table has twice
+    several_splits.py  files of several splits in one input
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         )
     texts = Transcripts(clips, found.paths)
     if options.limit is None:  # else most texts are those of clips that are not taken
-        left_out.notes += texts.note(clips, own, options.encoding_of_text)
+        left_out.notes += texts.note(clips, own, options.encoding_of_text, options.columns)
     has_texts = texts.are_there or own.are_there
     if has_texts:
         _check_own_text(clips, own, options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -15,10 +16,10 @@ from melbeam.transforms.records.wire import Values
 SPELLINGS: Mapping[str, tuple[str, ...]] = {
     "audio": (
         *("audio", "audio_filepath", "file_name", "path", "audio_path", "audio_file", "filepath", "file_path"),
-        *("file", "filename", "wav", "wav_path", "wav_filename", "clip", "uri", "url"),
+        *("file", "filename", "audio_file_name", "wav", "wav_path", "wav_filename", "clip", "uri", "url"),
     ),
     "id": ("id",),
-    "start": ("start", "offset", "start_time", "begin", "begin_time"),
+    "start": ("start", "onset", "offset", "start_time", "begin", "begin_time"),
     "end": ("end", "end_time", "stop"),
     "duration": ("duration",),
     TEXT: (TEXT, "sentence", "transcription", "transcript"),
@@ -26,6 +27,11 @@ SPELLINGS: Mapping[str, tuple[str, ...]] = {
 }
 # A column that says where a segment starts has one of these in its name, however else it is spelled.
 _LIKE_A_START = ("start", "begin", "onset", "offset")
+_ONSET, _OFFSET = "onset", "offset"  # of a sound, where the second is its end; alone it is a start, as NeMo has it
+_WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
+_WORDS_OF_TIMES = ({"start", "begin", _ONSET}, {"end", "stop", _OFFSET, "duration", "dur"})
+_LONGEST_PATH = 4096  # characters; more is the file itself, as base64 for example
+_SHOWN = 80  # characters of what is no path
 _T = TypeVar("_T")
 # What says which audio a row is, and is not passed through; a duration is, where it says nothing of a segment.
 _OF_THE_AUDIO = ("audio", "id", "start", "end")
@@ -88,6 +94,11 @@ def find_columns(
         if ours not in columns and found is not None:
             columns[ours] = found
             taken.add(found)
+    if columns.get("start", "").lower() == _ONSET and "end" not in columns:
+        offset = next((name for name in there if name not in taken and name.lower() == _OFFSET), None)
+        if offset is not None:
+            columns["end"] = offset
+            taken.add(offset)
     if "audio" not in columns:
         raise UsageError(
             Refusal.BAD_COLUMNS,
@@ -122,6 +133,30 @@ def find_columns(
     return columns
 
 
+def note_of_times(present: Iterable[str], columns: Mapping[str, str], where: str) -> list[str]:
+    """A line for a person where columns may be the times of segments, and no row is taken for one; else none.
+
+    Args:
+        present: the table's columns.
+        columns: ours to theirs, as `find_columns` gives them.
+        where: the table.
+    """
+    if "start" in columns or "end" in columns:
+        return []
+    claimed = {theirs for ours, theirs in columns.items() if ours != "duration"}
+    left = (name for name in present if name not in claimed)
+    words = {name: {word.lower() for word in _WORDS.findall(name)} for name in left}
+    found = [next((name for name in words if words[name] & of_time), None) for of_time in _WORDS_OF_TIMES]
+    if None in found:
+        return []
+    first, last = found
+    ours = "duration" if words[str(last)] & {"duration", "dur"} else "end"
+    return [
+        f"{where}: columns {first!r} and {last!r} may say which part of its file a row is, and every row takes "
+        f"all of it: --columns=start={first},{ours}={last} cuts, if they are seconds"
+    ]
+
+
 def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str, root: str) -> Row:
     """A table's row as a `Row`.
 
@@ -137,8 +172,9 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
     audio = values.get(columns["audio"])
     if isinstance(audio, dict):  # as Hugging Face's data sets write it: a path beside bytes
         audio = audio.get("path")
-    if not isinstance(audio, str) or not audio:
-        raise ValueError(f"{columns['audio']} must be the path of an audio file, got {audio!r}")
+    if not isinstance(audio, str) or not 0 < len(audio) <= _LONGEST_PATH:
+        got = repr(audio) if not audio or len(repr(audio)) <= _SHOWN else f"{repr(audio)[:_SHOWN]}..."
+        raise ValueError(f"{columns['audio']} must be the path of an audio file, got {got}")
     path = path_in(folder, audio)
     start, end, duration = times_of(values, columns)
     given = as_id(values.get(columns["id"])) if "id" in columns else None

@@ -20,7 +20,7 @@ from melbeam.pipelines.sources import audio_files, foreign
 from melbeam.pipelines.sources.endings import ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS, TAR_ENDINGS
 from melbeam.pipelines.sources.kaldi import PARTS, WAV_SCP
 from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
-from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST
+from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, SHARDED
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.transcripts import LJSPEECH, TRANSCRIPTS, is_ljspeech
 from melbeam.pipelines.sources.units import Found, LeftOut, SourceOptions, printable
@@ -32,11 +32,14 @@ from melbeam.transforms.records.tfrecord_frame import HEADER, length_of
 
 _CUTS = re.compile(r"(.*[._-])?cuts([._-].*)?\.jsonl(\.gz)?")
 _METADATA = re.compile(r"metadata\.(csv|tsv|jsonl)(\.gz)?")
+_METADATA_AS_PARQUET = "metadata.parquet"
 _BRACES = re.compile(r"\{([^{},]*(?:,[^{},]*)+|(\d+)\.\.(\d+))\}")
+_OF_NEMO = re.compile(r"_OP_(\d+\.\.\d+)_CL_")  # its braces, which a shell leaves alone
 _SHARD = re.compile(r"-?\d+-of-\d+")
 # What `datasets` writes beside its Arrow files, and TFDS beside its own; neither is a manifest.
 _OF_DATASETS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 _ARROW = ".arrow"
+_OTHER_OF_TFDS = re.compile(r"[^/]+\.(array_record|riegeli|parquet)-\d+-of-\d+")
 _TEXT_ENDINGS = (
     ".txt",
     ".md",
@@ -131,6 +134,8 @@ def _is_local_folder(path: str) -> bool:
 
 def _without_braces(pattern: str) -> list[str]:
     """The globs that a pattern with braces stands for; the pattern itself where there is such a file or folder."""
+    if _OF_NEMO.search(pattern) and not files.find_input(pattern):
+        pattern = _OF_NEMO.sub(r"{\1}", pattern)
     if not _BRACES.search(pattern) or _is_local_folder(pattern) or files.find_input(pattern):
         return [pattern]
     parts: list[list[str]] = []
@@ -163,8 +168,10 @@ def find_kind(found: Found, options: SourceOptions) -> tuple[str, Found, LeftOut
     left_out = LeftOut()
     if kind != AUDIO:
         taken = {path for path, _ in mine}
+        # Rows of `metadata.parquet` name clips as those of a manifest do.
+        names_clips = {file_name(path) for path, _ in mine} == {_METADATA_AS_PARQUET}
         for path, _ in found.paths:
-            if path not in taken and not _is_a_part(kind, path):
+            if path not in taken and not _is_a_part(MANIFEST if names_clips else kind, path):
                 left_out.add(audio_files.kind_of_other(path) or "audio file", path)
     for path in found.dangling_links:
         left_out.add("link that leads to nothing", path)
@@ -229,7 +236,8 @@ def _is_a_part(kind: str, path: str) -> bool:
         return True
     if kind == KALDI:
         return file_name(path) in PARTS or _is_of(AUDIO, path)
-    return (kind == TFRECORD and path.endswith(".json")) or file_name(path) == NEMO_MANIFEST
+    of_nemo = file_name(path) == NEMO_MANIFEST or folder_of(path).endswith(f"/{SHARDED}")
+    return (kind == TFRECORD and path.endswith(".json")) or (kind == WEBDATASET and of_nemo)
 
 
 def _kind_of_folder(found: Found, folder: str) -> tuple[str | None, list[tuple[str, int]]]:
@@ -242,20 +250,38 @@ def _kind_of_folder(found: Found, folder: str) -> tuple[str | None, list[tuple[s
     if WAV_SCP in names:
         return KALDI, [names[WAV_SCP]]
     if FEATURES in names:
-        return TFRECORD, [
-            named for name, named in names.items() if ".tfrecord" in file_name(name) and "/" not in name
-        ]
+        if of_tfds := matching(lambda name: "/" not in name and ".tfrecord" in name):
+            return TFRECORD, of_tfds
+        _refuse_other_files_of_tfds(folder, names)
     if cuts := matching(lambda name: "/" not in name and _CUTS.fullmatch(name)):
         return LHOTSE, cuts
     if tables := matching(lambda name: _METADATA.fullmatch(file_name(name))):
         if all(is_ljspeech(path) for path, _ in tables):
             return AUDIO, found.paths
         return MANIFEST, tables
+    if tables := matching(lambda name: file_name(name) == _METADATA_AS_PARQUET):
+        return PARQUET, tables
     if NEMO_MANIFEST in names:
         return WEBDATASET, matching(lambda name: name.lower().endswith(TAR_ENDINGS))
     if matching(lambda name: name.endswith(TRANSCRIPTS)):
         return AUDIO, found.paths
     return None, found.paths
+
+
+def _refuse_other_files_of_tfds(folder: str, names: Iterable[str]) -> None:
+    """Refuses a data set of TFDS's whose records lie in files that are no TFRecords.
+
+    Raises:
+        ValueError: with the command that converts them.
+    """
+    found = next((match for name in names if (match := _OTHER_OF_TFDS.fullmatch(name))), None)
+    if found is not None:
+        raise UsageError(
+            Refusal.UNKNOWN_FORMAT,
+            f"{printable(folder)} is a data set of TFDS's whose records lie in {found[1]} files ({found[0]}): "
+            f"convert it first (tfds convert_format --dataset_version_dir={printable(folder)} "
+            "--out_file_format=tfrecord --out_dir=FOLDER)",
+        )
 
 
 def _by_kind(paths: Iterable[tuple[str, int]]) -> dict[str | None, list[tuple[str, int]]]:
@@ -289,7 +315,8 @@ def _kind_by_name(path: str) -> str | None:
     for kind in (PARQUET, WEBDATASET, TFRECORD, KALDI, LHOTSE, AUDIO, MANIFEST):
         if _is_of(kind, path):
             return kind
-    return _UNKNOWN
+    # `_SUCCESS`, `_metadata`: what Spark and others write beside tables, and read none of as data.
+    return None if name.startswith("_") else _UNKNOWN
 
 
 def _is_text(path: str) -> bool:

@@ -21,6 +21,10 @@ _BY_BEGINNING: tuple[tuple[bytes, str], ...] = (
         "an Arrow file, as `datasets` saves it: load_from_disk(FOLDER).to_parquet(FILE) converts it",
     ),
     (b"ARROW1", "an Arrow or Feather file: pyarrow.feather.read_table and pyarrow.parquet.write_table convert it"),
+    (
+        b"\x83\xafp\xd1\r\x88J?",
+        "an ArrayRecord or another Riegeli file: write its records as TFRecords (tfds convert_format)",
+    ),
     (b"\x89HDF\r\n", "an HDF5 file: write its clips as files with a manifest, or as Parquet"),
     (b"\x93NUMPY", "a NumPy file: write its clips as files with a manifest, or as Parquet"),
     (b"SQLite format 3", "an SQLite database: write its clips as files with a manifest, or as Parquet"),

@@ -13,7 +13,7 @@ from dataclasses import replace
 from glob import escape
 from typing import Any
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.columns import renamed
@@ -48,6 +48,9 @@ from melbeam.transforms.records.values import as_seconds
 
 WAV_SCP = "wav.scp"
 _SEGMENTS = "segments"
+_NAMED = 3  # names
+# What a name of these tables that is nowhere else says is lost.
+_WHOSE = {WAV_SCP: "a recording that no segment is of", "text": "an utterance that has no audio here"}
 _TO_THE_END = ("-1", "-1.0")
 _BLANKS = re.compile(r"[ \t]+")
 _IN_AN_ARCHIVE = re.compile(r"\.ark(\.gz)?:\d+$")
@@ -70,13 +73,13 @@ def plan(found: Found, options: SourceOptions) -> Planned:
             f"--input={printable(found.pattern)} names no {WAV_SCP}, where Kaldi's recordings are",
         )
     ids = RepeatedIds()
-    units = [unit for folder in folders for unit in _plan_folder(folder, options, ids)]
-    return Planned(
-        units, LeftOut(notes=ids.note(printable(found.pattern), "give each utterance a name of its own"))
-    )
+    notes: list[str] = []
+    units = [unit for folder in folders for unit in _plan_folder(folder, options, ids, notes)]
+    notes += ids.note(printable(found.pattern), "give each utterance a name of its own")
+    return Planned(units, LeftOut(notes=notes))
 
 
-def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[Unit]:
+def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds, notes: list[str]) -> list[Unit]:
     encoding = options.encoding_of_text
     tables = [table for table in _TABLES if files.exists(f"{folder}/{table}")]
     columns = _columns(folder, tables, options)
@@ -114,9 +117,9 @@ def _plan_folder(folder: str, options: SourceOptions, ids: RepeatedIds) -> list[
     for name in utterances:
         ids.see(names.get(name) or name)
     for table in tables:
-        _note_ranges(f"{folder}/{table}", encoding, parts, table, ranges)
+        notes += _note_ranges(f"{folder}/{table}", encoding, parts, table, ranges)
     if has_segments:
-        _note_ranges(f"{folder}/{WAV_SCP}", encoding, _parts_of(recordings, cut), WAV_SCP, ranges)
+        notes += _note_ranges(f"{folder}/{WAV_SCP}", encoding, _parts_of(recordings, cut), WAV_SCP, ranges)
     size = sum(size for path, size in files.match(f"{escape(folder)}/{main}"))
     details = [
         {"main": main, "ranges": of_part, "columns": columns, "encoding": encoding, "base": base}
@@ -191,12 +194,47 @@ def _parts_of(names: Sequence[str], cut: Sequence[tuple[int, int]]) -> dict[str,
 
 def _note_ranges(
     path: str, encoding: str, parts_of: Mapping[str, set[int]], table: str, ranges: list[dict[str, list[int]]]
-) -> None:
-    """Notes for each unit between which bytes of a table its lines lie."""
-    for offset, end, name, _ in _lines(path, encoding):
+) -> list[str]:
+    """Notes for each unit between which bytes of a table its lines lie.
+
+    Returns:
+        Lines for a person: of names that come again and say something else, of which the last counts, and of those
+        that are nowhere else.
+    """
+    seen: dict[str, int] = {}
+    again, strange = _Names(), _Names()
+    for offset, end, name, rest in _lines(path, encoding):
         for part in parts_of.get(name, ()):
             start, stop = ranges[part].get(table, (offset, end))
             ranges[part][table] = [min(start, offset), max(stop, end)]
+        if name not in parts_of:
+            if table in _WHOSE:
+                strange.add(name)
+        elif seen.setdefault(name, hash(rest)) != hash(rest):
+            again.add(name)
+    return [
+        *again.note(f"{printable(path)}:", "of a name that an earlier line has, which the later one replaces"),
+        *strange.note(f"{printable(path)}:", f"of {_WHOSE.get(table)}"),
+    ]
+
+
+class _Names:
+    """Names of a table's lines: how many, and the first."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: list[str] = []
+
+    def add(self, name: str) -> None:
+        self._count += 1
+        if len(self._first) < _NAMED:
+            self._first.append(name)
+
+    def note(self, where: str, what: str) -> list[str]:
+        """A line for a person; none where there are no names."""
+        if not self._count:
+            return []
+        return [f"{where} {words.count(self._count, 'line')} {what}: {words.named(self._first, self._count)}"]
 
 
 def _segment(fields: list[str]) -> tuple[float, float | None, int | None]:

@@ -6,6 +6,7 @@ A cut is read from its own JSON, so lhotse is not needed.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from melbeam.pipelines.refusals import Refusal, UsageError
@@ -56,7 +57,7 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     """Ranges of cuts of about `shard_bytes` of audio.
 
     Raises:
-        ValueError: the file is empty, or its lines are no cuts.
+        ValueError: the file is empty, or none of its lines is a cut that can be read.
     """
     types, ids = ColumnTypes(), RepeatedIds()
     units = [unit for path, size in found.paths for unit in _plan_file(path, size, options, types, ids)]
@@ -72,6 +73,7 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
     weights: list[int] = []
     columns: set[str] = set()
     first: str | None = None
+    first_error: Exception | None = None
     with open_text(path) as file:
         lines = Lines(file)
         for offset, line in lines.with_offsets():
@@ -87,14 +89,15 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
                 name, renamed_columns = _id_and_columns(cut, found_columns, options.columns)
                 types.see(renamed_columns)
                 ids.see(name)
-                first = first or cut["recording"]["sources"][0]["source"]
-            except _NO_CUT as error:
-                if len(starts) == 1:
-                    raise ValueError(f"{printable(path)} holds no lhotse cuts: {error}") from error
+                first = first or _source_of(cut["recording"])
+            except _NO_CUT as error:  # a reject of its own, where others can be read
+                first_error = first_error or error
             weights.append(round(seconds * BYTES_A_SECOND))
         end, digest = lines.offset, lines.digest.hexdigest()
     if not starts:
         raise ValueError(f"{printable(path)} is empty")
+    if first is None:
+        raise ValueError(f"{printable(path)} holds no cuts that can be read: {first_error}") from first_error
     absent = [theirs for theirs in options.columns.values() if theirs not in columns]
     if absent:
         raise UsageError(
@@ -111,8 +114,7 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
     found = runs(weights, options)
     starts.append(end)
     folder = folder_prefix(path)
-    if first is not None:
-        check_can_be_read(first, printable(path))
+    check_can_be_read(first, printable(path))
     folder = folder_of_relative(first, folder)
     details = {"sha256": digest, "columns": dict(options.columns), "folder": folder}
     return units_of_lines(path, size, LHOTSE, found, starts, [details] * len(found))
@@ -218,13 +220,7 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
     try:
         cut = _cut_of(line)
         recording = cut["recording"]
-        sources = recording["sources"]
-        if len(sources) != 1 or sources[0]["type"] not in ("file", "url"):
-            kinds = ", ".join(source["type"] for source in sources)
-            raise ValueError(f"a recording of {len(sources)} sources ({kinds}); one file is read")
-        if recording.get("transforms"):
-            raise ValueError("a recording with transforms, which lhotse applies as it reads: save the audio first")
-        audio = path_in(details["folder"], sources[0]["source"])
+        audio = path_in(details["folder"], _source_of(recording))
         start = as_seconds(cut.get("start"), "start") or 0.0
         duration = as_seconds(cut["duration"], "duration")
         if duration is None:
@@ -243,7 +239,34 @@ def _row(line: bytes, details: Mapping[str, Any]) -> Row | BadRow:
     except _NO_CUT as error:
         detail = f"no {error} in the cut" if isinstance(error, KeyError) else str(error)
         kept = {"kind": LHOTSE, "line": line.decode("latin-1"), "details": dict(details)}
-        return BadRow(f"{detail}: {line[:80]!r}", keep_row(kept, {}, {}))
+        return BadRow(f"{detail}: {line[:80]!r}", keep_row(kept, {}, {}), _id_in(line))
+
+
+def _source_of(recording: Mapping[str, Any]) -> str:
+    """The one file that a recording is.
+
+    Raises:
+        ValueError: it is another, or of several, or is changed as it is read.
+    """
+    sources = recording["sources"]
+    if any(source["type"] == "shar" for source in sources):
+        raise ValueError(
+            "a recording whose samples lie in a tar file of lhotse's Shar: lhotse's save_audios writes them as "
+            "files, and --input='recording.*.tar' takes the clips without what the cuts say"
+        )
+    if len(sources) != 1 or sources[0]["type"] not in ("file", "url"):
+        kinds = ", ".join(source["type"] for source in sources)
+        raise ValueError(f"a recording of {len(sources)} sources ({kinds}); one file is read")
+    if recording.get("transforms"):
+        raise ValueError("a recording with transforms, which lhotse applies as it reads: save the audio first")
+    return str(sources[0]["source"])
+
+
+def _id_in(line: bytes) -> str | None:
+    """The id of a cut, also of one that cannot be read; None where there is none."""
+    with suppress(*_NO_CUT):
+        return as_id(json_of(line).get("id"))
+    return None
 
 
 def _channel_of(cut: Mapping[str, Any], recording: Mapping[str, Any]) -> int | None:

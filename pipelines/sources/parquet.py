@@ -27,8 +27,10 @@ from melbeam.pipelines.sources.parquet_schema import (
     columns_of,
     fields_of,
     other_audio,
+    partition_of,
     see_types,
     unused_fields,
+    with_columns,
 )
 from melbeam.pipelines.sources.renaming import OWN_FULL_SCALE
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, BadRow, Row, as_id, read_rows
@@ -67,7 +69,9 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     types, unused, others = ColumnTypes(), dict[str, None](), dict[str, None]()
     root = found.root if options.root is None else options.root
     units = [
-        unit for path, size in found.paths for unit in _plan_file(path, size, options, root, types, unused, others)
+        unit
+        for path, size in found.paths
+        for unit in _plan_file(path, size, options, root, partition_of(path, found.root), types, unused, others)
     ]
     where = printable(found.pattern)
     notes = types.note(where) + [
@@ -88,6 +92,7 @@ def _plan_file(
     size: int,
     options: SourceOptions,
     root: str,
+    partition: Mapping[str, str | None],
     types: ColumnTypes,
     unused: dict[str, None],
     others: dict[str, None],
@@ -101,6 +106,7 @@ def _plan_file(
         groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
         sizes, rows = [group.total_byte_size for group in groups], [group.num_rows for group in groups]
     check_names(schema, printable(path))
+    schema = with_columns(schema, partition)
     columns = columns_of(schema, options.columns, printable(path))
     if options.shard_bytes is None or size <= options.shard_bytes or not groups:
         cut = [(0, len(groups))]
@@ -112,6 +118,8 @@ def _plan_file(
     keys = path_of(fields_of(schema), columns["audio"]) or ()
     nested = {"audio_keys": list(keys)} if len(keys) > 1 else {}
     folder = folder_prefix(path)
+    # Few tables are divided by folders; all others leave it out, so that their plans stay what they were.
+    of_folders = {"partition": dict(partition)} if partition else {}
     return [
         Unit(
             path,
@@ -121,7 +129,14 @@ def _plan_file(
             kind=PARQUET,
             span=Span(number=sum(rows[:first])),
             num_records=sum(rows[first:last]),
-            details={"groups": [first, last], "columns": columns, "folder": folder, "root": root, **nested},
+            details={
+                "groups": [first, last],
+                "columns": columns,
+                "folder": folder,
+                "root": root,
+                **nested,
+                **of_folders,
+            },
         )
         for part, (first, last) in enumerate(cut)
     ]
@@ -176,7 +191,7 @@ def _row(
 ) -> Row | BadRow | Item:
     """A row that names its audio, or the record that holds it; `kept` is how its reject finds it again."""
     columns, types = details["columns"], details.get("types", {})
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(details.get("partition", {}))
     unreadable = ""
     audio_keys = details["audio_keys"] if "audio_keys" in details else [columns["audio"]]
     for name, column in zip(batch.schema.names, batch.columns, strict=True):
@@ -198,7 +213,8 @@ def _row(
             return replace(found, columns=with_one_type(found.columns, types))
         except ValueError as error:
             said = {"kind": PARQUET, "path": unit.path, "detail": str(error)}
-            return BadRow(str(error), keep_row(said, passed_through(values, columns), {}))
+            given = as_id(values.get(columns["id"])) if "id" in columns else None
+            return BadRow(str(error), keep_row(said, passed_through(values, columns), {}), given)
     fields: dict[str, Values] = {}
     try:
         fields = {**with_one_type(passed_through(values, columns), types)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 
@@ -12,6 +13,7 @@ from melbeam.pipelines.sources.column_types import INTEGER, NUMBER, TEXT, Column
 from melbeam.pipelines.sources.columns import by_theirs, find_columns, names_given
 from melbeam.pipelines.sources.nested import names_in, path_of
 
+_NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # of a row whose column is null
 _OF_AUDIO = {"bytes", "path", "array", "sampling_rate"}  # the fields of its struct that are used
 
 
@@ -29,6 +31,24 @@ def check_names(kind: Any, where: str) -> None:
     for one in fields:
         if pa.types.is_struct(one.type):
             check_names(one.type, where)
+
+
+def partition_of(path: str, root: str) -> dict[str, str | None]:
+    """The columns that the folders of a table tell, `lang=de/part-0.parquet`, as Hive and Spark divide one.
+
+    Args:
+        path: of a file of the table.
+        root: of the table, with a slash at its end, or "".
+    """
+    named = (folder.partition("=") for folder in path.removeprefix(root).split("/")[:-1] if "=" in folder)
+    return {unquote(name): None if value == _NO_VALUE else unquote(value) for name, _, value in named if name}
+
+
+def with_columns(schema: Any, names: Iterable[str]) -> Any:
+    """A schema with columns of text that it has not."""
+    for name in names:
+        schema = schema if name in schema.names else schema.append(pa.field(name, pa.string()))
+    return schema
 
 
 def columns_of(schema: Any, asked: Mapping[str, str], where: str) -> dict[str, str]:

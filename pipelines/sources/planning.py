@@ -28,6 +28,7 @@ from melbeam.pipelines.sources.kinds import (
     WEBDATASET,
 )
 from melbeam.pipelines.sources.own_files import without_own
+from melbeam.pipelines.sources.several_splits import note_of_splits
 from melbeam.pipelines.sources.tfds_folder import RAGGED_VALUES
 from melbeam.pipelines.sources.units import (
     AudioRecord,
@@ -104,9 +105,11 @@ def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
                 "by --shard_bytes: leave --num_shards out",
             )
         _check_columns(kind, inputs[0].pattern, options.columns)
-        planned = source_of(kind).plan(_merged(inputs), options)
+        merged = _merged(inputs)
+        planned = source_of(kind).plan(merged, options)
         units += planned.units
         left_out.add_all(planned.left_out)
+        left_out.notes += note_of_splits(kind, merged)
     return Planned(units, left_out)
 
 

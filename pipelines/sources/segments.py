@@ -1,22 +1,27 @@
 """Segments of long recordings, as WAV bytes of the same samples.
 
-WAV and FLAC are read at the segment alone, by seeking. Any other format is decoded once and sliced, as long as the
-files of a unit, decoded, take no more than `_DECODED_BYTES`. Both give the samples that decoding the whole file at
-its own rate gives there.
+A WAV is read at the segment alone, where its header tells where its samples lie. Of a FLAC the bytes are held, its
+frames are counted, and it is decoded at the segment. Any other file is decoded once and sliced. Files that take
+more than `_HELD_BYTES` together are not held at once. All give the samples that decoding the whole file at its own
+rate gives there; a file that is cut has no segments.
 """
 
 from __future__ import annotations
 
+import io
 import struct
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import soundfile
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.units import printable
+from melbeam.transforms.records.containers import InPlace, Part, inspect, name_of, samples_in_place
 from melbeam.transforms.records.decoding import EACH, decode_audio
 from melbeam.transforms.records.rejects import Reject
 
@@ -24,28 +29,28 @@ from melbeam.transforms.records.rejects import Reject
 _END_TOLERANCE = 0.1  # seconds
 # A segment that begins and ends so near where its recording does is all of it.
 NEAR = 1e-4  # seconds
-_SEEKABLE = ("WAV", "WAVEX", "RF64", "FLAC")
 _SIXTEEN_BITS = ("PCM_16", "PCM_S8", "PCM_U8")
 _PCM, _IEEE_FLOAT = 1, 3  # format tags of WAV
 _WAV_HEADER = struct.Struct("<4sI4s 4sIHHIIHH 4sI")
 _CHECKED_FRAMES = 1024  # of the end of a FLAC, which a cut one has not
 # Kept between segments of one unit, whose rows need not be sorted by file.
-_OPEN_FILES, _DECODED_BYTES = 16, 256 << 20  # 256 MiB: an hour and more at 16 kHz
+_OPEN_FILES, _HELD_BYTES = 16, 256 << 20  # 256 MiB: an hour and more at 16 kHz
 _RATE = 16_000  # Hz, asked of a file before its own rate is known
+_HEADS = (64 << 10, 1 << 20)  # bytes in which a WAV's header is looked for: 64 KiB, then 1 MiB
 
 
 class Recordings:
     """The files that segments lie in; the last ones stay open, or decoded.
 
     Args:
-        max_bytes: of a file that is decoded whole; one that is read by seeking may be of any size.
+        max_bytes: of a file that is held whole; a WAV or a FLAC that is read by seeking may be of any size.
         open_file: gives the file of a path, open for reading bytes.
     """
 
     def __init__(self, max_bytes: int, open_file: Callable[[str], Any] = files.open_file) -> None:
         self._max_bytes = max_bytes
         self._open_file = open_file
-        self._recordings: OrderedDict[str, _Seekable | _Decoded | Reject] = OrderedDict()
+        self._recordings: OrderedDict[str, _Recording | Reject] = OrderedDict()
 
     def seconds(self, path: str) -> float:
         """How long a file lasts.
@@ -73,12 +78,12 @@ class Recordings:
         while self._recordings:
             self._forget_oldest()
 
-    def _recording(self, path: str) -> _Seekable | _Decoded:
+    def _recording(self, path: str) -> _Recording:
         if path not in self._recordings:
             self._recordings[path] = self._open(path)
             while len(self._recordings) > 1 and (
                 len(self._recordings) > _OPEN_FILES
-                or sum(map(_num_bytes, self._recordings.values())) > _DECODED_BYTES
+                or sum(map(_num_bytes, self._recordings.values())) > _HELD_BYTES
             ):
                 self._forget_oldest()
         self._recordings.move_to_end(path)
@@ -89,29 +94,40 @@ class Recordings:
 
     def _forget_oldest(self) -> None:
         _, recording = self._recordings.popitem(last=False)
-        if isinstance(recording, _Seekable):
+        if not isinstance(recording, Reject):
             recording.close()
 
-    def _open(self, path: str) -> _Seekable | _Decoded | Reject:
+    def _open(self, path: str) -> _Recording | Reject:
         file = self._open_file(path)
         try:
-            opened = soundfile.SoundFile(_Unnamed(file))
-        except soundfile.SoundFileError:
-            opened = None
-        try:
-            if opened is not None and opened.format in _SEEKABLE:
-                return _Seekable(path, file, opened)
-            rate = None if opened is None else opened.samplerate
-            file.seek(0)
-            data = file.read(self._max_bytes + 1)
-            if len(data) > self._max_bytes:
-                raise Reject("over_limit", f"{printable(path)} has more than {self._max_bytes} bytes")
-            decoded = _Decoded(data, rate)
+            recording = self._opened(path, file)
         except Reject as reject:  # of every segment of the file
             file.close()
             return reject
-        file.close()
-        return decoded
+        if not recording.reads_file:
+            file.close()
+        return recording
+
+    def _opened(self, path: str, file: Any) -> _Recording:
+        size = file.seek(0, 2)
+        for num_bytes in _HEADS:
+            head = _bytes_at(file, 0, num_bytes)
+            place = samples_in_place(head, size, partial(_bytes_at, file))
+            if place is not None:
+                return _Wav(file, place)
+            if size <= num_bytes:
+                break
+        is_flac = name_of(head) == "FLAC"
+        if size > self._max_bytes and is_flac:
+            return _Flac(path, file, None)
+        data = _bytes_at(file, 0, self._max_bytes + 1)
+        if len(data) > self._max_bytes:
+            raise Reject("over_limit", f"{printable(path)} has more than {self._max_bytes} bytes")
+        contents = inspect(data) if is_flac else None
+        if contents is not None and contents.parts is not None and contents.num_samples:
+            with suppress(Reject):  # of a FLAC that cannot be sought in, though it can be read, or that is damaged
+                return _Flac(path, file, contents.parts[0])
+        return _Decoded(data)
 
 
 def frames_of(start: float, end: float | None, rate: int, num_frames: int, where: str) -> tuple[int, int]:
@@ -131,9 +147,113 @@ def frames_of(start: float, end: float | None, rate: int, num_frames: int, where
     return first, min(last, num_frames)
 
 
-def _num_bytes(recording: _Seekable | _Decoded | Reject) -> int:
+def _num_bytes(recording: _Recording | Reject) -> int:
     """Bytes of memory that a recording takes beyond a block."""
-    return recording.num_bytes if isinstance(recording, _Decoded) else 0
+    return 0 if isinstance(recording, Reject) else recording.num_bytes
+
+
+def _bytes_at(file: Any, start: int, num_bytes: int) -> bytes:
+    file.seek(start)
+    return file.read(num_bytes) if num_bytes else b""
+
+
+class _Recording(Protocol):
+    """A file of which segments are read.
+
+    Attributes:
+        rate: Hz.
+        num_frames: that it has.
+        num_bytes: of memory that it takes beyond a block.
+        reads_file: whether the file is to stay open for it.
+    """
+
+    rate: int
+    num_frames: int
+    num_bytes: int
+    reads_file: bool
+
+    def read(self, first: int, last: int, channel: int | None = None) -> bytes:
+        """Frames from one to before another, as a WAV.
+
+        Raises:
+            Reject: they cannot be decoded, or there is no such channel.
+        """
+        ...
+
+    def close(self) -> None:
+        """Closes what is open."""
+        ...
+
+
+class _Wav:
+    """A WAV whose samples lie where its header says; those of a segment are read, and no others."""
+
+    num_bytes, reads_file = 0, True
+
+    def __init__(self, file: Any, place: InPlace) -> None:
+        self._file, self._place = file, place
+        self.rate, self.num_frames = place.rate, place.num_samples
+
+    def read(self, first: int, last: int, channel: int | None = None) -> bytes:
+        size = self._place.num_bytes
+        samples = _bytes_at(self._file, self._place.start + first * size, (last - first) * size)
+        with _decoder_rejects(), soundfile.SoundFile(io.BytesIO(self._place.wav(samples))) as opened:
+            return _frames(opened, 0, last - first, channel)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Flac:
+    """A FLAC, decoded where it is asked for.
+
+    Args:
+        path: of the file.
+        file: open for reading bytes.
+        part: its bytes, of which the frames were counted; None for a file that is too large to be held, in which
+            frames that are missing are not told.
+    """
+
+    def __init__(self, path: str, file: Any, part: Part | None) -> None:
+        self._file = file if part is None else io.BytesIO(part.data)
+        self.reads_file, self.num_bytes = part is None, 0 if part is None else len(part.data)
+        self._file.seek(0)
+        with _decoder_rejects():
+            self._opened = soundfile.SoundFile(_Unnamed(self._file))
+        self.rate = self._opened.samplerate
+        self.num_frames = self._opened.frames if part is None else part.num_samples
+        try:  # its end, once for all segments, since what is inside of the last frame is not counted
+            self.read(max(0, self.num_frames - _CHECKED_FRAMES), self.num_frames)
+        except Reject as reject:
+            raise Reject("bad_audio", f"{printable(path)} is cut or damaged: {reject.detail}") from reject
+
+    def read(self, first: int, last: int, channel: int | None = None) -> bytes:
+        with _decoder_rejects():
+            return _frames(self._opened, first, last, channel)
+
+    def close(self) -> None:
+        self._opened.close()
+        self._file.close()
+
+
+@contextmanager
+def _decoder_rejects() -> Iterator[None]:
+    """Makes what libsndfile says of a file a reject of the segment."""
+    try:
+        yield
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        why = getattr(error, "error_string", None) or type(error).__name__
+        raise Reject("bad_audio", f"the segment cannot be decoded: {why}") from error
+
+
+def _frames(opened: soundfile.SoundFile, first: int, last: int, channel: int | None) -> bytes:
+    """Frames of an open file, as a WAV: 16-bit samples where it holds no more, else float32."""
+    opened.seek(first)
+    dtype = "int16" if opened.subtype in _SIXTEEN_BITS else "float32"
+    samples = opened.read(last - first, dtype=dtype, always_2d=True)
+    if len(samples) < last - first:
+        raise Reject("bad_audio", f"of the segment's {last - first} samples {len(samples)} can be decoded")
+    return wav_bytes(_of_channel(samples, channel), opened.samplerate)
 
 
 class _Unnamed:
@@ -143,73 +263,27 @@ class _Unnamed:
         self.read, self.seek, self.tell = file.read, file.seek, file.tell
 
 
-class _Seekable:
-    """A WAV or a FLAC, read where it is asked for."""
-
-    def __init__(self, path: str, file: Any, opened: soundfile.SoundFile) -> None:
-        self._path, self._file, self._opened = path, file, opened
-        self.rate, self.num_frames = opened.samplerate, opened.frames
-        self._dtype = "int16" if opened.subtype in _SIXTEEN_BITS else "float32"
-        self._check_is_whole()
-
-    def _check_is_whole(self) -> None:
-        """Reads the file's end, once for all its segments.
-
-        Raises:
-            Reject: it was cut.
-        """
-        if self._opened.format == "FLAC":
-            start = max(0, self.num_frames - _CHECKED_FRAMES)
-            try:
-                self.read(start, self.num_frames)
-            except Reject as reject:
-                raise Reject(
-                    "bad_audio", f"{printable(self._path)} is cut or damaged: {reject.detail}"
-                ) from reject
-            return
-        promised = _promised_wav_bytes(self._file)
-        if promised is not None:
-            offset, size = promised
-            there = self._file.seek(0, 2) - offset
-            if size > there:
-                raise Reject(
-                    "bad_audio",
-                    f"a cut WAV: the header of {printable(self._path)} promises {size} bytes, {there} are there",
-                )
-
-    def read(self, first: int, last: int, channel: int | None = None) -> bytes:
-        try:
-            self._opened.seek(first)
-            samples = self._opened.read(last - first, dtype=self._dtype, always_2d=True)
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            why = getattr(error, "error_string", None) or type(error).__name__
-            raise Reject("bad_audio", f"the segment cannot be decoded: {why}") from error
-        if len(samples) < last - first:
-            raise Reject("bad_audio", f"of the segment's {last - first} samples {len(samples)} can be decoded")
-        return wav_bytes(_of_channel(samples, channel), self.rate)
-
-    def close(self) -> None:
-        self._opened.close()
-        self._file.close()
-
-
 class _Decoded:
     """Another format, decoded whole, at its own rate, each channel by itself: which are taken is decided later."""
 
-    def __init__(self, data: bytes, rate: int | None) -> None:
-        audio = decode_audio(data, sampling_rate=rate or _RATE, channel=EACH)
+    reads_file = False
+
+    def __init__(self, data: bytes) -> None:
+        try:
+            rate = soundfile.info(io.BytesIO(data)).samplerate
+        except soundfile.SoundFileError:
+            rate = _RATE
+        audio = decode_audio(data, sampling_rate=rate, channel=EACH)
         if audio.resampled:  # only decoding tells the rate of what libsndfile does not open
             audio = decode_audio(data, sampling_rate=audio.source_rate, channel=EACH)
         self.rate, self.num_frames = audio.source_rate, len(audio.samples)
-        self._samples = audio.samples
-
-    @property
-    def num_bytes(self) -> int:
-        """What it takes of memory."""
-        return self._samples.nbytes
+        self._samples, self.num_bytes = audio.samples, audio.samples.nbytes
 
     def read(self, first: int, last: int, channel: int | None = None) -> bytes:
         return wav_bytes(_of_channel(self._samples, channel)[first:last], self.rate)
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def _of_channel(samples: np.ndarray, channel: int | None) -> np.ndarray:
@@ -223,23 +297,6 @@ def _of_channel(samples: np.ndarray, channel: int | None) -> np.ndarray:
     if not 0 <= channel < samples.shape[1]:
         raise Reject("bad_row", f"channel {channel} is asked for, and the file has {samples.shape[1]}")
     return samples[:, channel : channel + 1]
-
-
-def _promised_wav_bytes(file: Any) -> tuple[int, int] | None:
-    """Where a WAV's samples begin, and how many bytes its header promises; None where it promises nothing."""
-    file.seek(0)
-    head = file.read(12)
-    if head[:4] != b"RIFF":
-        return None
-    position = 12
-    while len(chunk := file.read(8)) == 8:
-        name, size = struct.unpack("<4sI", chunk)
-        position += 8
-        if name == b"data":
-            return (position, size) if size < 0x7FFF0000 else None  # more is what a writer to a pipe leaves
-        position += size + size % 2
-        file.seek(position)
-    return None
 
 
 def wav_bytes(samples: np.ndarray, rate: int) -> bytes:

@@ -6,6 +6,7 @@ import gzip
 import io
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from melbeam.pipelines import files
@@ -17,6 +18,7 @@ _GZIP = b"\x1f\x8b"
 _BLOCK = 512  # bytes, of tar
 # So much is read ahead: more would be copied once more, and drive a clip that is being converted out of the cache.
 _BUFFER = 1 << 17
+_READ_ERRORS = (tarfile.TarError, EOFError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -61,17 +63,31 @@ def members_of(path: str, max_bytes: int, start: int = 0) -> Iterator[Member]:
         max_bytes: of a member's content; a larger one is over_limit.
         start: offset of the first header to be read.
     """
-    with files.open_file(path) as opened:
-        compressed = opened.read(2) == _GZIP
-        opened.seek(0)
-        file: io.BufferedIOBase = io.BufferedReader(RawFile(opened), _BUFFER)
-        if compressed:
-            file = gzip.GzipFile(fileobj=file)
-        else:
+    with _opened(path) as (file, compressed):
+        if not compressed:
             file.seek(start)
         for member in _members(file, 0 if compressed else start, max_bytes, compressed=compressed):
             if member.start >= start:
                 yield member
+
+
+def names_in(path: str) -> Iterator[str]:
+    """The names of a tar file's members as far as it can be read, by their headers alone."""
+    with _opened(path) as (file, _), suppress(*_READ_ERRORS):
+        tar = tarfile.open(fileobj=file, mode="r:", ignore_zeros=True)  # noqa: SIM115
+        while (member := tar.next()) is not None:
+            vars(tar)["members"] = []  # which tarfile would keep all of
+            yield member.name
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[io.BufferedIOBase, bool]]:
+    """The file, decompressed where it is GZIP, and whether it is."""
+    with files.open_file(path) as opened:
+        compressed = opened.read(2) == _GZIP
+        opened.seek(0)
+        file = io.BufferedReader(RawFile(opened), _BUFFER)
+        yield (gzip.GzipFile(fileobj=file) if compressed else file), compressed
 
 
 def _members(file: io.BufferedIOBase, start: int, max_bytes: int, *, compressed: bool) -> Iterator[Member]:
@@ -85,7 +101,7 @@ def _members(file: io.BufferedIOBase, start: int, max_bytes: int, *, compressed:
     while True:
         try:
             member = tar.next()
-        except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        except _READ_ERRORS as error:
             if not isinstance(content, Reject):  # a cut member has said so itself
                 detail = f"the tar file is cut or damaged behind byte {end}: {error}"
                 yield Member("", end, Lost(Reject("bad_framing", detail)))

@@ -10,6 +10,7 @@ from melbeam.pipelines import files
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.renaming import DTYPES, ENCODINGS, OWN_FULL_SCALE, Renaming
 from melbeam.transforms.folder_layout import FEATURES
+from melbeam.transforms.plain_json import load_json
 from melbeam.transforms.records.decoding.audio import MAX_CHANNELS
 
 _AUDIO_CLASS = "audio_feature.Audio"
@@ -53,8 +54,8 @@ def tfds_renaming(folder: str, columns: Mapping[str, str]) -> Renaming | None:
     if not files.exists(path):
         return None
     try:
-        features = files.read_json(path)["featuresDict"]["features"]
-    except (ValueError, KeyError, TypeError):
+        features = _as_now(files.read_json(path))["featuresDict"]["features"]
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     flat = dict(_flat(features))
     found = [name for name, samples in flat.items() if samples is not None and samples.is_audio]
@@ -72,6 +73,49 @@ def tfds_renaming(folder: str, columns: Mapping[str, str]) -> Renaming | None:
         raise UsageError(Refusal.BAD_COLUMNS, f"{path} has no audio feature {name!r}; it has {', '.join(found)}")
     samples = flat[name]
     return None if samples is None else _renaming(path, name, samples)
+
+
+def _as_now(feature: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A feature as TFDS writes it today, from that or from what its earlier versions wrote.
+
+    There a feature was its class as `type` beside its `content`: its arguments, or later the message that
+    features.json holds today, first as a text of JSON.
+
+    Raises:
+        KeyError, TypeError, AttributeError or ValueError: it is of no such form.
+    """
+    if "type" not in feature:
+        return feature
+    name, content = feature["type"], feature["content"]
+    if isinstance(content, str):
+        content = load_json(content)
+    as_now: dict[str, Any] = {"pythonClassName": name}
+    if name.endswith(".FeaturesDict"):
+        as_now["featuresDict"] = {"features": {key: _as_now(inner) for key, inner in _inner(content).items()}}
+    elif name.endswith(".Sequence"):
+        length = content.get("length")
+        as_now["sequence"] = {"feature": _as_now(content["feature"]), "length": -1 if length is None else length}
+    elif _AUDIO_CLASS in name:
+        as_now["audio"] = _message(content)
+    elif name.endswith(".Tensor"):
+        as_now["tensor"] = _message(content)
+    return as_now
+
+
+def _inner(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The features in a dictionary of them: its content, or a field of the message that this became."""
+    features = content.get("features", content)
+    return features if all(isinstance(inner, dict) for inner in features.values()) else content
+
+
+def _message(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a feature's class as the message that they became; such a message as it is."""
+    if not isinstance(content.get("shape"), list):
+        return dict(content)
+    dimensions = [-1 if dimension is None else dimension for dimension in content["shape"]]
+    names = {"dtype": "dtype", "encoding": "encoding", "sample_rate": "sampleRate", "lazy_decode": "lazyDecode"}
+    kept = {now: content[before] for before, now in names.items() if content.get(before) is not None}
+    return {"shape": {"dimensions": dimensions}, **kept}
 
 
 def _flat(features: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, _Samples | None]]:

@@ -6,7 +6,6 @@ is read again by the source that it came from.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -19,20 +18,15 @@ from melbeam.pipelines.sources.units import (
     Damage,
     Found,
     Item,
-    LeftOut,
     Planned,
     SourceOptions,
     Unit,
-    printable,
 )
 from melbeam.pipelines.tfrecord import Record, find_spans, is_compressed, read_tfrecord_file
-from melbeam.transforms.folder_layout import ShardName, file_name, folder_of
+from melbeam.transforms.folder_layout import folder_of
 from melbeam.transforms.records.examples import id_in
 from melbeam.transforms.records.rejects import Reject, with_place
 from melbeam.transforms.records.rows import may_keep_row
-
-# A file's name as TFDS writes it by itself: `librispeech-train_clean100.tfrecord-00000-of-00100`.
-_OF_TFDS = re.compile(r"(.*-)?(\w+)\.tfrecord-\d+-of-\d+")
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
@@ -61,27 +55,7 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         if shard_bytes is not None and size > shard_bytes and not is_compressed(path):
             num_parts = -(-size // shard_bytes)
         units += [Unit(path, size, part, num_parts, details=details) for part in range(num_parts)]
-    return Planned(units, _with_splits_told(found))
-
-
-def _with_splits_told(found: Found) -> LeftOut:
-    """Notes that files are of several splits, as all of a folder may be: a test set would be trained on."""
-    told = LeftOut()
-    globs: dict[str, str] = {}  # of the files of one split, in the folder of its first one, by its name
-    for path, _ in found.paths:
-        name, of_tfds = ShardName.parse(path), _OF_TFDS.fullmatch(file_name(path))
-        folder = path.removesuffix(file_name(path))
-        if name is not None:
-            globs.setdefault(name.split, f"{folder}{name.split}-*")
-        elif of_tfds is not None:
-            globs.setdefault(of_tfds[2], f"{folder}{of_tfds[1] or ''}{of_tfds[2]}.tfrecord-*")
-    if len(globs) > 1:
-        first, of_first = min(globs.items())
-        told.notes.append(
-            f"{printable(found.pattern)} has the splits {', '.join(sorted(globs))}, and their records become one; "
-            f"--input='{printable(of_first)}' takes those of {first} alone"
-        )
-    return told
+    return Planned(units)
 
 
 def find_parts(units: list[Unit], max_record_bytes: int) -> list[Unit]:

@@ -15,6 +15,7 @@ from unicodedata import normalize
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.sources import text_lines
+from melbeam.pipelines.sources.columns import SPELLINGS
 from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.rows import is_absolute
 from melbeam.pipelines.sources.text_lines import Lines, open_text
@@ -23,15 +24,16 @@ from melbeam.transforms.folder_layout import file_name, folder_of, parent
 from melbeam.transforms.records.schema import TEXT
 
 TRANSCRIPTS, LJSPEECH = ".trans.txt", "metadata.csv"
-SPEAKER = "speaker"
-COLUMNS = ("id", TEXT, "normalized_text", SPEAKER)  # the third is LJSpeech's, the last LibriSpeech's
+_NORMALIZED, SPEAKER = "normalized_text", "speaker"
+COLUMNS = ("id", TEXT, _NORMALIZED, SPEAKER)  # the third is LJSpeech's, the last LibriSpeech's
 # What follows a clip's name in that of its own text, the first of each column before others.
-_OWN = {".txt": TEXT, ".original.txt": TEXT, ".normalized.txt": "normalized_text"}
+_OWN = {".txt": TEXT, ".original.txt": TEXT, ".normalized.txt": _NORMALIZED}
 _LARGEST_TEXT = 1 << 20  # 1 MiB; more is no transcript of a clip
 _FOLDERS = 64  # more of them are searched for transcripts by one listing of what they lie in
 _COMPARED = 64  # files of transcripts whose names are held against those of the clips before any work
 _DEPTH = 4  # names of folders by which LJSpeech's table may tell clips apart
 _NAMED = 3
+_MANY = 5  # normalised forms, or more, of each text: one text has one
 
 
 class OwnTexts:
@@ -136,8 +138,13 @@ class Transcripts:
         folders = dict.fromkeys(folder_of(path) for path in paths)
         return {folder: self._of_folder[folder] for folder in folders if folder in self._of_folder}
 
-    def note(self, clips: list[tuple[str, int]], own: OwnTexts, encoding: str) -> list[str]:
-        """Lines for a person: clips without a transcript, and transcripts without a clip, of the first files."""
+    def note(
+        self, clips: list[tuple[str, int]], own: OwnTexts, encoding: str, asked: Mapping[str, str]
+    ) -> list[str]:
+        """Lines for a person: clips without a transcript, and transcripts without a clip, of the first files.
+
+        Also told is a table whose texts are none, unless `--columns` (`asked`) says which column is the text.
+        """
         of_file: dict[str, dict[str, dict[str, bytes]]] = {}
         again: list[str] = []
         for path in islice(dict.fromkeys(p for paths in self._of_folder.values() for p in paths), _COMPARED):
@@ -174,7 +181,21 @@ class Transcripts:
         if left:
             named = words.named(left[:_NAMED], len(left))
             notes.append(f"{words.count(len(left), 'transcript')} without a clip in the input: {named}")
+        for name, texts in of_file.items():
+            if TEXT not in asked and _may_be_speakers(texts.values()):
+                one = next(iter(texts.values()))[TEXT].decode()
+                notes.append(
+                    f"{printable(name)}: the texts are few ({one!r}), and their normalised forms many, as where a "
+                    "speaker stands between a clip and its text: --columns=text=normalized_text,speaker=text"
+                )
         return notes
+
+
+def _may_be_speakers(texts: Iterable[Mapping[str, bytes]]) -> bool:
+    """Whether what stands for texts says much less than what stands for their normalised forms."""
+    normalized = [columns.get(_NORMALIZED, b"") for columns in texts]
+    given = {columns.get(TEXT, b"") for columns in texts}
+    return all(normalized) and 0 < len(given) * _MANY <= len(set(normalized))
 
 
 def _lies_in(folder: str, above: str) -> bool:
@@ -195,9 +216,13 @@ def _common_folder(folders: list[str]) -> str:
 def is_ljspeech(path: str) -> bool:
     """Whether a metadata.csv is LJSpeech's: no header, and an id, a text and its normalised form in each line."""
     with open_text(path) as file:
-        line = next(Lines(file), b"")
-    first = line.split(b"|")
-    return len(first) in (2, 3) and b"," not in first[0] and first[0].strip().lower() not in (b"id", b"file_name")
+        lines = Lines(file)
+        first, second = (next(lines, b"").split(b"|") for _ in range(2))
+    name = first[0].decode("latin-1").strip().lower()
+    if len(first) not in (2, 3) or "," in name or name in ("id", "file_name"):
+        return False
+    # Coqui's has a header, and files in the column that it calls so.
+    return name not in SPELLINGS["audio"] or _without_ending(clip := second[0].decode("latin-1").strip()) == clip
 
 
 def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple[str, dict[str, bytes]]]:

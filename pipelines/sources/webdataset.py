@@ -14,11 +14,11 @@ from functools import partial
 from itertools import count
 from typing import Any
 
-from melbeam.pipelines import files
+from melbeam.pipelines.sources.audio_files import HEAD
 from melbeam.pipelines.sources.columns import SPELLINGS, passed_through
 from melbeam.pipelines.sources.endings import ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import WEBDATASET
-from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, NemoRow, NemoRows, member_of_row
+from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, NemoRow, NemoRows, manifests_in, shard_of
 from melbeam.pipelines.sources.nested import lifted
 from melbeam.pipelines.sources.rows import OF_ONE_FILE, as_id
 from melbeam.pipelines.sources.segments import NEAR, Recordings
@@ -34,7 +34,8 @@ from melbeam.pipelines.sources.units import (
     Unit,
     printable,
 )
-from melbeam.transforms.folder_layout import file_name, parent
+from melbeam.transforms.folder_layout import file_name, folder_of
+from melbeam.transforms.records.containers.formats import name_of_beginning
 from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.rows import keep_row
 from melbeam.transforms.records.schema import RESERVED, TEXT
@@ -68,15 +69,17 @@ class _Sample:
 
 
 def plan(found: Found, options: SourceOptions) -> Planned:
-    """A unit for each tar file."""
+    """A unit for each tar file, with NeMo's manifest where one lies beside it."""
     units = []
+    manifests: dict[str, dict[int | None, str]] = {}  # by folder
     columns = {ours: _in_small_letters(theirs) for ours, theirs in options.columns.items()}
     for path, size in found.paths:
         if file_name(path) == NEMO_MANIFEST:
             continue
-        manifest = f"{parent(path) if '/' in path else '.'}/{NEMO_MANIFEST}"
         details: dict[str, Any] = {"columns": columns}
-        if files.exists(manifest):
+        if (folder := folder_of(path)) not in manifests:
+            manifests[folder] = manifests_in(folder)
+        if (manifest := manifests[folder].get(None) or manifests[folder].get(shard_of(path))) is not None:
             details["manifest"] = manifest
         units.append(Unit(path, size, kind=WEBDATASET, details=details))
     return Planned(units)
@@ -141,7 +144,7 @@ def _read(
         return Damage(number, unit.place(number), reject, kept, sample.damaged_bytes)
 
     for sample in _samples(tar, max_record_bytes, start, end):
-        if only is not None and not _is_of_row(sample, only):
+        if only is not None and nemo is not None and not _is_of_member(sample, nemo.member_of(only)):
             continue  # what is wrong with it is a reject of its own
         key = printable(sample.key) or None
         try:
@@ -166,25 +169,26 @@ def _read(
             number = next(numbers)
             yield AudioRecord(number, unit.place(number), record, seconds)
         recordings.close()
-    for row in nemo.missing() if nemo is not None and start == 0 and end is None and only is None else ():
-        detail = f"{row.path} of the set's {NEMO_MANIFEST} is not in {printable(tar)}"
-        yield damage(Reject("not_found", detail, row.id), _Sample(row.id, 0), row.path)
+    if nemo is not None and start == 0 and end is None and only is None:
+        for row in nemo.missing():
+            detail = f"{row.path} of the set's {nemo.name} is not in {printable(tar)}"
+            yield damage(Reject("not_found", detail, row.id), _Sample(row.id, 0), row.path)
 
 
 def _member(sample: _Sample, name: str) -> io.BytesIO:
     return io.BytesIO(sample.members[name])
 
 
-def _is_of_row(sample: _Sample, path: str) -> bool:
-    """Whether a row of NeMo's manifest is of this sample; its path is the member's, or the end of it alone."""
-    match = _KEY.fullmatch(member_of_row(path))
+def _is_of_member(sample: _Sample, member: str) -> bool:
+    """Whether a member that NeMo's manifest names is of this sample; by all of its path, or by its end alone."""
+    match = _KEY.fullmatch(member)
     return match is not None and match[1] in (sample.key, file_name(sample.key))
 
 
 def _rows_of(nemo: NemoRows, member: str) -> list[NemoRow]:
     rows = nemo.of_member(member)
     if not rows:
-        raise Reject("bad_row", f"{printable(member)} is not in the set's {NEMO_MANIFEST}")
+        raise Reject("bad_row", f"{printable(member)} is not in the set's {nemo.name}")
     return rows
 
 
@@ -317,10 +321,18 @@ def _samples(path: str, max_record_bytes: int, start: int, end: int | None) -> I
                 break
             lost = _Sample("", member.start, None, {}, member.content.reject, member.content.size)
             continue
-        match = _KEY.fullmatch(member.name)
-        if match is None or file_name(member.name).startswith("."):
+        content, match = member.content, _KEY.fullmatch(member.name)
+        if match is not None and not file_name(member.name).startswith("."):
+            key, ending = match[1], match[2].lower()
+        elif match is None and isinstance(content, bytes) and name_of_beginning(content[:HEAD]) is not None:
+            key, ending = member.name, ""
+            content = Reject(
+                "bad_row",
+                f"{printable(member.name)} is audio, and its name has no ending, which WebDataset wants: pack it "
+                "under a name with one",
+            )
+        else:
             continue  # a folder's own file, such as README, is of no sample
-        key, ending = match[1], match[2].lower()
         if sample is None or sample.key != key or ending in sample.members:
             if sample is not None:
                 sample.end = member.start if lost is None else lost.start
@@ -335,10 +347,10 @@ def _samples(path: str, max_record_bytes: int, start: int, end: int | None) -> I
         elif lost is not None:  # a member of it is lost
             sample.reject, sample.damaged_bytes = lost.reject, lost.damaged_bytes
             lost = None
-        if isinstance(member.content, Reject):
-            sample.reject = sample.reject or member.content
+        if isinstance(content, Reject):
+            sample.reject = sample.reject or content
         else:
-            sample.members[ending] = member.content
+            sample.members[ending] = content
     if sample is not None:
         sample.end = None if lost is None else lost.start
         yield sample

@@ -79,8 +79,9 @@ class Window:
     def _read_into_buffer(self, wanted: int) -> int:
         """Reads behind what is there; gives how many bytes came."""
         if hasattr(self._file, "readinto"):
-            with memoryview(self._buffer) as view:
-                return self._file.readinto(view[self._end : self._end + wanted])
+            # Released here, since an error that a store's client caught may keep the frames below alive.
+            with memoryview(self._buffer) as view, view[self._end : self._end + wanted] as part:
+                return self._file.readinto(part)
         block = self._file.read(wanted)
         self._buffer[self._end : self._end + len(block)] = block
         return len(block)

@@ -369,3 +369,28 @@ def test_brackets_that_name_files_in_two_ways_are_refused(read, tone, tmp_path, 
     assert clip.id == "].wav"
     (clip,) = read("a1/*.wav").clips
     assert clip.id == "1.wav"
+
+
+def test_a_table_with_a_header_that_names_files_is_a_manifest(tmp_path, monkeypatch, read, tone):
+    """As Coqui's formatter wants it; its third column is no normalised form of a text."""
+    monkeypatch.chdir(tmp_path)
+    tone("tts/wavs/a.wav")
+    Path("tts/metadata.csv").write_text("audio_file|text|speaker_name\nwavs/a.wav|hello|anna\n")
+    for pattern in ("tts", "tts/metadata.csv"):
+        (clip,) = read(pattern).clips
+        assert (clip.id, clip.fields) == ("wavs/a.wav", {"text": b"hello", "speaker_name": b"anna"})
+
+
+def test_speakers_in_the_place_of_texts_are_told(tmp_path, monkeypatch, read, tone):
+    monkeypatch.chdir(tmp_path)
+    names = [f"{k}" for k in range(10)]
+    for name in names:
+        tone(f"tts/{name}.wav", 0.1)
+    Path("tts/metadata.csv").write_text("".join(f"{name}|speaker {int(name) % 2}|said {name}\n" for name in names))
+    (told,) = read("tts").told
+    assert told.startswith("tts/metadata.csv: the texts are few ('speaker 0'), and their normalised forms many")
+    found = read("tts", columns={"text": "normalized_text", "speaker": "text"})
+    assert found.told == []
+    assert found.clips[3].fields == {"text": b"said 3", "speaker": b"speaker 1"}
+    Path("tts/metadata.csv").write_text("".join(f"{name}|{int(name) % 2}|zero or one\n" for name in names))
+    assert read("tts").told == []  # few texts, of which each has few forms

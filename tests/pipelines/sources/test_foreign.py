@@ -41,6 +41,7 @@ def as_arrow(new):
         ("clips.tar.bz2", bz2.compress(b"x" * 99), "compressed with bzip2"),
         ("data-00000-of-00001.arrow", as_arrow(pyarrow.ipc.new_stream), "load_from_disk(FOLDER).to_parquet(FILE)"),
         ("clips.feather", as_arrow(pyarrow.ipc.new_file), "an Arrow or Feather file"),
+        ("a.array_record", b"\x83\xafp\xd1\r\x88J?" + bytes(99), "an ArrayRecord or another Riegeli file"),
         ("clips.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), "an HDF5 file"),
         ("segments", b"u0 r0 0.0 1.0\n", "a table of Kaldi's, whose recordings a wav.scp"),
     ],

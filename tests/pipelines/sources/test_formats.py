@@ -131,8 +131,33 @@ def test_a_cut_that_is_none_is_its_own_reject(fixtures, read, change, told):
     found = read("named.jsonl")
     assert [clip.id for clip in found.clips] == [cut["id"] for cut in cuts if cut is not cuts[1]]
     (damage,) = found.damages
-    assert damage.reject.reason == "bad_row"
+    assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", cuts[1]["id"] or None)
     assert damage.reject.detail.startswith(told)
+
+
+def test_a_cut_that_cannot_be_read_may_be_the_first(fixtures, read):
+    """lhotse's own order is no reason to refuse the others."""
+    mixed = {"id": "both", "type": "MixedCut", "tracks": []}
+    names = [clip.id for clip in read("cuts.jsonl.gz").clips]
+    cuts = gzip.decompress(Path("cuts.jsonl.gz").read_bytes())
+    Path("named.jsonl").write_bytes(json.dumps(mixed).encode() + b"\n" + cuts)
+    found = read("named.jsonl", input_format="lhotse")
+    assert [clip.id for clip in found.clips] == names
+    assert [(damage.reject.reason, damage.reject.record_id) for damage in found.damages] == [("bad_row", "both")]
+    Path("named.jsonl").write_text(json.dumps(mixed))
+    with pytest.raises(
+        ValueError, match=r"named.jsonl holds no cuts that can be read: MixedCut: only cuts of one"
+    ):
+        read("named.jsonl", input_format="lhotse")
+
+
+def test_cuts_of_shar_are_refused_with_where_their_samples_lie(fixtures, read):
+    cuts = [json.loads(line) for line in gzip.decompress(Path("cuts.jsonl.gz").read_bytes()).splitlines()]
+    for cut in cuts:
+        cut["recording"]["sources"] = [{"type": "shar", "channels": [0], "source": ""}]
+    Path("cuts.000000.jsonl").write_text("".join(f"{json.dumps(cut)}\n" for cut in cuts))
+    with pytest.raises(ValueError, match=r"a tar file of lhotse's Shar: .*--input='recording.\*.tar'"):
+        read("cuts.000000.jsonl")
 
 
 def test_parquet_of_hugging_faces_datasets(fixtures, read):

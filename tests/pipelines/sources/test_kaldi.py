@@ -180,3 +180,25 @@ def test_a_table_may_be_several_of_ours(folder, read):
     ]
     assert len(found.told) == 1
     assert "1 row has an id that an earlier row has (anna)" in found.told[0]
+
+
+def test_a_name_that_a_table_has_again_is_told(folder, read):
+    """Kaldi refuses such tables; the last line counts, as in those that say the same again."""
+    segments("u1 rec1 0 0.5\nu2 rec1 0.5 1\n")
+    Path("data/text").write_text("u1 one\nu2 two\nu1 other\nu2 two\n")
+    with open("data/wav.scp", "a") as file:
+        file.write("rec1 wav/two.flac\n")
+    found = read("data")
+    again = "1 line of a name that an earlier line has, which the later one replaces"
+    assert found.told[:2] == [f"data/text: {again}: u1", f"data/wav.scp: {again}: rec1"]
+    assert [clip.fields["text"] for clip in found.clips] == [b"other", b"two"]
+
+
+def test_a_text_without_audio_and_a_recording_without_segments_are_told(folder, read):
+    segments("u1 rec1 0 0.5\n")
+    with open("data/text", "a") as file:
+        file.write("u8 lost\nu9 lost\n")
+    assert read("data").told == [
+        "data/text: 2 lines of an utterance that has no audio here: u8, u9",
+        "data/wav.scp: 1 line of a recording that no segment is of: rec2",
+    ]

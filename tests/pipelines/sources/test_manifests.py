@@ -509,6 +509,48 @@ def test_where_a_segment_starts_is_not_guessed(corpus, read):
     assert (whole.id, whole.fields["my_end"]) == ("a.wav", pytest.approx(0.2))
 
 
+def test_of_an_onset_the_offset_is_the_end(corpus, read):
+    """So tables of events have it (DCASE's, BIDS'); an `offset` alone is a start, as in NeMo's."""
+    write("m.tsv", "filename\tonset\toffset\tlabel\na.wav\t0.1\t0.2\tdog\na.wav\t\t\tnone\n")
+    assert [(clip.id, clip.fields) for clip in read("m.tsv").clips] == [
+        ("a.wav@0.1-0.2", {"label": b"dog"}),
+        ("a.wav", {"label": b"none"}),
+    ]
+    write("m.csv", "filename,Onset,duration\na.wav,0.1,0.2\n")
+    assert [clip.id for clip in read("m.csv").clips] == ["a.wav@0.1-0.3"]
+    write("m.csv", "filename,offset,duration\na.wav,0.1,0.2\n")
+    assert [clip.id for clip in read("m.csv").clips] == ["a.wav@0.1-0.3"]
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (("start_ms", "end_ms"), "start=start_ms,end=end_ms"),
+        (("startTime", "endTime"), "start=startTime,end=endTime"),
+        (("seg_begin", "seg_dur"), "start=seg_begin,duration=seg_dur"),
+    ],
+)
+def test_columns_that_may_be_times_are_told_where_no_row_is_cut(corpus, read, names, asked):
+    write("m.jsonl", lines({"audio": "a.wav", "gender": "f", **dict.fromkeys(names, 0.1)}))
+    told = f"m.jsonl: columns {names[0]!r} and {names[1]!r} may say which part of its file a row is"
+    (line,) = read("m.jsonl").told
+    assert line.startswith(told)
+    assert f"--columns={asked} cuts" in line
+    assert read("m.jsonl", columns={f"my_{names[0]}": names[0]}).told == []
+    write("m.jsonl", lines({"audio": "a.wav", "started": 0.1, "gender": "f", "send_at": 0.2}))
+    assert read("m.jsonl").told == []
+
+
+@pytest.mark.parametrize("audio", ["UklGR" * 1000, list(range(4000))])
+def test_audio_in_the_place_of_its_path_is_a_reject_of_few_words(corpus, read, audio):
+    write("m.jsonl", lines({"audio": audio, "text": "x"}, {"audio": "a.wav"}))
+    found = read("m.jsonl")
+    assert [clip.id for clip in found.clips] == ["a.wav"]
+    (damage,) = found.damages
+    assert damage.reject.detail.startswith("audio must be the path of an audio file, got ")
+    assert len(damage.reject.detail) < 300
+
+
 def test_a_rate_that_is_text_makes_no_text_of_the_others(corpus, read):
     write("m.jsonl", lines({"audio": "a.wav", "sampling_rate": "8k"}, {"audio": "a.wav", "sampling_rate": 16000}))
     assert [clip.fields["sampling_rate"] for clip in read("m.jsonl").clips] == [b"8k", 16000]

@@ -443,3 +443,40 @@ def test_two_columns_of_one_name_are_refused(tmp_path, monkeypatch, read, inside
     pq.write_table(both, "twice.parquet")
     with pytest.raises(ValueError, match="has two columns 'text': rename one of them"):
         read("twice.parquet")
+
+
+def test_audiofolders_metadata_may_be_parquet(tmp_path, monkeypatch, read):
+    monkeypatch.chdir(tmp_path)
+    for split, wav in zip(("test", "train"), WAVS, strict=False):
+        Path(f"set/{split}").mkdir(parents=True)
+        Path(f"set/{split}/clip.wav").write_bytes(wav)
+        rows = pa.table({"file_name": ["clip.wav"], "text": [f"of {split}"]})
+        pq.write_table(rows, f"set/{split}/metadata.parquet")
+    found = read("set")
+    assert [(clip.id, clip.audio, clip.fields) for clip in found.clips] == [
+        ("test/clip.wav", WAVS[0], {"text": b"of test"}),
+        ("train/clip.wav", WAVS[1], {"text": b"of train"}),
+    ]
+    assert [told for told in found.told if "left out" in told] == []
+    of_one = read("set/train")
+    assert ([clip.id for clip in of_one.clips], of_one.told) == (["clip.wav"], [])
+
+
+def test_the_columns_of_a_table_that_is_divided_by_folders(tmp_path, monkeypatch, read):
+    """As Spark and `pyarrow.parquet.write_to_dataset` divide one, with what they write beside it."""
+    monkeypatch.chdir(tmp_path)
+    languages = ["de", "en", "a/b", None]
+    rows = {"audio": WAVS, "id": list("abcd"), "lang": languages, "text": TEXTS}
+    pq.write_to_dataset(pa.table(rows), "set", partition_cols=["lang"])
+    pq.write_metadata(pa.schema([("audio", pa.binary())]), "set/_common_metadata")
+    Path("set/_SUCCESS").touch()
+    found = read("set", columns={"said": "text"})
+    assert {clip.id: clip.fields.get("lang") for clip in found.clips} == {
+        name: language and language.encode() for name, language in zip("abcd", languages, strict=True)
+    }
+    assert {clip.id: clip.audio for clip in found.clips} == dict(zip("abcd", WAVS, strict=True))
+    assert [clip.fields for clip in read("set/lang=en", columns={"said": "text"}).clips] == [{"said": b"two"}]
+    assert read("set", columns={"speaker": "lang"}).clips[-1].fields.keys() == {"speaker", "text"}
+    pq.write_to_dataset(pa.table({**rows, "source": ["x"] * 4}), "other", partition_cols=["source"])
+    with pytest.raises(ValueError, match="rename it with --columns=my_source=source"):
+        read("other")

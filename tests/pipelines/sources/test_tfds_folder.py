@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from helpers import RATE
+from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.pipelines.sources.segments import wav_bytes
 from melbeam.pipelines.tfrecord import TFRecordWriter
@@ -40,17 +41,33 @@ def sequence(inner: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def of_before(features: dict[str, Any]) -> dict[str, Any]:
+    """A features.json as earlier versions of TFDS wrote it: classes with their arguments, or with a message."""
+    return {"type": f"{_CLASSES}features_dict.FeaturesDict", "content": features}
+
+
+def arguments(of_class: str, dtype: str = "int64", **others: Any) -> dict[str, Any]:
+    return {"type": _CLASSES + of_class, "content": {"dtype": dtype, **others}}
+
+
+def message(feature: dict[str, Any], as_text: bool = False) -> dict[str, Any]:
+    (kind,) = feature.keys() - {"pythonClassName"}
+    content = json.dumps(feature[kind]) if as_text else feature[kind]
+    return {"type": feature["pythonClassName"], "content": content, "proto_cls": "tensorflow_datasets.Feature"}
+
+
 @pytest.fixture
 def read_samples(read, tmp_path, monkeypatch):
     """Writes one record as TFDS would, and reads it as the job does: `[num_samples, num_channels]`."""
     monkeypatch.chdir(tmp_path)
 
     def read_one(feature: dict[str, Any], values: Any, *, name: str = "audio", **options: Any) -> np.ndarray:
+        is_of_today = options.pop("is_of_today", True)
         Path("set").mkdir()
         with open("set/x-train.tfrecord-00000-of-00001", "wb") as file:
             TFRecordWriter(file).write(to_example({name: values}))
         described = {"featuresDict": {"features": {name: feature}}}
-        Path("set/features.json").write_text(json.dumps(described))
+        Path("set/features.json").write_text(json.dumps(described if is_of_today else of_before({name: feature})))
         (unit,) = read("set/", pcm_sampling_rate=RATE, **options).units
         (record,) = [item.data for item in read_unit(unit)]
         found = read_audio_example(record, sampling_rate=RATE, pcm_sampling_rate=RATE, channel="each")
@@ -135,3 +152,31 @@ def test_a_tensor_of_another_name_is_named(read_samples):
 def test_files_in_a_tensor_stay_files(read_samples):
     found = read_samples(tensor(dtype="string"), wav_bytes(STEREO, RATE))
     np.testing.assert_array_equal(found, STEREO / np.float32(32768))
+
+
+_AUDIO = {"file_format": "wav", "sample_rate": RATE}
+
+
+@pytest.mark.parametrize(
+    "feature",
+    [
+        arguments("audio_feature.Audio", shape=[None, 2], **_AUDIO),
+        arguments("tensor_feature.Tensor", shape=[None, 2]),
+        {"type": f"{_CLASSES}sequence_feature.Sequence", "content": {"feature": tensor(2), "length": None}},
+        message(audio(-1, 2)),
+        message(audio(-1, 2), as_text=True),
+        message(tensor(-1, 2)),
+    ],
+)
+def test_what_earlier_versions_of_tfds_wrote_is_no_mono_of_twice_the_length(read_samples, feature):
+    found = read_samples(feature, STEREO.astype(np.int64).ravel(), is_of_today=False)
+    np.testing.assert_array_equal(found, STEREO / np.float32(32768))
+
+
+@pytest.mark.parametrize("kind", ["array_record", "parquet"])
+def test_records_in_other_files_than_tfrecords_are_refused(tmp_path, read, kind):
+    (tmp_path / "features.json").write_text(json.dumps({"featuresDict": {"features": {"audio": audio(-1)}}}))
+    (tmp_path / f"x-train.{kind}-00000-of-00001").write_bytes(bytes(99))
+    with pytest.raises(UsageError, match=rf"records lie in {kind} files .*tfds convert_format") as error:
+        read(tmp_path)
+    assert error.value.refusal is Refusal.UNKNOWN_FORMAT

@@ -279,3 +279,39 @@ def test_a_name_that_only_a_later_tar_has_is_found(pack, wav):
     lacking = plan_units(["t-*.tar"], SourceOptions(columns={"text": "lab"})).units
     with pytest.raises(ValueError, match=r"none of the first 2 records, from t-0.tar on, has 'lab'"):
         check_first_record(lacking)
+
+
+def test_a_recording_may_be_called_as_nemo_calls_further_rows(pack, read, tone, tmp_path):
+    """Rows of `x-sub1.wav` are of `x.wav`, as NeMo writes them, unless there is a member of that name."""
+    members = {}
+    for name, seconds in (("x", 0.2), ("x-sub1", 0.3), ("speech-sub2", 0.4), ("twice", 0.5), ("y-sub01", 0.6)):
+        tone(f"{name}.wav", seconds)
+        members[f"{name}.wav"] = (tmp_path / f"{name}.wav").read_bytes()
+    names = [name.removesuffix(".wav") for name in (*members, "twice-sub1.wav")]
+    nemo(pack, [{"audio_filepath": f"{name}.wav", "shard_id": 3, "text": name} for name in names], members)
+    found = read("set")
+    assert found.damages == []
+    assert {clip.id: clip.audio for clip in found.clips} == {
+        **{name.removesuffix(".wav"): audio for name, audio in members.items()},
+        "twice-sub1": members["twice.wav"],
+    }
+
+
+@pytest.mark.parametrize("pattern", ["set", "set/*.tar", "set/audio__OP_2..3_CL_.tar"])
+def test_nemos_manifests_of_one_tar_each(pack, read, wav, pattern):
+    Path("set/sharded_manifests").mkdir(parents=True)
+    for shard in (2, 3):
+        pack(f"set/audio_{shard}.tar", {f"{shard}.wav": wav})
+        row = {"audio_filepath": f"{shard}.wav", "shard_id": shard, "text": f"said in {shard}"}
+        Path(f"set/sharded_manifests/manifest_{shard}.json").write_text(json.dumps(row))
+    found = read(pattern)
+    assert [(clip.id, clip.fields["text"]) for clip in found.clips] == [("2", b"said in 2"), ("3", b"said in 3")]
+    assert (found.damages, found.told) == ([], [])
+
+
+def test_audio_whose_name_has_no_ending_is_a_reject(pack, read, wav):
+    found = read(pack("t.tar", {"a": wav, "a.txt": b"of a", "README": b"nothing of it", "b.wav": wav}))
+    assert [clip.id for clip in found.clips] == ["b"]
+    (damage,) = found.damages
+    assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", "a")
+    assert damage.reject.detail.startswith("a is audio, and its name has no ending")

@@ -111,6 +111,21 @@ def test_a_path_is_read_through_beam(tmp_path):
         list(read_tfrecord_file(str(tmp_path / "absent")))
 
 
+class KeepsBuffers(io.BytesIO):
+    """A file that holds on to what it read into, as an error that a store's client caught makes one do."""
+
+    def readinto(self, buffer):
+        self.kept = [*getattr(self, "kept", []), buffer]
+        return super().readinto(buffer)
+
+
+def test_a_file_may_hold_on_to_the_buffer(tmp_path):
+    records = [bytes([number]) * (BLOCK // 2 * number) for number in range(6)]
+    file = KeepsBuffers(written(records))
+    assert [item.data for item in read_tfrecords(file)] == records
+    assert len(file.kept) > 3
+
+
 @pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
 def test_a_cut_compressed_file_keeps_what_came_before(compress):
     random = np.random.default_rng(0)

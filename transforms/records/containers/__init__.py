@@ -13,7 +13,8 @@ damaged page, and reads past the end of a block codec. So the container is count
             ...                             # contents.tolerance; the first part.num_samples are the audio
 
 `inspect` never decodes and knows nothing of limits: it is linear in the file's size, and costs a few per cent of a
-decode. `flac_digest` gives the MD5 check that a FLAC offers of its decoded samples.
+decode. Where a WAV is too large to be read for a part of it, `samples_in_place` says where its samples lie.
+`flac_digest` gives the MD5 check that a FLAC offers of its decoded samples.
 """
 
 from __future__ import annotations
@@ -21,8 +22,19 @@ from __future__ import annotations
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance
 from melbeam.transforms.records.containers.flac_md5 import FlacDigest
 from melbeam.transforms.records.containers.formats import format_of, name_of_beginning, other_name_of
+from melbeam.transforms.records.containers.riff import InPlace, samples_in_place
 
-__all__ = ["Contents", "FlacDigest", "Part", "flac_digest", "inspect", "name_of", "name_of_beginning"]
+__all__ = [
+    "Contents",
+    "FlacDigest",
+    "InPlace",
+    "Part",
+    "flac_digest",
+    "inspect",
+    "name_of",
+    "name_of_beginning",
+    "samples_in_place",
+]
 
 
 def inspect(data: bytes, *, cut_tolerance_seconds: float = 0.0) -> Contents | None:

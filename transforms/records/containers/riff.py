@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from melbeam.transforms.records.containers import blocks, mpeg, pcm, tags
@@ -20,6 +21,7 @@ from melbeam.transforms.records.rejects import Reject
 
 _MS_ADPCM, _IMA_ADPCM = 2, 0x11  # codecs, as a fmt chunk calls them
 _GSM, _NMS, _G721, _MPEG, _MP3, _EXTENSIBLE = 0x31, 0x38, 0x40, 0x50, 0x55, 0xFFFE
+_MAX_BEHIND = 1 << 20  # 1 MiB of tags and chunks behind the audio, that are read to judge them
 _FORMATS = ("RIFF", "RIFX", "RF64", "BW64")
 _W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 _MAX_FACT = 1 << 40  # samples; libsndfile's W64 of MS ADPCM has 2^63 - 1 there
@@ -64,6 +66,31 @@ class _Chunks:
     names: frozenset[bytes]
 
 
+@dataclass(frozen=True)
+class InPlace:
+    """Samples of whole bytes as they lie in a WAV.
+
+    Attributes:
+        rate: Hz.
+        num_samples: a channel.
+        start: byte of the first.
+        num_bytes: of a sample, all channels.
+        fmt: the content of the fmt chunk.
+        order: of bytes, as struct names it.
+    """
+
+    rate: int
+    num_samples: int
+    start: int
+    num_bytes: int
+    fmt: bytes
+    order: str
+
+    def wav(self, samples: bytes) -> bytes:
+        """Some of the samples as a WAV of their own."""
+        return pcm.wav(self.fmt, samples, self.order)
+
+
 def is_wav(data: bytes, start: int) -> bool:
     """Whether one of these formats begins there."""
     head = data[start : start + 16]
@@ -81,13 +108,9 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
         data = data[front:]
     layout = _layout(data)
     chunks = _read_chunks(data, layout)
-    format, data_chunk, long_size, riff_end = chunks.format, chunks.data, chunks.long_size, chunks.riff_end
-    promised = data_chunk.size
-    if promised == 0xFFFFFFFF and long_size is not None:
-        promised = long_size
+    format, data_chunk, riff_end = chunks.format, chunks.data, chunks.riff_end
     there = len(data) - data_chunk.start
-    if pcm.size_or_open(promised, there) is None and promised > 0 and long_size is None:
-        promised = 0
+    promised = _promised(chunks, there)
     data_chunk = replace(data_chunk, size=promised)
     is_open = promised == 0 and not layout.is_end(data, data_chunk, riff_end)
     if is_open:
@@ -132,6 +155,52 @@ def inspect(data: bytes, tolerance: Tolerance) -> Contents:
         cut_tolerated=cut_tolerated,
         remark=remark,
     )
+
+
+def samples_in_place(head: bytes, size: int, read: Callable[[int, int], bytes]) -> InPlace | None:
+    """Where the samples of a WAV lie in a file, told by a few of its bytes: the header, and what is behind them.
+
+    Args:
+        head: the file's first bytes, with its header.
+        size: of the file, in bytes.
+        read: gives so many bytes of the file from a byte on.
+
+    Returns:
+        Where they lie; None where only all of the file's bytes tell, which `inspect` wants: a file that is cut or
+        whose size was left open, that has tags in front, of a codec in blocks, or of another format.
+    """
+    layout = _layout(head)
+    if not is_wav(head, 0) or layout.kind == "w64":
+        return None
+    try:
+        chunks = _read_chunks(head, layout)
+        codec = _blocks(chunks.format, layout)
+    except Reject:  # of what is damaged, or goes on behind these bytes
+        return None
+    there = size - chunks.data.start
+    promised = _promised(chunks, there)
+    if not 0 < promised <= there or codec.num_samples != 1:
+        return None
+    start, end = chunks.data.start, chunks.data.start + promised
+    if size - end > _MAX_BEHIND:
+        return None
+    # The file with so little audio that all of it is at hand: what is behind it is judged as in `inspect`.
+    kept = 2 + promised % 2
+    small = head[:start] + b"\0" * kept + read(end, size - end)
+    audio = replace(chunks.data, size=kept)
+    riff_end = None if chunks.riff_end is None else chunks.riff_end - promised + kept
+    if not layout.is_end(small, audio, riff_end):
+        return None
+    return InPlace(chunks.format.rate, codec.count(promised), start, codec.num_bytes, chunks.fmt, layout.order)
+
+
+def _promised(chunks: _Chunks, there: int) -> int:
+    """The bytes of audio that a file says it has, of so many that are there; 0 where that was left open."""
+    promised = chunks.data.size
+    if promised == 0xFFFFFFFF and chunks.long_size is not None:
+        promised = chunks.long_size
+    is_open = pcm.size_or_open(promised, there) is None and promised > 0 and chunks.long_size is None
+    return 0 if is_open else promised
 
 
 def _read_chunks(data: bytes, layout: Layout) -> _Chunks:

@@ -21,6 +21,9 @@ _FULL_SCALE = 2**15  # of 16-bit samples
 _MAX_BEGINNING = 8192  # bytes, of which an MP3's longest frame has 1441
 _MIN_TEXT = 256  # bytes; as samples they would all be above 8000
 _GZIP = re.compile(rb"\x1f\x8b\x08[\0-\x1f]", re.DOTALL)  # RFC 1952, 2.3.1: as a sample -29921
+# How a pickle begins: its protocol, then a frame, the name of a class, or an empty list or dictionary.
+_PICKLE = re.compile(rb"\x80([\4\5]\x95.{4}\0{4}|[\2\3](c[a-z_]|[\]}]q))", re.DOTALL)
+_MAX_DTYPE = 23  # of TensorFlow's numbers for types
 _NOT_IN_TEXT = re.compile(rb"[^\t\n\r -~]")
 
 
@@ -72,11 +75,17 @@ def name_of_file_in(samples: np.ndarray) -> str | None:
     # Bytes, with a sign or without; a quiet clip may be of text's numbers, but not of a format's name.
     if samples.min() < 0 and samples.max() > 127:
         return None
-    return _name_of_file(head.astype(np.uint8).tobytes(), or_text=False)
+    return _name_of_file(head.astype(np.uint8).tobytes(), is_sure=False)
 
 
-def _name_of_file(head: bytes, *, or_text: bool = True) -> str | None:
-    """The name of what begins so and is no recording of 16-bit samples."""
+def _name_of_file(head: bytes, *, is_sure: bool = True) -> str | None:
+    """The name of what begins so and is no recording of 16-bit samples.
+
+    Args:
+        head: the first bytes.
+        is_sure: whether they are known to be bytes; else text and what programs serialise, which small numbers may
+            look like, are not asked for.
+    """
     behind_zeros = head.lstrip(b"\0")
     name = name_of_beginning(head) or frames.name_of_two(head)
     if name is None and len(behind_zeros) < len(head):
@@ -85,9 +94,26 @@ def _name_of_file(head: bytes, *, or_text: bool = True) -> str | None:
         name = "MP3"
     if name is None and _GZIP.match(head):
         name = "gzip"
-    if name is None and or_text and len(head) >= _MIN_TEXT and _NOT_IN_TEXT.search(head) is None:
-        name = "text"
+    if name is None and is_sure:
+        name = _name_of_serialized(head)
     return name
+
+
+def _name_of_serialized(head: bytes) -> str | None:
+    """The name of text, or of what a program made of its own objects."""
+    if len(head) >= _MIN_TEXT and _NOT_IN_TEXT.search(head) is None:
+        return "text"
+    if _PICKLE.match(head):
+        return "pickle"
+    return "a tensor of tf.io.serialize_tensor" if _is_tensor(head) else None
+
+
+def _is_tensor(head: bytes) -> bool:
+    """Whether a message begins so that is a tensor: its type, its shape, its content or its texts."""
+    if len(head) < 5 or head[0] != 0x08 or not 1 <= head[1] <= _MAX_DTYPE or head[2] != 0x12:
+        return False
+    shape, rest = head[4 : 4 + head[3]], head[4 + head[3] :]
+    return shape[:1] in (b"", b"\x12") and rest[:1] in (b"\x22", b"\x42")
 
 
 def decode_pcm_s16le(

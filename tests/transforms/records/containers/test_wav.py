@@ -6,7 +6,7 @@ import making
 import numpy as np
 import pytest
 
-from melbeam.transforms.records.containers import inspect, pcm
+from melbeam.transforms.records.containers import inspect, pcm, samples_in_place
 
 SAMPLES = making.noise(1)
 WAV = making.encode(SAMPLES, subtype="PCM_16")
@@ -169,3 +169,47 @@ def test_fact_says_how_much_of_the_last_block_is_audio():
         assert len(making.decode(inspect(making.wav_of(data)))) == 9600
         data[1] = (b"fact", struct.pack("<I", 19000))
         assert "its fact chunk promises 19000" in making.reject_of(making.wav_of(data))
+
+
+def place_in(data, head=1 << 12):
+    return samples_in_place(data[:head], len(data), lambda start, size: data[start : start + size])
+
+
+@pytest.mark.parametrize(
+    "chunks", [CHUNKS, [*CHUNKS, LIST], [LIST, *CHUNKS], [*CHUNKS[:1], LIST, *CHUNKS[1:], LIST]]
+)
+@pytest.mark.parametrize("name", [b"RIFF", b"RF64"])
+def test_where_samples_lie_is_told_by_the_header_and_what_is_behind(chunks, name):
+    data = making.wav_of(chunks, name)
+    place = place_in(data)
+    assert (place.rate, place.num_samples, place.num_bytes) == (making.RATE, inspect(data).num_samples, 2)
+    assert data[place.start : place.start + 2 * place.num_samples] == AUDIO
+    part = making.decode(inspect(place.wav(AUDIO[100:300])))
+    np.testing.assert_array_equal(part, EXPECTED[50:150])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_data_size(0, 36),
+        with_data_size(0xFFFFFFFF, 0xFFFFFFFF),
+        WAV[:-2],
+        TAG + WAV,
+        WAV + WAV,
+        WAV + bytes(range(1, 99)),
+        making.read("sox-gsm.wav"),
+        making.read("sox-ima.wav"),
+        making.read("ffmpeg-ima.w64"),
+        making.read("flac.flac"),
+        making.with_value(WAV, 28, "<I", 1),  # bytes a second
+        b"",
+    ],
+)
+def test_of_other_files_all_bytes_tell_where_samples_lie(data):
+    assert place_in(data) is None
+
+
+def test_a_header_that_is_not_at_hand_tells_nothing():
+    data = making.wav_of([(b"JUNK", bytes(1 << 13)), *CHUNKS])
+    assert place_in(data) is None
+    assert place_in(data, 1 << 14).num_samples == N

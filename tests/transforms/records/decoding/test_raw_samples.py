@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import pickle
 import struct
 
 import numpy as np
@@ -111,6 +112,12 @@ CUT = {
     "gzip": [gzip.compress(NOISE.tobytes())],
     "NumPy": [b"\x93NUMPY\1\0v\0{'descr': '<i2'}" + bytes(400)],
     "text": [b"The requested file was not found.\n" * 30, base64.b64encode(encode(NOISE, RATE, "WAV"))],
+}
+# What `tf.io.serialize_tensor` makes of int16 [8000] and of a text: a TensorProto's dtype, shape and content.
+TENSORS = [b"\x08\x05\x12\x05\x12\x03\x08\xc0\x3e\x22\x80\x7d" + PCM[:16000], b"\x08\x07\x12\x00\x42\x04RIFF"]
+CUT |= {
+    "a tensor of tf.io.serialize_tensor": TENSORS,
+    "pickle": [pickle.dumps(NOISE, protocol) for protocol in range(2, 6)],
 }
 CUT_FILES = [(name, data[: len(data) // 2 * 2]) for name, files in CUT.items() for data in files]
 
