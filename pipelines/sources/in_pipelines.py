@@ -11,7 +11,7 @@ from apache_beam.pvalue import PCollection
 
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.columns import parse_columns
-from melbeam.pipelines.sources.planning import find_parts, plan_units, read_unit
+from melbeam.pipelines.sources.planning import check_first_record, find_parts, plan_units, read_unit
 from melbeam.pipelines.sources.units import AudioRecord, Item, SourceOptions, Unit
 from melbeam.transforms.reading.arrays import DEFAULTS
 from melbeam.transforms.records.examples import passed_through, read_audio_example, to_reject, undecoded
@@ -74,6 +74,11 @@ def _read_line(line: Any) -> Iterator[bytes]:
 def _units(
     pattern: Pattern | Sequence[Pattern], columns: Mapping[str, str] | str | None, input_format: str | None
 ) -> list[Unit]:
+    if not isinstance(columns, str | Mapping | None):
+        raise UsageError(
+            Refusal.BAD_VALUE,
+            f"columns must be a dict of our names to theirs, {{'text': 'sentence'}} for example, got {columns!r}",
+        )
     asked = parse_columns(columns) if isinstance(columns, str) else dict(columns or {})
     patterns = [pattern] if isinstance(pattern, str | os.PathLike) else pattern
     if not isinstance(patterns, list | tuple) or not all(isinstance(one, str | os.PathLike) for one in patterns):
@@ -82,6 +87,7 @@ def _units(
         )
     options = SourceOptions(input_format=input_format, columns=asked)
     units = plan_units([os.fspath(one) for one in patterns], options).units
+    check_first_record(units)
     by_path: dict[str, list[Unit]] = {}
     for unit in units:
         by_path.setdefault(unit.path, []).append(unit)

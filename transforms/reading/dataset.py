@@ -79,6 +79,8 @@ def read_features(
         passed through. Where a record lacks a field, it has TFDS's default: b"", the smallest int64 or the
         smallest float32. Its cardinality is known; with buckets, where the splits have an index. A record that
         says another front end than the folder, or has other rows than its frames, is an error of the data set.
+        So is a damaged one: leave `Dataset.ignore_errors()` out, which would wait for ever for the records that
+        the metadata promise; `melbeam verify` names what is damaged.
 
     Raises:
         ValueError: the folder holds no such split, not all of its shards, or features of another front end; a

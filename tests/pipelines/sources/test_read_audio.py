@@ -53,6 +53,11 @@ def test_what_is_wrong_is_refused_when_the_pipeline_is_built(fixtures):
         ReadAudio("nothing/**")
     with pytest.raises(ValueError, match="--input_format must be one of"):
         ReadAudio("clips/**", input_format="wav")
+    for reading in (read_audio, ReadAudio):
+        with pytest.raises(ValueError, match=r"none of the first 3 records, from .* has 'tx'"):
+            reading("webdataset-{0000..0001}.tar", columns={"text": "tx"})
+        with pytest.raises(ValueError, match=r"columns must be a dict of our names to theirs, .* got 5"):
+            reading("clips", columns=5)
 
 
 def test_read_audio_as_tf_data_in_front_of_log_mel_map(fixtures):
