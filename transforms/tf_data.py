@@ -51,7 +51,6 @@ def log_mel_map(
     pads = found.takes_full_length if pad_to_max_length is None else pad_to_max_length
     converter = AudioConverter(found, pad_to_max_length=pads, precision=precision)
 
-    @tf.autograph.experimental.do_not_convert  # It is graph code already, and its errors are seen as they are.
     def log_mel(element: Features, *others: Any) -> Features:
         _check_element(element, *others)
         given = element["audio"]
@@ -68,7 +67,9 @@ def log_mel_map(
         kept = {name: value for name, value in element.items() if name != "audio"}
         return {**kept, TENSOR: features, "num_frames": frames}
 
-    return log_mel
+    # It is graph code already, and its errors are seen as they are.
+    mapped: Callable[[Features], Features] = tf.autograph.experimental.do_not_convert(log_mel)
+    return mapped
 
 
 def _check_element(element: Any, *others: Any) -> None:
