@@ -252,7 +252,7 @@ def with_advice(path: str) -> Iterator[None]:
     except Exception as error:
         scheme, _, rest = path.partition("://")
         bucket = f"{scheme}://{rest.split('/')[0]}"
-        if any(said in str(error) for said in _NO_CLIENT):
+        if isinstance(error, ImportError) or any(said in str(error) for said in _NO_CLIENT):
             extra = _EXTRAS.get(scheme)
             what = f"pip install '.[{extra}]' in melbeam's checkout" if extra else _NOT_READ.get(scheme, _NO_SUCH)
             raise NoFileSystem(f"{path}: {scheme}:// cannot be read or written here: {what}") from error

@@ -1,9 +1,11 @@
 """What is said of paths that no file system here takes, and of errors of stores; tests/engines has real ones."""
 
+from importlib.util import find_spec
+
 import pytest
 from apache_beam.io.filesystem import BeamIOError
 
-from melbeam.pipelines import extract, ingest
+from melbeam.pipelines import extract, files, ingest
 from melbeam.pipelines.files.stores import with_advice
 
 
@@ -35,6 +37,15 @@ def test_other_errors_of_a_store():
         raise RuntimeError("Unable to locate credentials")
     with pytest.raises(OSError, match="gs://b/x: StoresError: 503 of the store"), with_advice("gs://b/x"):
         raise StoresError(503)
+
+
+@pytest.mark.parametrize(("scheme", "client", "extra"), [("gs", "google.api_core", "gcp"), ("s3", "boto3", "aws")])
+@pytest.mark.parametrize("ask", [files.open_file, files.read_bytes, files.create_file, files.exists, files.state])
+def test_a_store_without_its_client_says_what_to_install(scheme, client, extra, ask):
+    if find_spec(client) is not None:
+        pytest.skip(f"{client} is installed; the quick tests' environment has it not")
+    with pytest.raises(files.NoFileSystem, match=rf"{scheme}://b/x: .* pip install '.\[{extra}\]'"):
+        ask(f"{scheme}://b/x")
 
 
 @pytest.mark.parametrize("job", [extract, ingest])
