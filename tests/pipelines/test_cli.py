@@ -70,7 +70,10 @@ _OF_NO_OPTION = "belongs to no option: quote a glob, and write an option that ta
         ("extract --input=a --outptu=b", "unknown option --outptu: did you mean --output?"),
         ("ingest --imput=a --output=b", "unknown option --imput: did you mean --input?"),
         ("extract a --output=b", f"'a' {_OF_NO_OPTION}"),
-        ("extract --config=job.yaml --output=b", "job.yaml: unknown option --inputs: did you mean --input?"),
+        (
+            "extract --config=job.yaml --output=b",
+            "--config=job.yaml: unknown option --inputs: did you mean --input?",
+        ),
         ("show a --spilt=b", "melbeam show has no --spilt: did you mean --split?"),
         ("diff a b --toleranec=1", "melbeam diff has no --toleranec: did you mean --tolerance?"),
         ("verify a b", "melbeam verify has no b; see melbeam verify --help"),
