@@ -72,6 +72,7 @@ def store(folder: Path) -> Iterator[None]:
     from apache_beam.io.filesystems import FileSystems
 
     from melbeam.pipelines import private_names
+    from melbeam.pipelines.files import stores
 
     def local(url: str) -> Path:
         return folder / url.removeprefix(f"{URL}/")
@@ -79,6 +80,10 @@ def store(folder: Path) -> Iterator[None]:
     def size_and_version(url: str) -> tuple[int, str]:
         request(0)
         return local(url).stat().st_size, ""
+
+    def state(url: str) -> tuple[int, str]:
+        request(0)
+        return size_and_version(url)  # whose request is that for the checksum
 
     def read_object(url: str, part: tuple[int, int], version: Any = None) -> bytes:
         request(part[1])
@@ -95,6 +100,7 @@ def store(folder: Path) -> Iterator[None]:
         mock.patch.object(private_names, "list_files", list_files),
         mock.patch.object(private_names, "size_and_version", size_and_version),
         mock.patch.object(private_names, "read_object", read_object),
+        mock.patch.object(stores, "state", state),
         mock.patch.object(FileSystems, "create", lambda url, **_: Upload(local(url))),
     ):
         yield
