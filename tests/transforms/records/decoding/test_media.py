@@ -364,8 +364,10 @@ def test_no_bit_of_the_tables_of_an_mp4_changes_its_length(name, monkeypatch):
                 except Reject:
                     continue
                 # Of the edit list's beginning, the last bits are below the milliseconds of its length, which one
-                # writer rounds up and another down.
-                if abs(found - true) > (2 * 48 + 1 if box in (b"elst", b"edts") else 0):
+                # writer rounds up and another down. FFmpeg 9 counts it in samples; where the movie's timescale
+                # says 44,102 of them a second in the place of 44,100, that moves its end by less than one of them.
+                allowed = {b"elst": 2 * 48 + 1, b"edts": 2 * 48 + 1, b"mvhd": 1, b"moov": 1}.get(box, 0)
+                if abs(found - true) > allowed:
                     wrong.append((box, position - at, bit, found - true))
     assert not wrong
 
