@@ -18,7 +18,7 @@ from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.reading.not_features import is_of_ingest
 from melbeam.transforms.records.chunking import Chunking
 from melbeam.transforms.records.options import RecordOptions
-from melbeam.transforms.records.schema import RECORD_VERSION
+from melbeam.transforms.records.schema import why_newer
 
 # What reading a small file raises where its content is not what melbeam writes.
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
@@ -110,9 +110,12 @@ def read_split(folder: SplitFolder, findings: Findings) -> Split | None:
     except UNREADABLE as error:
         findings.fault(folder.bookkeeping, f"{_CANNOT_BE_READ} ({error}): extract again, {_ANEW}")
         return None
-    if not isinstance(version, int) or not 1 <= version <= RECORD_VERSION:
-        newer = f"record_version is {version!r}, this melbeam knows 1 to {RECORD_VERSION}"
-        findings.fault(folder.job, f"{newer}: verify the folder with the melbeam that wrote it, or a later one")
+    newer = why_newer(version)
+    if newer is not None:
+        findings.fault(folder.job, newer)
+        return None
+    if not isinstance(version, int) or version < 1:
+        findings.fault(folder.job, f"record_version is {version!r}, which no melbeam has written: {_EDITED}")
         return None
     if job_hash != identity_hash(identity):
         findings.fault(folder.job, f"its hash is not that of what it says: {_EDITED}")

@@ -310,6 +310,10 @@ FAULTS = {
         of_file("_melbeam/train/job.json", lambda job: job["identity"].update(record_version=99)),
         "record_version is 99, this melbeam knows 1 to ",
     ),
+    "a job of no melbeam": (
+        of_file("_melbeam/train/job.json", lambda job: job["identity"].update(record_version=0)),
+        "record_version is 0, which no melbeam has written: it was edited; extract again",
+    ),
 }
 
 ROW = 80 * 4  # bytes of a frame of the folder without a mask
