@@ -228,7 +228,7 @@ class TestPyTorch:
             BucketBatchSampler([7], 60, shuffle="no")
         with pytest.raises(ValueError, match="a batch must have at least one clip"):
             Collate("gemma4")([])
-        with pytest.raises(ValueError, match="other fields"):
+        with pytest.raises(ValueError, match="must have the same fields, and not all have id, num_frames"):
             Collate("gemma4")([{"id": b"a"}, {"num_frames": np.int64(3)}])
         with pytest.raises(ValueError, match="clips need 'num_frames' for their mask"):
             Collate("gemma4")([{TENSOR: np.zeros((3, 128), np.float32)}])
