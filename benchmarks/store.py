@@ -1,4 +1,4 @@
-"""What it brings that a shard of a store is read and written while it is computed.
+"""Measures what it brings that a shard of a store is read and written while it is computed.
 
     python benchmarks/store.py          # at most 3 minutes
 

@@ -1,4 +1,4 @@
-"""Where a job's messages go: what a person should read to the screen, and everything to a log file.
+"""Sends a job's messages where they belong: to the screen what a person should read, to a log file everything.
 
 TensorFlow, absl, CUDA and the decoders' libraries write to the process's standard error themselves, past Python.
 While a job runs, that descriptor is the log file, which the processes that it starts inherit, and Python's

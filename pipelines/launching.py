@@ -1,4 +1,4 @@
-"""What the launchers of extract and ingest share: they plan, run under the lock, and print what was done."""
+"""Holds what the launchers of extract and ingest share: they plan, run under the lock, and print what was done."""
 
 from __future__ import annotations
 

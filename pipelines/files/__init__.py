@@ -134,10 +134,10 @@ def find_input(glob: str) -> list[tuple[str, int]]:
 
 
 def not_matched(glob: str) -> list[tuple[str, str]]:
-    """What lies where `match` looks and is no file, sorted by path, with what it is in words.
+    """Lists what lies where `match` looks and is no file, sorted by path, with what it is in words.
 
-    That is links that lead to nothing, pipes, sockets and devices; and below `**` links to folders, which `match`
-    does not enter, for they may lead in a circle.
+    These are links that lead to nothing, pipes, sockets and devices; and, below `**`, links to folders, which
+    `match` does not enter, for they may lead in a circle.
     """
     return sorted(local.not_matched(f"{glob}*" if glob.endswith("/") else glob)) if is_local(glob) else []
 

@@ -15,12 +15,12 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
 from melbeam.pipelines.files.globs import compile_glob, literal_path
 
-# What a glob may come upon that is no file.
+# A glob may come upon these, which are no files.
 LINK_TO_FOLDER = "link to a folder, which is not entered"
 _DANGLING_LINK = "link that leads to nothing"
 _NO_FILE = "pipe, socket or device"
@@ -32,41 +32,35 @@ class _File(io.FileIO):
     """A file without a buffer, whose errors have its path."""
 
     def readinto(self, buffer: Any, /) -> int:
-        try:
+        with _errors_naming(self.name):
             return super().readinto(buffer)
-        except OSError as error:
-            raise _with_path(error, self.name) from None
 
     def read(self, size: int | None = -1, /) -> bytes:
-        try:
+        with _errors_naming(self.name):
             return super().read(size)
-        except OSError as error:
-            raise _with_path(error, self.name) from None
 
     def readall(self) -> bytes:
-        try:
+        with _errors_naming(self.name):
             return super().readall()
-        except OSError as error:
-            raise _with_path(error, self.name) from None
 
     def write(self, data: Any, /) -> int:
-        try:
+        with _errors_naming(self.name):
             return super().write(data)
-        except OSError as error:
-            raise _with_path(error, self.name) from None
 
     def close(self) -> None:
-        try:
+        with _errors_naming(self.name):
             super().close()  # a file system of the network may say only now that it is full
-        except OSError as error:
-            raise _with_path(error, self.name) from None
 
 
-def _with_path(error: OSError, path: Any) -> OSError:
-    """Gives the path to an error of the operating system's that names none."""
-    if error.filename is None and error.errno is not None:
-        error.filename = path
-    return error
+@contextmanager
+def _errors_naming(path: Any) -> Iterator[None]:
+    """Gives the path to errors of the operating system that name none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            error.filename = path
+        raise
 
 
 def open_file(path: str) -> BinaryIO:
@@ -229,9 +223,10 @@ def _sync(path: str, flags: int) -> None:
     except (IsADirectoryError, PermissionError):  # a folder that may be written but not read, say
         return
     try:
-        os.fsync(descriptor)
+        with _errors_naming(path):
+            os.fsync(descriptor)
     except OSError as error:
         if error.errno not in _CANNOT_SYNC:
-            raise _with_path(error, path) from None
+            raise
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""Where each clip goes: its split, its place in the order of the split, and, once all are counted, its shard.
+"""Decides where each clip goes: its split, its place in the split's order, and, once all are counted, its shard.
 
 The routes of a unit's clips are kept beside them, a row a clip. From all of them each split's clips are counted in
 ranges of its order. So a clip's rank in its split is known without sorting the corpus, and the shards of a split

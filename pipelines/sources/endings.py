@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-# What libsndfile takes.
+# libsndfile takes files of these endings.
 SNDFILE_ENDINGS = (
     *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus"),
     *(".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".sph", ".nist"),
 )
-# What PyAV takes alone, with the extra `media`.
+# PyAV alone takes these, with the extra `media`.
 MEDIA_ENDINGS = (".m4a", ".mp4", ".m4b", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".3gp", ".mov", ".ac3")
 AUDIO_ENDINGS = (*SNDFILE_ENDINGS, *MEDIA_ENDINGS)
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")

@@ -49,7 +49,7 @@ from melbeam.transforms.records.values import as_seconds
 WAV_SCP = "wav.scp"
 _SEGMENTS = "segments"
 _NAMED = 3  # names
-# What a name of these tables that is nowhere else says is lost.
+# A name of these tables may stand in no other one; then what its line says is lost.
 _WHOSE = {WAV_SCP: "a recording that no segment is of", "text": "an utterance that has no audio here"}
 _TO_THE_END = ("-1", "-1.0")
 _BLANKS = re.compile(r"[ \t]+")
