@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import clip, tree, write
+from helpers import clip, tree, which_file, write
 from melbeam.pipelines import extract
 
 pytestmark = pytest.mark.slow
@@ -149,7 +149,7 @@ def test_killed_at_random_moments(source, undisturbed, tmp_path, mode):
         if folder is None:
             folder, since = tmp_path / f"features-{number}", num_killed
             arguments = [f"--input={source}", f"--output={folder}", "--max_reject_fraction=1", *MODES[mode]]
-        done = inodes_of_finished_shards(folder)
+        done = finished_shards(folder)
         job = kind(*arguments)
         wait_for_work(job, folder)
         end = time.monotonic() + rng.uniform(0, rng.choice(LONGEST_WAITS))
@@ -158,7 +158,7 @@ def test_killed_at_random_moments(source, undisturbed, tmp_path, mode):
         num_killed += not job.ended()
         job.kill(rng)
         check_finals(folder, undisturbed)
-        now = inodes_of_finished_shards(folder)
+        now = finished_shards(folder)
         assert {name: now.get(name) for name in done} == done, "a finished shard was done again"
         if len(now) == NUM_SHARDS or num_killed == KILLS[mode] or num_killed - since == MOST_KILLS_OF_ONE_JOB:
             kind(*arguments).join()
@@ -182,10 +182,10 @@ def check_finals(folder, whole):
         assert path.read_bytes() == whole[str(path.relative_to(folder))], f"{path.name} is not whole"
 
 
-def inodes_of_finished_shards(folder):
+def finished_shards(folder):
     shards = folder.glob("train-*")
     reports = {p.stem for p in folder.glob("_melbeam/train/reports/*.json")}
-    return {p.name: p.stat().st_ino for p in shards if p.name.split("-")[1] in reports}
+    return {p.name: which_file(p) for p in shards if p.name.split("-")[1] in reports}
 
 
 class TestDisksAndInputs:

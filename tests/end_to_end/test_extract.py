@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 import yaml
 
-from helpers import encode, run, tree
+from helpers import encode, run, tree, which_file
 from melbeam.pipelines import extract, verify
 from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
 from melbeam.pipelines.sources.units import SourceOptions
@@ -60,8 +60,8 @@ def job(source, output, *arguments):
     return run(extract, f"--input={source}", f"--output={output}", *arguments)
 
 
-def inodes(folder, pattern):
-    return {p.name: p.stat().st_ino for p in sorted(folder.glob(pattern))}
+def which_files(folder, pattern):
+    return {p.name: which_file(p) for p in sorted(folder.glob(pattern))}
 
 
 def parsed(folder, pattern):
@@ -216,10 +216,11 @@ class TestFinished:
 
     def test_the_same_command_again_extracts_nothing(self, finished, source):
         folder = finished[1]
-        before = tree(folder), inodes(folder, "train-*"), inodes(folder, "_melbeam/train/re*/*")
+        before = tree(folder), which_files(folder, "train-*"), which_files(folder, "_melbeam/train/re*/*")
         again = job(source, folder)
         assert (again.status, "7 records read" in again.text) == (3, True)
-        assert (tree(folder), inodes(folder, "train-*"), inodes(folder, "_melbeam/train/re*/*")) == before
+        after = tree(folder), which_files(folder, "train-*"), which_files(folder, "_melbeam/train/re*/*")
+        assert after == before
 
     def test_a_higher_bound_accepts_the_rejects(self, finished, source):
         assert job(source, finished[1], "--max_reject_fraction=0.6").status == 0
@@ -481,13 +482,13 @@ class TestResume:
         source = write_shards(tmp_path / "audio", [clip("a")], [clip("b"), b"\xff"], [clip("c")])
         folder = tmp_path / "features"
         job(source, folder)
-        return source, folder, tree(folder), inodes(folder, "train-*")
+        return source, folder, tree(folder), which_files(folder, "train-*")
 
     def check_only_the_second_is_new(self, stopped, *options):
-        source, folder, files, numbers = stopped
+        source, folder, files, before = stopped
         assert job(source, folder, *options).status == 3
         assert tree(folder) == files
-        new = {name for name, inode in inodes(folder, "train-*").items() if inode != numbers[name]}
+        new = {name for name, file in which_files(folder, "train-*").items() if file != before[name]}
         assert new == {"train-00001-of-00003.tfrecord"}
 
     def test_a_shard_without_its_report_is_done_again(self, stopped):
@@ -532,12 +533,12 @@ class TestResume:
         )
         attempt = extractor.extract(shard)
         temporary = paths.temporary(1, attempt.name, "features")
-        inode = os.stat(temporary).st_ino
+        temporary_file = which_file(temporary)
         for _ in renamed:
             os.rename(temporary, paths.shard(1, 3))
         job(source, folder)
         assert tree(folder) == files
-        assert inodes(folder, "train-00001-*") == {"train-00001-of-00003.tfrecord": inode}
+        assert which_files(folder, "train-00001-*") == {"train-00001-of-00003.tfrecord": temporary_file}
 
     def test_what_a_dead_attempt_left_is_swept_away(self, stopped):
         _, folder, _, _ = stopped
@@ -561,13 +562,13 @@ class TestResume:
             time.sleep(0.01)
         running.send_signal(signal.SIGKILL)
         running.wait()
-        kept = {p.parent.name: p.stat().st_ino for p in folder.glob("_melbeam/train/tmp/*/*.features")}
+        kept = {p.parent.name: which_file(p) for p in folder.glob("_melbeam/train/tmp/*/*.features")}
         reports = {p.parent.name for p in folder.glob("_melbeam/train/tmp/*/*.report")}
         assert len(reports) < 6
         assert job(source, folder).status == 0
         assert tree(folder) == tree(tmp_path / "whole")
         for index in reports:
-            assert (folder / f"train-{index}-of-00006.tfrecord").stat().st_ino == kept[index]
+            assert which_file(folder / f"train-{index}-of-00006.tfrecord") == kept[index]
 
 
 class TestPartsOfALargeFile:
