@@ -78,9 +78,8 @@ STEPS = [
     ("count the samples of a file", "melbeam.transforms.records.decoding.files", "inspect"),
     ("levels", "melbeam.transforms.records.converter", "levels"),
     ("features: packing and kernel", "melbeam.transforms.packing", "PackedFeatures.__call__"),
-    ("sums of each bin", "melbeam.transforms.statistics", "ClipSums.of"),
-    ("constant bins", "melbeam.transforms.statistics", "_constants"),
-    ("spread", "melbeam.transforms.statistics", "ClipSums.spread"),
+    ("sums of each bin", "melbeam.transforms.statistics", "ClipSums.of_clips"),
+    ("constant bins and spread", "melbeam.transforms.statistics", "_changes"),
     ("encode the records", "melbeam.transforms.records.converter", "to_example_parts"),
     ("checksum and write", "melbeam.pipelines.tfrecord", "TFRecordWriter.write"),
     ("count, distributions among it", "melbeam.pipelines.split.tally", "Tally.count_conversion"),
@@ -90,7 +89,7 @@ STEPS = [
     ("index", "melbeam.pipelines.extracting.shard_extractor", "encode_index"),
 ]
 # A report page needs these steps; the second list is what is left out to see their cost.
-OF_THE_REPORT = ("levels", "constant bins", "spread", "count, distributions among it", "index")
+OF_THE_REPORT = ("levels", "constant bins and spread", "count, distributions among it", "index")
 LEFT_OUT = [step for step in STEPS if step[0] in OF_THE_REPORT and "count" not in step[0]]
 LEFT_OUT.append(("distributions", "melbeam.transforms.distributions", "Distribution.add_value"))
 
@@ -130,8 +129,7 @@ def without_what_reports_want() -> Iterator[None]:
     none = dict.fromkeys(LEVELS, 0.0)
     instead = {
         "levels": lambda *_: none,
-        "constant bins": lambda features: np.full(features.shape[1], np.nan),
-        "spread": lambda _: 0.0,
+        "constant bins and spread": lambda clips, _, sums, __: (np.full(sums.shape, np.nan), [0.0] * len(clips)),
         "distributions": lambda *_: None,
         "index": lambda _: b"",
     }

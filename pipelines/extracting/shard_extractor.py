@@ -42,6 +42,8 @@ EARLY_STOP_RECORDS = 1000
 EARLY_STOP_FRACTION = 0.5
 # What waits to be written together at most: of short clips and of rejects, there may be very many.
 _MAX_WAITING, _MAX_WAITING_BYTES = 256, 32 << 20  # records, and 32 MiB of them
+# Sums of clips that wait to be added together: as many cost little more than one.
+_SUMS_WAITING = 256
 # A clip that lasts longer or shorter than its manifest says, by more than this, is counted.
 DURATION_TOLERANCE = 0.1  # seconds
 _LOG = logging.getLogger("melbeam")
@@ -150,6 +152,7 @@ class ShardExtractor:
                     self._write(pack, written, shard, progress)
                 pack.add(waiting)
             self._write(pack, written, shard, progress)
+            written.add_sums()
         report.features = features.mark
         report.rejected = rejects.mark
         report.index_file = write_marked(path["index"], encode_index(written.index), len(written.index))
@@ -170,7 +173,6 @@ class ShardExtractor:
                 outcome.changes.append("duration_differs")
             written.add_conversion(outcome)
             self._metrics.converted(len(outcome.features), self._seconds(outcome.num_samples), elapsed)
-        written.add_sums()
         progress.update(Progress(self._seconds(written.report.num_samples), pack.num_bytes_read))
 
     def _lasts_otherwise(self, conversion: Conversion, item: AudioRecord) -> bool:
@@ -286,7 +288,7 @@ class _Written:
         write_reject(item, reject, self._rejects, self.report)
 
     def add_conversion(self, conversion: Conversion) -> None:
-        """Writes the features of a record; their sums are added with others'."""
+        """Writes the features of a record; their sums are added with others', the last ones by `add_sums`."""
         for record in conversion.features:
             offset = self._features.num_bytes
             self._features.write(*record.parts)
@@ -295,9 +297,11 @@ class _Written:
             self._table.add(record.row)
             self._sums.append(record.sums)
         self.report.count_conversion(conversion, self.report.index)
+        if len(self._sums) >= _SUMS_WAITING:
+            self.add_sums()
 
     def add_sums(self) -> None:
-        """Adds the sums of what was written since the last time."""
+        """Adds the sums of the features that were written since the last time."""
         self.report.statistics.add_clips(self._sums)
         self._sums = []
 

@@ -79,9 +79,9 @@ def test_bins_that_are_constant_by_clip_only_have_a_deviation():
 
 
 def test_a_clip_that_never_changes_has_no_spread():
-    assert ClipSums.of(np.full((99, 4), np.log(0.001))).spread() == 0
+    assert ClipSums.of(np.full((99, 4), np.log(0.001))).spread == 0
     changing = np.random.default_rng(0).standard_normal((5000, 4))
-    assert abs(ClipSums.of(changing).spread() - 1) < 0.02  # of 20,000 values, a deviation to 0.5 %
+    assert abs(ClipSums.of(changing).spread - 1) < 0.02  # of 20,000 values, a deviation to 0.5 %
 
 
 @pytest.mark.parametrize("scale", [1e-6, 0.001, 1.0, 30.0, 1e4])
@@ -97,7 +97,7 @@ def test_a_bin_that_hardly_changes_is_not_constant_and_one_that_does_not_is(scal
     np.testing.assert_array_equal(sums.constants[same], features[0, same])
     # The fixed point of 2**-32 leaves a variance of some 1e-10 times what it is of.
     expected = np.sqrt(features.astype(np.float64).var(axis=0).mean())
-    assert sums.spread() == pytest.approx(expected, rel=1e-6, abs=2e-5 * max(1, scale**0.5))
+    assert sums.spread == pytest.approx(expected, rel=1e-6, abs=2e-5 * max(1, scale**0.5))
 
 
 def test_millions_of_frames_do_not_lose_a_quiet_bin():

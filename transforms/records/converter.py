@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -64,7 +64,6 @@ class PreparedRecord:
         source: where it came from.
         example: the record.
         pieces: of its samples, each a feature record.
-        levels: of each piece, taken while its samples are in the processor's cache.
         changes: what was done to the audio.
         num_samples: that it takes of a call of the kernel.
     """
@@ -72,13 +71,28 @@ class PreparedRecord:
     source: str
     example: AudioExample
     pieces: list[_Piece]
-    levels: list[dict[str, float]]
     changes: list[str]
     num_samples: int
 
     def samples(self) -> list[np.ndarray]:
         """The samples of each piece."""
         return [piece.samples_of(self.example) for piece in self.pieces]
+
+
+class _Computed(NamedTuple):
+    """What is computed of a piece.
+
+    Attributes:
+        num_frames: valid frames.
+        levels: of its samples, by the names of their fields.
+        features: `[rows, num_mels]`, of the stored dtype, valid frames first.
+        sums: of the valid frames.
+    """
+
+    num_frames: int
+    levels: dict[str, float]
+    features: np.ndarray
+    sums: ClipSums
 
 
 class RecordConverter:
@@ -134,9 +148,8 @@ class RecordConverter:
             reject.record_id = example.given_id
             raise
         of_decoding = [c for c in ("resampled", "mixed_down", "cut_short") if getattr(example.audio, c)]
-        of_pieces = [levels(piece.samples_of(example), self.front_end.sampling_rate) for piece in pieces]
         num_samples = sum(piece.num_samples + self._samples_between for piece in pieces)
-        return PreparedRecord(source, example, pieces, of_pieces, of_decoding + changes, num_samples)
+        return PreparedRecord(source, example, pieces, of_decoding + changes, num_samples)
 
     def finish(self, prepared: Sequence[PreparedRecord]) -> list[Conversion | Reject]:
         """The conversion of each record, or why there is none; a bad record costs itself alone.
@@ -147,21 +160,37 @@ class RecordConverter:
         """
         refuse_after_fork()  # which is no fault of a record either
         try:
-            features = iter(self._features([samples for record in prepared for samples in record.samples()]))
-            found: list[list[np.ndarray] | Reject] = [[next(features) for _ in r.pieces] for r in prepared]
+            found = self._computed(prepared)
         except MemoryError:
             raise
         except Exception:  # whatever TensorFlow raises: which record it is shows when each is computed alone
-            found = [self._alone(record) for record in prepared]
-        return [self._finished(record, of) for record, of in zip(prepared, found, strict=True)]
+            return [self._alone(record) for record in prepared]
+        return [self._conversion(*each) for each in zip(prepared, found, strict=True)]
 
-    def _alone(self, record: PreparedRecord) -> list[np.ndarray] | Reject:
+    def _alone(self, record: PreparedRecord) -> Conversion | Reject:
         try:
-            return self._features(record.samples())
+            (found,) = self._computed([record])
         except MemoryError:
             raise
         except Exception as error:
             return Reject("converter_error", f"{type(error).__name__}: {error}"[:1000], record.example.given_id)
+        return self._conversion(record, found)
+
+    def _computed(self, prepared: Sequence[PreparedRecord]) -> list[list[_Computed]]:
+        """What is computed of the pieces of each record: step by step for all, which costs less than one by one.
+
+        Raises:
+            MemoryError: this machine has not the memory.
+            ValueError: a feature is not finite.
+        """
+        pieces = [piece for record in prepared for piece in record.pieces]
+        clips = [samples for record in prepared for samples in record.samples()]
+        of_samples = [levels(samples, self.front_end.sampling_rate) for samples in clips]
+        features = self._features(clips)
+        frames = [self.front_end.num_frames(piece.num_samples) for piece in pieces]
+        sums = ClipSums.of_clips([of[:count] for of, count in zip(features, frames, strict=True)])
+        found = map(_Computed, frames, of_samples, features, sums)
+        return [[next(found) for _ in record.pieces] for record in prepared]
 
     def _features(self, clips: list[np.ndarray]) -> list[np.ndarray]:
         """`[rows, num_mels]` of each clip, of the stored dtype."""
@@ -173,33 +202,15 @@ class RecordConverter:
                 f"no memory for {samples} samples: give the workers more, or fewer threads"
             ) from error
 
-    def _finished(self, record: PreparedRecord, found: list[np.ndarray] | Reject) -> Conversion | Reject:
-        if isinstance(found, Reject):
-            return found
+    def _conversion(self, record: PreparedRecord, found: list[_Computed]) -> Conversion:
         example = record.example
-        conversion = Conversion(
+        return Conversion(
             id=example.id,
-            features=[],
+            features=[self._feature_record(record, *each) for each in zip(record.pieces, found, strict=True)],
             num_samples=example.audio.samples.size,
             num_channels=1 if example.audio.samples.ndim == 1 else example.audio.samples.shape[1],
             changes=record.changes,
         )
-        try:
-            for piece, loudness, features in zip(record.pieces, record.levels, found, strict=True):
-                fields = {**self._fields(record, piece), **loudness}
-                passthrough = _with_text_of(piece, example.passthrough)
-                conversion.features.append(self._feature_record(fields, features, passthrough))
-        except Reject as reject:
-            reject.record_id = example.given_id
-            return reject
-        return conversion
-
-    @staticmethod
-    def _sums(features: np.ndarray) -> ClipSums:
-        try:
-            return ClipSums.of(features)
-        except ValueError as error:
-            raise Reject("converter_error", str(error)) from error
 
     def _check_text(self, example: AudioExample) -> None:
         """Turns a record without a transcript away, where one is required.
@@ -279,18 +290,18 @@ class RecordConverter:
                     "take a front end with max_audio_length and --on_long=chunk",
                 )
 
-    def _fields(self, record: PreparedRecord, piece: _Piece) -> dict[str, Any]:
+    def _fields(self, record: PreparedRecord, piece: _Piece, num_frames: int) -> dict[str, Any]:
         """The small fields of a feature record, but for its levels."""
-        example, num_samples = record.example, piece.num_samples
+        example = record.example
         fields: dict[str, Any] = {
             "id": id_of_piece(example.id, piece.channel, piece.chunk),
-            "num_frames": self.front_end.num_frames(num_samples),
-            "num_samples": num_samples,
+            "num_frames": num_frames,
+            "num_samples": piece.num_samples,
             "sampling_rate": self.front_end.sampling_rate,
             "source": record.source,
             "front_end": self._fingerprint,
         }
-        tokens = self.front_end.num_audio_tokens(num_samples)
+        tokens = self.front_end.num_audio_tokens(piece.num_samples)
         if tokens is not None:
             fields["num_audio_tokens"] = tokens
         if "truncated" in record.changes:
@@ -303,11 +314,10 @@ class RecordConverter:
                 fields["text_is_of_whole_clip"] = 1
         return fields
 
-    def _feature_record(
-        self, fields: dict[str, Any], features: np.ndarray, passthrough: dict[str, Any]
-    ) -> FeatureRecord:
-        frames = fields["num_frames"]
-        sums = self._sums(features[:frames])
+    def _feature_record(self, record: PreparedRecord, piece: _Piece, found: _Computed) -> FeatureRecord:
+        frames, features = found.num_frames, found.features
+        fields = {**self._fields(record, piece, frames), **found.levels}
+        passthrough = _with_text_of(piece, record.example.passthrough)
         if self._needs_tail:
             features, fields[TAIL] = features[:frames], _tail(features, frames)
         kinds = {name: _KINDS[name] for name in CONDITIONAL if name in fields}
@@ -320,10 +330,10 @@ class RecordConverter:
             num_frames=frames,
             has_text_of_whole_clip=fields.get("text_is_of_whole_clip") == 1,
             has_empty_text=TEXT in passthrough and is_empty_text(passthrough[TEXT]),
-            sums=sums,
+            sums=found.sums,
             kinds=kinds,
             lengths=lengths,
-            measures=measures_of(fields, passthrough.get(TEXT), sums),
+            measures=measures_of(fields, passthrough.get(TEXT), found.sums),
             row=row_of(fields, passthrough.get(TEXT)),
         )
 

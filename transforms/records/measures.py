@@ -38,7 +38,7 @@ def measures_of(fields: Mapping[str, Any], text: Any | None, sums: ClipSums) -> 
     """
     seconds = fields["num_samples"] / fields["sampling_rate"]
     measures = {name: float(np.float32(fields[name])) for name in LEVELS if name in fields}
-    measures |= {"seconds": seconds, "spread": round(sums.spread(), _DECIMALS)}
+    measures |= {"seconds": seconds, "spread": round(sums.spread, _DECIMALS)}
     if "num_audio_tokens" in fields:
         measures["num_audio_tokens"] = float(fields["num_audio_tokens"])
     if text is not None and "text_is_of_whole_clip" not in fields and kind_and_count(text) == (BYTES, 1):
