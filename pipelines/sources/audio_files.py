@@ -11,7 +11,7 @@ from typing import Any
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources import manifests, text_lines
+from melbeam.pipelines.sources import corpora, manifests, text_lines
 from melbeam.pipelines.sources.columns import renamed
 from melbeam.pipelines.sources.endings import AUDIO_ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import AUDIO
@@ -74,7 +74,7 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     if has_texts:
         _check_own_text(clips, own, options)
     else:
-        left_out.notes += _manifests_among(found, options)
+        left_out.notes += _manifests_among(found, clips[0][0], options)
     _check_columns(options, has_texts=has_texts)
     root = found.root if options.root is None else options.root
     total = sum(size for _, size in clips)
@@ -114,9 +114,16 @@ def _check_own_text(clips: list[tuple[str, int]], own: OwnTexts, options: Source
         own_text(first, own.endings(first), options.encoding_of_text)
 
 
-def _manifests_among(found: Found, options: SourceOptions) -> list[str]:
-    """A line for a person where tables in the input name clips with their texts, which nobody asked for."""
+def _manifests_among(found: Found, first: str, options: SourceOptions) -> list[str]:
+    """A line for a person where tables in the input name clips with their texts, which nobody asked for.
+
+    Args:
+        found: the input.
+        first: path of the first clip; MLS's table may lie above it, outside the input.
+        options: how it is taken.
+    """
     tables = [path for path, _ in found.paths if path.lower().endswith(MANIFEST_ENDINGS)]
+    tables += corpora.mls_tables_above(first)
     with_texts = [path for path in tables[:_TABLES] if manifests.has_texts(path, options)]
     if not with_texts:
         return []

@@ -103,6 +103,7 @@ class Table:
             # Few tables need these; all others leave them out, so that their plans stay what they were.
             **({"types": dict(self.types)} if self.types else {}),
             **({"skips_spaces": True} if format.skips_spaces else {}),
+            **({"audio": format.audio} if format.audio else {}),
         }
 
     @classmethod
@@ -115,6 +116,7 @@ class Table:
             details["quoted"],
             details["encoding"],
             details.get("skips_spaces", False),
+            details.get("audio", ""),
         )
         columns, folder, root = details["columns"], details["folder"], details["root"]
         return cls(path, format, columns, folder, root, details["sha256"], details.get("types", {}))
@@ -304,7 +306,7 @@ def has_texts(path: str, options: SourceOptions) -> bool:
         ).columns
     except (ValueError, OSError):
         return False
-    return TEXT in columns
+    return TEXT in columns or bool(format.audio)  # VoxPopuli has two texts of each clip, and neither is `text`
 
 
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:

@@ -87,6 +87,79 @@ def test_common_voice_lies_below_clips_and_its_quotes_are_literal(corpus, read):
     assert found.clips[0].id == "clips/c.mp3"
 
 
+@pytest.fixture
+def mls(tmp_path, monkeypatch, tone):
+    """Multilingual LibriSpeech: two splits, each with its table."""
+    monkeypatch.chdir(tmp_path)
+    for split, ids in (("train", ("252_1406_000000", "252_1406_000001", "31_9_000000")), ("dev", ("7_1_000000",))):
+        for name in ids:
+            tone(f"mls/{split}/audio/{name.rpartition('_')[0].replace('_', '/')}/{name}.flac")
+        write(f"mls/{split}/transcripts.txt", "".join(f'{name}\t"so {name}\n' for name in ids))
+        write(f"mls/{split}/segments.txt", "".join(f"{name}\thttp://x/a.mp3\t1.0\t2.0\n" for name in ids))
+    return {"252_1406_000000": b"252", "252_1406_000001": b"252", "31_9_000000": b"31"}
+
+
+@pytest.mark.parametrize("pattern", ["mls/train", "mls/train/**", "mls/train/transcripts.txt"])
+@pytest.mark.parametrize("options", [{}, {"shard_bytes": 1}])
+def test_multilingual_librispeech(mls, read, pattern, options):
+    found = read(pattern, **options)
+    assert [(clip.id, clip.fields["speaker"]) for clip in found.clips] == list(mls.items())
+    for clip in found.clips:
+        assert clip.fields["text"] == f'"so {clip.id}'.encode()
+        (path,) = Path("mls").rglob(f"{clip.id}.flac")
+        assert clip.audio == path.read_bytes()
+    assert (found.damages, found.told) == ([], [])
+
+
+def test_multilingual_librispeech_as_opus(mls, read):
+    for path in Path("mls").rglob("*.flac"):
+        path.rename(path.with_suffix(".opus"))
+    assert [clip.id for clip in read("mls/train").clips] == list(mls)
+
+
+def test_what_is_amiss_in_multilingual_librispeech_is_told(mls, read, tone):
+    assert read("mls").told[0].startswith("mls has the splits dev, train")
+    assert "--input=mls/train/transcripts.txt takes clips and texts" in read("mls/train/audio").told[0]
+    Path("mls/train/audio/31/9/31_9_000000.flac").rename("mls/train/audio/31/9/31_9_000001.flac")
+    with open("mls/train/transcripts.txt", "a") as file:
+        file.write("no id\tx\n")
+    found = read("mls/train")
+    assert [(damage.reject.reason, damage.reject.record_id) for damage in found.damages] == [
+        ("not_found", "31_9_000000"),
+        ("bad_row", None),
+    ]
+    assert found.told == ["left out: 1 audio file that no row names: mls/train/audio/31/9/31_9_000001.flac"]
+
+
+@pytest.mark.parametrize("folder", ["audio/dev", "dev"])
+def test_fleurs(tmp_path, monkeypatch, read, tone, folder):
+    monkeypatch.chdir(tmp_path)
+    for name in ("11.wav", "12.wav"):
+        tone(f"{folder}/{name}")
+    rows = [f'5\t{name}\t"Raw," he said.\traw he said\tr a w |\t8000\tFEMALE\n' for name in ("12.wav", "11.wav")]
+    write("dev.tsv", "".join(rows))
+    found = read("dev.tsv")
+    assert [clip.id for clip in found.clips] == [f"{folder}/12.wav", f"{folder}/11.wav"]
+    assert [clip.audio for clip in found.clips] == [
+        Path(folder, name).read_bytes() for name in ("12.wav", "11.wav")
+    ]
+    texts = {(clip.fields["text"], clip.fields["raw_transcription"]) for clip in found.clips}
+    assert texts == {(b"raw he said", b'"Raw," he said.')}
+    assert (found.damages, found.told) == ([], [])
+    assert "--input=dev.tsv takes clips and texts" in read(".").told[0].replace("./", "")
+
+
+def test_voxpopuli(tmp_path, monkeypatch, read, tone):
+    monkeypatch.chdir(tmp_path)
+    tone("2009/20090112-0900-PLENARY-1-en.ogg", format="OGG")
+    header = "id\traw_text\tnormalized_text\tspeaker_id\tsplit\tgender\n"
+    write("asr_train.tsv", f'{header}20090112-0900-PLENARY-1-en\t"Yes."\tyes\t7\ttrain\tmale\n')
+    (clip,) = read("asr_train.tsv", columns={"text": "raw_text"}).clips
+    assert clip.audio == Path("2009/20090112-0900-PLENARY-1-en.ogg").read_bytes()
+    assert (clip.id, clip.fields["text"]) == ("20090112-0900-PLENARY-1-en", b'"Yes."')
+    assert "asr_train.tsv takes clips and texts" in read(".").told[0]
+
+
 def test_quoted_line_feeds_are_inside_their_row(corpus, read):
     write("m.csv", 'audio,text\r\na.wav,"one\r\ntwo, ""three"""\r\nsub/b.flac,four\r\n')
     for options in ({}, {"shard_bytes": 1}):

@@ -1,0 +1,131 @@
+"""Tables of published corpora that name their clips by another thing than a path, most of them without a header.
+
+A table is known by its first row. Where a clip lies is a template of `str.format`, from the table's folder on, of
+what its row says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from melbeam.pipelines import files
+from melbeam.pipelines.sources.columns import SPELLINGS
+from melbeam.pipelines.sources.text_lines import Lines, open_text
+from melbeam.transforms.folder_layout import file_name, folder_prefix
+
+MLS_TABLE = "transcripts.txt"
+_AUDIO, _SPEAKER = "audio", "speaker"
+_MLS_ID = re.compile(r"(?P<speaker>[^_\s/]+)_(?P<book>[^_\s/]+)_[^_\s/]+")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """How the tables of a corpus are to be understood.
+
+    Attributes:
+        name: of the corpus, as units hold it.
+        columns: of a table; where it has a header, these are among its columns.
+        has_header: whether the first row names the columns.
+        audio: templates of a clip's path; of several, the first that names a file for the first row.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    has_header: bool
+    audio: tuple[str, ...]
+
+
+_MLS = Corpus(
+    "mls", ("id", "text"), False, tuple(f"audio/{{speaker}}/{{book}}/{{id}}.{end}" for end in ("flac", "opus"))
+)
+# A sentence has several clips, so that its number is no id; what is called `num_samples` there is a name of ours.
+_FLEURS = Corpus(
+    "fleurs",
+    ("sentence_id", "file", "raw_transcription", "transcription", "characters", "samples", "gender"),
+    False,
+    ("audio/{table}/{file}", "{table}/{file}"),
+)
+_VOXPOPULI = Corpus("voxpopuli", ("id", "raw_text", "normalized_text"), True, ("{id:.4}/{id}.ogg",))
+
+
+def of_first_row(path: str, row: str) -> Corpus | None:
+    """The corpus whose table begins with a row, where that names no columns; None for other tables."""
+    fields = row.split("\t")
+    if file_name(path) == MLS_TABLE and len(fields) == len(_MLS.columns) and _MLS_ID.fullmatch(fields[0]):
+        return _MLS
+    if len(fields) == len(_FLEURS.columns) and fields[0].isdigit() and fields[5].isdigit():
+        return _FLEURS if fields[1].endswith(".wav") else None
+    return None
+
+
+def of_header(names: Iterable[str]) -> Corpus | None:
+    """The corpus whose tables have such columns, none of which names audio; None for other tables."""
+    there = set(names)
+    names_audio = not {name.lower() for name in there}.isdisjoint(SPELLINGS[_AUDIO])
+    return None if names_audio or not there.issuperset(_VOXPOPULI.columns) else _VOXPOPULI
+
+
+def is_mls(path: str) -> bool:
+    """Whether a file is a table of Multilingual LibriSpeech's."""
+    if file_name(path) != MLS_TABLE:
+        return False
+    with open_text(path) as file:
+        return of_first_row(path, next(Lines(file), b"").decode("latin-1").rstrip("\r\n")) is _MLS
+
+
+def mls_tables_above(clip: str) -> list[str]:
+    """The table of MLS's whose clip a file may be, by where it lies; none where there is none."""
+    split = re.sub(r"audio/[^/]+/[^/]+/[^/]+$", "", clip)
+    path = f"{split}{MLS_TABLE}"
+    return [path] if split != clip and files.exists(path) and is_mls(path) else []
+
+
+def template_of(corpus: Corpus, path: str, row: str) -> str:
+    """The template of the clips of a table.
+
+    Args:
+        corpus: whose table it is.
+        path: of the table.
+        row: the first one, as text.
+    """
+    first = corpus.audio[0]
+    if len(corpus.audio) == 1:
+        return first
+    values = dict(zip(corpus.columns, row.split("\t"), strict=True))
+    there = (one for one in corpus.audio if files.exists(folder_prefix(path) + _audio_of(one, path, values)))
+    return next(there, first)
+
+
+def with_audio(template: str, path: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's columns with the path of its clip, from the table's folder on, and what else its id tells.
+
+    Args:
+        template: of the path.
+        path: of the table.
+        values: the row's columns.
+
+    Raises:
+        ValueError: the id is not one of the corpus.
+    """
+    found = dict(values) | {_AUDIO: _audio_of(template, path, values)}
+    return found | {_SPEAKER: _parts_of(values)[_SPEAKER]} if _is_of_parts(template) else found
+
+
+def _is_of_parts(template: str) -> bool:
+    return f"{{{_SPEAKER}}}" in template
+
+
+def _parts_of(values: Mapping[str, Any]) -> dict[str, str]:
+    """What the id of a clip of MLS's consists of."""
+    parts = _MLS_ID.fullmatch(values["id"])
+    if parts is None:
+        raise ValueError(f"the id must be SPEAKER_BOOK_NUMBER, got {values['id']!r}")
+    return parts.groupdict()
+
+
+def _audio_of(template: str, path: str, values: Mapping[str, Any]) -> str:
+    parts = _parts_of(values) if _is_of_parts(template) else {}
+    return template.format(table=file_name(path).partition(".")[0], **values, **parts)
