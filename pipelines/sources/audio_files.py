@@ -24,6 +24,7 @@ from melbeam.pipelines.sources.transcripts import (
     OwnTexts,
     Transcripts,
     names_of,
+    note_of_times,
     own_text,
     text_of,
     texts_of,
@@ -33,6 +34,7 @@ from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import file_name, folder_of
 from melbeam.transforms.records.containers.formats import name_of_beginning
 from melbeam.transforms.records.kept_rows import keep_row
+from melbeam.transforms.records.schema import TEXT
 
 _NAMED = 3  # files
 HEAD = 64 << 10  # 64 KiB of a file, in which an MP3 shows two frames
@@ -72,7 +74,7 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         left_out.notes += texts.note(clips, own, options.encoding_of_text, options.columns)
     has_texts = texts.are_there or own.are_there
     if has_texts:
-        _check_own_text(clips, own, options)
+        left_out.notes += _check_own_text(clips, own, options)
     else:
         left_out.notes += _manifests_among(found, clips[0][0], options)
     _check_columns(options, has_texts=has_texts)
@@ -103,15 +105,20 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     return Planned(units, left_out)
 
 
-def _check_own_text(clips: list[tuple[str, int]], own: OwnTexts, options: SourceOptions) -> None:
+def _check_own_text(clips: list[tuple[str, int]], own: OwnTexts, options: SourceOptions) -> list[str]:
     """Refuses texts of another encoding, as the first of them shows; one among many is a reject.
+
+    Returns:
+        A line for a person where the first one holds times; else none.
 
     Raises:
         ValueError: with what to do.
     """
     first = next((path for path, _ in clips if own.endings(path)), None)
-    if first is not None:
-        own_text(first, own.endings(first), options.encoding_of_text)
+    if first is None:
+        return []
+    columns = own_text(first, own.endings(first), options.encoding_of_text)
+    return note_of_times(first, columns.get(TEXT, b""))
 
 
 def _manifests_among(found: Found, first: str, options: SourceOptions) -> list[str]:

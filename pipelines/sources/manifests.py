@@ -49,6 +49,8 @@ from melbeam.transforms.records.schema import TEXT
 
 # The names in this many rows are taken for those of all. Text of another encoding in a later row is a reject.
 _LOOKED_AT = 100
+# Columns that may say which channel of its file a clip is, and what they then hold.
+_CHANNEL, _CHANNELS = ("channel", "side"), {"0", "1", "2", "a", "b", "l", "r", "left", "right"}
 
 
 class _Names:
@@ -182,7 +184,7 @@ def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -
         return None
     where = printable(found.paths[0][0] if len(found.paths) == 1 else found.pattern)
     todo = "--columns=id=COLUMN names a column that tells them apart"
-    left_out.notes += [*types.note(where), *ids.note(where, todo)]
+    left_out.notes += [*types.note(where), *ids.note(where, todo), *seen.note_of_channels(where)]
     if nameless:
         named = words.named(nameless[:1], len(nameless))
         left_out.notes.append(f"a column without a name is not read, in {named}: its header names what is")
@@ -200,11 +202,13 @@ class _Seen:
         types: of their columns.
         ids: of them.
         audio: paths of their audio; None where nobody asks for them.
+        channels: what the columns say that may name channels, by their names.
     """
 
     types: ColumnTypes
     ids: RepeatedIds
     audio: set[str] | None
+    channels: dict[str, set[str]] = field(default_factory=dict)
 
     def see(self, row: Row) -> None:
         """Takes a row into account."""
@@ -212,6 +216,18 @@ class _Seen:
         self.ids.see(row.id)
         if self.audio is not None:
             self.audio.add(normpath(as_on_disk(row.audio, row.encoding)))
+        for name, value in row.columns.items():
+            if name.lower() in _CHANNEL and len(said := self.channels.setdefault(name, set())) <= len(_CHANNELS):
+                said.add(as_id(value) or "")
+
+    def note_of_channels(self, where: str) -> list[str]:
+        """A line for a person where a column seems to say which channel a row is, which it does not decide."""
+        return [
+            f"{where}: column {name!r} may say which channel of its file a row is, and every row takes all of "
+            "them: Kaldi's segments and lhotse's cuts name channels"
+            for name, said in self.channels.items()
+            if len(said) > 1 and {one.lower() for one in said} <= _CHANNELS
+        ]
 
 
 def _plan_table(

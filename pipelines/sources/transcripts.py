@@ -2,12 +2,13 @@
 
 LibriSpeech's name an utterance by its file's name; LJSpeech's table, which has no header and `|` between its
 columns, also by a path, with or without its ending. A text by the clip's own name, as LibriTTS has two of each, is
-that clip's.
+that clip's; TIMIT's begins with where the clip does, in samples, and VCTK's lies in a folder of its own.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from glob import escape
 from itertools import groupby, islice
@@ -25,14 +26,26 @@ from melbeam.transforms.records.schema import TEXT
 
 TRANSCRIPTS, LJSPEECH = ".trans.txt", "metadata.csv"
 _NORMALIZED, SPEAKER = "normalized_text", "speaker"
-COLUMNS = ("id", TEXT, _NORMALIZED, SPEAKER)  # the third is LJSpeech's, the last LibriSpeech's
+COLUMNS = ("id", TEXT, _NORMALIZED, SPEAKER)  # the third is LJSpeech's, the last LibriSpeech's, TIMIT's and VCTK's
 # The ending that a clip's own text has in place of the clip's; the first one of a column wins.
-_OWN = {".txt": TEXT, ".original.txt": TEXT, ".normalized.txt": _NORMALIZED}
+_OWN = {".txt": TEXT, ".TXT": TEXT, ".original.txt": TEXT, ".normalized.txt": _NORMALIZED}
+# TIMIT's clips have their phones beside them, and begin their texts with two numbers: of the first sample, and of
+# the one behind the last.
+_PHONES = (".phn", ".PHN")
+_TEXTS_OR_PHONES = "*.[tTpP][xXhH][tTnN]"  # and a few that nobody writes
+_TIMIT = re.compile(rb"\d+ +\d+ +(?P<text>.*)", re.DOTALL)
+_TIMES = re.compile(rb"\s*(?P<start>\d+(\.\d+)?)[ \t]+(?P<end>\d+(\.\d+)?)[ \t]+\S")
+# Stands among a clip's endings for the text that VCTK has in another folder: `txt/p225/p225_001.txt`, for
+# `wav48/p225/p225_001.wav` or `wav48_silence_trimmed/p225/p225_001_mic1.flac`.
+_VCTK = "/txt"
+_CLIP_OF_VCTK = re.compile(r"(?P<above>(?:.*/)?)[^/]+/(?P<speaker>[^/]+)/(?P<name>(?P=speaker)_[^/]+)")
+_MICROPHONE = re.compile(r"_mic\d$")
 _LARGEST_TEXT = 1 << 20  # 1 MiB; more is no transcript of a clip
 _FOLDERS = 64  # more of them are searched for transcripts by one listing of what they lie in
 _COMPARED = 64  # files of transcripts whose names are held against those of the clips before any work
 _DEPTH = 4  # names of folders by which LJSpeech's table may tell clips apart
 _NAMED = 3
+_SHOWN = 60  # characters of a text
 _MANY = 5  # normalised forms, or more, of each text: one text has one
 
 
@@ -45,18 +58,20 @@ class OwnTexts:
     """
 
     def __init__(self, clips: list[tuple[str, int]], listed: list[tuple[str, int]]) -> None:
-        texts = [(path, size) for path, size in listed if path.endswith(".txt")]
+        texts = [(path, size) for path, size in listed if path.endswith((".txt", ".TXT", *_PHONES))]
         folders = sorted({folder_of(path) for path, _ in clips})
         if not texts and len(folders) <= _FOLDERS:
-            texts = [found for folder in folders for found in files.match(f"{escape(folder)}/*.txt")]
+            texts = [found for folder in folders for found in files.match(f"{escape(folder)}/{_TEXTS_OR_PHONES}")]
         # A folder that is called `.` is in none of the paths that are written without it.
         there = {path.removeprefix("./") for path, size in texts if size <= _LARGEST_TEXT}
         self._of_clip: dict[str, list[str]] = {}
         for path, _ in clips if there else ():
             stem = _without_ending(path)
-            found = [ending for ending in _OWN if f"{stem}{ending}".removeprefix("./") in there]
-            if found:
+            found = [ending for ending in (*_OWN, *_PHONES) if f"{stem}{ending}".removeprefix("./") in there]
+            if any(ending in _OWN for ending in found):
                 self._of_clip[path] = found
+        if not self._of_clip:
+            self._of_clip = _of_vctk(clips, there)
 
     @property
     def are_there(self) -> bool:
@@ -66,10 +81,11 @@ class OwnTexts:
     @property
     def paths(self) -> set[str]:
         """All of them."""
-        return {f"{_without_ending(path)}{ending}" for path, found in self._of_clip.items() for ending in found}
+        named = ((path, ending) for path, found in self._of_clip.items() for ending in found)
+        return {_own_path(path, ending) for path, ending in named if ending not in _PHONES}
 
     def endings(self, path: str) -> list[str]:
-        """The endings that follow a clip's name in those of its texts."""
+        """The endings that follow a clip's name in those of its texts, and what else says how they are read."""
         return self._of_clip.get(path, [])
 
 
@@ -86,12 +102,66 @@ def own_text(path: str, endings: Iterable[str], encoding: str) -> dict[str, byte
         OSError: one cannot be read.
     """
     found: dict[str, bytes] = {}
+    endings = list(endings)
     for ending in endings:
-        name = f"{_without_ending(path)}{ending}"
+        if ending in _PHONES:
+            continue
+        name = _own_path(path, ending)
         with open_text(name) as file:
             data = file.read().removeprefix(codecs.BOM_UTF8)
-        found.setdefault(_OWN[ending], text_lines.decode(data, name, encoding).strip("\r\n").encode())
+        text = text_lines.decode(data, name, encoding).strip("\r\n").encode()
+        of_timit = _TIMIT.fullmatch(text) if any(phones in endings for phones in _PHONES) else None
+        found.setdefault(_OWN.get(ending, TEXT), text if of_timit is None else of_timit["text"])
+        if of_timit is not None or ending == _VCTK:
+            found[SPEAKER] = printable(file_name(folder_of(path))).encode()
     return found
+
+
+def note_of_times(path: str, text: bytes) -> list[str]:
+    """A line for a person where all lines of a text begin with two times, as those of labels do; else none.
+
+    Args:
+        path: of the clip that it is the own text of.
+        text: as the clip gets it.
+    """
+    lines = text.splitlines()
+    times = [found for line in lines if (found := _TIMES.match(line))]
+    if not lines or len(times) < len(lines) or any(float(one["start"]) > float(one["end"]) for one in times):
+        return []
+    return [
+        f"the text of {printable(path)} begins with two numbers, which stay in it "
+        f'("{words.harmless(lines[0][:_SHOWN])}"): if they are times, a manifest with the columns audio, start, '
+        "end and text cuts the clip there"
+    ]
+
+
+def _own_path(path: str, ending: str) -> str:
+    """The path of a text of a clip's own."""
+    return _path_of_vctk(path) or "" if ending == _VCTK else f"{_without_ending(path)}{ending}"
+
+
+def _path_of_vctk(path: str) -> str | None:
+    """Where the text of a clip of VCTK's lies; None for a clip that is not called as one."""
+    clip = _CLIP_OF_VCTK.fullmatch(path)
+    if clip is None:
+        return None
+    stem = _MICROPHONE.sub("", _without_ending(clip["name"]))
+    return f"{clip['above']}txt/{clip['speaker']}/{stem}.txt"
+
+
+def _of_vctk(clips: list[tuple[str, int]], listed: set[str]) -> dict[str, list[str]]:
+    """The clips that have a text where VCTK has it.
+
+    Args:
+        clips: paths and sizes, sorted by path.
+        listed: the texts of the input; where none of theirs is among them, the folder beside the clips' is asked.
+    """
+    texts = {path: text for path, _ in clips if (text := _path_of_vctk(path)) is not None}
+    folders = {parent(parent(text)) for text in texts.values()}
+    if listed.isdisjoint(texts.values()) and len(folders) <= _FOLDERS:
+        found = [named for folder in sorted(folders) for named in files.match(f"{escape(folder)}/**.txt")]
+        listed = {path for path, size in found if size <= _LARGEST_TEXT}
+    return {path: [_VCTK] for path, text in texts.items() if text in listed}
 
 
 class Transcripts:
@@ -143,7 +213,8 @@ class Transcripts:
     ) -> list[str]:
         """Lines for a person: clips without a transcript, and transcripts without a clip, of the first files.
 
-        Also told is a table whose texts are none, unless `--columns` (`asked`) says which column is the text.
+        Also told are clips that one transcript names alike, and a table whose texts are none, unless `--columns`
+        (`asked`) says which column is the text.
         """
         of_file: dict[str, dict[str, dict[str, bytes]]] = {}
         again: list[str] = []
@@ -154,13 +225,15 @@ class Transcripts:
                     again.append(f"{of_clip} of {printable(path)}")
                 of_file[path][of_clip] = columns
         used = {path: set[str]() for path in of_file}
-        num_compared, without = 0, []
+        num_compared, without, shared = 0, [], []
         for path, _ in clips:
             of_folder = self._of_folder.get(folder_of(path), [])
             if not (of_folder or own.are_there) or any(name not in of_file for name in of_folder):
                 continue
             num_compared += 1
             found = [(name, key) for name in of_folder if (key := _key_of(path, of_file[name])) is not None]
+            if any(key in used[name] for name, key in found):
+                shared.append(path)
             for name, key in found:
                 used[name].add(key)
             if not found and not own.endings(path):
@@ -172,6 +245,17 @@ class Transcripts:
         if without:
             named = words.named(without[:_NAMED], len(without))
             notes.append(f"{len(without)} of {words.count(num_compared, 'clip')} have no transcript: {named}")
+        if shared:
+            named = words.named(map(printable, shared[:_NAMED]), len(shared))
+            is_table = any(file_name(name) == LJSPEECH for name in self._of_folder.get(folder_of(shared[0]), ()))
+            todo = (
+                f"; a path in the table, as {_as_path(printable(shared[0]))}, tells them apart" if is_table else ""
+            )
+            have = "has" if len(shared) == 1 else "have"
+            notes.append(
+                f"{words.count(len(shared), 'clip')} {have} the transcript, and the id, of an earlier clip of the "
+                f"same name: {named}{todo}"
+            )
         if again:
             named = words.named(again[:_NAMED], len(again))
             notes.append(
@@ -189,6 +273,11 @@ class Transcripts:
                     "speaker stands between a clip and its text: --columns=text=normalized_text,speaker=text"
                 )
         return notes
+
+
+def _as_path(path: str) -> str:
+    """The name by which a table tells a clip apart from those in other folders."""
+    return "/".join(_without_ending(path).split("/")[-2:])
 
 
 def _may_be_speakers(texts: Iterable[Mapping[str, bytes]]) -> bool:

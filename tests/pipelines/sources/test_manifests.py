@@ -87,6 +87,23 @@ def test_common_voice_lies_below_clips_and_its_quotes_are_literal(corpus, read):
     assert found.clips[0].id == "clips/c.mp3"
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "is_told"),
+    [
+        ("channel", ("0", "1"), True),
+        ("Side", ("A", "B"), True),
+        ("channel", ("1", "1"), False),
+        ("channel", ("news", "1"), False),
+    ],
+)
+def test_a_column_of_channels_is_told_to_select_none(tmp_path, read, tone, name, values, is_told):
+    tone("call.wav", channels=2)
+    rows = (f"call.wav,{value},{start},{start + 0.1}\n" for start, value in enumerate(values))
+    (tmp_path / "m.csv").write_text(f"audio,{name},start,end\n{''.join(rows)}")
+    told = read(tmp_path / "m.csv").told
+    assert [f"column {name!r} may say which channel" in line for line in told] == [True] * is_told
+
+
 @pytest.fixture
 def mls(tmp_path, monkeypatch, tone):
     """Multilingual LibriSpeech: two splits, each with its table."""
