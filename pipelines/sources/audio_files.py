@@ -1,6 +1,6 @@
 """Audio files as they lie in folders: a unit is a run of the sorted files.
 
-Transcripts that lie beside them are found (`transcripts`); a manifest there is told of.
+Transcripts that lie beside them are found (`transcripts`, `own_texts`); a manifest there is told of.
 """
 
 from __future__ import annotations
@@ -15,17 +15,16 @@ from melbeam.pipelines.sources import corpora, manifests, text_lines
 from melbeam.pipelines.sources.columns import renamed
 from melbeam.pipelines.sources.endings import AUDIO_ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import AUDIO
+from melbeam.pipelines.sources.own_texts import OwnTexts, note_of_times, own_text
 from melbeam.pipelines.sources.rows import BadRow, Row, as_id, id_of, read_rows
 from melbeam.pipelines.sources.text_lines import NotText
 from melbeam.pipelines.sources.transcripts import (
+    AISHELL,
     COLUMNS,
     LJSPEECH,
     TRANSCRIPTS,
-    OwnTexts,
     Transcripts,
     names_of,
-    note_of_times,
-    own_text,
     text_of,
     texts_of,
 )
@@ -172,7 +171,7 @@ def kind_of_other(path: str) -> str | None:
 
 
 def _is_transcript(path: str) -> bool:
-    return path.endswith(TRANSCRIPTS) or file_name(path) == LJSPEECH
+    return path.endswith(TRANSCRIPTS) or file_name(path) in (LJSPEECH, AISHELL)
 
 
 def _check_columns(options: SourceOptions, *, has_texts: bool) -> None:

@@ -13,3 +13,9 @@ AUDIO_ENDINGS = (*SNDFILE_ENDINGS, *MEDIA_ENDINGS)
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
 TABLE_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
 MANIFEST_ENDINGS = (*TABLE_ENDINGS, *(f"{ending}.gz" for ending in TABLE_ENDINGS))
+
+
+def without_ending(name: str) -> str:
+    """A name, or a path, without an ending of audio."""
+    stem, _, ending = name.rpartition(".")
+    return stem if stem and f".{ending.lower()}" in AUDIO_ENDINGS else name

@@ -1,13 +1,12 @@
-"""Transcripts that lie beside audio files: LibriSpeech's `*.trans.txt`, LJSpeech's `metadata.csv`, and `a.txt`.
+"""Transcripts of many clips that lie beside audio files: LibriSpeech's, LJSpeech's and AISHELL's.
 
-LibriSpeech's name an utterance by its file's name; LJSpeech's table, which has no header and `|` between its
-columns, also by a path, with or without its ending. A text by the clip's own name, as LibriTTS has two of each, is
-that clip's; TIMIT's begins with where the clip does, in samples, and VCTK's lies in a folder of its own.
+LibriSpeech's `*.trans.txt` name an utterance by its file's name; LJSpeech's `metadata.csv`, which has no header
+and `|` between its columns, also by a path, with or without its ending. AISHELL's table, written as LibriSpeech's,
+is one for all splits.
 """
 
 from __future__ import annotations
 
-import codecs
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from glob import escape
@@ -17,151 +16,22 @@ from unicodedata import normalize
 from melbeam.pipelines import files, words
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.columns import SPELLINGS
-from melbeam.pipelines.sources.endings import AUDIO_ENDINGS
+from melbeam.pipelines.sources.endings import without_ending
+from melbeam.pipelines.sources.own_texts import FOLDERS, NORMALIZED, SPEAKER, OwnTexts
 from melbeam.pipelines.sources.rows import is_absolute
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import printable
 from melbeam.transforms.folder_layout import file_name, folder_of, parent
 from melbeam.transforms.records.schema import TEXT
 
-TRANSCRIPTS, LJSPEECH = ".trans.txt", "metadata.csv"
-_NORMALIZED, SPEAKER = "normalized_text", "speaker"
-COLUMNS = ("id", TEXT, _NORMALIZED, SPEAKER)  # the third is LJSpeech's, the last LibriSpeech's, TIMIT's and VCTK's
-# The ending that a clip's own text has in place of the clip's; the first one of a column wins.
-_OWN = {".txt": TEXT, ".TXT": TEXT, ".original.txt": TEXT, ".normalized.txt": _NORMALIZED}
-# TIMIT's clips have their phones beside them, and begin their texts with two numbers: of the first sample, and of
-# the one behind the last.
-_PHONES = (".phn", ".PHN")
-_TEXTS_OR_PHONES = "*.[tTpP][xXhH][tTnN]"  # and a few that nobody writes
-_TIMIT = re.compile(rb"\d+ +\d+ +(?P<text>.*)", re.DOTALL)
-_TIMES = re.compile(rb"\s*(?P<start>\d+(\.\d+)?)[ \t]+(?P<end>\d+(\.\d+)?)[ \t]+\S")
-# Stands among a clip's endings for the text that VCTK has in another folder: `txt/p225/p225_001.txt`, for
-# `wav48/p225/p225_001.wav` or `wav48_silence_trimmed/p225/p225_001_mic1.flac`.
-_VCTK = "/txt"
-_CLIP_OF_VCTK = re.compile(r"(?P<above>(?:.*/)?)[^/]+/(?P<speaker>[^/]+)/(?P<name>(?P=speaker)_[^/]+)")
-_MICROPHONE = re.compile(r"_mic\d$")
-_LARGEST_TEXT = 1 << 20  # 1 MiB; more is no transcript of a clip
-_FOLDERS = 64  # more of them are searched for transcripts by one listing of what they lie in
+TRANSCRIPTS, LJSPEECH, AISHELL = ".trans.txt", "metadata.csv", "aishell_transcript_v0.8.txt"
+COLUMNS = ("id", TEXT, NORMALIZED, SPEAKER)  # of all corpora; none has the last two both
+_FOLDER_OF_AISHELL = re.compile(r"(?P<above>(?:.*/)?)wav/[^/]+/[^/]+")  # wav/train/S0002
+_CLIP_OF_AISHELL = re.compile(r"BAC\d+(?P<speaker>S\d+)W\d+")
 _COMPARED = 64  # files of transcripts whose names are held against those of the clips before any work
 _DEPTH = 4  # names of folders by which LJSpeech's table may tell clips apart
 _NAMED = 3
-_SHOWN = 60  # characters of a text
 _MANY = 5  # normalised forms, or more, of each text: one text has one
-
-
-class OwnTexts:
-    """The texts that lie beside clips under their own names, `a.txt` beside `a.wav`.
-
-    Args:
-        clips: paths and sizes, sorted by path.
-        listed: all files of the input, where the texts are searched; else in the clips' folders, of which few are.
-    """
-
-    def __init__(self, clips: list[tuple[str, int]], listed: list[tuple[str, int]]) -> None:
-        texts = [(path, size) for path, size in listed if path.endswith((".txt", ".TXT", *_PHONES))]
-        folders = sorted({folder_of(path) for path, _ in clips})
-        if not texts and len(folders) <= _FOLDERS:
-            texts = [found for folder in folders for found in files.match(f"{escape(folder)}/{_TEXTS_OR_PHONES}")]
-        # A folder that is called `.` is in none of the paths that are written without it.
-        there = {path.removeprefix("./") for path, size in texts if size <= _LARGEST_TEXT}
-        self._of_clip: dict[str, list[str]] = {}
-        for path, _ in clips if there else ():
-            stem = _without_ending(path)
-            found = [ending for ending in (*_OWN, *_PHONES) if f"{stem}{ending}".removeprefix("./") in there]
-            if any(ending in _OWN for ending in found):
-                self._of_clip[path] = found
-        if not self._of_clip:
-            self._of_clip = _of_vctk(clips, there)
-
-    @property
-    def are_there(self) -> bool:
-        """Whether some clip has one."""
-        return bool(self._of_clip)
-
-    @property
-    def paths(self) -> set[str]:
-        """All of them."""
-        named = ((path, ending) for path, found in self._of_clip.items() for ending in found)
-        return {_own_path(path, ending) for path, ending in named if ending not in _PHONES}
-
-    def endings(self, path: str) -> list[str]:
-        """The endings that follow a clip's name in those of its texts, and what else says how they are read."""
-        return self._of_clip.get(path, [])
-
-
-def own_text(path: str, endings: Iterable[str], encoding: str) -> dict[str, bytes]:
-    """The columns of a clip's own texts, without the line feeds around them.
-
-    Args:
-        path: of the clip.
-        endings: of its texts, as `OwnTexts.endings` gives them.
-        encoding: of them.
-
-    Raises:
-        NotText: one is of another encoding.
-        OSError: one cannot be read.
-    """
-    found: dict[str, bytes] = {}
-    endings = list(endings)
-    for ending in endings:
-        if ending in _PHONES:
-            continue
-        name = _own_path(path, ending)
-        with open_text(name) as file:
-            data = file.read().removeprefix(codecs.BOM_UTF8)
-        text = text_lines.decode(data, name, encoding).strip("\r\n").encode()
-        of_timit = _TIMIT.fullmatch(text) if any(phones in endings for phones in _PHONES) else None
-        found.setdefault(_OWN.get(ending, TEXT), text if of_timit is None else of_timit["text"])
-        if of_timit is not None or ending == _VCTK:
-            found[SPEAKER] = printable(file_name(folder_of(path))).encode()
-    return found
-
-
-def note_of_times(path: str, text: bytes) -> list[str]:
-    """A line for a person where all lines of a text begin with two times, as those of labels do; else none.
-
-    Args:
-        path: of the clip that it is the own text of.
-        text: as the clip gets it.
-    """
-    lines = text.splitlines()
-    times = [found for line in lines if (found := _TIMES.match(line))]
-    if not lines or len(times) < len(lines) or any(float(one["start"]) > float(one["end"]) for one in times):
-        return []
-    return [
-        f"the text of {printable(path)} begins with two numbers, which stay in it "
-        f'("{words.harmless(lines[0][:_SHOWN])}"): if they are times, a manifest with the columns audio, start, '
-        "end and text cuts the clip there"
-    ]
-
-
-def _own_path(path: str, ending: str) -> str:
-    """The path of a text of a clip's own."""
-    return _path_of_vctk(path) or "" if ending == _VCTK else f"{_without_ending(path)}{ending}"
-
-
-def _path_of_vctk(path: str) -> str | None:
-    """Where the text of a clip of VCTK's lies; None for a clip that is not called as one."""
-    clip = _CLIP_OF_VCTK.fullmatch(path)
-    if clip is None:
-        return None
-    stem = _MICROPHONE.sub("", _without_ending(clip["name"]))
-    return f"{clip['above']}txt/{clip['speaker']}/{stem}.txt"
-
-
-def _of_vctk(clips: list[tuple[str, int]], listed: set[str]) -> dict[str, list[str]]:
-    """The clips that have a text where VCTK has it.
-
-    Args:
-        clips: paths and sizes, sorted by path.
-        listed: the texts of the input; where none of theirs is among them, the folder beside the clips' is asked.
-    """
-    texts = {path: text for path, _ in clips if (text := _path_of_vctk(path)) is not None}
-    folders = {parent(parent(text)) for text in texts.values()}
-    if listed.isdisjoint(texts.values()) and len(folders) <= _FOLDERS:
-        found = [named for folder in sorted(folders) for named in files.match(f"{escape(folder)}/**.txt")]
-        listed = {path for path, size in found if size <= _LARGEST_TEXT}
-    return {path: [_VCTK] for path, text in texts.items() if text in listed}
 
 
 class Transcripts:
@@ -176,7 +46,7 @@ class Transcripts:
         folders = [folder for folder, _ in groupby(folder_of(path) for path, _ in clips)]
         found = {path for path, _ in listed if path.endswith(TRANSCRIPTS)}
         folders = sorted(set(folders))
-        if not found and len(folders) <= _FOLDERS:
+        if not found and len(folders) <= FOLDERS:
             for folder in folders:
                 found.update(path for path, _ in files.match(f"{escape(folder)}/*{TRANSCRIPTS}"))
         elif not found:
@@ -186,17 +56,28 @@ class Transcripts:
         for path in sorted(found):
             self._of_folder.setdefault(parent(path), []).append(path)
         self._note_tables(folders, [path for path, _ in listed if file_name(path) == LJSPEECH])
+        self._note_aishell(folders)
 
     def _note_tables(self, folders: list[str], listed: list[str]) -> None:
         """Gives each folder LJSpeech's table of it, of the one that it lies in, or of any above in the input."""
         tables = dict.fromkeys(path for path in listed if is_ljspeech(path))
         for folder in folders:
             near = (f"{folder}/{LJSPEECH}", f"{folder_of(folder)}/{LJSPEECH}")
-            if not listed and len(folders) <= _FOLDERS:
+            if not listed and len(folders) <= FOLDERS:
                 tables |= dict.fromkeys(path for path in near if files.exists(path) and is_ljspeech(path))
             for path in tables:
                 if path in near or _lies_in(folder, folder_of(path)):
                     self._of_folder.setdefault(folder, []).append(path)
+
+    def _note_aishell(self, folders: list[str]) -> None:
+        """Gives each folder AISHELL's table where it is called as one of its folders."""
+        named = {folder: found for folder in folders if (found := _FOLDER_OF_AISHELL.fullmatch(folder))}
+        tables = {folder: f"{found['above']}transcript/{AISHELL}" for folder, found in named.items()}
+        paths = set(tables.values())
+        there = {path for path in paths if files.exists(path)} if len(paths) <= FOLDERS else set()
+        for folder, path in tables.items():
+            if path in there:
+                self._of_folder.setdefault(folder, []).append(path)
 
     @property
     def are_there(self) -> bool:
@@ -277,12 +158,12 @@ class Transcripts:
 
 def _as_path(path: str) -> str:
     """The name by which a table tells a clip apart from those in other folders."""
-    return "/".join(_without_ending(path).split("/")[-2:])
+    return "/".join(without_ending(path).split("/")[-2:])
 
 
 def _may_be_speakers(texts: Iterable[Mapping[str, bytes]]) -> bool:
     """Whether what stands for texts says much less than what stands for their normalised forms."""
-    normalized = [columns.get(_NORMALIZED, b"") for columns in texts]
+    normalized = [columns.get(NORMALIZED, b"") for columns in texts]
     given = {columns.get(TEXT, b"") for columns in texts}
     return all(normalized) and 0 < len(given) * _MANY <= len(set(normalized))
 
@@ -311,7 +192,7 @@ def is_ljspeech(path: str) -> bool:
     if len(first) not in (2, 3) or "," in name or name in ("id", "file_name"):
         return False
     # Coqui's has a header, and files in the column that it calls so.
-    return name not in SPELLINGS["audio"] or _without_ending(clip := second[0].decode("latin-1").strip()) == clip
+    return name not in SPELLINGS["audio"] or without_ending(clip := second[0].decode("latin-1").strip()) == clip
 
 
 def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -327,7 +208,7 @@ def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple
         for line in Lines(file):
             text = text_lines.decode(line, path, encoding).rstrip("\r\n")
             given, *texts = text.split("|") if is_table else text.split(" ", 1)
-            name = _without_ending(given.strip().removeprefix("./")) if is_table else given
+            name = without_ending(given.strip().removeprefix("./")) if is_table else given
             composed = normalize("NFC", name)
             if name and (names is None or composed in names):
                 columns = dict(zip(COLUMNS, (name, *texts), strict=False)) | _speaker_of(path, name)
@@ -335,7 +216,13 @@ def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple
 
 
 def _speaker_of(path: str, name: str) -> dict[str, str]:
-    """Who speaks, where file and clip are called as LibriSpeech's, `84-121123.trans.txt` and `84-121123-0000`."""
+    """Who speaks, where file and clip are called as LibriSpeech's or AISHELL's.
+
+    LibriSpeech has `84-121123-0000` in `84-121123.trans.txt`, AISHELL `BAC009S0002W0122` of `S0002`.
+    """
+    if file_name(path) == AISHELL:
+        clip = _CLIP_OF_AISHELL.fullmatch(name)
+        return {} if clip is None else clip.groupdict()
     stem = file_name(path).removesuffix(TRANSCRIPTS)
     speaker, *chapter = stem.split("-")
     is_librispeech = path.endswith(TRANSCRIPTS) and len(chapter) == 1 and name.startswith(f"{stem}-")
@@ -357,10 +244,5 @@ def names_of(path: str) -> list[str]:
 
     Their accents are composed; a disk may have them decomposed, as macOS has it.
     """
-    parts = normalize("NFC", _without_ending(printable(path))).split("/")[-_DEPTH:]
+    parts = normalize("NFC", without_ending(printable(path))).split("/")[-_DEPTH:]
     return ["/".join(parts[first:]) for first in range(len(parts))]
-
-
-def _without_ending(name: str) -> str:
-    stem, _, ending = name.rpartition(".")
-    return stem if stem and f".{ending.lower()}" in AUDIO_ENDINGS else name

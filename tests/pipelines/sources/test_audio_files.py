@@ -370,6 +370,24 @@ def test_vctks_texts_lie_in_a_folder_of_their_own(tmp_path, monkeypatch, read, t
     assert found.told == (["left out: 1 .txt file: vctk/txt/p225/p225_003.txt"] if pattern == "vctk" else [])
 
 
+@pytest.mark.parametrize("pattern", ["aishell", "aishell/wav/train", "aishell/wav/train/S0002/*.wav"])
+def test_aishells_table_is_one_for_all_splits(tmp_path, monkeypatch, read, tone, pattern):
+    monkeypatch.chdir(tmp_path)
+    texts = {"train/S0002/BAC009S0002W0122": "而 对", "dev/S0724/BAC009S0724W0121": "广州 市"}
+    for clip in texts:
+        tone(f"aishell/wav/{clip}.wav")
+    Path("aishell/transcript").mkdir()
+    lines = (f"{clip[-16:]} {text}\n" for clip, text in texts.items())
+    Path("aishell/transcript/aishell_transcript_v0.8.txt").write_text("".join(lines))
+    found = {clip.id: clip.fields for clip in read(pattern).clips}
+    expected = {
+        clip[-16:]: {"text": text.encode(), "speaker": clip.split("/")[1].encode()}
+        for clip, text in texts.items()
+        if pattern == "aishell" or clip.startswith("train")
+    }
+    assert found == expected
+
+
 def test_a_text_that_cannot_be_read_is_the_reject_of_its_clip(own, read, tmp_path):
     Path("talks/deep/c.txt").write_bytes(b"caf\xe9")
     found = read("talks")
