@@ -13,6 +13,7 @@ from typing import Any
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.columns import SPELLINGS
+from melbeam.pipelines.sources.endings import STM_ENDING
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.transforms.folder_layout import file_name, folder_prefix
 
@@ -51,8 +52,46 @@ _FLEURS = Corpus(
 _VOXPOPULI = Corpus("voxpopuli", ("id", "raw_text", "normalized_text"), True, ("{id:.4}/{id}.ogg",))
 
 
+# A label may be left out, and then has no column of its own.
+_STM = Corpus(
+    "stm",
+    ("file", "channel", "speaker", "start", "end", "label", "text"),
+    False,
+    ("../sph/{file}.sph", "{file}.sph", "../wav/{file}.wav", "{file}.wav"),
+)
+_LABEL = re.compile(r"<[^>\s]*>")  # `<o,f0,male>`, `<NA>`
+_BEGINS_AS_STM = re.compile(r"\S+\s+\S+\s+\S+\s+[\d.]+\s+[\d.]+(\s|$)")
+NOT_SCORED = "ignore_time_segment_in_scoring"
+
+
+def is_stm(columns: Iterable[str] | None) -> bool:
+    """Whether columns are those of an STM, NIST's table of segments, which TED-LIUM has one of for each talk."""
+    return columns is not None and tuple(columns) == _STM.columns
+
+
+def fields_of_stm(row: str) -> list[str]:
+    """The columns of a row of an STM, which blanks divide; the last is the text, with blanks in it.
+
+    Raises:
+        ValueError: it has fewer columns.
+    """
+    fields = row.split(None, 5)
+    if len(fields) < 5:
+        raise ValueError("a row of an STM has a file, a channel, a speaker, a start, an end and a text")
+    text = fields[5].strip() if len(fields) > 5 else ""
+    label = None if text.startswith("<unk>") else _LABEL.match(text)
+    return [*fields[:5], label[0] if label else "", text[label.end() :].lstrip() if label else text]
+
+
+def leaves_out(columns: Iterable[str] | None, row: bytes) -> bool:
+    """Whether a row of an STM is a comment, or a part of the recording that nobody transcribed."""
+    return is_stm(columns) and (row.startswith(b";;") or row.split()[-1:][0].lower() == NOT_SCORED.encode())
+
+
 def of_first_row(path: str, row: str) -> Corpus | None:
     """The corpus whose table begins with a row, where that names no columns; None for other tables."""
+    if path.endswith((STM_ENDING, f"{STM_ENDING}.gz")):
+        return _STM if _BEGINS_AS_STM.match(row) else None
     fields = row.split("\t")
     if file_name(path) == MLS_TABLE and len(fields) == len(_MLS.columns) and _MLS_ID.fullmatch(fields[0]):
         return _MLS
@@ -70,10 +109,17 @@ def of_header(names: Iterable[str]) -> Corpus | None:
 
 def is_mls(path: str) -> bool:
     """Whether a file is a table of Multilingual LibriSpeech's."""
-    if file_name(path) != MLS_TABLE:
-        return False
+    return file_name(path) == MLS_TABLE and _of_file(path) is _MLS
+
+
+def is_of_talk(path: str) -> bool:
+    """Whether a file is an STM."""
+    return path.endswith(STM_ENDING) and _of_file(path) is _STM
+
+
+def _of_file(path: str) -> Corpus | None:
     with open_text(path) as file:
-        return of_first_row(path, next(Lines(file), b"").decode("latin-1").rstrip("\r\n")) is _MLS
+        return of_first_row(path, next(Lines(file), b"").decode("latin-1").rstrip("\r\n"))
 
 
 def mls_tables_above(clip: str) -> list[str]:
@@ -94,7 +140,8 @@ def template_of(corpus: Corpus, path: str, row: str) -> str:
     first = corpus.audio[0]
     if len(corpus.audio) == 1:
         return first
-    values = dict(zip(corpus.columns, row.split("\t"), strict=True))
+    fields = fields_of_stm(row) if corpus is _STM else row.split("\t")
+    values = dict(zip(corpus.columns, fields, strict=True))
     there = (one for one in corpus.audio if files.exists(folder_prefix(path) + _audio_of(one, path, values)))
     return next(there, first)
 
@@ -111,6 +158,8 @@ def with_audio(template: str, path: str, values: Mapping[str, Any]) -> dict[str,
         ValueError: the id is not one of the corpus.
     """
     found = dict(values) | {_AUDIO: _audio_of(template, path, values)}
+    if is_stm(values):  # its path leads out of the table's folder
+        found["id"] = f"{values['file']}@{values['start']}-{values['end']}"
     return found | {_SPEAKER: _parts_of(values)[_SPEAKER]} if _is_of_parts(template) else found
 
 

@@ -11,7 +11,8 @@ SNDFILE_ENDINGS = (
 MEDIA_ENDINGS = (".m4a", ".mp4", ".m4b", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".3gp", ".mov", ".ac3")
 AUDIO_ENDINGS = (*SNDFILE_ENDINGS, *MEDIA_ENDINGS)
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
-TABLE_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+STM_ENDING = ".stm"
+TABLE_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", STM_ENDING)
 MANIFEST_ENDINGS = (*TABLE_ENDINGS, *(f"{ending}.gz" for ending in TABLE_ENDINGS))
 
 

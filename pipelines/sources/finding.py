@@ -1,8 +1,8 @@
 """What kind of source an input is: by the names in a folder, the endings of files, and their first bytes.
 
 In a folder: `wav.scp`, then `features.json`, `cuts.jsonl.gz`, `metadata.*`, `*.trans.txt`, MLS's
-`transcripts.txt`; where it has none of these, Parquet, tar, TFRecord or clips, of which one folder may hold only
-one.
+`transcripts.txt`, `*.stm`; where it has none of these, Parquet, tar, TFRecord or clips, of which one folder may
+hold only one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from melbeam.pipelines import files
 from melbeam.pipelines.files.globs import literal_path, literal_prefix, with_literal_brackets
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import audio_files, corpora, foreign
-from melbeam.pipelines.sources.endings import AUDIO_ENDINGS, MANIFEST_ENDINGS, TAR_ENDINGS
+from melbeam.pipelines.sources.endings import AUDIO_ENDINGS, MANIFEST_ENDINGS, STM_ENDING, TAR_ENDINGS
 from melbeam.pipelines.sources.kaldi import PARTS, WAV_SCP
 from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, SHARDED
@@ -276,6 +276,8 @@ def _kind_of_folder(found: Found, folder: str) -> tuple[str | None, list[tuple[s
         return AUDIO, found.paths
     if of_mls := [named for named in found.paths if corpora.is_mls(named[0])]:
         return MANIFEST, of_mls
+    if (of_talks := matching(lambda name: name.endswith(STM_ENDING))) and corpora.is_of_talk(of_talks[0][0]):
+        return MANIFEST, of_talks
     return None, found.paths
 
 

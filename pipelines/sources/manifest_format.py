@@ -95,7 +95,13 @@ class Format:
         values = {name: field for name, field in zip(self.header, fields, strict=True) if name}
         return corpora.with_audio(self.audio, path, values) if self.audio else values
 
+    def leaves_out(self, row: bytes) -> bool:
+        """Whether a row says nothing of a clip, and is none."""
+        return corpora.leaves_out(self.header, row)
+
     def _fields(self, text: str) -> list[str]:
+        if corpora.is_stm(self.header):
+            return corpora.fields_of_stm(text)
         if not self.quoted:
             return text.rstrip("\r\n").split(self.delimiter)
         try:

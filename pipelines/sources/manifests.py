@@ -13,7 +13,7 @@ from typing import Any
 
 from melbeam.pipelines import words
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources import text_lines
+from melbeam.pipelines.sources import corpora, text_lines
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
 from melbeam.pipelines.sources.columns import find_columns, note_of_times, row_of
 from melbeam.pipelines.sources.kinds import MANIFEST
@@ -185,6 +185,9 @@ def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -
     where = printable(found.paths[0][0] if len(found.paths) == 1 else found.pattern)
     todo = "--columns=id=COLUMN names a column that tells them apart"
     left_out.notes += [*types.note(where), *ids.note(where, todo), *seen.note_of_channels(where)]
+    if seen.left_out:
+        are = "row is a comment or marked" if len(seen.left_out) == 1 else "rows are comments or marked"
+        left_out.notes.append(f"{where}: {len(seen.left_out)} {are} {corpora.NOT_SCORED}, and left out")
     if nameless:
         named = words.named(nameless[:1], len(nameless))
         left_out.notes.append(f"a column without a name is not read, in {named}: its header names what is")
@@ -203,12 +206,14 @@ class _Seen:
         ids: of them.
         audio: paths of their audio; None where nobody asks for them.
         channels: what the columns say that may name channels, by their names.
+        left_out: the tables of the rows that are none, one for each.
     """
 
     types: ColumnTypes
     ids: RepeatedIds
     audio: set[str] | None
     channels: dict[str, set[str]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
     def see(self, row: Row) -> None:
         """Takes a row into account."""
@@ -241,6 +246,9 @@ def _plan_table(
         skip_to(lines, start)
         last, is_first = b"", True
         for offset, line in format.rows(lines):
+            if format.leaves_out(line):
+                seen.left_out.append(path)
+                continue
             starts.append(offset)
             row = table.row(line, names)
             weights.append(round(_seconds_of(row) * BYTES_A_SECOND))
@@ -334,7 +342,8 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
             file.seek(unit.span.start)
             lines = Lines(file, unit.span.start, unit.span.end)
             for _, line in table.format.rows(lines):
-                yield table.row(line)
+                if not table.format.leaves_out(line):
+                    yield table.row(line)
 
     yield from read_rows(rows(), unit, max_record_bytes)
 

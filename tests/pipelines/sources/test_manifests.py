@@ -177,6 +177,52 @@ def test_voxpopuli(tmp_path, monkeypatch, read, tone):
     assert "asr_train.tsv takes clips and texts" in read(".").told[0]
 
 
+@pytest.fixture
+def tedlium(tmp_path, monkeypatch, tone):
+    """Two talks, each a recording with its table of segments."""
+    monkeypatch.chdir(tmp_path)
+    Path("ted/train/stm").mkdir(parents=True)
+    said = {}
+    for talk, label in (("Gore_2006", "<o,f0,male> "), ("Huey_2010X", "<NA> "), ("Hall_1", "")):
+        tone(f"ted/train/sph/{talk}.sph", seconds=3, format="NIST")
+        rows = [
+            ("0.00", "0.50", "ignore_time_segment_in_scoring"),
+            ("0.50", "1.25", "it 's  1"),
+            ("1.25", "3", "<unk> a"),
+        ]
+        lines = (f"{talk} 1 {talk} {start} {end} {label}{text}\n" for start, end, text in rows)
+        write(f"ted/train/stm/{talk}.stm", "".join(lines))
+        said |= {f"{talk}@{start}-{end}": text.encode() for start, end, text in rows[1:]}
+    return dict(sorted(said.items()))
+
+
+@pytest.mark.parametrize("pattern", ["ted/train", "ted/train/stm", "ted/train/stm/*.stm"])
+def test_tedliums_talks_are_cut_into_what_is_said(tedlium, read, pattern):
+    found = read(pattern)
+    assert {clip.id: clip.fields["text"] for clip in found.clips} == tedlium
+    for clip in found.clips:
+        talk, start, end = clip.id.replace("@", "-").split("-")
+        whole = soundfile.read(f"ted/train/sph/{talk}.sph", always_2d=True)[0]
+        np.testing.assert_array_equal(clip.samples, whole[round(float(start) * 16000) : round(float(end) * 16000)])
+        assert clip.fields["speaker"] == talk.encode()
+    assert found.damages == []
+    assert found.told == [
+        f"{pattern}: 3 rows are comments or marked ignore_time_segment_in_scoring, and left out",
+    ]
+    assert read(pattern, shard_bytes=1).clips == found.clips
+
+
+def test_what_is_amiss_in_a_talk_is_told(tedlium, read):
+    write("ted/train/stm/Hall_1.stm", "Hall_1 1 Hall_1 0.5 1.0 hello\nHall_1 1 Hall_1\n;; end\n")
+    Path("ted/train/sph/Gore_2006.sph").unlink()
+    found = read("ted/train")
+    assert [(damage.reject.reason, damage.reject.record_id) for damage in found.damages] == [
+        ("not_found", "Gore_2006@0.50-1.25"),
+        ("not_found", "Gore_2006@1.25-3"),
+        ("bad_row", None),
+    ]
+
+
 def test_quoted_line_feeds_are_inside_their_row(corpus, read):
     write("m.csv", 'audio,text\r\na.wav,"one\r\ntwo, ""three"""\r\nsub/b.flac,four\r\n')
     for options in ({}, {"shard_bytes": 1}):
