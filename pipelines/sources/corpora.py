@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from melbeam.pipelines import files
 from melbeam.pipelines.sources.columns import SPELLINGS
@@ -22,41 +21,28 @@ _AUDIO, _SPEAKER = "audio", "speaker"
 _MLS_ID = re.compile(r"(?P<speaker>[^_\s/]+)_(?P<book>[^_\s/]+)_[^_\s/]+")
 
 
-@dataclass(frozen=True)
-class Corpus:
+class Corpus(NamedTuple):
     """How the tables of a corpus are to be understood.
 
     Attributes:
-        name: of the corpus, as units hold it.
-        columns: of a table; where it has a header, these are among its columns.
-        has_header: whether the first row names the columns.
+        columns: of a table without a header; of one with a header, some by which it is known.
         audio: templates of a clip's path; of several, the first that names a file for the first row.
     """
 
-    name: str
     columns: tuple[str, ...]
-    has_header: bool
     audio: tuple[str, ...]
 
 
-_MLS = Corpus(
-    "mls", ("id", "text"), False, tuple(f"audio/{{speaker}}/{{book}}/{{id}}.{end}" for end in ("flac", "opus"))
-)
+_MLS = Corpus(("id", "text"), tuple(f"audio/{{speaker}}/{{book}}/{{id}}.{end}" for end in ("flac", "opus")))
 # A sentence has several clips, so that its number is no id; what is called `num_samples` there is a name of ours.
 _FLEURS = Corpus(
-    "fleurs",
     ("sentence_id", "file", "raw_transcription", "transcription", "characters", "samples", "gender"),
-    False,
     ("audio/{table}/{file}", "{table}/{file}"),
 )
-_VOXPOPULI = Corpus("voxpopuli", ("id", "raw_text", "normalized_text"), True, ("{id:.4}/{id}.ogg",))
-
-
+_VOXPOPULI = Corpus(("id", "raw_text", "normalized_text"), ("{id:.4}/{id}.ogg",))
 # A label may be left out, and then has no column of its own.
 _STM = Corpus(
-    "stm",
     ("file", "channel", "speaker", "start", "end", "label", "text"),
-    False,
     ("../sph/{file}.sph", "{file}.sph", "../wav/{file}.wav", "{file}.wav"),
 )
 _LABEL = re.compile(r"<[^>\s]*>")  # `<o,f0,male>`, `<NA>`

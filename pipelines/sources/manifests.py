@@ -15,7 +15,7 @@ from melbeam.pipelines import words
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import corpora, text_lines
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import find_columns, note_of_times, row_of
+from melbeam.pipelines.sources.columns import SPELLINGS, find_columns, note_of_lists, note_of_times, row_of
 from melbeam.pipelines.sources.kinds import MANIFEST
 from melbeam.pipelines.sources.lhotse import refuse_parts_of_cuts
 from melbeam.pipelines.sources.manifest_format import (
@@ -54,10 +54,14 @@ _CHANNEL, _CHANNELS = ("channel", "side"), {"0", "1", "2", "a", "b", "l", "r", "
 
 
 class _Names:
-    """The names of columns, and dotted ones of what lies in them, in the order in which they came."""
+    """The names of columns, and dotted ones of what lies in them, in the order in which they came.
+
+    `lists` has the names in the objects of which a column has a list, by the column's name.
+    """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.all = dict.fromkeys(names)
+        self.lists: dict[str, list[str]] = {}
         self._seen: set[tuple[str, ...]] = set()
 
     def see(self, values: Mapping[str, Any]) -> None:
@@ -66,6 +70,9 @@ class _Names:
         if shape not in self._seen or any(isinstance(value, dict) for value in values.values()):
             self._seen.add(shape)
             self.all.update(dict.fromkeys(names_in(values)))
+            for name, value in values.items():
+                if isinstance(value, list) and value and isinstance(value[0], dict):
+                    self.lists.setdefault(name, list(value[0]))
 
 
 @dataclass(frozen=True)
@@ -180,6 +187,7 @@ def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -
         if find_columns(known.all, options.columns, printable(path)) != table.columns:
             is_understood = False
         left_out.notes += note_of_times(known.all, table.columns, printable(path))
+        left_out.notes += note_of_lists(known.lists, table.columns, printable(path))
     if not is_understood:
         return None
     where = printable(found.paths[0][0] if len(found.paths) == 1 else found.pattern)
@@ -282,7 +290,6 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions, r
         ValueError: none names audio; or the text is not of the encoding.
     """
     first_error: ValueError | None = None
-    lists: list[str] = []  # columns that hold lists of objects
     with open_text(path) as file:
         lines = Lines(file)
         skip_to(lines, start)
@@ -293,7 +300,6 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions, r
             try:
                 values = format.values(line, path)
                 names.see(values)
-                lists += [name for name, value in values.items() if _is_list_of_objects(value)]
             except ValueError as error:
                 if number < _LOOKED_AT and isinstance(error, NotText):
                     raise
@@ -307,18 +313,18 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions, r
         columns = find_columns(names.all, options.columns, printable(path))
     except UsageError:
         refuse_parts_of_cuts(names.all, printable(path))
-        if lists:
+        names_audio = "audio" in options.columns or not set(SPELLINGS["audio"]).isdisjoint(
+            map(str.lower, names.all)
+        )
+        if names.lists and not names_audio:
+            name = next(iter(names.lists))
             raise UsageError(
                 Refusal.BAD_COLUMNS,
-                f"{printable(path)} has no column that names audio; its clips may lie in its list {lists[0]!r}, "
-                f"and a manifest has one object a line: jq -c '.{lists[0]}[]'",
+                f"{printable(path)} has no column that names audio; its clips may lie in its list {name!r}, "
+                f"and a manifest has one object a line: jq -c '.{name}[]'",
             ) from None
         raise
     return Table(path, format, columns, folder_prefix(path), root)
-
-
-def _is_list_of_objects(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def has_texts(path: str, options: SourceOptions) -> bool:

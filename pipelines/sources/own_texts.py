@@ -23,11 +23,11 @@ NORMALIZED, SPEAKER = "normalized_text", "speaker"
 FOLDERS = 64  # more of them are searched for transcripts by one listing of what they lie in, or not at all
 # The ending that a clip's own text has in place of the clip's; the first one of a column wins.
 _OWN = {".txt": TEXT, ".TXT": TEXT, ".original.txt": TEXT, ".normalized.txt": NORMALIZED}
-# TIMIT's clips have their phones beside them, and begin their texts with two numbers: of the first sample, and of
-# the one behind the last.
+# TIMIT's clips have their phones beside them, and begin their texts with the numbers of two samples: of the first,
+# which is 0, and of the one behind the last.
 _PHONES = (".phn", ".PHN")
 _TEXTS_OR_PHONES = "*.[tTpP][xXhH][tTnN]"  # and a few that nobody writes
-_TIMIT = re.compile(rb"\d+ +\d+ +(?P<text>.*)", re.DOTALL)
+_TIMIT = re.compile(rb"0 +\d{4,} +(?P<text>.*)", re.DOTALL)
 _TIMES = re.compile(rb"\s*(?P<start>\d+(\.\d+)?)[ \t]+(?P<end>\d+(\.\d+)?)[ \t]+\S")
 # Stands among a clip's endings for the text that VCTK has in another folder: `txt/p225/p225_001.txt`, for
 # `wav48/p225/p225_001.wav` or `wav48_silence_trimmed/p225/p225_001_mic1.flac`.

@@ -595,6 +595,26 @@ def test_a_list_of_clips_that_is_called_text_is_refused(corpus, read):
     assert read("clips.txt", input_format="manifest").clips[0].fields == {"text": b"x"}
 
 
+def test_a_list_of_segments_is_told_to_cut_nothing(corpus, read):
+    """As GigaSpeech has them."""
+    row = {"path": "a.wav", "said": [{"sid": "a", "begin_time": 0.0, "end_time": 0.25, "text_tn": "x"}]}
+    write("m.jsonl", lines(row))
+    (told,) = read("m.jsonl").told
+    assert "column 'said' may list segments" in told
+    assert "jq -c '. as $row | .said[] + {path: $row.path}'" in told
+    write("m.jsonl", lines(row["said"][0] | {"path": row["path"]}))
+    found = read("m.jsonl", columns={"id": "sid", "text": "text_tn"})
+    assert ([(clip.id, clip.fields) for clip in found.clips], found.told) == ([("a", {"text": b"x"})], [])
+    write("m.jsonl", lines(row | {"said": [{"word": "x"}]}))
+    assert read("m.jsonl").told == []
+
+
+def test_a_list_in_a_row_hides_no_other_fault(corpus, read):
+    write("m.jsonl", lines({"path": "a.wav", "source": "podcast", "said": [{"sid": "a"}]}))
+    with pytest.raises(ValueError, match="column 'source', a name that melbeam writes itself"):
+        read("m.jsonl")
+
+
 def test_nan_is_no_value(corpus, read):
     """As pandas writes what a column lacks."""
     rows = [
