@@ -39,7 +39,7 @@ _FLEURS = Corpus(
     ("sentence_id", "file", "raw_transcription", "transcription", "characters", "samples", "gender"),
     ("audio/{table}/{file}", "{table}/{file}"),
 )
-_VOXPOPULI = Corpus(("id", "raw_text", "normalized_text"), ("{id:.4}/{id}.ogg",))
+_VOXPOPULI = Corpus(("id", "raw_text", "normalized_text", "speaker_id", "split"), ("{id:.4}/{id}.ogg",))
 # A label may be left out, and then has no column of its own.
 _STM = Corpus(
     ("file", "channel", "speaker", "start", "end", "label", "text"),
@@ -71,7 +71,7 @@ def fields_of_stm(row: str) -> list[str]:
 
 def leaves_out(columns: Iterable[str] | None, row: bytes) -> bool:
     """Whether a row of an STM is a comment, or a part of the recording that nobody transcribed."""
-    return is_stm(columns) and (row.startswith(b";;") or row.split()[-1:][0].lower() == NOT_SCORED.encode())
+    return is_stm(columns) and (row.startswith(b";;") or row.split()[-1].lower() == NOT_SCORED.encode())
 
 
 def of_first_row(path: str, row: str) -> Corpus | None:

@@ -16,7 +16,7 @@ from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.endings import without_ending
 from melbeam.pipelines.sources.text_lines import open_text
 from melbeam.pipelines.sources.units import printable
-from melbeam.transforms.folder_layout import file_name, folder_of, parent
+from melbeam.transforms.folder_layout import file_name, folder_of, folder_prefix, parent
 from melbeam.transforms.records.schema import TEXT
 
 NORMALIZED, SPEAKER = "normalized_text", "speaker"
@@ -32,7 +32,6 @@ _TIMES = re.compile(rb"\s*(?P<start>\d+(\.\d+)?)[ \t]+(?P<end>\d+(\.\d+)?)[ \t]+
 # Stands among a clip's endings for the text that VCTK has in another folder: `txt/p225/p225_001.txt`, for
 # `wav48/p225/p225_001.wav` or `wav48_silence_trimmed/p225/p225_001_mic1.flac`.
 _VCTK = "/txt"
-_CLIP_OF_VCTK = re.compile(r"(?P<above>(?:.*/)?)[^/]+/(?P<speaker>[^/]+)/(?P<name>(?P=speaker)_[^/]+)")
 _MICROPHONE = re.compile(r"_mic\d$")
 _LARGEST_TEXT = 1 << 20  # 1 MiB; more is no transcript of a clip
 _SHOWN = 60  # characters of a text
@@ -131,11 +130,11 @@ def _own_path(path: str, ending: str) -> str:
 
 def _path_of_vctk(path: str) -> str | None:
     """Where the text of a clip of VCTK's lies; None for a clip that is not called as one."""
-    clip = _CLIP_OF_VCTK.fullmatch(path)
-    if clip is None:
+    folder, speaker, name = ["", "", *path.rsplit("/", 2)][-3:]
+    if not folder or not speaker or not name.startswith(f"{speaker}_"):
         return None
-    stem = _MICROPHONE.sub("", without_ending(clip["name"]))
-    return f"{clip['above']}txt/{clip['speaker']}/{stem}.txt"
+    stem = _MICROPHONE.sub("", without_ending(name))
+    return f"{folder_prefix(folder)}txt/{speaker}/{stem}.txt"
 
 
 def _of_vctk(clips: list[tuple[str, int]], listed: set[str]) -> dict[str, list[str]]:
