@@ -1,6 +1,6 @@
 """Audio files as they lie in folders: a unit is a run of the sorted files.
 
-Transcripts that lie beside them are found (`transcripts`); a manifest there is told of.
+Transcripts that lie beside them are found (`transcripts`, `own_texts`); a manifest there is told of.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Any
 
 from melbeam.pipelines import files, words
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources import manifests, text_lines
+from melbeam.pipelines.sources import corpora, manifests, text_lines
 from melbeam.pipelines.sources.columns import renamed
 from melbeam.pipelines.sources.endings import AUDIO_ENDINGS, MANIFEST_ENDINGS, MEDIA_ENDINGS
 from melbeam.pipelines.sources.kinds import AUDIO
+from melbeam.pipelines.sources.own_texts import OwnTexts, note_of_times, own_text
 from melbeam.pipelines.sources.rows import BadRow, Row, as_id, id_of, read_rows
 from melbeam.pipelines.sources.text_lines import NotText
 from melbeam.pipelines.sources.transcripts import (
+    AISHELL,
     COLUMNS,
     LJSPEECH,
     TRANSCRIPTS,
-    OwnTexts,
     Transcripts,
     names_of,
-    own_text,
     text_of,
     texts_of,
 )
@@ -33,6 +33,7 @@ from melbeam.pipelines.tfrecord import Span
 from melbeam.transforms.folder_layout import file_name, folder_of
 from melbeam.transforms.records.containers.formats import name_of_beginning
 from melbeam.transforms.records.kept_rows import keep_row
+from melbeam.transforms.records.schema import TEXT
 
 _NAMED = 3  # files
 HEAD = 64 << 10  # 64 KiB of a file, in which an MP3 shows two frames
@@ -72,9 +73,9 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         left_out.notes += texts.note(clips, own, options.encoding_of_text, options.columns)
     has_texts = texts.are_there or own.are_there
     if has_texts:
-        _check_own_text(clips, own, options)
+        left_out.notes += _check_own_text(clips, own, options)
     else:
-        left_out.notes += _manifests_among(found, options)
+        left_out.notes += _manifests_among(found, clips[0][0], options)
     _check_columns(options, has_texts=has_texts)
     root = found.root if options.root is None else options.root
     total = sum(size for _, size in clips)
@@ -103,20 +104,32 @@ def plan(found: Found, options: SourceOptions) -> Planned:
     return Planned(units, left_out)
 
 
-def _check_own_text(clips: list[tuple[str, int]], own: OwnTexts, options: SourceOptions) -> None:
+def _check_own_text(clips: list[tuple[str, int]], own: OwnTexts, options: SourceOptions) -> list[str]:
     """Refuses texts of another encoding, as the first of them shows; one among many is a reject.
+
+    Returns:
+        A line for a person where the first one holds times; else none.
 
     Raises:
         ValueError: with what to do.
     """
     first = next((path for path, _ in clips if own.endings(path)), None)
-    if first is not None:
-        own_text(first, own.endings(first), options.encoding_of_text)
+    if first is None:
+        return []
+    columns = own_text(first, own.endings(first), options.encoding_of_text)
+    return note_of_times(first, columns.get(TEXT, b""))
 
 
-def _manifests_among(found: Found, options: SourceOptions) -> list[str]:
-    """A line for a person where tables in the input name clips with their texts, which nobody asked for."""
+def _manifests_among(found: Found, first: str, options: SourceOptions) -> list[str]:
+    """A line for a person where tables in the input name clips with their texts, which nobody asked for.
+
+    Args:
+        found: the input.
+        first: path of the first clip; MLS's table may lie above it, outside the input.
+        options: how it is taken.
+    """
     tables = [path for path, _ in found.paths if path.lower().endswith(MANIFEST_ENDINGS)]
+    tables += corpora.mls_tables_above(first)
     with_texts = [path for path in tables[:_TABLES] if manifests.has_texts(path, options)]
     if not with_texts:
         return []
@@ -158,7 +171,7 @@ def kind_of_other(path: str) -> str | None:
 
 
 def _is_transcript(path: str) -> bool:
-    return path.endswith(TRANSCRIPTS) or file_name(path) == LJSPEECH
+    return path.endswith(TRANSCRIPTS) or file_name(path) in (LJSPEECH, AISHELL)
 
 
 def _check_columns(options: SourceOptions, *, has_texts: bool) -> None:

@@ -149,17 +149,43 @@ def note_of_times(present: Iterable[str], columns: Mapping[str, str], where: str
     if "start" in columns or "end" in columns:
         return []
     claimed = {theirs for ours, theirs in columns.items() if ours != "duration"}
-    left = (name for name in present if name not in claimed)
-    words = {name: {word.lower() for word in _WORDS.findall(name)} for name in left}
-    found = [next((name for name in words if words[name] & of_time), None) for of_time in _WORDS_OF_TIMES]
-    if None in found:
+    first, last = _times_among(name for name in present if name not in claimed)
+    if first is None or last is None:
         return []
-    first, last = found
-    ours = "duration" if words[str(last)] & {"duration", "dur"} else "end"
+    ours = "duration" if _words_of(last) & {"duration", "dur"} else "end"
     return [
         f"{where}: columns {first!r} and {last!r} may say which part of its file a row is, and every row takes "
         f"all of it: --columns=start={first},{ours}={last} cuts, if they are seconds"
     ]
+
+
+def note_of_lists(lists: Mapping[str, Iterable[str]], columns: Mapping[str, str], where: str) -> list[str]:
+    """A line for a person about each column that lists segments of the row's file, which no row is cut into.
+
+    Args:
+        lists: the names in the objects that a column lists, by its name.
+        columns: ours to theirs, as `find_columns` gives them.
+        where: the table.
+    """
+    if "start" in columns or "end" in columns:
+        return []
+    audio = columns["audio"]
+    return [
+        f"{where}: column {name!r} may list segments, and every row takes all of its file: a row for each is "
+        f"made by jq -c '. as $row | .{name}[] + {{{audio}: $row.{audio}}}'"
+        for name, names in lists.items()
+        if name not in columns.values() and None not in _times_among(names)
+    ]
+
+
+def _times_among(names: Iterable[str]) -> list[str | None]:
+    """The first names that may be those of a start, and of an end or a duration; None where there is none."""
+    given = list(names)
+    return [next((name for name in given if _words_of(name) & of_time), None) for of_time in _WORDS_OF_TIMES]
+
+
+def _words_of(name: str) -> set[str]:
+    return {word.lower() for word in _WORDS.findall(name)}
 
 
 def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str, root: str) -> Row:

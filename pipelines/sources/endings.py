@@ -11,5 +11,12 @@ SNDFILE_ENDINGS = (
 MEDIA_ENDINGS = (".m4a", ".mp4", ".m4b", ".aac", ".webm", ".mka", ".mkv", ".wma", ".amr", ".3gp", ".mov", ".ac3")
 AUDIO_ENDINGS = (*SNDFILE_ENDINGS, *MEDIA_ENDINGS)
 TAR_ENDINGS = (".tar", ".tar.gz", ".tgz")
-TABLE_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv")
+STM_ENDING = ".stm"
+TABLE_ENDINGS = (".jsonl", ".ndjson", ".json", ".csv", ".tsv", STM_ENDING)
 MANIFEST_ENDINGS = (*TABLE_ENDINGS, *(f"{ending}.gz" for ending in TABLE_ENDINGS))
+
+
+def without_ending(name: str) -> str:
+    """A name, or a path, without an ending of audio."""
+    stem, _, ending = name.rpartition(".")
+    return stem if stem and f".{ending.lower()}" in AUDIO_ENDINGS else name

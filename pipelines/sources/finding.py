@@ -1,7 +1,8 @@
 """What kind of source an input is: by the names in a folder, the endings of files, and their first bytes.
 
-In a folder: `wav.scp`, then `features.json`, `cuts.jsonl.gz`, `metadata.*`, `*.trans.txt`; where it has none of
-these, Parquet, tar, TFRecord or clips, of which one folder may hold only one.
+In a folder: `wav.scp`, then `features.json`, `cuts.jsonl.gz`, `metadata.*`, `*.trans.txt`, MLS's
+`transcripts.txt`, `*.stm`; where it has none of these, Parquet, tar, TFRecord or clips, of which one folder may
+hold only one.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from itertools import product
 from melbeam.pipelines import files
 from melbeam.pipelines.files.globs import literal_path, literal_prefix, with_literal_brackets
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources import audio_files, foreign
-from melbeam.pipelines.sources.endings import AUDIO_ENDINGS, MANIFEST_ENDINGS, TAR_ENDINGS
+from melbeam.pipelines.sources import audio_files, corpora, foreign
+from melbeam.pipelines.sources.endings import AUDIO_ENDINGS, MANIFEST_ENDINGS, STM_ENDING, TAR_ENDINGS
 from melbeam.pipelines.sources.kaldi import PARTS, WAV_SCP
 from melbeam.pipelines.sources.kinds import AUDIO, KALDI, LHOTSE, MANIFEST, PARQUET, TFRECORD, WEBDATASET
 from melbeam.pipelines.sources.nemo_tarred import NEMO_MANIFEST, SHARDED
@@ -191,6 +192,8 @@ def _kind_of_files(found: Found) -> tuple[str, list[tuple[str, int]]]:
     Raises:
         ValueError: they are of several kinds.
     """
+    if found.paths and all(corpora.is_mls(path) for path, _ in found.paths):
+        return MANIFEST, found.paths
     by_kind = _by_kind(found.paths)
     of_records = [kind for kind in (PARQUET, WEBDATASET, TFRECORD, AUDIO) if kind in by_kind]
     named = of_records or [kind for kind in (KALDI, LHOTSE, MANIFEST) if kind in by_kind]
@@ -271,6 +274,10 @@ def _kind_of_folder(found: Found, folder: str) -> tuple[str | None, list[tuple[s
         return WEBDATASET, matching(lambda name: name.lower().endswith(TAR_ENDINGS))
     if matching(lambda name: name.endswith(TRANSCRIPTS)):
         return AUDIO, found.paths
+    if of_mls := [named for named in found.paths if corpora.is_mls(named[0])]:
+        return MANIFEST, of_mls
+    if (of_talks := matching(lambda name: name.endswith(STM_ENDING))) and corpora.is_of_talk(of_talks[0][0]):
+        return MANIFEST, of_talks
     return None, found.paths
 
 

@@ -1,4 +1,7 @@
-"""How a manifest's bytes are rows: JSON lines, or columns between delimiters with a header."""
+"""How a manifest's bytes are rows: JSON lines, or columns between delimiters with a header.
+
+The tables of `corpora` may have none, and name their clips otherwise.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from melbeam.pipelines.sources import text_lines
+from melbeam.pipelines.sources import corpora, text_lines
 from melbeam.pipelines.sources.endings import AUDIO_ENDINGS
 from melbeam.pipelines.sources.rows import is_absolute
 from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text, skip_to
@@ -32,6 +35,7 @@ class Format:
         quoted: whether quotes may enclose a column; Common Voice's are literal.
         encoding: of the text.
         skips_spaces: whether a space behind a delimiter is none of the column, as in `audio, text`.
+        audio: template of the path of a row's clip, of `corpora`; empty where a column has the path.
     """
 
     header: tuple[str, ...] | None
@@ -39,6 +43,7 @@ class Format:
     quoted: bool = True
     encoding: str = "utf-8"
     skips_spaces: bool = False
+    audio: str = ""
 
     def _csv(self, lines: Iterable[str], *, strict: bool = False) -> Iterator[list[str]]:
         return csv.reader(lines, delimiter=self.delimiter, skipinitialspace=self.skips_spaces, strict=strict)
@@ -87,9 +92,16 @@ class Format:
         fields = self._fields(text)
         if len(fields) != len(self.header):
             raise ValueError(f"{len(fields)} columns, the header has {len(self.header)}")
-        return {name: field for name, field in zip(self.header, fields, strict=True) if name}
+        values = {name: field for name, field in zip(self.header, fields, strict=True) if name}
+        return corpora.with_audio(self.audio, path, values) if self.audio else values
+
+    def leaves_out(self, row: bytes) -> bool:
+        """Whether a row says nothing of a clip, and is none."""
+        return corpora.leaves_out(self.header, row)
 
     def _fields(self, text: str) -> list[str]:
+        if corpora.is_stm(self.header):
+            return corpora.fields_of_stm(text)
         if not self.quoted:
             return text.rstrip("\r\n").split(self.delimiter)
         try:
@@ -145,6 +157,9 @@ def find_format(path: str, encoding: str) -> tuple[Format, int]:
                 f"{printable(path)} ends its lines with a carriage return alone, as old Macs did: convert it "
                 "first (tr '\\r' '\\n')"
             )
+        if (corpus := corpora.of_first_row(path, text)) is not None:
+            template = corpora.template_of(corpus, path, text)
+            return Format(corpus.columns, "\t", quoted=False, encoding=encoding, audio=template), 0
         delimiter = max(_DELIMITERS, key=text.count)
         end = lines.offset
         later = (text_lines.decode(line, path, encoding) for line in islice(lines, _LINES_OF_A_HEADER))
@@ -156,6 +171,8 @@ def find_format(path: str, encoding: str) -> tuple[Format, int]:
     skips_spaces = len(header) > 1 and all(name.startswith(" ") for name in header[1:])
     names = tuple(name.strip() for name in header)
     _check_header(path, names)
+    if (corpus := corpora.of_header(names)) is not None:
+        return Format(names, delimiter, quoted=False, encoding=encoding, audio=corpus.audio[0]), end
     quoted = not is_common_voice(names) and (delimiter != "\t" or _quotes_enclose(path, end))
     return Format(names, delimiter, quoted, encoding, skips_spaces and quoted), end
 

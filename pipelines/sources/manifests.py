@@ -13,9 +13,9 @@ from typing import Any
 
 from melbeam.pipelines import words
 from melbeam.pipelines.refusals import Refusal, UsageError
-from melbeam.pipelines.sources import text_lines
+from melbeam.pipelines.sources import corpora, text_lines
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import find_columns, note_of_times, row_of
+from melbeam.pipelines.sources.columns import SPELLINGS, find_columns, note_of_lists, note_of_times, row_of
 from melbeam.pipelines.sources.kinds import MANIFEST
 from melbeam.pipelines.sources.lhotse import refuse_parts_of_cuts
 from melbeam.pipelines.sources.manifest_format import (
@@ -49,13 +49,19 @@ from melbeam.transforms.records.schema import TEXT
 
 # The names in this many rows are taken for those of all. Text of another encoding in a later row is a reject.
 _LOOKED_AT = 100
+# Columns that may say which channel of its file a clip is, and what they then hold.
+_CHANNEL, _CHANNELS = ("channel", "side"), {"0", "1", "2", "a", "b", "l", "r", "left", "right"}
 
 
 class _Names:
-    """The names of columns, and dotted ones of what lies in them, in the order in which they came."""
+    """The names of columns, and dotted ones of what lies in them, in the order in which they came.
+
+    `lists` has the names in the objects of which a column has a list, by the column's name.
+    """
 
     def __init__(self, names: Iterable[str] = ()) -> None:
         self.all = dict.fromkeys(names)
+        self.lists: dict[str, list[str]] = {}
         self._seen: set[tuple[str, ...]] = set()
 
     def see(self, values: Mapping[str, Any]) -> None:
@@ -64,6 +70,9 @@ class _Names:
         if shape not in self._seen or any(isinstance(value, dict) for value in values.values()):
             self._seen.add(shape)
             self.all.update(dict.fromkeys(names_in(values)))
+            for name, value in values.items():
+                if isinstance(value, list) and value and isinstance(value[0], dict):
+                    self.lists.setdefault(name, list(value[0]))
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,7 @@ class Table:
             # Few tables need these; all others leave them out, so that their plans stay what they were.
             **({"types": dict(self.types)} if self.types else {}),
             **({"skips_spaces": True} if format.skips_spaces else {}),
+            **({"audio": format.audio} if format.audio else {}),
         }
 
     @classmethod
@@ -115,6 +125,7 @@ class Table:
             details["quoted"],
             details["encoding"],
             details.get("skips_spaces", False),
+            details.get("audio", ""),
         )
         columns, folder, root = details["columns"], details["folder"], details["root"]
         return cls(path, format, columns, folder, root, details["sha256"], details.get("types", {}))
@@ -176,11 +187,15 @@ def _plan_with(found: Found, options: SourceOptions, names: dict[str, _Names]) -
         if find_columns(known.all, options.columns, printable(path)) != table.columns:
             is_understood = False
         left_out.notes += note_of_times(known.all, table.columns, printable(path))
+        left_out.notes += note_of_lists(known.lists, table.columns, printable(path))
     if not is_understood:
         return None
     where = printable(found.paths[0][0] if len(found.paths) == 1 else found.pattern)
     todo = "--columns=id=COLUMN names a column that tells them apart"
-    left_out.notes += [*types.note(where), *ids.note(where, todo)]
+    left_out.notes += [*types.note(where), *ids.note(where, todo), *seen.note_of_channels(where)]
+    if seen.left_out:
+        are = "row is a comment or marked" if len(seen.left_out) == 1 else "rows are comments or marked"
+        left_out.notes.append(f"{where}: {len(seen.left_out)} {are} {corpora.NOT_SCORED}, and left out")
     if nameless:
         named = words.named(nameless[:1], len(nameless))
         left_out.notes.append(f"a column without a name is not read, in {named}: its header names what is")
@@ -198,11 +213,15 @@ class _Seen:
         types: of their columns.
         ids: of them.
         audio: paths of their audio; None where nobody asks for them.
+        channels: what the columns say that may name channels, by their names.
+        left_out: the tables of the rows that are none, one for each.
     """
 
     types: ColumnTypes
     ids: RepeatedIds
     audio: set[str] | None
+    channels: dict[str, set[str]] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
 
     def see(self, row: Row) -> None:
         """Takes a row into account."""
@@ -210,6 +229,18 @@ class _Seen:
         self.ids.see(row.id)
         if self.audio is not None:
             self.audio.add(normpath(as_on_disk(row.audio, row.encoding)))
+        for name, value in row.columns.items():
+            if name.lower() in _CHANNEL and len(said := self.channels.setdefault(name, set())) <= len(_CHANNELS):
+                said.add(as_id(value) or "")
+
+    def note_of_channels(self, where: str) -> list[str]:
+        """A line for a person where a column seems to say which channel a row is, which it does not decide."""
+        return [
+            f"{where}: column {name!r} may say which channel of its file a row is, and every row takes all of "
+            "them: Kaldi's segments and lhotse's cuts name channels"
+            for name, said in self.channels.items()
+            if len(said) > 1 and {one.lower() for one in said} <= _CHANNELS
+        ]
 
 
 def _plan_table(
@@ -223,6 +254,9 @@ def _plan_table(
         skip_to(lines, start)
         last, is_first = b"", True
         for offset, line in format.rows(lines):
+            if format.leaves_out(line):
+                seen.left_out.append(path)
+                continue
             starts.append(offset)
             row = table.row(line, names)
             weights.append(round(_seconds_of(row) * BYTES_A_SECOND))
@@ -256,7 +290,6 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions, r
         ValueError: none names audio; or the text is not of the encoding.
     """
     first_error: ValueError | None = None
-    lists: list[str] = []  # columns that hold lists of objects
     with open_text(path) as file:
         lines = Lines(file)
         skip_to(lines, start)
@@ -267,7 +300,6 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions, r
             try:
                 values = format.values(line, path)
                 names.see(values)
-                lists += [name for name, value in values.items() if _is_list_of_objects(value)]
             except ValueError as error:
                 if number < _LOOKED_AT and isinstance(error, NotText):
                     raise
@@ -281,18 +313,18 @@ def _understand(path: str, format: Format, start: int, options: SourceOptions, r
         columns = find_columns(names.all, options.columns, printable(path))
     except UsageError:
         refuse_parts_of_cuts(names.all, printable(path))
-        if lists:
+        names_audio = "audio" in options.columns or not set(SPELLINGS["audio"]).isdisjoint(
+            map(str.lower, names.all)
+        )
+        if names.lists and not names_audio:
+            name = next(iter(names.lists))
             raise UsageError(
                 Refusal.BAD_COLUMNS,
-                f"{printable(path)} has no column that names audio; its clips may lie in its list {lists[0]!r}, "
-                f"and a manifest has one object a line: jq -c '.{lists[0]}[]'",
+                f"{printable(path)} has no column that names audio; its clips may lie in its list {name!r}, "
+                f"and a manifest has one object a line: jq -c '.{name}[]'",
             ) from None
         raise
     return Table(path, format, columns, folder_prefix(path), root)
-
-
-def _is_list_of_objects(value: Any) -> bool:
-    return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
 def has_texts(path: str, options: SourceOptions) -> bool:
@@ -304,7 +336,7 @@ def has_texts(path: str, options: SourceOptions) -> bool:
         ).columns
     except (ValueError, OSError):
         return False
-    return TEXT in columns
+    return TEXT in columns or bool(format.audio)  # VoxPopuli has two texts of each clip, and neither is `text`
 
 
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
@@ -316,7 +348,8 @@ def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
             file.seek(unit.span.start)
             lines = Lines(file, unit.span.start, unit.span.end)
             for _, line in table.format.rows(lines):
-                yield table.row(line)
+                if not table.format.leaves_out(line):
+                    yield table.row(line)
 
     yield from read_rows(rows(), unit, max_record_bytes)
 

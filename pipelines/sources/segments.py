@@ -184,19 +184,31 @@ class _Recording(Protocol):
 
 
 class _Wav:
-    """A WAV whose samples lie where its header says; those of a segment are read, and no others."""
+    """A WAV whose samples lie where its header says; those of a segment are read, and no others.
+
+    libsndfile is asked once what the samples are. Those of 16 bits are taken as they lie, which is what it would
+    give; of others it opens each segment.
+    """
 
     num_bytes, reads_file = 0, True
 
     def __init__(self, file: Any, place: InPlace) -> None:
         self._file, self._place = file, place
         self.rate, self.num_frames = place.rate, place.num_samples
+        one_frame = place.wav(bytes(place.num_bytes))
+        with _decoder_rejects(), soundfile.SoundFile(io.BytesIO(one_frame)) as opened:
+            self._num_channels = opened.channels
+            self._is_as_it_lies = opened.subtype == "PCM_16" and place.num_bytes == 2 * opened.channels
 
     def read(self, first: int, last: int, channel: int | None = None) -> bytes:
         size = self._place.num_bytes
-        samples = _bytes_at(self._file, self._place.start + first * size, (last - first) * size)
-        with _decoder_rejects(), soundfile.SoundFile(io.BytesIO(self._place.wav(samples))) as opened:
-            return _frames(opened, 0, last - first, channel)
+        data = _bytes_at(self._file, self._place.start + first * size, (last - first) * size)
+        if not self._is_as_it_lies:
+            with _decoder_rejects(), soundfile.SoundFile(io.BytesIO(self._place.wav(data))) as opened:
+                return _frames(opened, 0, last - first, channel)
+        _check_count(len(data) // size, last - first)
+        samples = np.frombuffer(data, f"{self._place.order}i2").astype(np.int16, copy=False)
+        return wav_bytes(_of_channel(samples.reshape(-1, self._num_channels), channel), self.rate)
 
     def close(self) -> None:
         self._file.close()
@@ -249,9 +261,18 @@ def _frames(opened: soundfile.SoundFile, first: int, last: int, channel: int | N
     opened.seek(first)
     dtype = "int16" if opened.subtype in _SIXTEEN_BITS else "float32"
     samples = opened.read(last - first, dtype=dtype, always_2d=True)
-    if len(samples) < last - first:
-        raise Reject("bad_audio", f"of the segment's {last - first} samples {len(samples)} can be decoded")
+    _check_count(len(samples), last - first)
     return wav_bytes(_of_channel(samples, channel), opened.samplerate)
+
+
+def _check_count(there: int, asked: int) -> None:
+    """Refuses a segment of which less is there than was asked for, as of a file that was cut since it was opened.
+
+    Raises:
+        Reject: bad_audio.
+    """
+    if there < asked:
+        raise Reject("bad_audio", f"of the segment's {asked} samples {there} can be decoded")
 
 
 class _Unnamed:

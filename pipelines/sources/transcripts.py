@@ -1,13 +1,13 @@
-"""Transcripts that lie beside audio files: LibriSpeech's `*.trans.txt`, LJSpeech's `metadata.csv`, and `a.txt`.
+"""Transcripts of many clips that lie beside audio files: LibriSpeech's, LJSpeech's and AISHELL's.
 
-LibriSpeech's name an utterance by its file's name; LJSpeech's table, which has no header and `|` between its
-columns, also by a path, with or without its ending. A text by the clip's own name, as LibriTTS has two of each, is
-that clip's.
+LibriSpeech's `*.trans.txt` name an utterance by its file's name; LJSpeech's `metadata.csv`, which has no header
+and `|` between its columns, also by a path, with or without its ending. AISHELL's table, written as LibriSpeech's,
+is one for all splits.
 """
 
 from __future__ import annotations
 
-import codecs
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from glob import escape
 from itertools import groupby, islice
@@ -16,82 +16,22 @@ from unicodedata import normalize
 from melbeam.pipelines import files, words
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.columns import SPELLINGS
-from melbeam.pipelines.sources.endings import AUDIO_ENDINGS
+from melbeam.pipelines.sources.endings import without_ending
+from melbeam.pipelines.sources.own_texts import FOLDERS, NORMALIZED, SPEAKER, OwnTexts
 from melbeam.pipelines.sources.rows import is_absolute
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import printable
 from melbeam.transforms.folder_layout import file_name, folder_of, parent
 from melbeam.transforms.records.schema import TEXT
 
-TRANSCRIPTS, LJSPEECH = ".trans.txt", "metadata.csv"
-_NORMALIZED, SPEAKER = "normalized_text", "speaker"
-COLUMNS = ("id", TEXT, _NORMALIZED, SPEAKER)  # the third is LJSpeech's, the last LibriSpeech's
-# The ending that a clip's own text has in place of the clip's; the first one of a column wins.
-_OWN = {".txt": TEXT, ".original.txt": TEXT, ".normalized.txt": _NORMALIZED}
-_LARGEST_TEXT = 1 << 20  # 1 MiB; more is no transcript of a clip
-_FOLDERS = 64  # more of them are searched for transcripts by one listing of what they lie in
+TRANSCRIPTS, LJSPEECH, AISHELL = ".trans.txt", "metadata.csv", "aishell_transcript_v0.8.txt"
+COLUMNS = ("id", TEXT, NORMALIZED, SPEAKER)  # of all corpora; none has the last two both
+_FOLDER_OF_AISHELL = re.compile(r"(?P<above>(?:.*/)?)wav/[^/]+/[^/]+")  # wav/train/S0002
+_CLIP_OF_AISHELL = re.compile(r"BAC\d+(?P<speaker>S\d+)W\d+")
 _COMPARED = 64  # files of transcripts whose names are held against those of the clips before any work
 _DEPTH = 4  # names of folders by which LJSpeech's table may tell clips apart
 _NAMED = 3
 _MANY = 5  # normalised forms, or more, of each text: one text has one
-
-
-class OwnTexts:
-    """The texts that lie beside clips under their own names, `a.txt` beside `a.wav`.
-
-    Args:
-        clips: paths and sizes, sorted by path.
-        listed: all files of the input, where the texts are searched; else in the clips' folders, of which few are.
-    """
-
-    def __init__(self, clips: list[tuple[str, int]], listed: list[tuple[str, int]]) -> None:
-        texts = [(path, size) for path, size in listed if path.endswith(".txt")]
-        folders = sorted({folder_of(path) for path, _ in clips})
-        if not texts and len(folders) <= _FOLDERS:
-            texts = [found for folder in folders for found in files.match(f"{escape(folder)}/*.txt")]
-        # A folder that is called `.` is in none of the paths that are written without it.
-        there = {path.removeprefix("./") for path, size in texts if size <= _LARGEST_TEXT}
-        self._of_clip: dict[str, list[str]] = {}
-        for path, _ in clips if there else ():
-            stem = _without_ending(path)
-            found = [ending for ending in _OWN if f"{stem}{ending}".removeprefix("./") in there]
-            if found:
-                self._of_clip[path] = found
-
-    @property
-    def are_there(self) -> bool:
-        """Whether some clip has one."""
-        return bool(self._of_clip)
-
-    @property
-    def paths(self) -> set[str]:
-        """All of them."""
-        return {f"{_without_ending(path)}{ending}" for path, found in self._of_clip.items() for ending in found}
-
-    def endings(self, path: str) -> list[str]:
-        """The endings that follow a clip's name in those of its texts."""
-        return self._of_clip.get(path, [])
-
-
-def own_text(path: str, endings: Iterable[str], encoding: str) -> dict[str, bytes]:
-    """The columns of a clip's own texts, without the line feeds around them.
-
-    Args:
-        path: of the clip.
-        endings: of its texts, as `OwnTexts.endings` gives them.
-        encoding: of them.
-
-    Raises:
-        NotText: one is of another encoding.
-        OSError: one cannot be read.
-    """
-    found: dict[str, bytes] = {}
-    for ending in endings:
-        name = f"{_without_ending(path)}{ending}"
-        with open_text(name) as file:
-            data = file.read().removeprefix(codecs.BOM_UTF8)
-        found.setdefault(_OWN[ending], text_lines.decode(data, name, encoding).strip("\r\n").encode())
-    return found
 
 
 class Transcripts:
@@ -106,7 +46,7 @@ class Transcripts:
         folders = [folder for folder, _ in groupby(folder_of(path) for path, _ in clips)]
         found = {path for path, _ in listed if path.endswith(TRANSCRIPTS)}
         folders = sorted(set(folders))
-        if not found and len(folders) <= _FOLDERS:
+        if not found and len(folders) <= FOLDERS:
             for folder in folders:
                 found.update(path for path, _ in files.match(f"{escape(folder)}/*{TRANSCRIPTS}"))
         elif not found:
@@ -116,17 +56,28 @@ class Transcripts:
         for path in sorted(found):
             self._of_folder.setdefault(parent(path), []).append(path)
         self._note_tables(folders, [path for path, _ in listed if file_name(path) == LJSPEECH])
+        self._note_aishell(folders)
 
     def _note_tables(self, folders: list[str], listed: list[str]) -> None:
         """Gives each folder LJSpeech's table of it, of the one that it lies in, or of any above in the input."""
         tables = dict.fromkeys(path for path in listed if is_ljspeech(path))
         for folder in folders:
             near = (f"{folder}/{LJSPEECH}", f"{folder_of(folder)}/{LJSPEECH}")
-            if not listed and len(folders) <= _FOLDERS:
+            if not listed and len(folders) <= FOLDERS:
                 tables |= dict.fromkeys(path for path in near if files.exists(path) and is_ljspeech(path))
             for path in tables:
                 if path in near or _lies_in(folder, folder_of(path)):
                     self._of_folder.setdefault(folder, []).append(path)
+
+    def _note_aishell(self, folders: list[str]) -> None:
+        """Gives each folder AISHELL's table where it is called as one of its folders."""
+        named = {folder: found for folder in folders if (found := _FOLDER_OF_AISHELL.fullmatch(folder))}
+        tables = {folder: f"{found['above']}transcript/{AISHELL}" for folder, found in named.items()}
+        paths = set(tables.values())
+        there = {path for path in paths if files.exists(path)} if len(paths) <= FOLDERS else set()
+        for folder, path in tables.items():
+            if path in there:
+                self._of_folder.setdefault(folder, []).append(path)
 
     @property
     def are_there(self) -> bool:
@@ -143,7 +94,8 @@ class Transcripts:
     ) -> list[str]:
         """Lines for a person: clips without a transcript, and transcripts without a clip, of the first files.
 
-        Also told is a table whose texts are none, unless `--columns` (`asked`) says which column is the text.
+        Also told are clips that one transcript names alike, and a table whose texts are none, unless `--columns`
+        (`asked`) says which column is the text.
         """
         of_file: dict[str, dict[str, dict[str, bytes]]] = {}
         again: list[str] = []
@@ -154,13 +106,15 @@ class Transcripts:
                     again.append(f"{of_clip} of {printable(path)}")
                 of_file[path][of_clip] = columns
         used = {path: set[str]() for path in of_file}
-        num_compared, without = 0, []
+        num_compared, without, shared = 0, [], []
         for path, _ in clips:
             of_folder = self._of_folder.get(folder_of(path), [])
             if not (of_folder or own.are_there) or any(name not in of_file for name in of_folder):
                 continue
             num_compared += 1
             found = [(name, key) for name in of_folder if (key := _key_of(path, of_file[name])) is not None]
+            if any(key in used[name] for name, key in found):
+                shared.append(path)
             for name, key in found:
                 used[name].add(key)
             if not found and not own.endings(path):
@@ -172,6 +126,17 @@ class Transcripts:
         if without:
             named = words.named(without[:_NAMED], len(without))
             notes.append(f"{len(without)} of {words.count(num_compared, 'clip')} have no transcript: {named}")
+        if shared:
+            named = words.named(map(printable, shared[:_NAMED]), len(shared))
+            is_table = any(file_name(name) == LJSPEECH for name in self._of_folder.get(folder_of(shared[0]), ()))
+            todo = (
+                f"; a path in the table, as {_as_path(printable(shared[0]))}, tells them apart" if is_table else ""
+            )
+            have = "has" if len(shared) == 1 else "have"
+            notes.append(
+                f"{words.count(len(shared), 'clip')} {have} the transcript, and the id, of an earlier clip of the "
+                f"same name: {named}{todo}"
+            )
         if again:
             named = words.named(again[:_NAMED], len(again))
             notes.append(
@@ -191,9 +156,14 @@ class Transcripts:
         return notes
 
 
+def _as_path(path: str) -> str:
+    """The name by which a table tells a clip apart from those in other folders."""
+    return "/".join(without_ending(path).split("/")[-2:])
+
+
 def _may_be_speakers(texts: Iterable[Mapping[str, bytes]]) -> bool:
     """Whether what stands for texts says much less than what stands for their normalised forms."""
-    normalized = [columns.get(_NORMALIZED, b"") for columns in texts]
+    normalized = [columns.get(NORMALIZED, b"") for columns in texts]
     given = {columns.get(TEXT, b"") for columns in texts}
     return all(normalized) and 0 < len(given) * _MANY <= len(set(normalized))
 
@@ -222,7 +192,7 @@ def is_ljspeech(path: str) -> bool:
     if len(first) not in (2, 3) or "," in name or name in ("id", "file_name"):
         return False
     # Coqui's has a header, and files in the column that it calls so.
-    return name not in SPELLINGS["audio"] or _without_ending(clip := second[0].decode("latin-1").strip()) == clip
+    return name not in SPELLINGS["audio"] or without_ending(clip := second[0].decode("latin-1").strip()) == clip
 
 
 def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -238,7 +208,7 @@ def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple
         for line in Lines(file):
             text = text_lines.decode(line, path, encoding).rstrip("\r\n")
             given, *texts = text.split("|") if is_table else text.split(" ", 1)
-            name = _without_ending(given.strip().removeprefix("./")) if is_table else given
+            name = without_ending(given.strip().removeprefix("./")) if is_table else given
             composed = normalize("NFC", name)
             if name and (names is None or composed in names):
                 columns = dict(zip(COLUMNS, (name, *texts), strict=False)) | _speaker_of(path, name)
@@ -246,7 +216,13 @@ def texts_of(path: str, encoding: str, names: set[str] | None) -> Iterator[tuple
 
 
 def _speaker_of(path: str, name: str) -> dict[str, str]:
-    """Who speaks, where file and clip are called as LibriSpeech's, `84-121123.trans.txt` and `84-121123-0000`."""
+    """Who speaks, where file and clip are called as LibriSpeech's or AISHELL's.
+
+    LibriSpeech has `84-121123-0000` in `84-121123.trans.txt`, AISHELL `BAC009S0002W0122` of `S0002`.
+    """
+    if file_name(path) == AISHELL:
+        clip = _CLIP_OF_AISHELL.fullmatch(name)
+        return {} if clip is None else clip.groupdict()
     stem = file_name(path).removesuffix(TRANSCRIPTS)
     speaker, *chapter = stem.split("-")
     is_librispeech = path.endswith(TRANSCRIPTS) and len(chapter) == 1 and name.startswith(f"{stem}-")
@@ -268,10 +244,5 @@ def names_of(path: str) -> list[str]:
 
     Their accents are composed; a disk may have them decomposed, as macOS has it.
     """
-    parts = normalize("NFC", _without_ending(printable(path))).split("/")[-_DEPTH:]
+    parts = normalize("NFC", without_ending(printable(path))).split("/")[-_DEPTH:]
     return ["/".join(parts[first:]) for first in range(len(parts))]
-
-
-def _without_ending(name: str) -> str:
-    stem, _, ending = name.rpartition(".")
-    return stem if stem and f".{ending.lower()}" in AUDIO_ENDINGS else name

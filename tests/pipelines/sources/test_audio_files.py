@@ -228,6 +228,21 @@ def test_ljspeechs_table_tells_folders_of_speakers_apart(tmp_path, monkeypatch, 
     ]
 
 
+def test_clips_of_one_name_that_share_a_transcript_are_told(tmp_path, monkeypatch, read, tone):
+    monkeypatch.chdir(tmp_path)
+    for name in ("anna/1", "anna/2", "bert/1"):
+        tone(f"lj/{name}.wav")
+    Path("lj/metadata.csv").write_text("1|one\n2|two\n")
+    found = read("lj")
+    assert [clip.fields["text"] for clip in found.clips] == [b"one", b"two", b"one"]
+    assert found.told == [
+        "1 clip has the transcript, and the id, of an earlier clip of the same name: lj/bert/1.wav; a path in the "
+        "table, as bert/1, tells them apart"
+    ]
+    Path("lj/metadata.csv").write_text("anna/1|one\n2|two\nbert/1|other\n")
+    assert read("lj").told == []
+
+
 def test_clips_and_transcripts_that_lack_each_other_are_told(librispeech, read, tone):
     tone("libri/85/7/85-7-0001.flac")
     os.remove("libri/84/121/84-121-0001.flac")
@@ -301,6 +316,78 @@ def test_libritts_has_two_texts_of_each_clip(tmp_path, monkeypatch, read, tone):
     assert clip.fields == {"text": b"In 1950", "normalized_text": b"in nineteen fifty"}
     (clip,) = read("84", columns={"text": "normalized_text"}).clips
     assert clip.fields == {"text": b"in nineteen fifty"}
+
+
+@pytest.mark.parametrize("case", [str.upper, str.lower])
+@pytest.mark.parametrize("pattern", ["{}", "{}/**/*.[wW][aA][vV]"])
+def test_timits_texts_are_without_their_numbers(tmp_path, monkeypatch, read, tone, case, pattern):
+    monkeypatch.chdir(tmp_path)
+    folder, clip = case("train/dr1"), case("train/dr1/fcjf0/sa1")
+    tone(f"{clip}{case('.wav')}", format="NIST")
+    Path(f"{clip}{case('.phn')}").write_text("0 3050 h#\n")
+    Path(f"{clip}{case('.txt')}").write_text("0 8000 She had 2 suits.\n")
+    found = read(pattern.format(folder))
+    assert [clip.fields for clip in found.clips] == [
+        {"text": b"She had 2 suits.", "speaker": case("fcjf0").encode()}
+    ]
+    assert not any("text" in line for line in found.told)
+    Path(f"{clip}{case('.txt')}").write_text("1 2 3, a text as any other.\n")
+    assert read(pattern.format(folder)).clips[0].fields == {"text": b"1 2 3, a text as any other."}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        ("0.0\t1.5\tone\n1.5\t2.0\ttwo\n", True),
+        ("0 8000 she\n", True),
+        ("9 5 is no time\n", False),
+        ("3 men", False),
+    ],
+)
+def test_texts_with_times_in_them_are_told(tmp_path, monkeypatch, read, tone, text, is_told):
+    monkeypatch.chdir(tmp_path)
+    tone("talks/a.wav")
+    Path("talks/a.txt").write_text(text)
+    found = read("talks")
+    assert found.clips[0].fields == {"text": text.strip("\n").encode()}
+    assert ["begins with two numbers" in line for line in found.told] == [True] * is_told
+
+
+@pytest.mark.parametrize("pattern", ["vctk", "vctk/wav48", "vctk/wav48/p225", "./vctk/*/**/*.flac"])
+def test_vctks_texts_lie_in_a_folder_of_their_own(tmp_path, monkeypatch, read, tone, pattern):
+    monkeypatch.chdir(tmp_path)
+    for name in ("p225_001_mic1", "p225_001_mic2", "p225_002"):
+        tone(f"vctk/wav48/p225/{name}.flac")
+    for number in (1, 2, 3):
+        Path("vctk/txt/p225").mkdir(parents=True, exist_ok=True)
+        Path(f"vctk/txt/p225/p225_00{number}.txt").write_text(f"Please call {number}.\n")
+    found = read(pattern)
+    assert [clip.id.rpartition("/")[2] for clip in found.clips] == [
+        "p225_001_mic1.flac",
+        "p225_001_mic2.flac",
+        "p225_002.flac",
+    ]
+    assert [clip.fields["text"] for clip in found.clips] == [b"Please call 1."] * 2 + [b"Please call 2."]
+    assert {clip.fields["speaker"] for clip in found.clips} == {b"p225"}
+    assert found.told == (["left out: 1 .txt file: vctk/txt/p225/p225_003.txt"] if pattern == "vctk" else [])
+
+
+@pytest.mark.parametrize("pattern", ["aishell", "aishell/wav/train", "aishell/wav/train/S0002/*.wav"])
+def test_aishells_table_is_one_for_all_splits(tmp_path, monkeypatch, read, tone, pattern):
+    monkeypatch.chdir(tmp_path)
+    texts = {"train/S0002/BAC009S0002W0122": "而 对", "dev/S0724/BAC009S0724W0121": "广州 市"}
+    for clip in texts:
+        tone(f"aishell/wav/{clip}.wav")
+    Path("aishell/transcript").mkdir()
+    lines = (f"{clip[-16:]} {text}\n" for clip, text in texts.items())
+    Path("aishell/transcript/aishell_transcript_v0.8.txt").write_text("".join(lines))
+    found = {clip.id: clip.fields for clip in read(pattern).clips}
+    expected = {
+        clip[-16:]: {"text": text.encode(), "speaker": clip.split("/")[1].encode()}
+        for clip, text in texts.items()
+        if pattern == "aishell" or clip.startswith("train")
+    }
+    assert found == expected
 
 
 def test_a_text_that_cannot_be_read_is_the_reject_of_its_clip(own, read, tmp_path):

@@ -35,7 +35,7 @@ def as_arrow(new):
 @pytest.mark.parametrize(
     ("name", "data", "told"),
     [
-        ("talk.stm", b"talk 1 speaker 0.5 0.9 <o,f0,male> hello\n", "is text, and begins with b'talk 1 speaker"),
+        ("talk.ctm", b"talk 1 0.5 0.4 hello 0.9\n", "is text, and begins with b'talk 1 0.5"),
         ("clips.zip", as_zip(), "a ZIP archive, or a workbook"),
         ("clips.tar.xz", lzma.compress(b"x" * 99), "compressed with xz"),
         ("clips.tar.bz2", bz2.compress(b"x" * 99), "compressed with bzip2"),

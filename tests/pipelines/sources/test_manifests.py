@@ -87,6 +87,142 @@ def test_common_voice_lies_below_clips_and_its_quotes_are_literal(corpus, read):
     assert found.clips[0].id == "clips/c.mp3"
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "is_told"),
+    [
+        ("channel", ("0", "1"), True),
+        ("Side", ("A", "B"), True),
+        ("channel", ("1", "1"), False),
+        ("channel", ("news", "1"), False),
+    ],
+)
+def test_a_column_of_channels_is_told_to_select_none(tmp_path, read, tone, name, values, is_told):
+    tone("call.wav", channels=2)
+    rows = (f"call.wav,{value},{start},{start + 0.1}\n" for start, value in enumerate(values))
+    (tmp_path / "m.csv").write_text(f"audio,{name},start,end\n{''.join(rows)}")
+    told = read(tmp_path / "m.csv").told
+    assert [f"column {name!r} may say which channel" in line for line in told] == [True] * is_told
+
+
+@pytest.fixture
+def mls(tmp_path, monkeypatch, tone):
+    """Multilingual LibriSpeech: two splits, each with its table."""
+    monkeypatch.chdir(tmp_path)
+    for split, ids in (("train", ("252_1406_000000", "252_1406_000001", "31_9_000000")), ("dev", ("7_1_000000",))):
+        for name in ids:
+            tone(f"mls/{split}/audio/{name.rpartition('_')[0].replace('_', '/')}/{name}.flac")
+        write(f"mls/{split}/transcripts.txt", "".join(f'{name}\t"so {name}\n' for name in ids))
+        write(f"mls/{split}/segments.txt", "".join(f"{name}\thttp://x/a.mp3\t1.0\t2.0\n" for name in ids))
+    return {"252_1406_000000": b"252", "252_1406_000001": b"252", "31_9_000000": b"31"}
+
+
+@pytest.mark.parametrize("pattern", ["mls/train", "mls/train/**", "mls/train/transcripts.txt"])
+@pytest.mark.parametrize("options", [{}, {"shard_bytes": 1}])
+def test_multilingual_librispeech(mls, read, pattern, options):
+    found = read(pattern, **options)
+    assert [(clip.id, clip.fields["speaker"]) for clip in found.clips] == list(mls.items())
+    for clip in found.clips:
+        assert clip.fields["text"] == f'"so {clip.id}'.encode()
+        (path,) = Path("mls").rglob(f"{clip.id}.flac")
+        assert clip.audio == path.read_bytes()
+    assert (found.damages, found.told) == ([], [])
+
+
+def test_multilingual_librispeech_as_opus(mls, read):
+    for path in Path("mls").rglob("*.flac"):
+        path.rename(path.with_suffix(".opus"))
+    assert [clip.id for clip in read("mls/train").clips] == list(mls)
+
+
+def test_what_is_amiss_in_multilingual_librispeech_is_told(mls, read, tone):
+    assert read("mls").told[0].startswith("mls has the splits dev, train")
+    assert "--input=mls/train/transcripts.txt takes clips and texts" in read("mls/train/audio").told[0]
+    Path("mls/train/audio/31/9/31_9_000000.flac").rename("mls/train/audio/31/9/31_9_000001.flac")
+    with open("mls/train/transcripts.txt", "a") as file:
+        file.write("no id\tx\n")
+    found = read("mls/train")
+    assert [(damage.reject.reason, damage.reject.record_id) for damage in found.damages] == [
+        ("not_found", "31_9_000000"),
+        ("bad_row", None),
+    ]
+    assert found.told == ["left out: 1 audio file that no row names: mls/train/audio/31/9/31_9_000001.flac"]
+
+
+@pytest.mark.parametrize("folder", ["audio/dev", "dev"])
+def test_fleurs(tmp_path, monkeypatch, read, tone, folder):
+    monkeypatch.chdir(tmp_path)
+    for name in ("11.wav", "12.wav"):
+        tone(f"{folder}/{name}")
+    rows = [f'5\t{name}\t"Raw," he said.\traw he said\tr a w |\t8000\tFEMALE\n' for name in ("12.wav", "11.wav")]
+    write("dev.tsv", "".join(rows))
+    found = read("dev.tsv")
+    assert [clip.id for clip in found.clips] == [f"{folder}/12.wav", f"{folder}/11.wav"]
+    assert [clip.audio for clip in found.clips] == [
+        Path(folder, name).read_bytes() for name in ("12.wav", "11.wav")
+    ]
+    texts = {(clip.fields["text"], clip.fields["raw_transcription"]) for clip in found.clips}
+    assert texts == {(b"raw he said", b'"Raw," he said.')}
+    assert (found.damages, found.told) == ([], [])
+    assert "--input=dev.tsv takes clips and texts" in read(".").told[0].replace("./", "")
+
+
+def test_voxpopuli(tmp_path, monkeypatch, read, tone):
+    monkeypatch.chdir(tmp_path)
+    tone("2009/20090112-0900-PLENARY-1-en.ogg", format="OGG")
+    header = "id\traw_text\tnormalized_text\tspeaker_id\tsplit\tgender\n"
+    write("asr_train.tsv", f'{header}20090112-0900-PLENARY-1-en\t"Yes."\tyes\t7\ttrain\tmale\n')
+    (clip,) = read("asr_train.tsv", columns={"text": "raw_text"}).clips
+    assert clip.audio == Path("2009/20090112-0900-PLENARY-1-en.ogg").read_bytes()
+    assert (clip.id, clip.fields["text"]) == ("20090112-0900-PLENARY-1-en", b'"Yes."')
+    assert "asr_train.tsv takes clips and texts" in read(".").told[0]
+
+
+@pytest.fixture
+def tedlium(tmp_path, monkeypatch, tone):
+    """Two talks, each a recording with its table of segments."""
+    monkeypatch.chdir(tmp_path)
+    Path("ted/train/stm").mkdir(parents=True)
+    said = {}
+    for talk, label in (("Gore_2006", "<o,f0,male> "), ("Huey_2010X", "<NA> "), ("Hall_1", "")):
+        tone(f"ted/train/sph/{talk}.sph", seconds=3, format="NIST")
+        rows = [
+            ("0.00", "0.50", "ignore_time_segment_in_scoring"),
+            ("0.50", "1.25", "it 's  1"),
+            ("1.25", "3", "<unk> a"),
+        ]
+        lines = (f"{talk} 1 {talk} {start} {end} {label}{text}\n" for start, end, text in rows)
+        write(f"ted/train/stm/{talk}.stm", "".join(lines))
+        said |= {f"{talk}@{start}-{end}": text.encode() for start, end, text in rows[1:]}
+    return dict(sorted(said.items()))
+
+
+@pytest.mark.parametrize("pattern", ["ted/train", "ted/train/stm", "ted/train/stm/*.stm"])
+def test_tedliums_talks_are_cut_into_what_is_said(tedlium, read, pattern):
+    found = read(pattern)
+    assert {clip.id: clip.fields["text"] for clip in found.clips} == tedlium
+    for clip in found.clips:
+        talk, start, end = clip.id.replace("@", "-").split("-")
+        whole = soundfile.read(f"ted/train/sph/{talk}.sph", always_2d=True)[0]
+        np.testing.assert_array_equal(clip.samples, whole[round(float(start) * 16000) : round(float(end) * 16000)])
+        assert clip.fields["speaker"] == talk.encode()
+    assert found.damages == []
+    assert found.told == [
+        f"{pattern}: 3 rows are comments or marked ignore_time_segment_in_scoring, and left out",
+    ]
+    assert read(pattern, shard_bytes=1).clips == found.clips
+
+
+def test_what_is_amiss_in_a_talk_is_told(tedlium, read):
+    write("ted/train/stm/Hall_1.stm", "Hall_1 1 Hall_1 0.5 1.0 hello\nHall_1 1 Hall_1\n;; end\n")
+    Path("ted/train/sph/Gore_2006.sph").unlink()
+    found = read("ted/train")
+    assert [(damage.reject.reason, damage.reject.record_id) for damage in found.damages] == [
+        ("not_found", "Gore_2006@0.50-1.25"),
+        ("not_found", "Gore_2006@1.25-3"),
+        ("bad_row", None),
+    ]
+
+
 def test_quoted_line_feeds_are_inside_their_row(corpus, read):
     write("m.csv", 'audio,text\r\na.wav,"one\r\ntwo, ""three"""\r\nsub/b.flac,four\r\n')
     for options in ({}, {"shard_bytes": 1}):
@@ -457,6 +593,26 @@ def test_a_list_of_clips_that_is_called_text_is_refused(corpus, read):
         read("clips.txt")
     write("clips.txt", "audio|text\na.wav|x\n")
     assert read("clips.txt", input_format="manifest").clips[0].fields == {"text": b"x"}
+
+
+def test_a_list_of_segments_is_told_to_cut_nothing(corpus, read):
+    """As GigaSpeech has them."""
+    row = {"path": "a.wav", "said": [{"sid": "a", "begin_time": 0.0, "end_time": 0.25, "text_tn": "x"}]}
+    write("m.jsonl", lines(row))
+    (told,) = read("m.jsonl").told
+    assert "column 'said' may list segments" in told
+    assert "jq -c '. as $row | .said[] + {path: $row.path}'" in told
+    write("m.jsonl", lines(row["said"][0] | {"path": row["path"]}))
+    found = read("m.jsonl", columns={"id": "sid", "text": "text_tn"})
+    assert ([(clip.id, clip.fields) for clip in found.clips], found.told) == ([("a", {"text": b"x"})], [])
+    write("m.jsonl", lines(row | {"said": [{"word": "x"}]}))
+    assert read("m.jsonl").told == []
+
+
+def test_a_list_in_a_row_hides_no_other_fault(corpus, read):
+    write("m.jsonl", lines({"path": "a.wav", "source": "podcast", "said": [{"sid": "a"}]}))
+    with pytest.raises(ValueError, match="column 'source', a name that melbeam writes itself"):
+        read("m.jsonl")
 
 
 def test_nan_is_no_value(corpus, read):

@@ -167,6 +167,38 @@ def test_of_a_wav_no_more_is_read_than_its_header_and_the_segments():
     assert file.num_read < 3 * 2 * RATE + (128 << 10) < len(silence) / 50
 
 
+@pytest.mark.parametrize(
+    ("kind", "endian"), [("WAV", "FILE"), ("WAV", "BIG"), ("WAVEX", "FILE"), ("RF64", "FILE")]
+)
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
+def test_channels_of_a_wav_are_those_that_libsndfile_gives(kind, endian, subtype):
+    data = encode(NOISE.reshape(-1, 2), RATE, kind, subtype, endian=endian)
+    whole = soundfile.read(io.BytesIO(data), dtype="float32")[0]
+    recordings = Recordings(1 << 28, lambda _: io.BytesIO(data))
+    for channel, expected in ((None, whole), (0, whole[:, :1]), (1, whole[:, 1:])):
+        for start, end in ((0.0, None), (0.25, 0.625)):
+            wav = recordings.segment("x", start, end, channel)
+            samples, rate = soundfile.read(io.BytesIO(wav), dtype="float32", always_2d=True)
+            last = None if end is None else round(end * RATE)
+            np.testing.assert_array_equal(samples, expected[round(start * RATE) : last])
+            assert rate == RATE
+            assert soundfile.info(io.BytesIO(wav)).subtype == ("PCM_16" if subtype == "PCM_16" else "FLOAT")
+    with pytest.raises(Reject, match="channel 2 is asked for, and the file has 2"):
+        recordings.segment("x", 0.0, 0.5, 2)
+    recordings.close()
+
+
+@pytest.mark.parametrize("name", ["WAV", "WAV of A-law"])
+def test_a_file_that_is_cut_after_it_was_opened_is_told(name):
+    file = io.BytesIO(FILES[name])
+    recordings = Recordings(1 << 28, lambda _: file)
+    recordings.segment("x", 0.0, 0.5)
+    file.truncate(len(FILES[name]) // 2 + 1)
+    with pytest.raises(Reject, match=r"of the segment's 16000 samples [0-9]+ can be decoded"):
+        recordings.segment("x", 0.5, 1.5)
+    recordings.close()
+
+
 def test_a_header_beyond_the_first_bytes_is_found():
     padding = b"JUNK" + struct.pack("<I", 100_000) + bytes(100_000)
     data = WAV[:12] + padding + WAV[12:]
