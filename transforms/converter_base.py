@@ -184,6 +184,8 @@ class ConverterBase:
             for field, name in fields.items()
             if field in of_front_end or name not in accepted
         }
+        if not loaded.return_attention_mask and hasattr(target, "return_attention_mask"):
+            overrides.setdefault("return_attention_mask", False)
         return target(front_end=front_end.replace(**changes), **overrides)
 
     @classmethod

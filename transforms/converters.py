@@ -10,11 +10,13 @@ import math
 import numbers
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from melbeam.transforms.audio_converter import AudioConverter
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
+from melbeam.transforms.presets import save_preset
 from melbeam.transforms.presets.keras_files import gemma3n_config, gemma4_config, whisper_config, whole
 from melbeam.transforms.presets.milliseconds import frames_from_milliseconds
 
@@ -259,6 +261,10 @@ class Gemma3nAudioConverter(AudioConverter, family="gemma3n"):
     def get_config(self) -> dict[str, Any]:
         """See `AudioConverter.get_config`."""
         return {**super().get_config(), "return_attention_mask": self.return_attention_mask}
+
+    def save_to_preset(self, preset_dir: str | Path) -> None:
+        """See `AudioConverter.save_to_preset`."""
+        save_preset(self.front_end, preset_dir, self.family, return_attention_mask=self.return_attention_mask)
 
     @classmethod
     def _keras_config(cls, front_end: FrontEnd) -> dict[str, Any]:

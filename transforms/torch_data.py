@@ -28,7 +28,7 @@ import numpy as np
 from melbeam.transforms.bounds import check_flag, check_integer
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.presets import find_front_end
-from melbeam.transforms.reading.arrays import MASK
+from melbeam.transforms.reading.arrays import HAVE_A_MASK, MASK
 from melbeam.transforms.reading.buckets import bucket_ends, num_batches
 from melbeam.transforms.reading.tensors import to_torch
 from melbeam.transforms.records.schema import TENSOR
@@ -71,7 +71,8 @@ class Collate:
 
         Raises:
             ValueError: there are no clips, they have different fields, or one says that its features
-                are of another front end; or the model takes a mask, and they have no "num_frames".
+                are of another front end; or the model takes a mask, and they have no "num_frames", or have a mask
+                already.
         """
         if not clips:
             raise ValueError("a batch must have at least one clip")
@@ -87,7 +88,10 @@ class Collate:
             is_number = isinstance(values[0], np.number)
             batch[name] = torch.from_numpy(np.array(values)) if is_number else values
         if TENSOR in batch:
-            batch |= self._features(batch[TENSOR], batch.get("num_frames"))
+            made = self._features(batch[TENSOR], batch.get("num_frames"))
+            if MASK in made and MASK in batch:
+                raise ValueError(HAVE_A_MASK)
+            batch |= made
         return batch
 
     def _check_front_ends(self, clips: Sequence[Mapping[str, Any]]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from melbeam.pipelines.diffing.pairs import NO_PARTNER, hashes_of, pair
+from melbeam.transforms.reading.arrays import DEFAULTS
 from melbeam.transforms.reading.folder import FeatureFolder
 from melbeam.transforms.reading.records import FolderRecords
 from melbeam.transforms.records.schema import TAIL, TENSOR
@@ -136,6 +137,7 @@ class _Comparison:
         self._a = FolderRecords(a, columns, for_a_model=False)
         self._b = FolderRecords(b, columns, for_a_model=False)
         self._fields = [name for name in comparable if name not in ("id", "num_frames")]
+        self._kinds = {name: fields_of_a[name].kind for name in comparable}
         self._tolerance, self._most_named = tolerance, most_named
         known_to_a, known_to_b = a.names, b.names
         self.found = SplitDifference(
@@ -175,7 +177,7 @@ class _Comparison:
             found.other_features.add(record_id, self._most_named)
             is_equal = False
         for name in self._fields:
-            if not self._is_equal(a[name], b[name]):
+            if not self._is_equal(a[name], b[name], DEFAULTS[self._kinds[name]]):
                 found.other_fields.setdefault(name, Named()).add(record_id, self._most_named)
                 is_equal = False
         found.num_equal += is_equal
@@ -197,9 +199,9 @@ class _Comparison:
             found.farthest = Farthest(farthest, _text(record_id), frame, mel_bin, *values)
         return farthest <= self._tolerance
 
-    def _is_equal(self, a: Any, b: Any) -> bool:
-        """Whether a field has the same value, or the same values, in both."""
-        ours, theirs = _values(a), _values(b)
+    def _is_equal(self, a: Any, b: Any, default: Any) -> bool:
+        """Whether a field has the same value, or the same values, in both, or both records lack it."""
+        ours, theirs = _values(a, default), _values(b, default)
         if len(ours) != len(theirs):
             return False
         if len(ours) and isinstance(ours[0], float):
@@ -211,9 +213,13 @@ def _text(record_id: bytes) -> str:
     return record_id.decode(errors="backslashreplace")
 
 
-def _values(field: Any) -> list[Any]:
-    """The values of a field that is one of them, or an array; as bytes, int or float."""
-    return field.tolist() if isinstance(field, np.ndarray) else [getattr(field, "item", lambda: field)()]
+def _values(field: Any, default: Any) -> list[Any]:
+    """The values of a field that is one of them, or an array; as bytes, int or float.
+
+    There are none where the record lacks the field: an array is empty then, and a single value the default.
+    """
+    values = field.tolist() if isinstance(field, np.ndarray) else [getattr(field, "item", lambda: field)()]
+    return [] if values == [default] else values
 
 
 def _differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:

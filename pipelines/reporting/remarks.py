@@ -103,22 +103,20 @@ def _on_levels(part: Part) -> Iterator[Remark]:
             "Levels", f"Of levels, silence and pace nothing is known: {LACKS_OF_VERSION_1}.", is_warning=False
         )
         return
-    quiet = _below(part, "rms_dbfs", SILENCE_DBFS)
     yield from _counted(
         "Near silence",
-        quiet,
+        _below(part, "rms_dbfs", SILENCE_DBFS),
         _least(part, "rms_dbfs"),
         "are near silence, below −60 dBFS",
         "is near silence, below −60 dBFS",
         "A muted channel, or a recording that failed?",
     )
-    silent = _above(part, "silent_fraction", _MOSTLY_SILENT) - quiet
     yield from _counted(
         "Mostly silent",
-        max(0, silent),
+        _above(part, "silent_fraction", _MOSTLY_SILENT),
         _largest(part, "silent_fraction"),
-        "are silent for nine tenths of their length, or more, yet not as a whole",
-        "is silent for nine tenths of its length, or more, yet not as a whole",
+        "are silent for nine tenths of their length, or more",
+        "is silent for nine tenths of its length, or more",
         "Cut the silence away: the model pays for it in tokens.",
     )
     yield from _counted(
@@ -151,12 +149,12 @@ def _on_levels(part: Part) -> Iterator[Remark]:
 
 def _on_text(part: Part) -> Iterator[Remark]:
     summary = part.summary
-    whole = _records_with(part, "text_is_of_whole_clip")
     with_text = _records_with(part, TEXT)
-    if whole:
+    if whole := summary.whole_texts:
         yield Remark(
             "Text of chunks",
-            f"{whole:,} chunks carry the text of their whole clip, since nothing says where it was to be cut. "
+            f"{whole:,} {'chunk carries' if whole == 1 else 'chunks carry'} the text of "
+            f"{'its' if whole == 1 else 'their'} whole clip, since nothing says where it was to be cut. "
             "Don't train on them as they are.",
         )
     if summary.num_features and not with_text:

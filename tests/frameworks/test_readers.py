@@ -232,3 +232,6 @@ class TestPyTorch:
             Collate("gemma4")([{"id": b"a"}, {"num_frames": np.int64(3)}])
         with pytest.raises(ValueError, match="clips need 'num_frames' for their mask"):
             Collate("gemma4")([{TENSOR: np.zeros((3, 128), np.float32)}])
+        clip = {TENSOR: np.zeros((3, 128), np.float32), "num_frames": np.int64(3), f"{TENSOR}_mask": b"theirs"}
+        with pytest.raises(ValueError, match="records have input_features_mask already"):
+            Collate("gemma4")([clip])

@@ -205,6 +205,13 @@ class TestWhereKerasHubsStands:
         assert (loaded.front_end.fingerprint, loaded.family) == (documented.front_end.fingerprint, "gemma4")
         assert_same(keras.layers.deserialize(content)(noise), documented(noise))
 
+    @WITH_GEMMA3N
+    def test_whether_the_mask_is_returned_is_saved_too(self, tmp_path):
+        Gemma3nAudioConverterLayer(return_attention_mask=False).save_to_preset(tmp_path)
+        assert not Gemma3nAudioConverterLayer.from_preset(tmp_path).return_attention_mask
+        assert not AudioConverterLayer.from_preset(tmp_path).return_attention_mask
+        assert not keras_hub.layers.Gemma3nAudioConverter.from_preset(str(tmp_path)).return_attention_mask
+
 
 class TestGemma4Preprocessor:
     @pytest.fixture(scope="class")

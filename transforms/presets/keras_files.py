@@ -51,17 +51,16 @@ def from_keras(content: dict[str, Any], where: str) -> Preset:
     fields = Fields(config, where)
     # The dtype is that of the layer's arithmetic, not of the features that the model was trained on.
     fields.drop("name", "trainable", "dtype")
+    returns_mask = fields.flag("return_attention_mask", True) if family == "gemma3n" else True
     front_end = read(fields, where)
     fields.finish()
-    return Preset(front_end, family)
+    return Preset(front_end, family, returns_mask)
 
 
 def _from_our_layer(fields: Fields, where: str) -> FrontEnd:
     """What a layer of `keras_layers` wrote: the front end, and beside it keras-hub's keys, which say the same."""
     front_end = FrontEnd.from_dict(fields.need("front_end", "the layer wrote it otherwise"))
-    fields.drop(
-        "pad_to_max_length", "precision", "return_attention_mask"
-    )  # how it is called, not what it computes
+    fields.drop("pad_to_max_length", "precision")  # how it is called, not what it computes
     for config in (gemma4_config(front_end), gemma3n_config(front_end), whisper_config(front_end)):
         for name, value in config.items():
             fields.expect(name, value, "its front_end says so: change that, or take this out")
@@ -105,7 +104,6 @@ def _from_gemma3n(fields: Fields, where: str) -> FrontEnd:
     # where the window is 0. So such a file means the published model's features.
     fields.drop("seed")  # of the dither, which is refused
     refuse_other_padding(fields)
-    fields.drop("return_attention_mask")
     front_end = from_gemma3n_extractor(fields, where)
     if front_end.preemphasis > 0 and not front_end.preemphasis_htk_flavor:
         raise PresetError(

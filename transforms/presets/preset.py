@@ -33,10 +33,17 @@ class NoExtractorError(PresetError):
 
 
 class Preset(NamedTuple):
-    """What a preset's file says: its front end, and whose converter it belongs to, or None."""
+    """What a preset's file says.
+
+    Attributes:
+        front_end: of the model.
+        family: whose converter it belongs to, or None.
+        return_attention_mask: whether keras-hub's layer returns the mask too; True where no file says.
+    """
 
     front_end: FrontEnd
     family: str | None
+    return_attention_mask: bool = True
 
 
 class Fields:

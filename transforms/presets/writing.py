@@ -13,12 +13,19 @@ from melbeam.transforms.presets.preset import KERAS_FILE, MODEL_FILE, OWN_FILE, 
 from melbeam.transforms.presets.reading import read_preset_file
 
 
-def save_preset(front_end: FrontEnd, folder: str | Path, family: str | None = None) -> Path:
+def save_preset(
+    front_end: FrontEnd,
+    folder: str | Path,
+    family: str | None = None,
+    *,
+    return_attention_mask: bool = True,
+) -> Path:
     """Writes a front end as a preset that `load_preset` gives back equal.
 
     It is keras-hub's audio_converter.json where keras-hub (>= 0.28) then computes equal features, with the
     config.json that it finds the class by, unless there is one; and else a file of our own,
-    melbeam_front_end.json, which keras-hub cannot take for its own.
+    melbeam_front_end.json, which keras-hub cannot take for its own. Only the first says whether keras-hub's layer
+    of Gemma 3n returns the mask.
 
     Returns:
         The file with the front end.
@@ -26,7 +33,7 @@ def save_preset(front_end: FrontEnd, folder: str | Path, family: str | None = No
     Raises:
         PresetError: the folder has a front end in the other form already.
     """
-    files = preset_files_of(front_end, family)
+    files = preset_files_of(front_end, family, return_attention_mask=return_attention_mask)
     name = next(iter(files))
     other = Path(folder) / (OWN_FILE if name == KERAS_FILE else KERAS_FILE)
     if other.exists():
@@ -39,7 +46,9 @@ def save_preset(front_end: FrontEnd, folder: str | Path, family: str | None = No
     return Path(folder) / name
 
 
-def preset_files_of(front_end: FrontEnd, family: str | None) -> dict[str, dict[str, Any]]:
+def preset_files_of(
+    front_end: FrontEnd, family: str | None, *, return_attention_mask: bool = True
+) -> dict[str, dict[str, Any]]:
     """The files that keep a front end: their names and JSON values, that of the front end first.
 
     They are keras-hub's where keras-hub gives equal features (checked by reading them back), else one of our own,
@@ -47,7 +56,7 @@ def preset_files_of(front_end: FrontEnd, family: str | None) -> dict[str, dict[s
     """
     for model, config in (
         ("Gemma4", gemma4_config(front_end)),
-        ("Gemma3n", gemma3n_config(front_end)),
+        ("Gemma3n", {**gemma3n_config(front_end), "return_attention_mask": return_attention_mask}),
         ("Whisper", whisper_config(front_end)),
     ):
         # keras-hub counts samples with the seconds; and, from 0.28 on, it has no mathematics without frame_length.

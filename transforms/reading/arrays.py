@@ -18,6 +18,7 @@ from melbeam.transforms.records.split_schema import StoredField
 
 # What readers give beside a clip's features: which of its frames are valid.
 MASK = "input_features_mask"
+HAVE_A_MASK = f"records have {MASK} already, which is made here: read without it, features=[...]"
 # TFDS's defaults of what a record lacks, so that every reader gives the same.
 DEFAULTS: dict[str, Any] = {BYTES: b"", INT64: np.iinfo(np.int64).min, FLOAT: np.finfo(np.float32).min}
 _DTYPES: dict[str, Any] = {BYTES: object, INT64: np.int64, FLOAT: np.float32}

@@ -15,7 +15,7 @@ from melbeam.transforms.bounds import check_flag, check_integer
 from melbeam.transforms.folder_layout import file_name
 from melbeam.transforms.front_end import DEFAULT_FRONT_END, FrontEnd
 from melbeam.transforms.presets import find_front_end
-from melbeam.transforms.reading.arrays import MASK
+from melbeam.transforms.reading.arrays import HAVE_A_MASK, MASK
 from melbeam.transforms.reading.batching import bucketed_batches, padded_batches, with_mask
 from melbeam.transforms.reading.buckets import num_batches
 from melbeam.transforms.reading.folder import FeatureFolder, checked_columns
@@ -126,6 +126,8 @@ def read_features(
         dataset = dataset.padded_batch(batch_size, drop_remainder=drop_remainder)
     elif batch_size is not None:
         dataset = padded_batches(dataset, batch_size, drop_remainder=drop_remainder)
+    if mask and MASK in wanted:
+        raise ValueError(f"{opened.path}: {HAVE_A_MASK}")
     if mask:
         dataset, wanted = dataset.map(with_mask), wanted | {MASK}
     if set(dataset.element_spec) != wanted:

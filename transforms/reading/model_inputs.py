@@ -98,8 +98,8 @@ def model_inputs(
         prompts: a text for all rows, or one a row; the clip goes where it says `<audio>` (or has the model's own
             placeholder, once), and else before it. None is the clip alone. Whisper's are the texts that its
             decoder begins with, its special tokens among them.
-        responses: what the model is to answer, one a row, `str` or `bytes`; they end with the tokenizer's end
-            token. Labels come with them.
+        responses: what the model is to answer, one a row, `str` or `bytes` in UTF-8; they end with the tokenizer's
+            end token. Labels come with them.
         new_tokens: places behind each prompt that keras-hub's `generate` may fill; it makes none itself where the
             inputs are ready. transformers' does: it takes `max_new_tokens`.
         backbone: keras-hub's, of the model that is called; where it sees images too, the inputs of a prompt
@@ -113,8 +113,8 @@ def model_inputs(
         give `fit` (inputs, labels, sample_weight). The labels are the next token of each.
 
     Raises:
-        ValueError: there is no such model, the batch lacks what it needs, the number of texts is another one, or
-            an argument is not for this model.
+        ValueError: there is no such model, the batch lacks what it needs, the number of texts is another one, a
+            row has no text or several, or an argument is not for this model.
     """
     if model not in _MODELS:
         raise ValueError(f"model must be one of {', '.join(_MODELS)}, got {model!r}")

@@ -52,7 +52,8 @@ class TextSide:
             num_audio_tokens: integers, one a row; None where they do not stand in the prompt.
 
         Raises:
-            ValueError: the number of texts is another one, or a prompt has more than one place for a clip.
+            ValueError: the number of texts is another one, a row has something else than one text, or a prompt has
+                more than one place for a clip.
         """
         prompt_texts = _texts("prompts", prompts, num_rows)
         begin: list[int] = []
@@ -181,12 +182,25 @@ class TextSide:
 
 
 def _texts(name: str, given: Any, num_rows: int) -> list[str]:
-    """A text a row, of one for all, or of a list or an array of `str` or `bytes`."""
-    if isinstance(given, str | bytes):
-        given = [given] * num_rows
-    texts = [
-        text.decode() if isinstance(text, bytes) else str(text) for text in np.asarray(given, object).tolist()
-    ]
-    if len(texts) != num_rows:
-        raise ValueError(f"{name}: {len(texts)} texts for a batch of {num_rows}")
-    return texts
+    """A text a row, of one for all, or of a list or an array of `str` or `bytes`.
+
+    Raises:
+        ValueError: the number of texts is another one, or a row has something else, several texts among them.
+    """
+    rows = [given] * num_rows if isinstance(given, str | bytes) else np.asarray(given, object).tolist()
+    if not isinstance(rows, list):
+        raise ValueError(f"{name} must be a text for all rows, or one a row, got {rows!r}")
+    if len(rows) != num_rows:
+        raise ValueError(f"{name}: {len(rows)} texts for a batch of {num_rows}")
+    return [_text(name, number, row) for number, row in enumerate(rows)]
+
+
+def _text(name: str, number: int, row: Any) -> str:
+    if isinstance(row, str):
+        return row
+    if not isinstance(row, bytes):
+        raise ValueError(f"{name}: row {number} must be one text, str or bytes, got {row!r}")
+    try:
+        return row.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{name}: row {number} must be UTF-8, got {row!r} ({error})") from error

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from helpers import encode, run, write
+from helpers import encode, run, wav, write
 from melbeam.pipelines import diff, extract, index
 from melbeam.pipelines.diffing import pairs, splits
 from melbeam.pipelines.tfrecord import read_tfrecord_file
@@ -275,3 +275,21 @@ def test_pairing_reads_each_record_but_keeps_none(made):
     records = FolderRecords(FeatureFolder.open(str(made()), "train", None, read_file))
     hashes = pairs.hashes_of(records)
     assert (hashes.dtype, hashes.shape, len(np.unique(hashes))) == (np.uint64, (5,), 5)
+
+
+def test_what_both_lack_is_the_same_where_one_folder_has_lists(tmp_path):
+    def folder(name, *tags):
+        records = [
+            {"audio": wav(number), "id": f"{number}", **({"tag": tag} if tag else {})}
+            for number, tag in enumerate(tags)
+        ]
+        write(tmp_path / name / "audio", map(to_example, records))
+        assert run(extract, f"--input={tmp_path}/{name}/audio", f"--output={tmp_path}/{name}/f").status == 0
+        return tmp_path / name / "f"
+
+    scalars, lists = folder("a", "x", None), folder("b", "x", None, ["x", "y"])
+    for found in (report(scalars, lists), report(lists, scalars)):
+        assert found["splits"]["train"]["num_equal"] == 2
+        assert found["splits"]["train"]["other_fields"] == {}
+    found = report(folder("c", "y", None), lists)["splits"]["train"]
+    assert found["other_fields"] == {"tag": {"count": 1, "ids": ["0"]}}

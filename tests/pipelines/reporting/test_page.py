@@ -6,12 +6,16 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from helpers import encode, run, speech_like, tree
+from helpers import encode, run, speech_like, tree, write
 from melbeam.pipelines import extract, report, verify
 from melbeam.pipelines.reporting.sections import quantity
 from melbeam.transforms import FrontEnd
+from melbeam.transforms.records.schema import SEGMENTS
+from melbeam.transforms.records.segments import encode_segments
+from melbeam.transforms.records.tf_example import to_example
 
 HOSTILE = '<script>alert(1)</script><img src=http://x/ onerror="alert(1)">\'&amp;\u202e'
 VERSION_1 = Path(__file__).parents[2] / "data/folder_of_version_1"
@@ -304,3 +308,33 @@ def test_an_empty_text_is_counted_and_named_and_has_no_pace(tmp_path):
         "--max_reject_fraction=1",
     )
     assert "1 converted + 3 rejected" in turned_away.text
+
+
+def test_a_chunk_whose_text_is_its_own_is_no_warning(tmp_path):
+    said = encode_segments([(0.0, 18.0, "first"), (20.0, 38.0, "second")])
+    samples = encode(speech_like(40.0))
+    for name, others in (("cut between", {SEGMENTS: said}), ("cut anywhere", {"text": "all of it"})):
+        output = tmp_path / name
+        write(output / "audio", [to_example({"audio": samples, "id": name, **others})])
+        ran = run(extract, f"--input={output}/audio", f"--output={output}/f", "--on_long=chunk")
+        assert ran.status == 0, ran.text
+        warned = "2 chunks carry the text of their whole clip" in parsed(output / "f").text["first"]
+        assert warned == (name == "cut anywhere")
+
+
+def test_the_clips_that_are_named_are_those_that_are_counted(tmp_path):
+    burst = speech_like(0.05)
+    clips = {
+        "muted": np.zeros(16000),
+        "faint": np.tile(np.where(np.arange(1600) < 240, 0.002, 0.0), 10),  # -63 dBFS, 0.85 of it silent
+        "pauses": np.concatenate([burst, np.zeros(16000 - len(burst))]),
+    }
+    write(
+        tmp_path / "audio", [to_example({"audio": encode(samples), "id": name}) for name, samples in clips.items()]
+    )
+    assert run(extract, f"--input={tmp_path}/audio", f"--output={tmp_path}/f").status == 0
+    text = " ".join(parsed(tmp_path / "f").text["first"].split())
+    assert re.search(r"2 clips are near silence, below −60 dBFS\. [^?]*\?muted\W*faint", text)
+    assert re.search(
+        r"2 clips are silent for nine tenths of their length, or more\. [^.]*\.muted\W*pauses", text
+    ), text

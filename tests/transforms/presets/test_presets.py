@@ -505,6 +505,22 @@ class TestSaving:
         save_preset(FrontEnd.load("gemma4"), tmp_path)
         assert (tmp_path / "config.json").read_text() == "{}"
 
+    def test_whether_keras_hubs_layer_returns_the_mask_is_kept(self, tmp_path):
+        converter = Gemma3nAudioConverter(return_attention_mask=False)
+        converter.save_to_preset(tmp_path)
+        path = tmp_path / "audio_converter.json"
+        content = json.loads(path.read_text())
+        assert content["config"]["return_attention_mask"] is False
+        assert AudioConverter.from_preset(tmp_path).get_config() == {
+            **converter.get_config(),
+            "front_end": converter.front_end.replace(name=tmp_path.name).to_dict(),
+            "name": tmp_path.name,
+        }
+        assert Gemma3nAudioConverter.from_preset(tmp_path, return_attention_mask=True).return_attention_mask
+        path.write_text(json.dumps({**content, "config": {**content["config"], "return_attention_mask": "no"}}))
+        with pytest.raises(PresetError, match="return_attention_mask must be true or false, got 'no'"):
+            load_preset(tmp_path)
+
     def test_what_keras_hub_cannot_express_has_a_form_of_our_own(self, tmp_path):
         Gemma4AudioConverter().save_to_preset(tmp_path)
         assert [file.name for file in tmp_path.iterdir()] == ["melbeam_front_end.json"]

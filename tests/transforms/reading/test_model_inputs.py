@@ -21,6 +21,25 @@ def test_batches_are_dicts_of_arrays(several_shards):
             model_inputs(batch, "keras_hub/gemma4")
 
 
+@pytest.mark.parametrize(
+    ("texts", "told"),
+    [
+        ([["a", "b"], ["c"]], r"row 0 must be one text, str or bytes, got \['a', 'b'\]"),
+        (np.array([[b"a", b""]] * 2, object), r"row 0 must be one text, str or bytes, got \[b'a', b''\]"),
+        (["a", None], "row 1 must be one text, str or bytes, got None"),
+        (np.array([1, 2]), "row 0 must be one text, str or bytes, got 1"),
+        ([b"a", b"\xff"], r"row 1 must be UTF-8, got b'\\xff'"),
+        (["a"], "1 texts for a batch of 2"),
+        (3, "must be a text for all rows, or one a row, got 3"),
+    ],
+)
+def test_each_row_has_one_text(texts, told):
+    """A list would be learned as it is written, "['a', 'b']", and what is missing as "None"."""
+    batch = {"input_features": np.zeros((2, 3000, 80), "float32")}
+    with pytest.raises(ValueError, match=f"prompts:? {told}"):
+        model_inputs(batch, "keras_hub/whisper", tokenizer=object(), prompts=texts)
+
+
 class TestTheFrontEndOfTheFeatures:
     def batch(self, front_end, *, kind=np.array):
         found = FrontEnd.load(front_end)

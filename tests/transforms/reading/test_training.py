@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from helpers import wav
+from melbeam.pipelines import extract
 from melbeam.pipelines.tfrecord import TFRecordWriter
 from melbeam.transforms import FeatureSource, read_features
 from melbeam.transforms.folder_layout import SplitFolder
@@ -255,6 +257,18 @@ def test_masks(several_shards):
         assert set(clip) == {"input_features", "input_features_mask"}
         assert clip["input_features_mask"].numpy().all()
         assert len(clip["input_features_mask"]) == len(clip["input_features"])
+
+
+def test_a_column_that_is_called_as_the_mask(tmp_path, write_audio):
+    name = "input_features_mask"
+    write_audio(tmp_path / "audio", [{"audio": wav(1), "id": "a", name: 7}])
+    assert extract.main([f"--input={tmp_path}/audio", f"--output={tmp_path}/f"]) == 0
+    (clip,) = read_features(tmp_path / "f")
+    assert clip[name] == 7
+    with pytest.raises(ValueError, match=f"records have {name} already, which is made here: read without it"):
+        read_features(tmp_path / "f", mask=True)
+    (clip,) = read_features(tmp_path / "f", mask=True, features=["input_features", "id"])
+    assert clip[name].numpy().all()
 
 
 def test_what_contradicts_is_refused(several_shards, tmp_path):
