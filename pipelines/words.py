@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -11,12 +12,13 @@ from collections.abc import Iterable, Sequence
 _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # Two of them that Persian, Hindi and emoji are spelled with.
 _JOINERS = "\u200c\u200d"
+_ENDS = re.compile("([\n\t])")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def say(text: str) -> None:
-    """Says something of a job to its user, on standard error."""
-    print(f"melbeam: {text}", file=sys.stderr)
+    """Says something of a job to its user, on standard error; names in it can do no harm to a terminal."""
+    print(harmless_lines(f"melbeam: {text}"), file=sys.stderr)
 
 
 def warn(text: str) -> None:
@@ -87,3 +89,11 @@ def harmless(text: str | bytes) -> str:
         else character
         for character in text
     )
+
+
+def harmless_lines(text: str) -> str:
+    """Lines in which names of somebody's files and columns may stand, for a terminal: `harmless` but for their ends.
+
+    Tabs stay too, which tables of other packages have.
+    """
+    return "".join(part if part in "\n\t" else harmless(part) for part in _ENDS.split(text))
