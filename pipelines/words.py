@@ -92,8 +92,5 @@ def harmless(text: str | bytes) -> str:
 
 
 def harmless_lines(text: str) -> str:
-    """Lines in which names of somebody's files and columns may stand, for a terminal: `harmless` but for their ends.
-
-    Tabs stay too, which tables of other packages have.
-    """
+    """Several lines for a terminal, each of them `harmless`, with their tabs."""
     return "".join(part if part in "\n\t" else harmless(part) for part in _ENDS.split(text))

@@ -46,7 +46,7 @@ from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.examples import check_raw_audio, colliding_names, features_if_any
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.schema import BYTES, FLOAT, INT64, RESERVED
 from melbeam.transforms.records.tf_example import kind_and_count, names_in
 
 _SEQUENCE_FIELD = 2  # feature_lists, of a SequenceExample; an Example has none
@@ -108,11 +108,20 @@ def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
 
 
 def _check_columns(kind: str, pattern: str, asked: Mapping[str, str]) -> None:
-    """Refuses `--columns` for what a source says itself, without a column: which part of which audio a clip is.
+    """Refuses names of `--columns` that no column may be given.
+
+    They are those that melbeam writes itself, and those of what a source says without a column: which part of
+    which audio a clip is.
 
     Raises:
         UsageError: with what to do.
     """
+    for ours in sorted(asked.keys() & set(RESERVED)):
+        raise UsageError(
+            Refusal.RESERVED_NAME,
+            f"--columns={ours}={asked[ours]} gives a column a name that melbeam writes itself: choose another, "
+            f"my_{ours} for example",
+        )
     for ours in sorted(asked.keys() & set(_WITHOUT_COLUMNS_OF_AUDIO.get(kind, ()))):
         raise UsageError(
             Refusal.BAD_COLUMNS,
