@@ -13,7 +13,7 @@
     features/1.0.0/_melbeam/train/summary.json           totals of the finished split
     features/1.0.0/_melbeam/train/failed.log             the log of the last start, where it failed
     features/1.0.0/_melbeam/train/reports/00007.json     a finished shard's report, the mark that it is done
-    features/1.0.0/_melbeam/train/index/00007.index      where its records lie
+    features/1.0.0/_melbeam/train/index/00007.npy        where its records lie
     features/1.0.0/_melbeam/train/rejects/00007.tfrecord its rejects, if it has any
     features/1.0.0/_melbeam/train/tmp/00007/...          what attempts at it write
     audio/_melbeam/train/gathered/...                    clips on their way to shards, while ingest divides them
