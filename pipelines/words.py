@@ -1,8 +1,7 @@
-"""Words for people: durations, sizes and counts as one would say them, hints, and text that no terminal obeys."""
+"""Words for people: durations, sizes and counts as one would say them, and text that no terminal obeys."""
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 import unicodedata
@@ -59,12 +58,6 @@ def named(ids: Iterable[str], total: int) -> str:
     """The first ids of many: `a, b` where these are all, `for example a, b` where there are more."""
     listed = [harmless(one) for one in ids]
     return ("for example " if len(listed) < total else "") + ", ".join(listed)
-
-
-def nearest(given: str, known: Iterable[str]) -> str | None:
-    """Returns the known name that a mistyped one is most like; None where none is like it."""
-    near = difflib.get_close_matches(given, known, n=1)
-    return near[0] if near else None
 
 
 def first_few(items: Sequence[str], most: int) -> str:
