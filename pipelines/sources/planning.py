@@ -316,6 +316,17 @@ def check_shards_are_complete(units: Iterable[Unit]) -> None:
     Raises:
         ValueError: with the first of those that are missing.
     """
+    missing = missing_shards(units)
+    if missing is not None:
+        raise UsageError(
+            Refusal.INCOMPLETE_SET,
+            f"--input: {missing}. Was what writes them interrupted? Start it again, correct the glob, or pass "
+            "--allow_missing_shards to extract what is there",
+        )
+
+
+def missing_shards(units: Iterable[Unit]) -> str | None:
+    """Says which files are missing of a set of NAME-00000-of-00016; None where each set is whole."""
     found: dict[tuple[str, str, str], set[int]] = {}
     for unit in units:
         if named := _OF_MANY.match(unit.path):
@@ -325,10 +336,8 @@ def check_shards_are_complete(units: Iterable[Unit]) -> None:
         missing = [index for index in range(int(count)) if index not in indices]
         if missing:
             names = [f"{name}-{index:0{len(count)}d}-of-{count}{ending}" for index in missing]
-            raise UsageError(
-                Refusal.INCOMPLETE_SET,
-                f"--input: of a set of {int(count)} files {len(missing)} are missing: "
-                f"{words.first_few(names, _NAMED_MISSING)}. "
-                "Was what writes them interrupted? Start it again, correct the glob, or pass "
-                "--allow_missing_shards to extract what is there",
+            return (
+                f"of a set of {int(count)} files {len(missing)} are missing: "
+                f"{words.first_few(names, _NAMED_MISSING)}"
             )
+    return None
