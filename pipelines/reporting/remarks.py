@@ -151,7 +151,7 @@ def _on_levels(part: Part) -> Iterator[Remark]:
 
 def _on_text(part: Part) -> Iterator[Remark]:
     summary = part.summary
-    whole = summary.whole_texts
+    whole = _records_with(part, "text_is_of_whole_clip")
     with_text = _records_with(part, TEXT)
     if whole:
         yield Remark(

@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from helpers import encode, run, speech_like, tree, write
+from helpers import encode, run, speech_like, tree
 from melbeam.pipelines import extract, report, verify
 from melbeam.pipelines.reporting.sections import quantity
 from melbeam.transforms import FrontEnd
-from melbeam.transforms.records.tf_example import to_example
 
 HOSTILE = '<script>alert(1)</script><img src=http://x/ onerror="alert(1)">\'&amp;\u202e'
 VERSION_1 = Path(__file__).parents[2] / "data/folder_of_version_1"
@@ -305,23 +304,3 @@ def test_an_empty_text_is_counted_and_named_and_has_no_pace(tmp_path):
         "--max_reject_fraction=1",
     )
     assert "1 converted + 3 rejected" in turned_away.text
-
-
-def test_chunks_that_were_cut_between_texts_have_none_of_their_whole_clip(tmp_path):
-    (tmp_path / "long.wav").write_bytes(encode(speech_like(6.0)))
-    row = {"audio": "long.wav", "offset": 0.5, "duration": 5.0, "id": "five", "text": "never cut"}
-    (tmp_path / "m.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
-    ran = run(extract, f"--input={tmp_path}/m.jsonl", f"--output={tmp_path}/features", "--chunk_seconds=3")
-    assert "chunked: five" in ran.text
-    assert "whole clip" not in parsed(tmp_path / "features").text["first"]
-
-
-def test_the_sound_of_a_record_that_is_another_by_now_is_not_that_of_the_clip(tmp_path):
-    clips = [to_example({"audio": encode(speech_like(1.0, seed)), "id": name}) for seed, name in enumerate("ab")]
-    write(tmp_path / "a.tfrecord", clips)
-    assert run(extract, f"--input={tmp_path}/a.tfrecord", f"--output={tmp_path}/features").status == 0
-    assert [tag for tag, _ in parsed(tmp_path / "features", "--audio").elements].count("audio") == 2
-    write(tmp_path / "a.tfrecord", reversed(clips))  # of the same size
-    page = parsed(tmp_path / "features", "--audio")
-    assert "audio" not in [tag for tag, _ in page.elements]
-    assert "a.tfrecord#0 is another record by now: its id is b" in page.text["clips"]
