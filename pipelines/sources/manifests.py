@@ -15,7 +15,7 @@ from melbeam.pipelines import words
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import find_columns, given_id, note_of_times, row_of
+from melbeam.pipelines.sources.columns import find_columns, note_of_times, row_of
 from melbeam.pipelines.sources.kinds import MANIFEST
 from melbeam.pipelines.sources.lhotse import refuse_parts_of_cuts
 from melbeam.pipelines.sources.manifest_format import (
@@ -28,7 +28,7 @@ from melbeam.pipelines.sources.manifest_format import (
 )
 from melbeam.pipelines.sources.nested import lifted, names_in
 from melbeam.pipelines.sources.repeated_ids import RepeatedIds
-from melbeam.pipelines.sources.rows import UTF_8, BadRow, Row, as_on_disk, check_can_be_read, read_rows
+from melbeam.pipelines.sources.rows import UTF_8, BadRow, Row, as_id, as_on_disk, check_can_be_read, read_rows
 from melbeam.pipelines.sources.text_lines import Lines, NotText, open_text, skip_to
 from melbeam.pipelines.sources.units import (
     BYTES_A_SECOND,
@@ -136,7 +136,7 @@ class Table:
             return row if encoding == UTF_8 else replace(row, encoding=encoding)
         except ValueError as error:
             kept = {"kind": MANIFEST, "path": self.path, "line": line.decode("latin-1"), "details": self.to_json()}
-            given = given_id(values, self.columns)
+            given = as_id(values.get(self.columns["id"])) if "id" in self.columns else None
             return BadRow(f"{error}: {line[:80]!r}", keep_row(kept, {}, {}), given)
 
 
