@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
 
-from melbeam.pipelines import words
 from melbeam.pipelines.command_line import option_hint
 from melbeam.pipelines.private_names import beam_options
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.transforms.messages import nearest
 
 # FnApiRunner by name: "DirectRunner" would first try to download another runner.
 LOCAL_RUNNER = "FnApiRunner"
@@ -130,6 +130,6 @@ def _find_runner(given: str) -> str:
     names = {known.lower().removesuffix("runner"): known for known in StandardOptions.KNOWN_RUNNER_NAMES}
     if stem in names:
         return names[stem]
-    meant = words.nearest(stem, names)
+    meant = nearest(stem, names)
     hint = f"did you mean {names[meant]}?" if meant else f"Beam has {', '.join(names.values())}"
     raise UsageError(Refusal.BAD_RUNNER, f"unknown --runner={given}: {hint}")

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from melbeam.pipelines import words
 from melbeam.pipelines.command import Command
 from melbeam.pipelines.exit_status import EXIT_OK, EXIT_REFUSED, leave_with
 from melbeam.pipelines.refusals import Refusal, with_code
+from melbeam.transforms.messages import nearest
 
 JOBS = {
     "demo": "takes a small spoken corpus through the whole chain, offline",
@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if word in ("-h", "--help", "help"):
         print(_usage())
         return EXIT_OK
-    meant = words.nearest(word, JOBS)
+    meant = nearest(word, JOBS)
     said = f"no job {word!r}" + (f": did you mean {meant}?" if meant else "") if word else "name a job"
     print(f"melbeam: {with_code(said, Refusal.UNKNOWN_JOB)}\n{_usage()}", file=sys.stderr)
     return EXIT_REFUSED

@@ -121,7 +121,7 @@ def _run_and_tell(run: Callable[[], int], log: JobLog, config: str | None) -> in
             return _refuse(refusal)
         _LOG.debug("the whole error", exc_info=True)
         for line in log.words_of_workers():
-            print(line, file=sys.stderr)
+            print(words.harmless(line), file=sys.stderr)
         words.say(f"the job failed: {last_line(error)} (the whole error: {log.keep()})")
         if log.goes_on:
             words.say(f"what was finished is kept; {log.goes_on} goes on from there")

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from melbeam.pipelines import words
 from melbeam.pipelines.exit_status import EXIT_REFUSED
 from melbeam.pipelines.refusals import Refusal, UsageError, with_code
+from melbeam.transforms.messages import nearest
 from melbeam.transforms.plain_yaml import load_yaml
 
 
@@ -96,27 +96,10 @@ def parse(
         SystemExit: argparse's, status 2 for a wrong argument.
     """
     parser = make_parser(add_arguments, prog, description)
-    beam_arguments: list[str] = []
-    repeated: dict[str, list[str]] = {}
     path, config = _read_config(argv)
     checked = _check_config(make_parser(add_arguments, prog, description), f"--config={path}: ", config)
-    for name, value in checked.items():
-        values = [str(v) for v in value] if isinstance(value, list) else [str(value)]
-        if name not in parser.options:
-            if value is True:
-                beam_arguments.append(f"--{name}")
-            elif value is not False and value is not None:
-                beam_arguments += [f"--{name}={v}" for v in values]
-            continue
-        option = parser.options[name]
-        option.required = False
-        if name in parser.repeated:
-            repeated[name] = values  # as a default, the command line would add to it, not win
-        else:
-            parser.set_defaults(**{name: value})
-    required = [option for option in parser.options.values() if option.required and option.option_strings]
-    for option in required:
-        option.required = False
+    beam_arguments, repeated = _take_as_defaults(parser, checked)
+    required = _make_optional(parser)
     # Without "intermixed" an optional argument is only seen directly behind the one before it: `show FOLDER ID`,
     # but not `show FOLDER --split=test ID`.
     has_optional = any(not option.option_strings and option.nargs == "?" for option in parser.options.values())
@@ -135,6 +118,39 @@ def parse(
     if missing:
         parser.error(f"the following arguments are required: {', '.join(missing)}")
     return arguments, rest
+
+
+def _take_as_defaults(parser: Parser, config: Mapping[str, Any]) -> tuple[list[str], dict[str, list[str]]]:
+    """Makes the values of a config file the defaults of the job's own options.
+
+    Returns:
+        The others, as arguments for Beam; and the values of options that may be repeated, by their names, for the
+        command line would add to such a default, and not win.
+    """
+    beam_arguments: list[str] = []
+    repeated: dict[str, list[str]] = {}
+    for name, value in config.items():
+        values = [str(v) for v in value] if isinstance(value, list) else [str(value)]
+        if name not in parser.options:
+            if value is True:
+                beam_arguments.append(f"--{name}")
+            elif value is not False and value is not None:
+                beam_arguments += [f"--{name}={v}" for v in values]
+            continue
+        parser.options[name].required = False
+        if name in parser.repeated:
+            repeated[name] = values
+        else:
+            parser.set_defaults(**{name: value})
+    return beam_arguments, repeated
+
+
+def _make_optional(parser: Parser) -> list[argparse.Action]:
+    """Lets the required options be missing, for whoever asks for them later; gives these."""
+    required = [option for option in parser.options.values() if option.required and option.option_strings]
+    for option in required:
+        option.required = False
+    return required
 
 
 def _check_config(parser: Parser, where: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +219,7 @@ def option_hint(given: str, known: Iterable[str]) -> str:
         given: what was typed. Its dashes do not count: all options have them.
         known: the names of options, without dashes.
     """
-    meant = words.nearest(given.lstrip("-"), known)
+    meant = nearest(given.lstrip("-"), known)
     return f": did you mean --{meant}?" if meant else ""
 
 

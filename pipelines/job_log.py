@@ -19,6 +19,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 from melbeam.pipelines.private_names import LOGGER_OF_LOCAL_WORKERS, words_of_local_worker
+from melbeam.pipelines.words import harmless_lines
 
 _STDERR = 2
 # Warnings of these loggers mean nothing to a person; the job itself says what follows from them.
@@ -85,13 +86,13 @@ class JobLog:
 
 
 class _ForPeople(logging.Formatter):
-    """Shows melbeam's own lines as all other messages of its own, and those of other packages with their names."""
+    """Shows melbeam's own lines as `words.say` does, and those of other packages with their names."""
 
     def format(self, record: logging.LogRecord) -> str:
         if record.name.partition(".")[0] != "melbeam":
-            return f"{record.levelname} {record.name}: {super().format(record)}"
+            return harmless_lines(f"{record.levelname} {record.name}: {super().format(record)}")
         warning = "warning: " if record.levelno == logging.WARNING else ""
-        return f"melbeam: {warning}{super().format(record)}"
+        return harmless_lines(f"melbeam: {warning}{super().format(record)}")
 
 
 if TYPE_CHECKING:

@@ -132,7 +132,8 @@ def show_first_records(shards: list[Shard]) -> None:
 
 def inputs_in_words(unit: Unit) -> list[str]:
     """The files that a unit is made of, for a person; of one file of many records, that file or the part of it."""
-    return [printable(path) for path in unit.files] or [f"{unit.source} ({unit.num_bytes} bytes)"]
+    names = [printable(path) for path in unit.files] or [f"{unit.source} ({unit.num_bytes} bytes)"]
+    return [words.harmless(name) for name in names]
 
 
 def run_to_its_end(pipeline: beam.Pipeline, choice: RunnerChoice, job_run: JobRun) -> bool:

@@ -165,7 +165,7 @@ class Refusal(Enum):
         "MB307",
         "The input has a column or a feature of a name that melbeam writes itself; it may be the output of an "
         "earlier extract.",
-        "Rename it, `--columns=my_id=id` for example, or correct `--input`.",
+        "Rename it, `--columns=my_source=source` for example, or correct `--input`.",
     )
     NOT_RAW_SAMPLES = (
         "MB308",

@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
     else:
         _print_for_people(list(rejects), arguments.folder)
     for fault in faults:
-        words.say(words.harmless(fault))
+        words.say(fault)
     return EXIT_FAILED if faults else EXIT_OK
 
 

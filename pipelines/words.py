@@ -1,8 +1,8 @@
-"""Words for people: durations, sizes and counts as one would say them, hints, and text that no terminal obeys."""
+"""Words for people: durations, sizes and counts as one would say them, and text that no terminal obeys."""
 
 from __future__ import annotations
 
-import difflib
+import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -11,12 +11,13 @@ from collections.abc import Iterable, Sequence
 _OBEYED = ("Cc", "Cf", "Cs", "Zl", "Zp")
 # Two of them that Persian, Hindi and emoji are spelled with.
 _JOINERS = "\u200c\u200d"
+_ENDS = re.compile("([\n\t])")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def say(text: str) -> None:
-    """Says something of a job to its user, on standard error."""
-    print(f"melbeam: {text}", file=sys.stderr)
+    """Says something of a job to its user, on standard error; names in it can do no harm to a terminal."""
+    print(harmless_lines(f"melbeam: {text}"), file=sys.stderr)
 
 
 def warn(text: str) -> None:
@@ -59,12 +60,6 @@ def named(ids: Iterable[str], total: int) -> str:
     return ("for example " if len(listed) < total else "") + ", ".join(listed)
 
 
-def nearest(given: str, known: Iterable[str]) -> str | None:
-    """Returns the known name that a mistyped one is most like; None where none is like it."""
-    near = difflib.get_close_matches(given, known, n=1)
-    return near[0] if near else None
-
-
 def first_few(items: Sequence[str], most: int) -> str:
     """The first of some items, and how many more there are: `a, b and 5 more`."""
     more = len(items) - most
@@ -87,3 +82,8 @@ def harmless(text: str | bytes) -> str:
         else character
         for character in text
     )
+
+
+def harmless_lines(text: str) -> str:
+    """Several lines for a terminal, each of them `harmless`, with their tabs."""
+    return "".join(part if part in "\n\t" else harmless(part) for part in _ENDS.split(text))

@@ -1,4 +1,4 @@
-"""Programs that a rehearsal runs: commands that must end well in time, and servers that must answer."""
+"""Programs that a rehearsal and tests of engines run: commands that must end in time, servers that must answer."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-SERVER_SECONDS = 60
+SERVER_SECONDS = 90  # until a server answers; Flink's takes long on a busy machine
+END_SECONDS = 10  # that a server has to end by itself
+LAST_WORDS = 4000  # characters of what a program printed, in a message
 
 
 class Failed(Exception):
-    """The rehearsal found a fault."""
+    """A program did not do what it must, or a rehearsal found a fault."""
 
 
 def run(command: list[Any], *, seconds: int, env: dict[str, str] | None = None, cwd: Path | None = None) -> str:
@@ -35,9 +37,9 @@ def run(command: list[Any], *, seconds: int, env: dict[str, str] | None = None, 
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         output = process.communicate()[0]
-        raise Failed(f"{Path(command[0]).name} took longer than {seconds} s\n{output[-3000:]}") from None
+        raise Failed(f"{Path(command[0]).name} took longer than {seconds} s\n{output[-LAST_WORDS:]}") from None
     if process.returncode:
-        raise Failed(f"{Path(command[0]).name} ended with status {process.returncode}\n{output[-3000:]}")
+        raise Failed(f"{Path(command[0]).name} ended with status {process.returncode}\n{output[-LAST_WORDS:]}")
     return output
 
 
@@ -49,29 +51,50 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(command: list[Any], port: int, log: Path, env: dict[str, str]) -> Iterator[None]:
-    """A server, once it answers; stopped with all that it started."""
+def serving(
+    command: list[Any], port: int, log: Path, env: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A server, once it answers on a port of this machine; at the end it is stopped with all that it started.
+
+    Args:
+        command: that starts it.
+        port: that it is told to listen on.
+        log: the file that gets what it prints.
+        env: its environment; by default this process's.
+
+    Raises:
+        Failed: it ended, or did not answer in time; with the last of its words.
+    """
     with open(log, "wb") as output:
         process = subprocess.Popen(
-            [str(word) for word in command], stdout=output, stderr=output, env=env, start_new_session=True
+            [str(word) for word in command],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=env,
+            start_new_session=True,
         )
     try:
         deadline = time.monotonic() + SERVER_SECONDS
-        while True:
-            with socket.socket() as attempt:
-                if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                    break
+        while not _answers(port):
             if process.poll() is not None or time.monotonic() > deadline:
-                raise Failed(f"{Path(command[0]).name} does not answer\n{log.read_text(errors='replace')[-3000:]}")
+                said = log.read_text(errors="replace")[-LAST_WORDS:]
+                raise Failed(f"{Path(command[0]).name} does not answer\n{said}")
             time.sleep(0.1)
-        yield
+        yield process
     finally:
-        try:
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait(10)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            pass
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        _stop(process)
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as attempt:
+        return attempt.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Asks a program to end, and ends it and all that it started where they are still there."""
+    with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(END_SECONDS)
+    with suppress(ProcessLookupError):  # what it started may outlive it
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()

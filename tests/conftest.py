@@ -25,23 +25,26 @@ def pytest_addoption(parser):
     parser.addoption("--fuzz_seconds", type=float, default=120, help="of tests/fuzz, in all; the default is 120")
 
 
-def load(name):
-    """This imports the module of that name that lies beside this file."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+HERE = Path(__file__).parent
+
+
+def load(path):
+    """This imports a module by its file."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 # Tests import them by name, and pytest's importlib mode does not put their folder on the path.
-for name in ("helpers", "corpora"):
-    sys.modules[name] = load(name)
+for path in (HERE / "helpers.py", HERE / "corpora.py", HERE.parent / "scripts/processes.py"):
+    sys.modules[path.stem] = load(path)
 
 
 @pytest.fixture(scope="session")
 def oracle():
     """The module tests/oracle.py."""
-    return load("oracle")
+    return load(HERE / "oracle.py")
 
 
 @pytest.fixture(scope="session")

@@ -29,8 +29,13 @@ def check_flag(name: str, value: Any) -> None:
     Raises:
         ValueError: with the name and the value.
     """
-    if type(value).__name__ not in _BOOLEANS:
+    if not is_flag(value):
         raise ValueError(f"{name} must be True or False, got {value!r}")
+
+
+def is_flag(value: Any) -> bool:
+    """Whether a value is True or False, NumPy's among them."""
+    return type(value).__name__ in _BOOLEANS
 
 
 def check_number(

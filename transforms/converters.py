@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from melbeam.transforms.audio_converter import AudioConverter
+from melbeam.transforms.bounds import check_flag
 from melbeam.transforms.front_end import FrontEnd
 from melbeam.transforms.precision import Precision
 from melbeam.transforms.presets import save_preset
@@ -209,9 +210,8 @@ class Gemma3nAudioConverter(AudioConverter, family="gemma3n"):
         for argument, value in (("frame_length_ms", frame_length_ms), ("hop_length_ms", hop_length_ms)):
             if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < value < math.inf:
                 raise ValueError(f"{argument} must be a number of milliseconds above 0, got {value!r}")
-        for argument, flag in (("fft_overdrive", fft_overdrive), ("return_attention_mask", return_attention_mask)):
-            if not isinstance(flag, bool):
-                raise ValueError(f"{argument} must be True or False, got {flag!r}")
+        check_flag("fft_overdrive", fft_overdrive)
+        check_flag("return_attention_mask", return_attention_mask)
         if dither != 0:
             raise ValueError(
                 f"dither must be 0.0, got {dither!r}: noise would give other features of the same clip each time"
@@ -244,7 +244,7 @@ class Gemma3nAudioConverter(AudioConverter, family="gemma3n"):
             padding_side=padding_side,
             padding_value=padding_value,
         )
-        self._return_attention_mask = return_attention_mask
+        self._return_attention_mask = bool(return_attention_mask)
 
     @property
     def return_attention_mask(self) -> bool:

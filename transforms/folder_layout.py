@@ -13,7 +13,7 @@
     features/1.0.0/_melbeam/train/summary.json           totals of the finished split
     features/1.0.0/_melbeam/train/failed.log             the log of the last start, where it failed
     features/1.0.0/_melbeam/train/reports/00007.json     a finished shard's report, the mark that it is done
-    features/1.0.0/_melbeam/train/index/00007.index      where its records lie
+    features/1.0.0/_melbeam/train/index/00007.npy        where its records lie
     features/1.0.0/_melbeam/train/rejects/00007.tfrecord its rejects, if it has any
     features/1.0.0/_melbeam/train/tmp/00007/...          what attempts at it write
     audio/_melbeam/train/gathered/...                    clips on their way to shards, while ingest divides them
@@ -46,6 +46,8 @@ TFDS_VERSION = "1.0.0"
 # The end of the name of a small file that is being written: it is renamed when it is whole.
 HALF_WRITTEN = ".tmp"
 
+# What the name of a split has behind it in that of the split of its rejects, once they pass.
+RETRIED = "_retried"
 BOOKKEEPING = "_melbeam"
 _MIN_DIGITS = 5
 _SHARD = re.compile(r"(\w+)-(\d{5,})-of-(\d{5,})\.tfrecord")
@@ -119,7 +121,7 @@ class SplitFolder:
     @property
     def retried(self) -> SplitFolder:
         """The split of what passes when this one's rejects are tried again."""
-        return SplitFolder(self.output, f"{self.split}_retried")
+        return SplitFolder(self.output, f"{self.split}{RETRIED}")
 
     def shard(self, index: int, num_shards: int) -> str:
         """A finished shard of features."""

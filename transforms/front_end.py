@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from melbeam.transforms.front_end_checks import check_together
-from melbeam.transforms.front_end_values import finite, per_bin, positive_integer
+from melbeam.transforms.front_end_values import finite, flag, per_bin, positive_integer
 from melbeam.transforms.plain_yaml import load_yaml
 
 # Raised whenever the mathematics behind the same numbers changes.
@@ -133,8 +133,7 @@ class FrontEnd:
         for field in _FLOATS:
             self._set(field, finite(field, getattr(self, field)))
         for field in _BOOLEANS:
-            if not isinstance(getattr(self, field), bool):
-                raise ValueError(f"{field} must be true or false, got {getattr(self, field)!r}")
+            self._set(field, flag(field, getattr(self, field)))
         if self.model_takes is None:
             self._set("model_takes", usually_taken(self.compression))
         for field, choices in _CHOICES.items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from melbeam.transforms.bounds import is_flag
+
 # No model has a front end near these numbers, and mel banks and windows beyond them fit into no memory.
 _AT_MOST = 1 << 24
 _MOST_MELS = 1 << 14
@@ -25,6 +27,17 @@ def positive_integer(field: str, value: Any) -> int:
     return int(number)
 
 
+def flag(field: str, value: Any) -> bool:
+    """The value as true or false.
+
+    Raises:
+        ValueError: it is neither; the message names the field.
+    """
+    if not is_flag(value):
+        raise ValueError(f"{field} must be true or false, got {value!r}")
+    return bool(value)
+
+
 def finite(field: str, value: Any) -> float:
     """The value as a finite number.
 
@@ -33,7 +46,7 @@ def finite(field: str, value: Any) -> float:
     """
     # A string is taken since YAML 1.1 reads 1e-5, without a point, as one.
     try:
-        number = math.nan if isinstance(value, bool) else float(value)
+        number = math.nan if is_flag(value) else float(value)
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number):

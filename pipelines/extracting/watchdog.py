@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from melbeam.pipelines import words
 from melbeam.pipelines.exit_status import EXIT_FAILED
 from melbeam.pipelines.job_log import screen_descriptor
 from melbeam.transforms.records.conversion import Conversion, Converter, Prepared
@@ -84,7 +85,7 @@ class WatchedConverter:
             at_hand = self._at_hand
             if at_hand is not None and time.monotonic() - at_hand[1] > self._max_seconds:
                 say = (
-                    f"melbeam: {at_hand[0]} has not been converted within {self._max_seconds:g} s "
+                    f"melbeam: {words.harmless(at_hand[0])} has not been converted within {self._max_seconds:g} s "
                     "(--max_convert_seconds): this process ends. The next attempt at its shard, by the runner or "
                     "by the same command again, finds the record and rejects it\n"
                 )

@@ -53,11 +53,12 @@ class Sounds:
                 raise NotAtHand(f"{place} is not there any more")
             example = read_as_converted(record.data, options, rate)
             samples = example.audio.samples
-            if samples.ndim > 1:
-                parts = parts_of_channel(without_chunk(clip.id, clip.fields.get("chunk_index")))
-                if parts is None or parts[0] != example.id:
-                    raise NotAtHand(f"{place} is another record by now: its id is {example.id}")
-                samples = samples[:, parts[1]]
+            clip_id = without_chunk(clip.id, clip.fields.get("chunk_index"))
+            found_as = (clip_id, None) if samples.ndim == 1 else parts_of_channel(clip_id)
+            if found_as is None or found_as[0] != example.id:
+                raise NotAtHand(f"{place} is another record by now: its id is {example.id}")
+            if found_as[1] is not None:
+                samples = samples[:, found_as[1]]
         except (OSError, ValueError, TypeError, Reject, IndexError) as error:
             raise NotAtHand(str(error)) from error
         first = int(clip.fields.get("start_sample", 0))

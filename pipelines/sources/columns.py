@@ -69,7 +69,7 @@ def find_columns(
     where: str,
     holds_paths: Callable[[str], bool] = lambda _: True,
 ) -> dict[str, str]:
-    """Ours to theirs for a table with these columns: what was asked for, and the known spellings.
+    """Finds which columns of a table are ours, and gives ours to theirs: what was asked for, and known spellings.
 
     Args:
         present: the table's columns.
@@ -89,21 +89,7 @@ def find_columns(
             Refusal.BAD_COLUMNS,
             f"{where} has no column {absent[0]!r}, which --columns names; it has {', '.join(there)}",
         )
-    columns = dict(asked)
-    taken = set(asked.values())
-    for ours, spellings in SPELLINGS.items():
-        left = [name for name in there if name not in taken]
-        found = next((name for name in spellings if name in left), None) or next(
-            (name for spelling in spellings for name in left if name.lower() == spelling), None
-        )
-        if ours not in columns and found is not None:
-            columns[ours] = found
-            taken.add(found)
-    if columns.get("start", "").lower() == _ONSET and "end" not in columns:
-        offset = next((name for name in there if name not in taken and name.lower() == _OFFSET), None)
-        if offset is not None:
-            columns["end"] = offset
-            taken.add(offset)
+    columns = _with_known_spellings(there, asked)
     if "audio" not in columns:
         raise UsageError(
             Refusal.BAD_COLUMNS,
@@ -112,8 +98,43 @@ def find_columns(
         )
     if not holds_paths(columns["audio"]):
         columns = {ours: name for ours, name in columns.items() if ours not in ("start", "end") or ours in asked}
-        taken = set(columns.values())
-    starts = [name for name in there if name not in taken and any(word in name.lower() for word in _LIKE_A_START)]
+    left = [name for name in there if name not in columns.values()]
+    _refuse_ends_without_starts(left, columns, where)
+    refuse_reserved({*columns, *left}, where)
+    return columns
+
+
+def _with_known_spellings(there: list[str], asked: Mapping[str, str]) -> dict[str, str]:
+    """Adds to what was asked for the columns that are called as ours are, each for one of ours alone."""
+    columns = dict(asked)
+
+    def take(ours: str, spellings: Iterable[str]) -> None:
+        left = [name for name in there if name not in columns.values()]
+        found = next((name for name in spellings if name in left), None) or next(
+            (name for spelling in spellings for name in left if name.lower() == spelling), None
+        )
+        if ours not in columns and found is not None:
+            columns[ours] = found
+
+    for ours, spellings in SPELLINGS.items():
+        take(ours, spellings)
+    if columns.get("start", "").lower() == _ONSET:
+        take("end", (_OFFSET,))
+    return columns
+
+
+def _refuse_ends_without_starts(left: Iterable[str], columns: Mapping[str, str], where: str) -> None:
+    """Refuses a table that says where segments end, and where they start in a column that may be called so.
+
+    Args:
+        left: theirs, of which nothing is known.
+        columns: ours to theirs.
+        where: the table.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    starts = [name for name in left if any(word in name.lower() for word in _LIKE_A_START)]
     if starts and "end" in columns and "start" not in columns:
         raise UsageError(
             Refusal.BAD_COLUMNS,
@@ -121,21 +142,25 @@ def find_columns(
             f"starts: name that with --columns=start={starts[0]}, if it is in seconds; if no row is a segment, "
             f"{as_another(columns['end'])} has {columns['end']!r} pass through",
         )
-    if named := sorted(asked.keys() & set(RESERVED)):
-        raise UsageError(
-            Refusal.RESERVED_NAME,
-            f"--columns={named[0]}={asked[named[0]]} gives a column a name that melbeam writes itself: choose "
-            f"another, my_{named[0]} for example",
-        )
-    kept = {*columns, *(name for name in there if name not in taken)}
-    reserved = sorted(kept & set(RESERVED))
+
+
+def refuse_reserved(names: Iterable[str], where: str) -> None:
+    """Refuses a table that has a column of a name that melbeam writes itself.
+
+    Args:
+        names: under which the columns would pass through.
+        where: the table.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    reserved = sorted(set(names) & set(RESERVED))
     if reserved:
         raise UsageError(
             Refusal.RESERVED_NAME,
             f"{where} has a column {reserved[0]!r}, a name that melbeam writes itself: rename it with "
             f"{as_another(reserved[0])}",
         )
-    return columns
 
 
 def note_of_times(present: Iterable[str], columns: Mapping[str, str], where: str) -> list[str]:
@@ -208,15 +233,19 @@ def row_of(values: Mapping[str, Any], columns: Mapping[str, str], *, folder: str
         raise ValueError(f"{columns['audio']} must be the path of an audio file, got {got}")
     path = path_in(folder, audio)
     start, end, duration = times_of(values, columns)
-    given = as_id(values.get(columns["id"])) if "id" in columns else None
     return Row(
         path,
-        given or id_of(path, root, start, end),
+        given_id(values, columns) or id_of(path, root, start, end),
         start,
         end,
         duration if start is None else None,
         columns=passed_through(values, columns),
     )
+
+
+def given_id(values: Mapping[str, Any], columns: Mapping[str, str]) -> str | None:
+    """The id that a row gives its clip; None where no column is the id, or it is empty there."""
+    return as_id(values.get(columns["id"])) if "id" in columns else None
 
 
 def times_of(

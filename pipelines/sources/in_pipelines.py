@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,15 @@ from apache_beam.pvalue import PCollection
 
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.columns import parse_columns
-from melbeam.pipelines.sources.planning import check_first_record, find_parts, plan_units, read_unit
+from melbeam.pipelines.sources.planning import (
+    check_first_record,
+    find_parts,
+    missing_shards,
+    plan_units,
+    read_unit,
+)
 from melbeam.pipelines.sources.units import AudioRecord, Item, SourceOptions, Unit
+from melbeam.pipelines.words import harmless
 from melbeam.transforms.reading.arrays import DEFAULTS
 from melbeam.transforms.records.examples import passed_through, read_audio_example, to_reject, undecoded
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
@@ -30,7 +38,9 @@ _LOOKED_AT = 100  # records whose features are taken for those of all
 class ReadAudio(beam.PTransform[Any, Any]):
     """`pipeline | ReadAudio("clips/**") | ExtractLogMel()`: any source as serialized audio Examples.
 
-    What cannot be read becomes a reject record in its place, which `ExtractLogMel` passes on to its rejects.
+    What cannot be read becomes a reject record in its place, which `ExtractLogMel` passes on to its rejects. What
+    `melbeam extract` says of the input before it starts is a warning when the pipeline is built: files that are
+    left out, or are missing in a set of `-00000-of-00016`; several splits; clips without a text.
 
     Args:
         pattern: what `melbeam extract --input` takes, as text or as a path, or several of them.
@@ -86,8 +96,16 @@ def _units(
             Refusal.BAD_VALUE, f"pattern must be a path or a glob, or a list of them, got {pattern!r}"
         )
     options = SourceOptions(input_format=input_format, columns=asked)
-    units = plan_units([os.fspath(one) for one in patterns], options).units
+    paths = [os.fspath(one) for one in patterns]
+    planned = plan_units(paths, options)
+    units = planned.units
     check_first_record(units)
+    notes = planned.left_out.in_words()
+    # Whoever names each file by itself, as the shards of one host, has left the others out.
+    if not {unit.path for unit in units}.issubset(paths) and (missing := missing_shards(units)) is not None:
+        notes.append(f"{missing}: was what writes them interrupted?")
+    for line in notes:
+        warnings.warn(harmless(line), stacklevel=3)
     by_path: dict[str, list[Unit]] = {}
     for unit in units:
         by_path.setdefault(unit.path, []).append(unit)
@@ -106,7 +124,7 @@ def read_audio(
 
     Elements are {"audio": float32 `[num_samples]`, mono, "id": string, and what is passed through}: scalars where
     every record of the first hundred has one value, else lists. Where a record lacks a scalar, it is b"", the
-    smallest int64 or the smallest float32.
+    smallest int64 or the smallest float32. What `melbeam extract` says of the input before it starts is a warning.
 
     Args:
         pattern: what `melbeam extract --input` takes, as text or as a path, or several of them.

@@ -41,7 +41,7 @@ from melbeam.pipelines.sources.units import (
     runs,
     units_of_lines,
 )
-from melbeam.transforms.folder_layout import folder_of
+from melbeam.transforms.folder_layout import file_name, folder_of
 from melbeam.transforms.records.kept_rows import keep_row
 from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.values import as_seconds
@@ -66,12 +66,13 @@ def plan(found: Found, options: SourceOptions) -> Planned:
         ValueError: a recording is the output of a command, which is never run; or a table is not of its format.
     """
     text_lines.check_encoding(options.encoding_of_text)
-    folders = sorted({folder_of(path) for path, _ in found.paths if path.endswith(WAV_SCP)})
-    if not folders:
+    others = [path for path, _ in found.paths if file_name(path) != WAV_SCP]
+    if others:  # the folder of one may have a wav.scp too, of other recordings than were asked for
+        named = found.pattern if len(others) == len(found.paths) else others[0]
         raise UsageError(
-            Refusal.BAD_SOURCE,
-            f"--input={printable(found.pattern)} names no {WAV_SCP}, where Kaldi's recordings are",
+            Refusal.BAD_SOURCE, f"--input={printable(named)} names no {WAV_SCP}, where Kaldi's recordings are"
         )
+    folders = sorted({folder_of(path) for path, _ in found.paths})
     ids = RepeatedIds()
     notes: list[str] = []
     units = [unit for folder in folders for unit in _plan_folder(folder, options, ids, notes)]

@@ -11,7 +11,7 @@ from typing import Any
 
 from melbeam.pipelines.refusals import Refusal, UsageError
 from melbeam.pipelines.sources.column_types import ColumnTypes, with_one_type, with_types
-from melbeam.pipelines.sources.columns import as_another, renamed
+from melbeam.pipelines.sources.columns import refuse_reserved, renamed
 from melbeam.pipelines.sources.kinds import LHOTSE
 from melbeam.pipelines.sources.repeated_ids import RepeatedIds
 from melbeam.pipelines.sources.rows import (
@@ -40,7 +40,7 @@ from melbeam.pipelines.sources.units import (
 )
 from melbeam.transforms.folder_layout import folder_prefix
 from melbeam.transforms.records.kept_rows import keep_row
-from melbeam.transforms.records.schema import RESERVED, TEXT
+from melbeam.transforms.records.schema import TEXT
 from melbeam.transforms.records.segments import encode_segments
 from melbeam.transforms.records.values import as_feature, as_seconds
 from melbeam.transforms.records.wire import Values
@@ -104,13 +104,7 @@ def _plan_file(path: str, size: int, options: SourceOptions, types: ColumnTypes,
             Refusal.BAD_COLUMNS,
             f"{printable(path)} has no {absent[0]!r}; its cuts have {', '.join(sorted(columns))}",
         )
-    kept = {*options.columns} | (columns - {*options.columns.values()})
-    if reserved := sorted(kept & set(RESERVED)):
-        raise UsageError(
-            Refusal.RESERVED_NAME,
-            f"{printable(path)} has {reserved[0]!r}, a name that melbeam writes itself: rename it with "
-            f"{as_another(reserved[0])}",
-        )
+    refuse_reserved(columns - {*options.columns.values()}, printable(path))
     found = runs(weights, options)
     starts.append(end)
     folder = folder_prefix(path)

@@ -46,7 +46,7 @@ from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.examples import check_raw_audio, colliding_names, features_if_any
 from melbeam.transforms.records.options import MAX_RECORD_BYTES
 from melbeam.transforms.records.rejects import Reject
-from melbeam.transforms.records.schema import BYTES, FLOAT, INT64
+from melbeam.transforms.records.schema import BYTES, FLOAT, INT64, RESERVED
 from melbeam.transforms.records.tf_example import kind_and_count, names_in
 
 _SEQUENCE_FIELD = 2  # feature_lists, of a SequenceExample; an Example has none
@@ -108,11 +108,20 @@ def plan_units(patterns: Sequence[str], options: SourceOptions) -> Planned:
 
 
 def _check_columns(kind: str, pattern: str, asked: Mapping[str, str]) -> None:
-    """Refuses `--columns` for what a source says itself, without a column: which part of which audio a clip is.
+    """Refuses names of `--columns` that no column may be given.
+
+    They are those that melbeam writes itself, and those of what a source says without a column: which part of
+    which audio a clip is.
 
     Raises:
         UsageError: with what to do.
     """
+    for ours in sorted(asked.keys() & set(RESERVED)):
+        raise UsageError(
+            Refusal.RESERVED_NAME,
+            f"--columns={ours}={asked[ours]} gives a column a name that melbeam writes itself: choose another, "
+            f"my_{ours} for example",
+        )
     for ours in sorted(asked.keys() & set(_WITHOUT_COLUMNS_OF_AUDIO.get(kind, ()))):
         raise UsageError(
             Refusal.BAD_COLUMNS,
@@ -307,6 +316,17 @@ def check_shards_are_complete(units: Iterable[Unit]) -> None:
     Raises:
         ValueError: with the first of those that are missing.
     """
+    missing = missing_shards(units)
+    if missing is not None:
+        raise UsageError(
+            Refusal.INCOMPLETE_SET,
+            f"--input: {missing}. Was what writes them interrupted? Start it again, correct the glob, or pass "
+            "--allow_missing_shards to extract what is there",
+        )
+
+
+def missing_shards(units: Iterable[Unit]) -> str | None:
+    """Says which files are missing of a set of NAME-00000-of-00016; None where each set is whole."""
     found: dict[tuple[str, str, str], set[int]] = {}
     for unit in units:
         if named := _OF_MANY.match(unit.path):
@@ -316,10 +336,8 @@ def check_shards_are_complete(units: Iterable[Unit]) -> None:
         missing = [index for index in range(int(count)) if index not in indices]
         if missing:
             names = [f"{name}-{index:0{len(count)}d}-of-{count}{ending}" for index in missing]
-            raise UsageError(
-                Refusal.INCOMPLETE_SET,
-                f"--input: of a set of {int(count)} files {len(missing)} are missing: "
-                f"{words.first_few(names, _NAMED_MISSING)}. "
-                "Was what writes them interrupted? Start it again, correct the glob, or pass "
-                "--allow_missing_shards to extract what is there",
+            return (
+                f"of a set of {int(count)} files {len(missing)} are missing: "
+                f"{words.first_few(names, _NAMED_MISSING)}"
             )
+    return None

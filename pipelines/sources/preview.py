@@ -33,7 +33,7 @@ def preview(units: Iterable[Unit]) -> list[str]:
     first = units[0]
     columns = first.details.get("columns") or {}
     named = ", ".join(f"{ours} from {theirs!r}" for ours, theirs in columns.items() if ours != theirs)
-    lines = [f"{first.kind} {printable(first.path)}{f': {named}' if named else ''}"]
+    lines = [words.harmless(f"{first.kind} {printable(first.path)}{f': {named}' if named else ''}")]
     shown: list[Item] = list(islice(chain.from_iterable(read_unit(unit) for unit in units), _CLIPS))
     lines += [f"  {words.harmless(_in_words(item))}" for item in shown]
     if texts := _texts_under_other_names(shown):

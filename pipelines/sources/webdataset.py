@@ -94,7 +94,7 @@ def _in_small_letters(member: str) -> str:
 
 def read(unit: Unit, max_record_bytes: int) -> Iterator[Item]:
     """The samples, in order; a broken member is one damage."""
-    yield from _read(unit.path, unit.details, unit, max_record_bytes)
+    yield from _Part(unit.path, unit.details, unit, max_record_bytes).items()
 
 
 def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Iterator[Item]:
@@ -103,7 +103,7 @@ def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Ite
     try:
         is_there = False
         part = (row["start"], row["end"], row["only"])
-        for item in _read(row["path"], row["details"], unit, max_record_bytes, *part):
+        for item in _Part(row["path"], row["details"], unit, max_record_bytes, *part).items():
             is_there = True
             yield item
         if is_there:
@@ -115,18 +115,11 @@ def read_again(row: Mapping[str, Any], unit: Unit, max_record_bytes: int) -> Ite
     yield Damage(number, unit.place(number), reject, keep_row(row, {}, {}))
 
 
-def _read(
-    tar: str,
-    details: Mapping[str, Any],
-    unit: Unit,
-    max_record_bytes: int,
-    start: int = 0,
-    end: int | None = None,
-    only: str | None = None,
-) -> Iterator[Item]:
-    """The samples that begin in a part of a tar file, numbered and placed as in a unit.
+@dataclass(frozen=True)
+class _Part:
+    """A part of a tar file; its samples are those that begin in it.
 
-    Args:
+    Attributes:
         tar: path of the file.
         details: of the unit that the file is read for.
         unit: which numbers and places are of.
@@ -135,45 +128,58 @@ def _read(
         end: offset behind the last; None for the file's end.
         only: the one row of NeMo's manifest that is wanted.
     """
-    nemo = NemoRows(details["manifest"], tar) if "manifest" in details else None
-    numbers = count(unit.span.number)
 
-    def damage(reject: Reject, sample: _Sample, only: str | None = None) -> Damage:
-        number = next(numbers)
-        row = {"kind": WEBDATASET, "path": tar, "start": sample.start, "end": sample.end, "only": only}
-        kept = keep_row({**row, "details": dict(details)}, _fields_of_damage(sample), {})
-        return Damage(number, unit.place(number), reject, kept, sample.damaged_bytes)
+    tar: str
+    details: Mapping[str, Any]
+    unit: Unit
+    max_record_bytes: int
+    start: int = 0
+    end: int | None = None
+    only: str | None = None
 
-    for sample in _samples(tar, max_record_bytes, start, end):
-        if only is not None and nemo is not None and not _is_of_member(sample, nemo.member_of(only)):
-            continue  # what is wrong with it is a reject of its own
-        key = printable(sample.key) or None
+    def items(self) -> Iterator[Item]:
+        """The records and damages, numbered and placed as in the unit."""
+        nemo = NemoRows(self.details["manifest"], self.tar) if "manifest" in self.details else None
+        numbers = count(self.unit.span.number)
+        for sample in _samples(self.tar, self.max_record_bytes, self.start, self.end):
+            # What is wrong with another sample than that of the wanted row is a reject of its own.
+            if self.only is None or nemo is None or _is_of_member(sample, nemo.member_of(self.only)):
+                yield from self._of_sample(sample, nemo, numbers)
+        if nemo is not None and self.start == 0 and self.end is None and self.only is None:
+            for row in nemo.missing():
+                detail = f"{row.path} of the set's {nemo.name} is not in {printable(self.tar)}"
+                lacking = _Sample(row.id, 0)
+                yield self._damage(next(numbers), Reject("not_found", detail, row.id), lacking, row.path)
+
+    def _of_sample(self, sample: _Sample, nemo: NemoRows | None, numbers: Iterator[int]) -> Iterator[Item]:
+        columns, key = self.details["columns"], printable(sample.key) or None
         try:
             if sample.reject is not None:
                 raise sample.reject
-            name = _name_of_audio(sample, details["columns"])
+            name = _name_of_audio(sample, columns)
             rows: Sequence[NemoRow | None] = [None] if nemo is None else _rows_of(nemo, f"{sample.key}.{name}")
         except Reject as reject:
             reject.record_id = key
-            yield damage(reject, sample)
-            continue
-        recordings = Recordings(max_record_bytes, partial(_member, sample))
+            yield self._damage(next(numbers), reject, sample)
+            return
+        recordings = Recordings(self.max_record_bytes, partial(_member, sample))
         for row in rows:
-            if only is not None and (row is None or row.path != only):
+            if self.only is not None and (row is None or row.path != self.only):
                 continue
             try:
-                record, seconds = _record(sample, name, details["columns"], row, recordings)
+                record, seconds = _record(sample, name, columns, row, recordings)
             except Reject as reject:
                 reject.record_id = key if row is None else row.id
-                yield damage(reject, sample, None if row is None else row.path)
+                yield self._damage(next(numbers), reject, sample, None if row is None else row.path)
                 continue
             number = next(numbers)
-            yield AudioRecord(number, unit.place(number), record, seconds)
+            yield AudioRecord(number, self.unit.place(number), record, seconds)
         recordings.close()
-    if nemo is not None and start == 0 and end is None and only is None:
-        for row in nemo.missing():
-            detail = f"{row.path} of the set's {nemo.name} is not in {printable(tar)}"
-            yield damage(Reject("not_found", detail, row.id), _Sample(row.id, 0), row.path)
+
+    def _damage(self, number: int, reject: Reject, sample: _Sample, only: str | None = None) -> Damage:
+        row = {"kind": WEBDATASET, "path": self.tar, "start": sample.start, "end": sample.end, "only": only}
+        kept = keep_row({**row, "details": dict(self.details)}, _fields_of_damage(sample), {})
+        return Damage(number, self.unit.place(number), reject, kept, sample.damaged_bytes)
 
 
 def _member(sample: _Sample, name: str) -> io.BytesIO:

@@ -25,7 +25,6 @@ from melbeam.transforms.records.examples import read_as_converted
 from melbeam.transforms.records.levels import levels
 from melbeam.transforms.records.rejects import Reject
 
-# The kinds of which a unit is one file, or a part of it.
 # How far stored features may be from a reference's, 99 of 100 values: its float32 rounding in quiet bins, and that
 # of the stored dtype.
 _LIMITS = {"float32": 1e-2, "float16": 2e-2, "bfloat16": 1e-1}

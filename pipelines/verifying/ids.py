@@ -18,12 +18,13 @@ from melbeam.pipelines import files, words
 from melbeam.pipelines.tfrecord import Record, read_tfrecord_file
 from melbeam.pipelines.verifying.findings import MAX_LINES_OF_A_FILE, Findings
 from melbeam.pipelines.verifying.marked_files import NO_LIMIT
+from melbeam.transforms.folder_layout import RETRIED
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.record_ids import without_chunk
 
 # What an id looks like that was not given: the SHA-256 of the audio.
 _DEFAULT_ID = re.compile(r"[0-9a-f]{64}(#\d+)?")
-_RETRIED = re.compile(r"(_retried)+$")
+_RETRIED = re.compile(f"({RETRIED})+$")
 _NAMED = 5  # ids, or places of one
 # The lowest bit of a hash says whether the id was given, so that hashes can be counted by that.
 _GIVEN = np.uint64(1)

@@ -170,6 +170,19 @@ WRONG_VALUES = [
 ]
 
 
+@pytest.mark.parametrize("job", [extract, ingest])
+def test_names_of_files_and_columns_cannot_change_the_terminal(tmp_path, job):
+    hostile = "\x1b]0;owned\x07\u202e"
+    (tmp_path / "clips").mkdir()
+    (tmp_path / f"clips/{hostile}.wav").write_bytes(audio())
+    (tmp_path / f"clips/{hostile}.doc").write_bytes(b"")
+    (tmp_path / "rows.csv").write_text(f"speech{hostile},said{hostile}\nclips/a.wav,hello\n")
+    for given in (["clips/"], ["rows.csv"], ["rows.csv", f"--columns=audio=speech{hostile}"]):
+        arguments = [f"--input={tmp_path}/{given[0]}", f"--output={tmp_path}/out", "--dry_run", *given[1:]]
+        for text in run_apart(job, *arguments)[1:]:
+            assert not {"\x1b", "\x07", "\u202e"} & set(text)
+
+
 @pytest.mark.parametrize(("option", "said"), WRONG_VALUES)
 def test_a_wrong_value_is_refused_by_name_in_one_line(source, tmp_path, option, said):
     status, out, err = extracted(source, tmp_path / "out", option)

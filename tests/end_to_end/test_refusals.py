@@ -224,6 +224,11 @@ def features_as_input(folder):
     return extract(folder, input="features/train-*")
 
 
+@provokes(Refusal.RESERVED_NAME)
+def a_name_of_melbeams_for_a_feature_of_theirs(folder):
+    return extract(folder, "--columns=num_frames=id")
+
+
 @provokes(Refusal.NOT_RAW_SAMPLES)
 def files_as_samples(folder):
     return extract(folder, "--audio_format=pcm_s16le", "--pcm_sampling_rate=16000")

@@ -3,24 +3,22 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+import processes
 from helpers import encode, tree, write
 from melbeam.transforms.records.tf_example import to_example
 
 RATE = 16000
 NUM_SHARDS, CLIPS_A_SHARD = 6, 12
-START_SECONDS, JOB_SECONDS = 90, 240
-LATEST_OUTPUT = 4000  # characters of a program's output in a failed test's message
+JOB_SECONDS = 240
 ENGINES = ("cloud", "flink", "prism")
 
 
@@ -87,7 +85,7 @@ class Extract:
 
     def _text(self):
         self._log.seek(0)
-        return self._log.read().decode(errors="replace")[-LATEST_OUTPUT:]
+        return self._log.read().decode(errors="replace")[-processes.LAST_WORDS :]
 
 
 @pytest.fixture(scope="session")
@@ -112,42 +110,14 @@ def expected(source, files_of, tmp_path_factory):
     return files
 
 
-def _free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def free_port():
-    return _free_port
-
-
-@contextmanager
-def _serving(command, port, log, env=None):
-    """A server that answers on a local port; stopped with all that it started."""
-    with open(log, "w+b") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, env=env, start_new_session=True
-        )
-        try:
-            deadline = time.monotonic() + START_SECONDS
-            while True:
-                with socket.socket() as attempt:
-                    if attempt.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                assert process.poll() is None, Path(log).read_text(errors="replace")[-LATEST_OUTPUT:]
-                assert time.monotonic() < deadline, Path(log).read_text(errors="replace")[-LATEST_OUTPUT:]
-                time.sleep(0.1)
-            yield process
-        finally:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+    return processes.free_port
 
 
 @pytest.fixture(scope="session")
 def serving():
-    return _serving
+    return processes.serving
 
 
 class WorkerPool(NamedTuple):
@@ -167,10 +137,10 @@ class WorkerPool(NamedTuple):
 
 @pytest.fixture
 def worker_pool(tmp_path):
-    port = _free_port()
+    port = processes.free_port()
     env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     command = [sys.executable, Path(__file__).parent / "worker_pool.py", f"--service_port={port}"]
-    with _serving(command, port, tmp_path / "worker_pool.log", env) as process:
+    with processes.serving(command, port, tmp_path / "worker_pool.log", env) as process:
         yield WorkerPool(f"localhost:{port}", process.pid)
 
 

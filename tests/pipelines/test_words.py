@@ -47,11 +47,6 @@ def test_names_of_a_few_and_of_many():
     assert words.named(["a", "b"], 7) == "for example a, b"
 
 
-def test_the_nearest_of_known_names():
-    assert words.nearest("extrat", ["extract", "ingest"]) == "extract"
-    assert words.nearest("zzz", ["extract", "ingest"]) is None
-
-
 def test_the_first_few_of_some():
     names = ["a", "b", "c"]
     assert words.first_few(names, 3) == "a, b, c"

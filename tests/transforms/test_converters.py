@@ -408,6 +408,13 @@ class TestInPlaceOfKerasHubs:
         gemma3n = Gemma3nAudioConverter(feature_size=integer(64), frame_length_ms=integer(16))
         assert (gemma3n.feature_size, gemma3n.frame_length) == (64, 256)
 
+    def test_numpys_booleans_are_arguments(self):
+        flags = ("fft_overdrive", "return_attention_mask", "preemphasis_htk_flavor")
+        given = Gemma3nAudioConverter(**dict.fromkeys(flags, np.False_))
+        assert json.dumps(given.get_config()) == json.dumps(
+            Gemma3nAudioConverter(**dict.fromkeys(flags, False)).get_config()
+        )
+
     @pytest.mark.parametrize("cls", [Gemma4AudioConverter, Gemma3nAudioConverter, WhisperAudioConverter])
     def test_padding_is_silence_behind(self, cls):
         assert cls(padding_side="right", padding_value=0).get_config() == cls().get_config()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 
 from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.messages import nearest
 from melbeam.transforms.presets.catalogue import built_in
 from melbeam.transforms.presets.preset import Preset, PresetError, UnknownNameError
 from melbeam.transforms.presets.reading import PRESET_FILES, named, read_preset, read_preset_file
@@ -108,5 +108,5 @@ def _hint(name: str) -> str:
         match = pattern.fullmatch(name)
         if match and not name.startswith(".") and Path(name).suffix not in (".yaml", ".yml", ".json"):
             return f"did you mean {scheme}{match[1]}? "
-    near = difflib.get_close_matches(name, [*FrontEnd.shipped(), *built_in()], n=1)
-    return f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(name, [*FrontEnd.shipped(), *built_in()])
+    return f"did you mean {near!r}? " if near else ""

@@ -115,16 +115,25 @@ def read_audio_example(
     """
     features = audio_features(record)
     try:
-        return _read(
-            features,
-            sampling_rate,
-            audio_format,
-            pcm_sampling_rate,
-            max_seconds,
-            cut_tolerance_seconds,
-            check_md5,
-            channel,
-        )
+        _check_names(features)
+        declared, given_id = single_value(features, "sampling_rate", INT64), _id_of(features)
+        values = _audio_values(features)
+        if isinstance(values, bytes) and audio_format != "pcm_s16le":
+            audio = decode_audio(
+                values,
+                sampling_rate=sampling_rate,
+                declared_rate=declared,
+                max_seconds=max_seconds,
+                cut_tolerance_seconds=cut_tolerance_seconds,
+                check_md5=check_md5,
+                channel=channel,
+            )
+        else:
+            rate = _rate_of_samples(declared, pcm_sampling_rate)
+            audio = _of_samples(values, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
+            audio = of_one_channel(audio, channel)
+        segments = single_value(features, SEGMENTS, BYTES) or b""
+        return AudioExample(given_id or _hash_of(values), given_id, audio, _others(features), segments)
     except Reject as reject:
         reject.record_id = _readable_id(features)
         raise
@@ -148,17 +157,12 @@ def read_as_converted(record: bytes, options: RecordOptions, sampling_rate: int)
     )
 
 
-def _read(
-    features: Any,
-    sampling_rate: int,
-    audio_format: str,
-    pcm_sampling_rate: int | None,
-    max_seconds: float | None,
-    cut_tolerance_seconds: float,
-    check_md5: bool,
-    channel: int | str,
-) -> AudioExample:
-    passthrough = _others(features)
+def _check_names(features: Any) -> None:
+    """Refuses a record with names that melbeam writes itself, or that is a row in place of a record.
+
+    Raises:
+        Reject: bad_field or not_found.
+    """
     collisions = [name for name in RESERVED if name in features]
     if collisions:
         raise Reject("bad_field", f"features {collisions} have names that melbeam writes itself: rename them")
@@ -168,32 +172,11 @@ def _read(
             "the record is a row that names its audio and does not hold it: melbeam extract and retry-rejects "
             "read such rows again, where they are read from files",
         )
-    declared = single_value(features, "sampling_rate", INT64)
-    given_id = _id_of(features)
-    values = _audio_values(features)
-    if isinstance(values, bytes):
-        data = values
-        if audio_format == "pcm_s16le":
-            rate = _rate_of_samples(declared, pcm_sampling_rate)
-            audio = decode_pcm_s16le(data, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
-            audio = of_one_channel(audio, channel)
-        else:
-            audio = decode_audio(
-                data,
-                sampling_rate=sampling_rate,
-                declared_rate=declared,
-                max_seconds=max_seconds,
-                cut_tolerance_seconds=cut_tolerance_seconds,
-                check_md5=check_md5,
-                channel=channel,
-            )
-    else:
-        data = _as_bytes(values)
-        rate = _rate_of_samples(declared, pcm_sampling_rate)
-        audio = from_samples(values, source_rate=rate, sampling_rate=sampling_rate, max_seconds=max_seconds)
-        audio = of_one_channel(audio, channel)
-    segments = single_value(features, SEGMENTS, BYTES) or b""
-    return AudioExample(given_id or _hash_of(data), given_id, audio, passthrough, segments)
+
+
+def _of_samples(values: bytes | np.ndarray, **how: Any) -> Audio:
+    """Raw samples, bytes of 16 bits or a list's; `how` is what both decoders take."""
+    return decode_pcm_s16le(values, **how) if isinstance(values, bytes) else from_samples(values, **how)
 
 
 def _id_of(features: Any) -> str | None:
@@ -310,8 +293,7 @@ def clip_id_in(features: Any) -> str:
     given = _id_of(features)
     if given is not None:
         return given
-    values = _audio_values(features)
-    return _hash_of(values if isinstance(values, bytes) else _as_bytes(values))
+    return _hash_of(_audio_values(features))
 
 
 def _audio_values(features: Any) -> bytes | np.ndarray:
@@ -331,12 +313,10 @@ def _audio_values(features: Any) -> bytes | np.ndarray:
     return bytes(values[0])
 
 
-def _as_bytes(samples: np.ndarray) -> bytes:
-    return samples.astype(samples.dtype.newbyteorder("<")).tobytes()
-
-
-def _hash_of(audio: bytes) -> str:
-    return hashlib.sha256(audio).hexdigest()
+def _hash_of(audio: bytes | np.ndarray) -> str:
+    """SHA-256, in hex, of a file's bytes, or of samples as little-endian ones."""
+    data = audio if isinstance(audio, bytes) else audio.astype(audio.dtype.newbyteorder("<")).tobytes()
+    return hashlib.sha256(data).hexdigest()
 
 
 def _parse_rejected(reject: Any) -> Any:

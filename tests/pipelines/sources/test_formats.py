@@ -180,6 +180,11 @@ def test_tfds_stereo_is_not_read_as_mono_of_twice_the_length(fixtures, read, pat
     assert (clip.samples == written).all()
 
 
+def write_kaldi():
+    Path("kaldi").mkdir()
+    Path("kaldi/wav.scp").write_text("morning clips/morning.wav\n")
+
+
 _PACKED = ("webdataset-*.tar", "tfds/")  # of these a member, or a feature, may be the audio
 
 
@@ -189,7 +194,15 @@ _PACKED = ("webdataset-*.tar", "tfds/")  # of these a member, or a feature, may 
     + [(pattern, ours) for pattern in _PACKED for ours in ("start", "end")],
 )
 def test_what_no_column_of_a_source_says_is_refused(fixtures, read, pattern, ours):
-    Path("kaldi").mkdir()
-    Path("kaldi/wav.scp").write_text("morning clips/morning.wav\n")
+    write_kaldi()
     with pytest.raises(ValueError, match=f"--columns={ours}=text: .* choose another name, my_{ours}"):
         read(pattern, columns={ours: "text"})
+
+
+@pytest.mark.parametrize("pattern", ["clips", "cuts.jsonl.gz", "kaldi", "datasets.parquet", *_PACKED])
+def test_no_column_gets_a_name_that_melbeam_writes_itself(fixtures, read, pattern):
+    write_kaldi()
+    with pytest.raises(
+        ValueError, match="--columns=num_frames=text gives a column a name that melbeam writes itself"
+    ):
+        read(pattern, columns={"num_frames": "text"})

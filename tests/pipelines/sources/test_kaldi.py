@@ -92,6 +92,13 @@ def test_a_folder_without_recordings_is_refused(folder, read):
             read(pattern, input_format="kaldi")
 
 
+@pytest.mark.parametrize("patterns", [["data/dev_wav.scp"], ["data/wav.scp", "data/dev_wav.scp"]])
+def test_recordings_of_another_tables_name_are_never_those_of_wav_scp(folder, read, patterns):
+    Path("data/dev_wav.scp").write_text("rec2 wav/two.flac\n")
+    with pytest.raises(ValueError, match=r"--input=data/dev_wav\.scp names no wav\.scp, where Kaldi's recordings"):
+        read(*patterns, input_format="kaldi")
+
+
 def test_a_segments_end_and_channel_as_kaldi_has_them(folder, read, tone, tmp_path):
     two = tone("two.wav", channels=2)
     (folder / "wav.scp").write_text(f"r {tmp_path}/two.wav\n")

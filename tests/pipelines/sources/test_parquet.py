@@ -228,6 +228,20 @@ def test_a_row_that_makes_a_reject_is_read_again(tmp_path, monkeypatch, read):
     assert [clip.id for clip in read("r.tfrecord").clips] == TEXTS
 
 
+def test_a_row_that_names_its_audio_is_read_again_once_its_times_are_right(tmp_path, monkeypatch, read):
+    monkeypatch.chdir(tmp_path)
+    Path("a.wav").write_bytes(WAVS[0])
+    columns = {"path": ["a.wav"] * 2, "id": TEXTS[:2], "start": [0.0, 0.2], "end": [0.1, 0.1]}
+    pq.write_table(pa.table(columns), "t.parquet")
+    (damage,) = read("t.parquet").damages
+    write("r.tfrecord", [to_reject(damage.data, damage.reject, damage.place)])
+    (again,) = read("r.tfrecord").damages
+    assert (str(again.reject), again.reject.record_id) == (str(damage.reject), TEXTS[1])
+    assert again.data == damage.data
+    pq.write_table(pa.table({**columns, "end": [0.1, 0.22]}), "t.parquet")
+    assert [clip.id for clip in read("r.tfrecord").clips] == [TEXTS[1]]
+
+
 def nested(**inside):
     """The columns of a table whose clips, and what is said in them, lie in structs."""
     samples = [

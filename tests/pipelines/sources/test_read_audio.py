@@ -1,6 +1,7 @@
 """The sources in somebody's own pipeline: in front of ExtractLogMel, and in front of log_mel_map."""
 
 import json
+import warnings
 from pathlib import Path
 
 import apache_beam as beam
@@ -9,6 +10,7 @@ import pytest
 import tensorflow as tf
 from apache_beam.testing.util import assert_that, equal_to
 
+from helpers import clip, write
 from melbeam.pipelines.sources import ReadAudio, read_audio
 from melbeam.transforms import ExtractLogMel, log_mel_map
 from melbeam.transforms.records.decoding import decode_audio
@@ -110,3 +112,25 @@ def test_an_input_is_text_a_path_or_a_list(fixtures):
         for reading in (read_audio, ReadAudio):
             with pytest.raises(ValueError, match="pattern must be a path or a glob, or a list of them, got"):
                 reading(pattern)
+
+
+@pytest.mark.parametrize("reading", [read_audio, ReadAudio])
+def test_what_extract_says_of_an_input_is_a_warning(tmp_path, monkeypatch, reading):
+    monkeypatch.chdir(tmp_path)
+    for name in ("train-00000-of-00003", "train-00002-of-00003", "test-00000-of-00001"):
+        write(f"{name}.tfrecord", [clip(name)])
+    Path("notes.md").write_text("of the corpus")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        reading("./*")
+    splits, left_out, missing = [str(one.message) for one in told if one.filename == __file__]
+    assert splits.startswith("./* has the splits test, train, and their records become one")
+    assert left_out == "left out: 1 .md file: ./notes.md"
+    assert missing.startswith("of a set of 3 files 1 are missing: ./train-00001-of-00003.tfrecord: was ")
+
+
+@pytest.mark.filterwarnings("error")
+def test_files_that_are_named_one_by_one_are_no_incomplete_set(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("train-00002-of-00003.tfrecord", [clip("a")])
+    ReadAudio("train-00002-of-00003.tfrecord")

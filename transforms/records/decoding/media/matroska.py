@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from melbeam.transforms.records.containers.ogg import OPUS_RATE
@@ -39,64 +39,19 @@ def read(data: bytes) -> Media | None:
     """What a WebM states; None for another format."""
     if data[:4] != _MAGIC:
         return None
-    scale, duration, writer = _DEFAULT_SCALE, None, b""
-    num_clusters = 0
-    tracks: list[_Track] = []
-    blocks: list[tuple[int, int, int]] = []  # the cluster's time, the block's byte and size
-    discarded: list[int] = []
+    found = _Found()
     for identifier, start, end in _segment(data):
         # One that is not known may be one of these with a flipped bit, and FFmpeg would leave it out.
         if identifier not in _IN_SEGMENT:
             raise damaged(NAME, f"an element {identifier:#x} in front of byte {start}")
         _check_sum(data, identifier, start, end)
         if identifier == _CLUSTER:
-            num_clusters += 1
-            _read_cluster(data, start, end, blocks, discarded)
+            _read_cluster(data, start, end, found)
         elif identifier == _TRACKS:
-            tracks = [_track(data, s, e) for inner, s, e in _elements(data, start, end) if inner == _TRACK]
+            found.tracks = [_track(data, s, e) for inner, s, e in _elements(data, start, end) if inner == _TRACK]
         elif identifier == _INFO:
-            for inner, s, e in _elements(data, start, end):
-                if inner == _TIMESTAMP_SCALE:
-                    scale = int.from_bytes(data[s:e], "big")
-                elif inner == _WRITER:
-                    writer = data[s:e]
-                elif inner == _DURATION and e - s in (4, 8):
-                    (duration,) = struct.unpack(">f" if e - s == 4 else ">d", data[s:e])
-    if not num_clusters:
-        raise damaged(NAME, "it has no clusters of blocks")
-    if not 0 < scale < 1e12 or (duration is not None and not 0 < duration < 1e15):
-        raise damaged(NAME, f"a duration of {duration} ticks of {scale} ns")
-    seconds = None if duration is None else Fraction(duration) * scale / 10**9  # a browser that records has none
-    media = Media(NAME, "matroska", seconds, tolerance=Fraction(2 * scale, 10**9), has_times=True)
-    sound = next((track for track in tracks if track.type == _SOUND), None)
-    if sound is None:
-        raise damaged(NAME, "it has no track of sound")
-    ours = list(_blocks_of(data, sound, {track.number for track in tracks}, blocks, scale))
-    if sound.codec != b"A_OPUS":
-        return media
-    return _opus(media, sound, ours, discarded, is_exact=writer.startswith(_EXACT_WRITERS))
-
-
-def _read_cluster(
-    data: bytes, start: int, end: int, blocks: list[tuple[int, int, int]], discarded: list[int]
-) -> None:
-    """Adds a cluster's blocks, and what they say is left out at their ends (ns)."""
-    time = 0
-    for inner, s, e in _elements(data, start, end):
-        if inner not in _IN_CLUSTER or (inner in _NUMBERS and e - s > MAX_NUMBER):
-            raise damaged(NAME, f"an element {inner:#x} of {e - s} bytes in front of byte {s}")
-        if inner == _TIMESTAMP:
-            time = int.from_bytes(data[s:e], "big")
-        elif inner == _SIMPLE_BLOCK:
-            blocks.append((time, s, e - s))
-        elif inner == _BLOCK_GROUP:
-            for deeper, at, stop in _elements(data, s, e):
-                if deeper not in _IN_GROUP:
-                    raise damaged(NAME, f"an element {deeper:#x} in a group of blocks, in front of byte {at}")
-                if deeper == _BLOCK:
-                    blocks.append((time, at, stop - at))
-                elif deeper == _DISCARDED:
-                    discarded.append(int.from_bytes(data[at:stop], "big", signed=True))
+            _read_info(data, start, end, found)
+    return _media(data, found)
 
 
 @dataclass(frozen=True)
@@ -111,6 +66,84 @@ class _Track:
     channels: int
 
 
+@dataclass
+class _Found:
+    """What was found in a segment.
+
+    Attributes:
+        scale: nanoseconds a tick.
+        duration: ticks, as it is stated; None where it is not, as by a browser that records.
+        writer: the name of the program that wrote it.
+        num_clusters: of blocks.
+        tracks: all of them.
+        blocks: of each, the cluster's time in ticks, and its own byte and size.
+        discarded: nanoseconds that blocks say are left out at their ends.
+    """
+
+    scale: int = _DEFAULT_SCALE
+    duration: float | None = None
+    writer: bytes = b""
+    num_clusters: int = 0
+    tracks: list[_Track] = field(default_factory=list)
+    blocks: list[tuple[int, int, int]] = field(default_factory=list)
+    discarded: list[int] = field(default_factory=list)
+
+
+def _media(data: bytes, found: _Found) -> Media:
+    """The media of what was found, held against itself."""
+    scale, duration = found.scale, found.duration
+    if not found.num_clusters:
+        raise damaged(NAME, "it has no clusters of blocks")
+    if not 0 < scale < 1e12 or (duration is not None and not 0 < duration < 1e15):
+        raise damaged(NAME, f"a duration of {duration} ticks of {scale} ns")
+    seconds = None if duration is None else Fraction(duration) * scale / 10**9
+    media = Media(NAME, "matroska", seconds, tolerance=Fraction(2 * scale, 10**9), has_times=True)
+    sound = next((track for track in found.tracks if track.type == _SOUND), None)
+    if sound is None:
+        raise damaged(NAME, "it has no track of sound")
+    ours = list(_blocks_of(data, sound, found))
+    if sound.codec != b"A_OPUS":
+        return media
+    return _opus(media, sound, ours, found.discarded, is_exact=found.writer.startswith(_EXACT_WRITERS))
+
+
+def _read_info(data: bytes, start: int, end: int, found: _Found) -> None:
+    """Notes the duration, its unit and who wrote the file."""
+    for inner, s, e in _elements(data, start, end):
+        if inner == _TIMESTAMP_SCALE:
+            found.scale = int.from_bytes(data[s:e], "big")
+        elif inner == _WRITER:
+            found.writer = data[s:e]
+        elif inner == _DURATION and e - s in (4, 8):
+            (found.duration,) = struct.unpack(">f" if e - s == 4 else ">d", data[s:e])
+
+
+def _read_cluster(data: bytes, start: int, end: int, found: _Found) -> None:
+    """Notes a cluster's blocks."""
+    found.num_clusters += 1
+    time = 0
+    for inner, s, e in _elements(data, start, end):
+        if inner not in _IN_CLUSTER or (inner in _NUMBERS and e - s > MAX_NUMBER):
+            raise damaged(NAME, f"an element {inner:#x} of {e - s} bytes in front of byte {s}")
+        if inner == _TIMESTAMP:
+            time = int.from_bytes(data[s:e], "big")
+        elif inner == _SIMPLE_BLOCK:
+            found.blocks.append((time, s, e - s))
+        elif inner == _BLOCK_GROUP:
+            _read_group(data, s, e, time, found)
+
+
+def _read_group(data: bytes, start: int, end: int, time: int, found: _Found) -> None:
+    """Notes the block of a group, in a cluster of that time, and what is left out at its end."""
+    for inner, s, e in _elements(data, start, end):
+        if inner not in _IN_GROUP:
+            raise damaged(NAME, f"an element {inner:#x} in a group of blocks, in front of byte {s}")
+        if inner == _BLOCK:
+            found.blocks.append((time, s, e - s))
+        elif inner == _DISCARDED:
+            found.discarded.append(int.from_bytes(data[s:e], "big", signed=True))
+
+
 def _track(data: bytes, start: int, end: int) -> _Track:
     found = {inner: data[s:e] for inner, s, e in _elements(data, start, end)}
     for name in (_NUMBER, _TYPE, _DELAY):
@@ -123,17 +156,16 @@ def _track(data: bytes, start: int, end: int) -> _Track:
     return _Track(number, kind, codec, private, delay, int.from_bytes(channels, "big"))
 
 
-def _blocks_of(
-    data: bytes, track: _Track, numbers: set[int], blocks: list[tuple[int, int, int]], scale: int
-) -> Iterator[Block]:
+def _blocks_of(data: bytes, track: _Track, found: _Found) -> Iterator[Block]:
     """The blocks of a track. One of a track that is not there may be one of these, and FFmpeg leaves it out."""
-    for cluster, at, size in blocks:
+    numbers = {track.number for track in found.tracks}
+    for cluster, at, size in found.blocks:
         content = data[at : at + min(size, _BEGINNING)]
         number, head, _ = _number(content, 0, len(content), keep_marker=False)
         if number not in numbers or head + 3 > size:
             raise damaged(NAME, f"the block at byte {at} is of track {number}, which is not there")
         if number == track.number:
-            time = (cluster + int.from_bytes(content[head : head + 2], "big", signed=True)) * scale
+            time = (cluster + int.from_bytes(content[head : head + 2], "big", signed=True)) * found.scale
             yield Block(time, bool(content[head + 2] & _LACED), content[head + 3 : head + 5], at)
 
 
