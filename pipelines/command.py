@@ -124,7 +124,7 @@ def _run_and_tell(run: Callable[[], int], log: JobLog, config: str | None) -> in
             print(words.harmless(line), file=sys.stderr)
         words.say(f"the job failed: {last_line(error)} (the whole error: {log.keep()})")
         if log.goes_on:
-            words.say(f"what was finished is kept; {log.goes_on} goes on from there")
+            words.say(f"what was finished is kept: {log.goes_on} does only what is left")
         return EXIT_FAILED
 
 

@@ -25,7 +25,11 @@ def leave_with(main: Callable[[], int]) -> NoReturn:
         # A character that a terminal's encoding lacks, in somebody's id for example, ends no job: it is escaped,
         # as it is on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
-    status = main()
+    try:
+        status = main()
+    except KeyboardInterrupt:  # before the job began, or once more while it ended
+        print("melbeam: interrupted", file=sys.stderr)
+        status = EXIT_FAILED
     if status == EXIT_FAILED:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -14,7 +14,7 @@ from melbeam.pipelines.exit_status import leave_with
 from melbeam.pipelines.sources.arguments import add_shard_bytes, add_source_arguments
 from melbeam.pipelines.split.arguments import add_dry_run, add_max_reject_fraction, add_not_in
 from melbeam.transforms.front_end import DEFAULT_FRONT_END
-from melbeam.transforms.records.options import CHOICES, PADDING, REQUIRED, RecordOptions
+from melbeam.transforms.records.options import CHOICES, NOTHING, PADDING, REQUIRED, RecordOptions
 
 if TYPE_CHECKING:
     from melbeam.pipelines.command_line import Parser
@@ -103,7 +103,11 @@ def add_split_arguments(parser: Parser) -> None:
     parser.add_argument(
         "--max_audio_seconds", type=float, default=defaults["max_audio_seconds"], help="a longer clip is a reject"
     )
-    parser.add_argument("--require", choices=REQUIRED, help="reject records without a transcript")
+    parser.add_argument(
+        "--require",
+        choices=(*REQUIRED, NOTHING),
+        help="text: records without a transcript are rejects; none: they are taken, as without this option",
+    )
     parser.add_argument(
         "--min_seconds", type=float, default=defaults["min_seconds"], help="a shorter clip is a reject"
     )

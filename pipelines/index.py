@@ -57,10 +57,13 @@ def run(arguments: argparse.Namespace, _: list[str]) -> int:
 def _index_split(folder: SplitFolder, lengths: Sequence[int], *, overwrite: bool) -> str:
     """Writes the indexes of a split that are missing, or all; says in words how many.
 
+    What starts that were killed were writing is removed.
+
     Raises:
         ValueError: a shard is damaged, or holds other records than the metadata say.
     """
     from melbeam.pipelines import files
+    from melbeam.pipelines.split.leftovers import half_written
 
     there = set() if overwrite else {path for path, _ in files.match(folder.index_glob)}
     missing = [shard for shard in range(len(lengths)) if folder.index(shard) not in there]
@@ -73,6 +76,7 @@ def _index_split(folder: SplitFolder, lengths: Sequence[int], *, overwrite: bool
     with ThreadPoolExecutor(files.FETCHES_AT_ONCE) as pool:
         for _ in pool.map(write, missing):
             pass
+    files.delete(half_written(folder))
     kept = len(lengths) - len(missing)
     return f"the index of {words.count(len(missing), 'shard')} written" + (f", {kept} were there" if kept else "")
 

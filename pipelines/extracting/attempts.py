@@ -22,6 +22,10 @@ from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
 # A clip of hours takes this long; an attempt that needs longer for one record ends with the process.
 STOP_SECONDS = 20.0
 
+# What ends a job besides Ctrl-C: a cluster or a container that is stopped; a terminal that is closed, or whose
+# connection is lost, where the system knows of those.
+_INTERRUPTING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+
 _stopping = threading.Event()
 _changed = threading.Condition()
 _num_at_work = 0
@@ -78,24 +82,26 @@ atexit.register(stop_all)
 
 @contextmanager
 def stopped_by_interruption() -> Iterator[None]:
-    """Has this process's attempts end when its `with` block is interrupted, by Ctrl-C or by a SIGTERM.
+    """Has this process's attempts end when its `with` block is interrupted: by Ctrl-C, or as `_INTERRUPTING` says.
 
     Raises:
         KeyboardInterrupt: it was, and they have ended.
     """
     _stopping.clear()
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM) if main else None
-    if main and before is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _interrupt)
+    ours = []
+    if threading.current_thread() is threading.main_thread():
+        # What a caller handles, or ignores as nohup does, is left alone.
+        ours = [number for number in _INTERRUPTING if signal.getsignal(number) is signal.SIG_DFL]
+    for number in ours:
+        signal.signal(number, _interrupt)
     try:
         yield
     except KeyboardInterrupt:
         stop_all()
         raise
     finally:
-        if main and before is signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in ours:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -190,8 +190,8 @@ class ShardExtractor:
         if report.records_read >= EARLY_STOP_RECORDS and report.reject_fraction > self._early_stop_fraction:
             raise TooManyRejects(
                 f"{shard.name}: {report.num_rejects} of the first {report.records_read} records are rejects "
-                f"({_in_words(report.rejects)}), more than {self._early_stop_fraction:.0%}: the job stops. "
-                "Look at the reasons; --max_reject_fraction=1 goes on nevertheless"
+                f"({_in_words(report.rejects)}), more than {self._early_stop_fraction:.0%}: the job stops, "
+                "and would again. Look at the reasons; with --max_reject_fraction=1 it goes on nevertheless"
             )
 
 

@@ -71,11 +71,15 @@ def is_known(features: Any, known: KnownIds) -> bool:
 
 def hash_of_id(clip_id: str) -> bytes:
     """128 bits of an id."""
-    return hashlib.blake2b(clip_id.encode(), digest_size=_ID.itemsize, person=b"melbeam id").digest()
+    return _hash(clip_id.encode(), b"melbeam id")
+
+
+def _hash(data: bytes, what: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=_ID.itemsize, person=what).digest()
 
 
 def ids_of_file(path: str, of_channels: bool) -> Iterator[bytes]:
-    """Yields the hashes of the ids of a shard's clips, joined.
+    """Yields the hashes of the ids of a shard's clips, joined: one a record, also where that has no clip.
 
     Args:
         path: of the shard.
@@ -92,7 +96,10 @@ def ids_of_file(path: str, of_channels: bool) -> Iterator[bytes]:
                 f"record {item.number} of {path} is damaged ({item.detail}), so that --not_in cannot tell its "
                 "clip: make that split again first"
             )
-        found.append(hash_of_id(clip_of(audio_features(item.data), of_channels=of_channels)))
+        try:
+            found.append(hash_of_id(clip_of(audio_features(item.data), of_channels=of_channels)))
+        except Reject:  # of no clip: ingest copies a record as it is, for extract to turn away
+            found.append(_hash(item.data, b"melbeam no id"))
     yield b"".join(found)
 
 

@@ -37,7 +37,9 @@ def delete_gathered(folder: SplitFolder) -> None:
     paths = gathered(folder)
     files.delete(paths)
     outermost = parent(folder.bookkeeping)
-    emptied = {parent(path) for path in paths} | {f"{folder.gathered.bookkeeping}/tmp"}
+    clips = folder.gathered
+    # Named whatever lies in them: a start that was killed here may have left them empty.
+    emptied = {parent(path) for path in (*paths, clips.index(0), clips.report(0), clips.temporary_folder(0))}
     for path in list(emptied):
         while (path := parent(path)) != outermost:
             emptied.add(path)

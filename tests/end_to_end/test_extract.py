@@ -467,7 +467,7 @@ def test_mostly_rejects_stop_the_job_early(tmp_path):
     assert stopped.status == 1
     what, then = stopped.text.splitlines()[-2:]
     assert "501 of the first 1000 records are rejects (501 not_an_example), more than 50%" in what
-    assert then == "melbeam: what was finished is kept; the same command goes on from there"
+    assert then == "melbeam: what was finished is kept: the same command does only what is left"
     assert not list((tmp_path / "features").glob("train-*"))
     accepted = job(source, tmp_path / "features", "--max_reject_fraction=1")
     assert accepted.status == 0

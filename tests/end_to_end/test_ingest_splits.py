@@ -16,9 +16,11 @@ import pytest
 from helpers import run, tree, wav, write
 from melbeam.pipelines import clean, extract, files, ingest, verify
 from melbeam.pipelines.ingesting import pipeline as ingesting_pipeline
+from melbeam.pipelines.split.leftovers import gathered
 from melbeam.pipelines.tfrecord import read_tfrecord_file
 from melbeam.transforms import audio_example
 from melbeam.transforms.records.example_proto import Example
+from melbeam.transforms.records.tf_example import to_example
 
 NUM_CLIPS = 40
 SPLITS = "--split=train=0.8,validation=0.1,test=0.1"
@@ -212,8 +214,13 @@ def test_of_an_input_without_records_no_larger_fraction_is_asked(tmp_path):
 
 
 @pytest.mark.parametrize("how", ["the same command", "clean"])
-def test_what_was_gathered_goes_though_the_job_was_killed_before_it_removed_it(corpus, tmp_path, monkeypatch, how):
-    def kill(_):
+@pytest.mark.parametrize("when", ["before", "between files and folders"])
+def test_what_was_gathered_goes_though_the_job_was_killed_while_it_removed_it(
+    corpus, tmp_path, monkeypatch, when, how
+):
+    def kill(folder):
+        if when != "before":
+            files.delete(gathered(folder))
         raise OSError("killed")
 
     division = ("--split=train=0.5,test=0.5", "--limit=9")
@@ -317,6 +324,20 @@ def before(corpus, tmp_path_factory):
     folder = tmp_path_factory.mktemp("before")
     assert ingested(corpus, folder, "--split=train=0.7,test=0.3", "--limit=21").status == 0
     return folder
+
+
+def test_not_in_passes_over_records_of_no_clip(tmp_path):
+    """`ingest` copies them as they are, and what it leaves out is told by ids, which they have none of."""
+    known, fresh = (audio_example(wav(number), id=f"{number}") for number in range(2))
+    others = [b"\xff\xff", to_example({"text": "no id, and no audio"})]
+    write(tmp_path / "first", [known, *others])
+    write(tmp_path / "second", [known, fresh, *others])
+    assert run(ingest, f"--input={tmp_path}/first", f"--output={tmp_path}/audio").status == 0
+    command = [f"--input={tmp_path}/second", f"--output={tmp_path}/audio", "--split=new", "--not_in=train"]
+    ended = run(ingest, *command)
+    assert (ended.status, "3 written + 0 rejected, 1 left out" in ended.text) == (0, True), ended.text
+    (shard,) = (tmp_path / "audio").glob("new-*.tfrecord")
+    assert [item.data for item in read_tfrecord_file(str(shard))] == [fresh, *others]
 
 
 @pytest.mark.slow

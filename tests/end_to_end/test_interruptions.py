@@ -148,7 +148,7 @@ def seconds_done(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("mode", MODES)
 def test_ctrl_c_in_the_middle_of_shards(tmp_path, mode, number):
     """The shards that were at work are done again as any other: not in isolation, as after a crash."""

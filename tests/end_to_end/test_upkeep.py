@@ -95,6 +95,14 @@ class TestRetryRejects:
         made = json.loads((output / "_melbeam/train_retried/job.json").read_text())["identity"]
         assert str(made[name]) == value
 
+    def test_a_text_that_was_required_need_not_be_any_more(self, tmp_path):
+        write(tmp_path / "in", [clip("a")])
+        output = tmp_path / "out"
+        command = [f"--input={tmp_path}/in", f"--output={output}", "--max_reject_fraction=1", "--require=text"]
+        assert "1 no_text" in run(extract, *command).text
+        ended = run(retry_rejects, output, "--require=none")
+        assert (ended.status, "1 record read = 1 converted" in ended.text) == (0, True), ended.text
+
     def test_what_a_retry_rejects_can_be_retried(self, folder):
         assert run(retry_rejects, folder, "--max_reject_fraction=1")[0] == 0
         options = ("--split=train_retried", "--on_long=chunk", "--max_reject_fraction=1")

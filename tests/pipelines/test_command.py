@@ -77,7 +77,7 @@ def test_only_a_job_that_has_kept_something_says_that_the_same_command_goes_on(c
 
     assert status_of(lambda: run(RuntimeError("disk full"))) == 1
     said = capsys.readouterr().err
-    assert "what was finished is kept; the same command goes on from there" in said
+    assert "what was finished is kept: the same command does only what is left" in said
     named_log(said)
     assert status_of(lambda: run(KeyboardInterrupt())) == 1
     assert capsys.readouterr().err == "melbeam: interrupted; the same command goes on from here\n"
@@ -235,3 +235,13 @@ def test_a_machine_without_a_temporary_folder_runs_jobs_too(monkeypatch, capsys)
     assert capsys.readouterr().err == (
         "melbeam: the job failed: so (the whole error: --verbose shows it, for no temporary file could be made)\n"
     )
+
+
+def test_an_interruption_before_the_job_has_begun_is_told_in_words_too():
+    program = (
+        "from melbeam.pipelines.exit_status import leave_with\n"
+        "def main():\n    raise KeyboardInterrupt\n"
+        "leave_with(main)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "melbeam: interrupted\n")

@@ -23,8 +23,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "audio_format": ("encoded", "pcm_s16le"),
     "channels": ("mix", "split"),
 }
-# Features that may be required of a record.
-REQUIRED = (TEXT,)
+# Features that may be required of a record, and what takes a record without them, as None does.
+REQUIRED, NOTHING = (TEXT,), "none"
 # What `pad_to_max_length` may be on a command line.
 PADDING = ("auto", "on", "off")
 
@@ -50,7 +50,7 @@ class RecordOptions:
         cut_tolerance_seconds: a file that lacks no more than this of what its header promises is taken, and
             counted as a change, "cut_short"; 0 takes none.
         check_md5: whether the MD5 of its samples that a FLAC may carry is checked.
-        require: "text" turns records without a transcript away, `no_text`; None takes them.
+        require: "text" turns records without a transcript away, `no_text`; None, or "none", takes them.
         min_seconds: a clip that is shorter when decoded is a reject, `too_short`.
         channel: what becomes of a clip of several channels: "mean" of them all, or the number of one, from 0; a
             clip that does not have it is a reject, `no_channel`.
@@ -118,6 +118,8 @@ class RecordOptions:
                 unit="Hz",
             )
         check_number("cut_tolerance_seconds", self.cut_tolerance_seconds, at_least=0, unit="seconds")
+        if self.require == NOTHING:
+            object.__setattr__(self, "require", None)
         if self.require not in (None, *REQUIRED):
             raise ValueError(f"require must be one of {REQUIRED}, got {self.require!r}")
         check_number("min_seconds", self.min_seconds, at_least=0, unit="seconds")

@@ -88,13 +88,23 @@ def test_one_that_does_not_end_is_not_waited_for_for_ever():
     assert stop_all(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_stops_attempts_and_the_next_job_may_begin(number):
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt), stopped_by_interruption():
         signal.raise_signal(number)
     with pytest.raises(Stopped):
         check_not_stopped()
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(number) == before
     with stopped_by_interruption():
         check_not_stopped()
+
+
+def test_a_signal_that_is_ignored_as_under_nohup_interrupts_nothing():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopped_by_interruption():
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
