@@ -22,9 +22,9 @@ from melbeam.pipelines.private_names import LOGGER_OF_LOCAL_WORKERS, words_of_lo
 from melbeam.pipelines.words import harmless_lines
 
 _STDERR = 2
-# Warnings of these loggers mean nothing to a person; the job itself says what follows from them.
-_LIBRARIES = ("tensorflow", "absl", "h5py", "py.warnings", "botocore", "google")
 _BEAM = "apache_beam"
+# Warnings of these loggers mean nothing to a person; the job itself says what follows from them.
+_QUIET = (_BEAM, "tensorflow", "absl", "h5py", "py.warnings", "botocore", "google")
 # Beam logs an error of S3's with its traceback on the root logger.
 _MODULES = ("s3io",)
 
@@ -48,7 +48,6 @@ class JobLog:
         self.home: str | None = None
         self.failed = False
         self.screen = screen
-        self.quiet = {*_LIBRARIES, _BEAM}
 
     def shows(self, record: logging.LogRecord) -> bool:
         """Whether a log line is for the screen."""
@@ -60,14 +59,10 @@ class JobLog:
             return record.levelno >= logging.INFO
         return (
             record.levelno >= logging.WARNING
-            and package not in self.quiet
-            and record.name not in self.quiet
+            and package not in _QUIET
+            and record.name not in _QUIET
             and record.module not in _MODULES
         )
-
-    def show_beam(self) -> None:
-        """Lets Beam's warnings through: a remote runner tells there how its job fares."""
-        self.quiet.discard(_BEAM)
 
     def keep(self) -> str:
         """Keeps the file, in its home where it has one; says where the whole error is."""

@@ -210,11 +210,6 @@ class SplitFolder:
         return f"{self.bookkeeping}/rejects/{index:05d}.tfrecord"
 
     @property
-    def rejects_folder(self) -> str:
-        """The folder of the rejects of all shards."""
-        return f"{self.bookkeeping}/rejects"
-
-    @property
     def rejects_glob(self) -> str:
         """The glob of the rejects of all shards."""
         return self._below("rejects/*.tfrecord")

@@ -188,43 +188,42 @@ def check_first_record(
             no Example but a SequenceExample, or has no audio, as have none of those behind it.
     """
     units = iter(units)
-    for unit in units:
-        if unit.size == 0:
-            continue
-        first = next(read_unit(unit), None)
-        _check_asked_columns(unit, units)
-        if must_be_tfrecord and isinstance(first, Damage) and first.reject.reason == "bad_framing":
-            raise UsageError(
-                Refusal.UNKNOWN_FORMAT,
-                f"{printable(unit.path)} is nothing that melbeam reads, by its name and its first bytes: name "
-                "audio files, a manifest, or another source; --input_format says which",
-            )
-        if not isinstance(first, AudioRecord):
-            return
-        if unit.kind == TFRECORD and _is_sequence_example(first.data):
-            raise UsageError(
-                Refusal.UNKNOWN_FORMAT,
-                f"{printable(unit.path)} holds tf.train.SequenceExamples, which melbeam does not read: write each "
-                "clip as a tf.train.Example with its samples in one list",
-            )
-        names = colliding_names(first.data)
-        if names:
-            raise UsageError(
-                Refusal.RESERVED_NAME,
-                f"the first record of {printable(unit.path)} has features {', '.join(names)}, names that melbeam "
-                f"writes itself: rename them ({as_another(names[0])}), or is this --input the output "
-                "of an earlier extract?",
-            )
-        if unit.kind == TFRECORD:
-            _check_has_audio(unit)
-        if raw_samples:
-            try:
-                check_raw_audio(first.data)
-            except Reject as reject:
-                raise UsageError(
-                    Refusal.NOT_RAW_SAMPLES, f"the first record of {printable(unit.path)}: {reject.detail}"
-                ) from reject
+    unit = next((one for one in units if one.size), None)
+    if unit is None:
         return
+    first = next(read_unit(unit), None)
+    _check_asked_columns(unit, units)
+    if must_be_tfrecord and isinstance(first, Damage) and first.reject.reason == "bad_framing":
+        raise UsageError(
+            Refusal.UNKNOWN_FORMAT,
+            f"{printable(unit.path)} is nothing that melbeam reads, by its name and its first bytes: name "
+            "audio files, a manifest, or another source; --input_format says which",
+        )
+    if not isinstance(first, AudioRecord):
+        return
+    if unit.kind == TFRECORD and _is_sequence_example(first.data):
+        raise UsageError(
+            Refusal.UNKNOWN_FORMAT,
+            f"{printable(unit.path)} holds tf.train.SequenceExamples, which melbeam does not read: write each "
+            "clip as a tf.train.Example with its samples in one list",
+        )
+    names = colliding_names(first.data)
+    if names:
+        raise UsageError(
+            Refusal.RESERVED_NAME,
+            f"the first record of {printable(unit.path)} has features {', '.join(names)}, names that melbeam "
+            f"writes itself: rename them ({as_another(names[0])}), or is this --input the output "
+            "of an earlier extract?",
+        )
+    if unit.kind == TFRECORD:
+        _check_has_audio(unit)
+    if raw_samples:
+        try:
+            check_raw_audio(first.data)
+        except Reject as reject:
+            raise UsageError(
+                Refusal.NOT_RAW_SAMPLES, f"the first record of {printable(unit.path)}: {reject.detail}"
+            ) from reject
 
 
 def _check_asked_columns(unit: Unit, behind: Iterable[Unit]) -> None:

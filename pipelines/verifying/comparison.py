@@ -183,7 +183,7 @@ class _Source:
 
         Raises:
             Reject: the clip cannot be decoded, by this melbeam.
-            UsageError: the record is not there any more.
+            UsageError: the record is not there any more, or is another one.
         """
         place = Unit.parse_place(feature.source)
         if place is None:
@@ -200,6 +200,12 @@ class _Source:
             # Whatever the job did, a check of its features checks the audio's own checksum too.
             options = replace(self._split.options, check_md5=True)
             audio_example = read_as_converted(item.data, options, self._split.front_end.sampling_rate)
+            if audio_example.id != feature.audio_id:
+                raise UsageError(
+                    Refusal.SOURCE_IS_GONE,
+                    f"{feature.source} is another record by now: its id is {audio_example.id!r}, and the features "
+                    f"are of {feature.audio_id!r}: put the source back",
+                )
             self._number, self._samples = number, audio_example.audio.samples
         if feature.channel is None:
             return self._samples

@@ -13,6 +13,7 @@ from melbeam.transforms import AudioConverter
 from melbeam.transforms.records.tf_example import to_example
 
 NUM_PARTS = 8
+CLIPS = ((1, "loud", 0.1), (2, "soft", 0.05))
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +83,17 @@ def test_other_audio_in_the_source_is_found(folders, tmp_path, other, named):
     assert (tmp_path / "train-0").stat().st_size == size
     status, said = folder.verify("--against=keras-hub")
     assert (status, len(faults(said)), named in faults(said)[0]) == (1, 1, True), said
+
+
+def test_records_in_another_order_are_no_faults_of_the_features(folders, tmp_path):
+    clips = [to_example({"audio": wav(seed, loudness=loudness), "id": name}) for seed, name, loudness in CLIPS]
+    write(tmp_path / "train-0", clips)
+    folders.extracted(tmp_path, "train")
+    folder = folders.Folder(tmp_path / "features")
+    write(tmp_path / "train-0", reversed(clips))  # of the same size
+    status, said = folder.verify("--against=keras-hub")
+    told = "train-0#0 is another record by now: its id is 'soft', and the features are of 'loud'"
+    assert (status, told in said, faults(said)) == (2, True, []), said
 
 
 def make_parts(folders, tmp_path, num_clips, seconds):

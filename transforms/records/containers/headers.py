@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from melbeam.transforms.records.containers import blocks, pcm
 from melbeam.transforms.records.containers.contents import Contents, Part, Tolerance, cut
@@ -174,62 +175,94 @@ def inspect_voc(data: bytes, tolerance: Tolerance) -> Contents:
     Raises:
         Reject: bad_audio.
     """
+    found = _VocBlocks()
     position = int.from_bytes(data[20:22], "little")
-    audio: list[bytes] = []
-    kinds: list[tuple[int, int, int]] = []  # rate, channels, encoding
-    extended: tuple[int, int, int] | None = None  # of the next block of audio
     while True:
-        if position == len(data) and data.endswith(b"\0") and audio and kinds[-1][2] in (6, 7):
+        if position == len(data) and data.endswith(b"\0") and found.are_of_a_law:
             # libsndfile counts the byte that ends the file as one of A-law's or mu-law's.
-            audio[-1] = audio[-1][:-1]
+            found.audio[-1] = found.audio[-1][:-1]
             position -= 1
         if position >= len(data):
             raise Reject("bad_audio", f"a cut VOC: no block says that it is the last of the {len(data)} bytes")
-        kind, size, start = (
-            data[position],
-            int.from_bytes(data[position + 1 : position + 4], "little"),
-            position + 4,
-        )
+        kind, start = data[position], position + 4
+        size = int.from_bytes(data[position + 1 : start], "little")
         if not kind:
             break
         if kind == _VOC_NEW_SOUND and start + size + _SOX_LEAVES_OUT == len(data) - 1 and data.endswith(b"\0"):
             size += _SOX_LEAVES_OUT
         if start + size > len(data):
             raise cut("VOC", f"its block at byte {position}", size, max(0, len(data) - start))
-        head = data[start : start + 12]
-        if kind == 1 and size >= 2:
-            kinds.append(extended or (1_000_000 // (256 - head[0]), 1, head[1]))
-            audio.append(data[start + 2 : start + size])
-            extended = None
-        elif kind == 2 and kinds:
-            audio.append(data[start : start + size])
-        elif kind == 8 and size >= 4:
-            channels = 2 if head[3] else 1
-            extended = (256_000_000 // channels // (65536 - int.from_bytes(head[:2], "little")), channels, head[2])
-        elif kind == _VOC_NEW_SOUND and size >= 12:
-            rate, bits, channels, encoding = struct.unpack_from("<IBBH", head)
-            check_rate("VOC", rate, head[:4], as_integers(4, "<"))
-            if bits != 8 * _VOC_ENCODINGS.get(encoding, pcm.MULAW).num_bytes and (bits, encoding) != (16, 0):
-                raise Reject("bad_audio", f"a damaged VOC: its samples have {bits} bits and encoding {encoding}")
-            kinds.append((rate, channels, 4 if bits == 16 and encoding == 0 else encoding))
-            audio.append(data[start + 12 : start + size])
+        found.add(kind, data[start : start + size], position)
+        position = start + size
+    if not found.kinds:
+        raise Reject("bad_audio", "a VOC without a block of audio")
+    rate, channels, encoding = found.kinds[0]
+    if len(set(found.kinds)) > 1 or encoding not in _VOC_ENCODINGS:
+        raise Reject(
+            "bad_audio", f"a VOC of several kinds of audio or of encoding {encoding} is not read; {_ADVICE}"
+        )
+    pcm.check_end(data, pcm.Promise("VOC", 0, position + 1, "its last block"), position + 1, 1)
+    joined = b"".join(found.audio)
+    return pcm.inspect(
+        joined, pcm.Promise("VOC", 0, len(joined)), rate, channels, _VOC_ENCODINGS[encoding], tolerance
+    )
+
+
+@dataclass
+class _VocBlocks:
+    """The blocks of a VOC so far.
+
+    Attributes:
+        audio: the samples of each that has some.
+        kinds: rate, channels and encoding of each that says them.
+        extended: those of the next block of audio, where a block in front of it says more of it than it can.
+    """
+
+    audio: list[bytes] = field(default_factory=list)
+    kinds: list[tuple[int, int, int]] = field(default_factory=list)
+    extended: tuple[int, int, int] | None = None
+
+    @property
+    def are_of_a_law(self) -> bool:
+        """Whether the last samples are of A-law or mu-law."""
+        return bool(self.audio) and self.kinds[-1][2] in (6, 7)
+
+    def add(self, kind: int, content: bytes, position: int) -> None:
+        """Adds a block that begins at that byte of the file.
+
+        Raises:
+            Reject: bad_audio, of a kind that is not read, or whose numbers disagree.
+        """
+        if kind == 1 and len(content) >= 2:
+            self.kinds.append(self.extended or (1_000_000 // (256 - content[0]), 1, content[1]))
+            self.audio.append(content[2:])
+            self.extended = None
+        elif kind == 2 and self.kinds:
+            self.audio.append(content)
+        elif kind == 8 and len(content) >= 4:
+            channels = 2 if content[3] else 1
+            rate = 256_000_000 // channels // (65536 - int.from_bytes(content[:2], "little"))
+            self.extended = (rate, channels, content[2])
+        elif kind == _VOC_NEW_SOUND and len(content) >= 12:
+            self.kinds.append(_kind_of_new_sound(content))
+            self.audio.append(content[12:])
         elif kind not in (4, 5):
             raise Reject(
                 "bad_audio", f"a VOC with a block of kind {kind} at byte {position} is not read; {_ADVICE}"
             )
-        position = start + size
-    if not kinds:
-        raise Reject("bad_audio", "a VOC without a block of audio")
-    if len(set(kinds)) > 1 or kinds[0][2] not in _VOC_ENCODINGS:
-        raise Reject(
-            "bad_audio", f"a VOC of several kinds of audio or of encoding {kinds[0][2]} is not read; {_ADVICE}"
-        )
-    rate, channels, encoding = kinds[0]
-    pcm.check_end(data, pcm.Promise("VOC", 0, position + 1, "its last block"), position + 1, 1)
-    joined = b"".join(audio)
-    return pcm.inspect(
-        joined, pcm.Promise("VOC", 0, len(joined)), rate, channels, _VOC_ENCODINGS[encoding], tolerance
-    )
+
+
+def _kind_of_new_sound(content: bytes) -> tuple[int, int, int]:
+    """Rate, channels and encoding, as a block of VOC's kind 9 begins with them.
+
+    Raises:
+        Reject: bad_audio, they disagree.
+    """
+    rate, bits, channels, encoding = struct.unpack_from("<IBBH", content)
+    check_rate("VOC", rate, content[:4], as_integers(4, "<"))
+    if bits != 8 * _VOC_ENCODINGS.get(encoding, pcm.MULAW).num_bytes and (bits, encoding) != (16, 0):
+        raise Reject("bad_audio", f"a damaged VOC: its samples have {bits} bits and encoding {encoding}")
+    return rate, channels, 4 if bits == 16 and encoding == 0 else encoding
 
 
 def refuse(name: str, why: str) -> Inspect:
