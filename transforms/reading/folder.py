@@ -100,10 +100,10 @@ class FeatureFolder:
         splits = dict.fromkeys(part.split for part in ranges)
         for name in splits:
             _check_version(SplitFolder(path, name).job, read_file)
-        own = [read_file(SplitFolder(path, name).schema) for name in splits]
+        own = [_own_schema(SplitFolder(path, name).schema, read_file) for name in splits]
         if None in own:
             _LOG.warning("%s: %s", path, LACKS_OF_VERSION_1)
-        of_splits = [msgspec.json.decode(content, type=SplitSchema) for content in own if content is not None]
+        of_splits = [found for found in own if found is not None]
         schema = _schema_of_readers(folder_schema, of_splits)
         known = [schema] if None in own else of_splits
         return cls(
@@ -250,6 +250,19 @@ def _check_version(job: str, read_file: ReadFile) -> None:
         return
     if newer := why_newer(version):
         raise ValueError(f"{job}: {newer}")
+
+
+def _own_schema(path: str, read_file: ReadFile) -> SplitSchema | None:
+    """The schema that a split keeps in a file; None where there is no such file.
+
+    Raises:
+        NotAsWritten: the file holds something else.
+    """
+    content = read_file(path)
+    try:
+        return None if content is None else msgspec.json.decode(content, type=SplitSchema)
+    except msgspec.DecodeError as error:
+        raise NotAsWritten(f"{path} is not what melbeam writes ({error}): verify the folder") from error
 
 
 def _checked_path(path: Any) -> str:

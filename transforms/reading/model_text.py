@@ -52,12 +52,14 @@ class TextSide:
             num_audio_tokens: integers, one a row; None where they do not stand in the prompt.
 
         Raises:
-            ValueError: the number of texts is another one, a row has something else than one text, or a prompt has
-                more than one place for a clip.
+            ValueError: the number of texts is another one, a row has something else than one text, a prompt has
+                more than one place for a clip, or a response has any.
         """
         prompt_texts = _texts("prompts", prompts, num_rows)
+        answers = None if responses is None else _texts("responses", responses, num_rows)
         begin: list[int] = []
         if self.needs_num_audio_tokens:
+            self._check_answers(answers or [])
             begin = self._special("bos")
             counts = [int(count) for count in np.asarray(num_audio_tokens)]
             prompt_texts = [
@@ -65,14 +67,14 @@ class TextSide:
             ]
         rows = [begin + self._ids(text) for text in prompt_texts]
         prompt_lengths = [len(row) for row in rows]
-        if responses is not None:
-            answers, end = _texts("responses", responses, num_rows), self._special("eos")
+        if answers is not None:
+            end = self._special("eos")
             if not end:
                 raise ValueError(
                     f"the tokenizer, a {type(self.tokenizer).__name__}, has no end token for responses"
                 )
             rows = [row + self._ids(text) + end for row, text in zip(rows, answers, strict=True)]
-        return self._inputs(rows, prompt_lengths, has_responses=responses is not None)
+        return self._inputs(rows, prompt_lengths, has_responses=answers is not None)
 
     def in_graph(self, num_rows: Any, static_rows: int | None, prompts: Any, responses: Any, counts: Any) -> Any:
         """`made` as an operation of a TensorFlow graph, which calls Python: for `Dataset.map`."""
@@ -153,6 +155,20 @@ class TextSide:
             )
         clip = f"{self.around}{begin}{placeholder * count}{end}{self.around}"
         return text.replace(AUDIO if AUDIO in text else placeholder, clip) if places else clip + text
+
+    def _check_answers(self, answers: list[str]) -> None:
+        """Refuses responses that hold the place of a clip, which the model would fill with another clip's tokens.
+
+        Raises:
+            ValueError: one does.
+        """
+        placeholder = self._audio_tokens()[1]
+        for number, answer in enumerate(answers):
+            if placeholder in answer:
+                raise ValueError(
+                    f"responses: row {number} holds {placeholder}, the place of a clip, which belongs into a "
+                    f"prompt: take it out of {answer!r}"
+                )
 
     def _audio_tokens(self) -> tuple[str, str, str]:
         tokenizer = self.tokenizer

@@ -95,7 +95,13 @@ class FeatureSource:
         place = int(np.searchsorted(self._starts, number, side="right")) - 1
         shard, row = self._shards[place], self._rows[number]
         found = place_of(self._folder, shard, number - int(self._starts[place]), row)
-        return parse_at(self._folder, found, self._parser.parse, read_frame(found))
+        record = parse_at(self._folder, found, self._parser.parse, read_frame(found))
+        if record.get("num_frames", row["num_frames"]) != row["num_frames"]:
+            raise ValueError(
+                f"{found.path}, record {found.record}: it has {record['num_frames']} frames, and "
+                f"{row['num_frames']} in its index: write it anew, melbeam index {self._folder.path} --overwrite"
+            )
+        return record
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return map(self.__getitem__, range(len(self)))

@@ -223,7 +223,7 @@ def undecoded(record: bytes) -> tuple[bytes, str, dict[str, Any]]:
     given = _id_of(features)
     audio = single_value(features, "audio", BYTES)
     if audio is None:
-        raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
+        raise _no_audio(features)
     return audio, given or _hash_of(audio), _others(features)
 
 
@@ -296,6 +296,11 @@ def clip_id_in(features: Any) -> str:
     return _hash_of(_audio_values(features))
 
 
+def _no_audio(features: Any) -> Reject:
+    """The reject of a record without audio, or whose audio is an empty list."""
+    return Reject("no_audio", f"'audio' is not among the features {sorted(features)}, or is an empty list")
+
+
 def _audio_values(features: Any) -> bytes | np.ndarray:
     """The bytes of a file, or samples as int64 or float32.
 
@@ -304,7 +309,7 @@ def _audio_values(features: Any) -> bytes | np.ndarray:
     """
     kind, count = kind_and_count(features["audio"]) if "audio" in features else ("", 0)
     if count == 0:
-        raise Reject("no_audio", f"no audio among the features {sorted(features)}: expected 'audio'")
+        raise _no_audio(features)
     values: Any = getattr(features["audio"], kind).value
     if kind != BYTES:
         return np.asarray(values, np.float32 if kind == FLOAT else np.int64)

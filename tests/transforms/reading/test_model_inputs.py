@@ -40,6 +40,13 @@ def test_each_row_has_one_text(texts, told):
         model_inputs(batch, "keras_hub/whisper", tokenizer=object(), prompts=texts)
 
 
+def test_a_response_has_no_place_for_a_clip():
+    batch = {name: np.ones(2, int) for name in ("num_frames", "num_audio_tokens")}
+    batch["input_features"] = np.zeros((2, 4, 128), "float32")
+    with pytest.raises(ValueError, match=r"responses: row 1 holds <\|audio\|>, the place of a clip"):
+        model_inputs(batch, "keras_hub/gemma4", tokenizer=object(), responses=["a", "b <|audio|>"])
+
+
 class TestTheFrontEndOfTheFeatures:
     def batch(self, front_end, *, kind=np.array):
         found = FrontEnd.load(front_end)

@@ -302,6 +302,29 @@ def test_an_index_is_made_of_whole_shards_alone(several_shards, tmp_path, capsys
     assert "dataset_info.json is missing" in capsys.readouterr().err
 
 
+def test_an_index_of_other_frames_is_told_with_the_record(several_shards, tmp_path):
+    folder = tmp_path / "f"
+    shutil.copytree(several_shards, folder)
+    path = folder / "_melbeam/train/index/00000.npy"
+    rows = np.load(path)
+    rows["num_frames"][1] += 1
+    np.save(path, rows)
+    source = FeatureSource(folder)
+    with pytest.raises(ValueError, match="record 1: it has 49 frames, and 50 in its index: write it anew"):
+        source[1]
+    assert source[0]["num_frames"] == source.num_frames[0]
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"fields": 3}'])
+@pytest.mark.parametrize("read", [read_features, FeatureSource])
+def test_a_split_whose_schema_is_damaged_names_the_file(several_shards, tmp_path, read, content):
+    folder = tmp_path / "f"
+    shutil.copytree(several_shards, folder)
+    (folder / "_melbeam/train/schema.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"f/_melbeam/train/schema.json is not what melbeam writes \(.*: verify"):
+        read(folder)
+
+
 def test_an_index_of_other_records_is_refused(several_shards, tmp_path):
     folder = tmp_path / "f"
     shutil.copytree(several_shards, folder)
