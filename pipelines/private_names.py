@@ -204,8 +204,8 @@ def put_empty_s3_object(path: str) -> None:
     client.put_object(**place, Body=b"")
 
 
-def size_and_version(path: str) -> tuple[int, Any]:
-    """A gs:// or s3:// object's size in bytes, and its generation or ETag.
+def size_version_and_checksum(path: str) -> tuple[int, Any, str]:
+    """A gs:// or s3:// object's size in bytes, its generation or ETag, and its CRC32C or ETag, in one request.
 
     Raises:
         NotImplementedError: it is another store.
@@ -213,11 +213,11 @@ def size_and_version(path: str) -> tuple[int, Any]:
     if path.startswith("gs://"):
         blob = _gcs_blob(path)
         blob.reload()
-        return blob.size, blob.generation
+        return blob.size, blob.generation, str(blob.crc32c)
     if path.startswith("s3://"):
         client, place = _s3(path)
         head = client.head_object(**place)
-        return head["ContentLength"], head["ETag"]
+        return head["ContentLength"], head["ETag"], head["ETag"]
     raise NotImplementedError(path)
 
 

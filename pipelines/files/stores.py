@@ -59,7 +59,7 @@ def open_file(path: str) -> Any:
     """The file, open for reading bytes as they are, never decompressed; of gs:// and s3:// in one version."""
     try:
         with with_advice(path):
-            size, version = private_names.size_and_version(path)
+            size, version, _ = private_names.size_version_and_checksum(path)
     except NotImplementedError:
         with with_advice(path):
             return _StoreFile(path, FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED))
@@ -132,6 +132,10 @@ def exists(path: str) -> bool:
 def state(path: str) -> tuple[int, str] | None:
     """The object's size, and its CRC32C on gs://, its ETag on s3://; None where there is no such object."""
     try:
+        with with_advice(path):
+            size, _, checksum = private_names.size_version_and_checksum(path)
+            return size, checksum
+    except NotImplementedError:
         with with_advice(path):
             file_system = FileSystems.get_filesystem(path)
             return file_system.metadata(path).size_in_bytes, str(file_system.checksum(path))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from melbeam.pipelines import files
+from melbeam.pipelines import files, words
 from melbeam.pipelines.refusals import Refusal, UsageError, refused_as
 from melbeam.pipelines.split.finding import has_no_split, splits_of, why_no_features
 from melbeam.pipelines.split.job_file import read_job
@@ -82,7 +82,7 @@ class Part:
 
 
 def find_parts(folders: Sequence[str], splits: Sequence[str]) -> list[Part]:
-    """The splits that are to be shown: those that are named, of each folder; or all.
+    """The splits that are to be shown: those that are named, of each folder; or all of which a shard is done.
 
     Raises:
         UsageError: a folder holds no features or not such a split, or there are more than can be shown together.
@@ -105,7 +105,17 @@ def _splits_of(output: str, wanted: Sequence[str]) -> list[SplitFolder]:
     missing = [name for name in wanted if name not in by_name]
     if missing:
         raise UsageError(Refusal.NO_SPLIT, has_no_split(output, missing[0]))
-    return [by_name[name] for name in dict.fromkeys(wanted)] if wanted else found
+    if wanted:
+        return [by_name[name] for name in dict.fromkeys(wanted)]
+    begun = [folder for folder in found if _has_shards(folder)]
+    for folder in found if begun else ():
+        if folder not in begun:
+            words.say(f"split {folder.split!r} of {output} is left out: no shard of it is done yet")
+    return begun or found  # of which none can be shown: `_read` says why
+
+
+def _has_shards(folder: SplitFolder) -> bool:
+    return files.exists(folder.summary) or bool(files.match(folder.reports_glob))
 
 
 def _label(folder: SplitFolder, among: Sequence[SplitFolder]) -> str:

@@ -205,18 +205,20 @@ class SplitLock:
 def _create(path: str, content: dict[str, Any]) -> bool:
     """Whether there was no such local file, and there is now, whole from its first moment."""
     whole = f"{path}.{uuid.uuid4().hex[:8]}{HALF_WRITTEN}"
-    with open(whole, "x", encoding="utf-8") as file:
-        json.dump(content, file)
+    data = json.dumps(content).encode()
     try:
-        os.link(whole, path)
-    except FileExistsError:
-        return False
-    except OSError:  # a file system without hard links
+        with files.create_file(whole) as file:
+            file.write(data)
         try:
-            with open(path, "x", encoding="utf-8") as file:
-                json.dump(content, file)
+            os.link(whole, path)
         except FileExistsError:
             return False
+        except OSError:  # a file system without hard links
+            try:
+                with open(path, "xb") as file:
+                    file.write(data)
+            except FileExistsError:
+                return False
     finally:
         with suppress(FileNotFoundError):  # swept by the job that holds the split
             os.remove(whole)

@@ -70,7 +70,7 @@ def is_unfinished(folder: SplitFolder, findings: Findings) -> bool:
     except UNREADABLE:
         return False
     identity = identity_of(folder)
-    job = "ingest" if is_of_ingest(folder) else "extract"
+    job = "ingest" if is_of_ingest(folder) else "retry-rejects" if "rejects" in identity else "extract"
     what = _who_is_at_work(folder) or f"its job was interrupted: the same melbeam {job} command goes on from there"
     # How many shards a divided corpus gets is known only when all of it was read.
     num_done = len(files.match(folder.reports_glob))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import socket
 import subprocess
@@ -94,6 +95,14 @@ class TestRetryRejects:
         name, _, value = asked.removeprefix("--").partition("=")
         made = json.loads((output / "_melbeam/train_retried/job.json").read_text())["identity"]
         assert str(made[name]) == value
+
+    def test_an_interrupted_one_goes_on_by_the_command_that_verify_names(self, folder):
+        command = (folder, "--on_long=chunk", "--max_reject_fraction=1")
+        assert run(retry_rejects, *command).status == 0
+        (folder / "_melbeam/train_retried/summary.json").unlink()
+        assert "the same melbeam retry-rejects command goes on from there" in run(verify, folder).text
+        assert run(retry_rejects, *command).status == 0
+        assert run(verify, folder).status == 0
 
     def test_a_text_that_was_required_need_not_be_any_more(self, tmp_path):
         write(tmp_path / "in", [clip("a")])
@@ -319,6 +328,19 @@ class TestLock:
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.slow
+    def test_a_full_disk_is_told_with_the_path_and_nothing_stays(self, tmp_path):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (16, limits[1]))
+        try:
+            with (
+                pytest.raises(OSError, match=r"File too large: .*lock\.json"),
+                SplitLock(SplitFolder(f"{tmp_path}/features", "train")),
+            ):
+                pass
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert not list(tmp_path.iterdir())
+
     def test_of_many_that_find_a_dead_lock_one_takes_it(self, tmp_path):
         path = tmp_path / "_melbeam/train/lock.json"
         path.parent.mkdir(parents=True)

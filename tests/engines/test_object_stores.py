@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 import pytest
+from apache_beam.io.filesystems import FileSystems
 
 from corpora import Corpus
 from melbeam.pipelines import demo_clips, files, index
@@ -423,6 +424,19 @@ def test_a_range_ends_with_its_object(store, request):
         assert found == [data[offset : offset + size] for offset, size in ranges]
     with pytest.raises(FileNotFoundError, match="no such bucket or object"):
         files.read_range(store.url(f"{key}/absent"), 0, 1)
+
+
+def test_a_files_size_and_checksum_are_one_request_and_the_checksum_is_that_of_beam(store, request, monkeypatch):
+    key, asked = key_of(request), []
+    store.put(key, b"0123456789")
+    path = store.url(key)
+    checksum = str(FileSystems.get_filesystem(path).checksum(path))
+    with faulty_proxy(store.port, lambda method, _: asked.append(method)) as (port, _):
+        for name, value in store.environment(port).items():
+            monkeypatch.setenv(name, value)
+        assert files.state(path) == (10, checksum)
+        assert len(asked) == 1
+        assert files.state(f"{path}/absent") is None
 
 
 def test_what_is_replaced_while_it_is_read_is_no_mixture(store, request):

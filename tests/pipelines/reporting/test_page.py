@@ -276,6 +276,23 @@ def test_a_wrong_call_is_refused(folder, arguments, said):
     assert said in ran.text
 
 
+def test_a_split_that_has_only_begun_keeps_no_other_from_being_shown(folder, tmp_path):
+    copied = tmp_path / "features"
+    shutil.copytree(folder, copied)
+    begun = copied / "_melbeam/test"
+    begun.mkdir()
+    for name in ("job.json", "plan.jsonl"):
+        shutil.copy(copied / "_melbeam/train" / name, begun)
+    ran = run(report, copied)
+    assert (ran.status, f"split 'test' of {copied} is left out: no shard of it is done yet" in ran.text) == (
+        0,
+        True,
+    )
+    assert f"{copied}/report.html: 1 split" in ran.text
+    ran = run(report, copied, "--split=test")
+    assert (ran.status, "no shard of split 'test' is done yet" in ran.text) == (2, True)
+
+
 @pytest.mark.slow
 def test_the_same_folder_gives_the_same_page(folder, tmp_path):
     for name in ("a", "b"):
