@@ -166,7 +166,7 @@ def _summary_so_far(folder: SplitFolder) -> SplitSummary:
     if not paths:
         raise UsageError(
             Refusal.NO_SPLIT,
-            f"{folder.output}: no shard of split {folder.split!r} is done yet: the same `melbeam extract` goes on",
+            f"{folder.output}: no shard of split {folder.split!r} is done yet: the same command goes on",
         )
     summary = SplitSummary()
     with ThreadPoolExecutor(files.REQUESTS_AT_ONCE) as pool:

@@ -73,7 +73,7 @@ def _on_completeness(part: Part) -> Iterator[Remark]:
         yield Remark(
             "Unfinished",
             f"{done:,} of {part.num_shards:,} shards are done, and only these are counted here. The same "
-            "`melbeam extract` goes on where it stopped.",
+            "command goes on where it stopped.",
         )
     if not summary.num_features:
         yield Remark("Empty", "There is no clip in it.")
