@@ -37,7 +37,7 @@ class SegmentChunk:
 
 def encode_segments(segments: Iterable[tuple[float, float | None, str]]) -> str:
     """Start and end in seconds, and text, as a record holds them; no end stands for the clip's."""
-    return json.dumps([list(segment) for segment in segments], ensure_ascii=False)
+    return _as_utf8(json.dumps([list(segment) for segment in segments], ensure_ascii=False))
 
 
 def with_segments(record: bytes, segments: str) -> bytes:
@@ -62,13 +62,18 @@ def parse_segments(encoded: bytes, num_samples: int, rate: int) -> list[Segment]
             Segment(
                 max(0, round(float(start) * rate)),
                 num_samples if end is None else min(round(float(end) * rate), num_samples),
-                str(text),
+                _as_utf8(text),
             )
             for start, end, text in json.loads(encoded)
         ]
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise Reject("bad_field", f"{SEGMENTS} must be JSON, [[start, end, text], ...]: {error}") from error
     return sorted((s for s in found if s.start < s.stop), key=lambda segment: (segment.start, segment.stop))
+
+
+def _as_utf8(text: str) -> str:
+    """The text without halves of surrogate pairs, which JSON may hold and UTF-8 cannot."""
+    return text.encode(errors="replace").decode()
 
 
 def cut_between(

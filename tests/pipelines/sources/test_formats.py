@@ -9,6 +9,8 @@ import soundfile
 
 from melbeam.pipelines.sources.planning import read_unit
 from melbeam.transforms.records.decoding import decode_audio
+from melbeam.transforms.records.examples import passed_through
+from melbeam.transforms.records.tf_example import parse_features
 
 TEXTS = {"morning": b"good morning", "river": b"the river", "weather": b"the weather"}
 
@@ -133,6 +135,16 @@ def test_a_cut_that_is_none_is_its_own_reject(fixtures, read, change, told):
     (damage,) = found.damages
     assert (damage.reject.reason, damage.reject.record_id) == ("bad_row", cuts[1]["id"] or None)
     assert damage.reject.detail.startswith(told)
+
+
+def test_half_a_surrogate_pair_in_a_cuts_text_ends_no_job(fixtures, read):
+    cuts = cuts_with([{}])
+    cuts[0]["supervisions"][0]["text"] = "a \ud800 b"
+    Path("named.jsonl").write_text("".join(f"{json.dumps(cut)}\n" for cut in cuts))
+    (unit,) = read("named.jsonl").units
+    record = next(read_unit(unit)).whole
+    assert passed_through(record.data)["text"].bytes_list.value[0] == b"a ? b"
+    assert json.loads(parse_features(record.data)["melbeam_segments"].bytes_list.value[0])[0][2] == "a ? b"
 
 
 def test_a_cut_that_cannot_be_read_may_be_the_first(fixtures, read):

@@ -64,10 +64,29 @@ def test_one_that_is_longer_than_the_front_end_takes_is_a_reject():
         chunks_of(31, (0, None, "of a manifest's segment"))
 
 
-@pytest.mark.parametrize("encoded", [b"{", b"[1]", b'[["a", 1, "x"]]', b"[[0, NaN, 1]]", b"\xff"])
+@pytest.mark.parametrize(
+    "encoded",
+    [
+        b"{",
+        b"[1]",
+        b'[["a", 1, "x"]]',
+        b'[[0, NaN, "x"]]',
+        b"[[0, 1, null]]",
+        b"[[0, 1, 2]]",
+        b"\xff",
+        b"[" * 100_000,
+    ],
+)
 def test_what_is_none_is_a_reject(encoded):
     with pytest.raises(Reject, match="bad_field: melbeam_segments must be JSON"):
         parse_segments(encoded, RATE, RATE)
+
+
+def test_half_a_surrogate_pair_becomes_a_question_mark():
+    """JSON may hold it, as the texts of a manifest or of cuts do, and UTF-8 may not."""
+    (said,) = parse_segments(encode_segments([(0, 1, "a \ud800 b")]).encode(), RATE, RATE)
+    (escaped,) = parse_segments(rb'[[0, 1, "a \ud800 b"]]', RATE, RATE)
+    assert said.text == escaped.text == "a ? b"
 
 
 def joined(segments):
