@@ -10,6 +10,7 @@ from melbeam.transforms.records.conversion import convert
 from melbeam.transforms.records.converter import RecordConverter
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.options import RecordOptions
+from melbeam.transforms.records.rejects import Reject
 from melbeam.transforms.records.segments import encode_segments, with_segments
 from melbeam.transforms.records.tf_example import to_example
 
@@ -128,3 +129,21 @@ def test_what_one_call_of_the_kernel_takes_is_computed_in_one(monkeypatch):
     assert len(calls) == 1
     converter.finish(prepared + prepared[:1])
     assert len(calls) == 3
+
+
+def test_a_clip_whose_features_are_not_finite_costs_itself_alone():
+    """The sums of all clips that are computed together show it; which clip it is shows by each alone."""
+    # Silence, the logarithm of the floor, becomes 0; of a loud clip, values are beyond those of float16.
+    steep = GEMMA.replace(name="steep", per_bin_mean=[float(np.log(1e-3))] * 128, per_bin_stddev=[1e-4] * 128)
+    converter = RecordConverter(steep, RecordOptions(dtype="float16", chunk_seconds=2.0))
+    silence, loud = np.zeros(RATE, np.float32), NOISE[:, 0]
+    clips = {"first": silence, "loud": loud, "second": silence[:5000], "third": np.zeros(5 * RATE, np.float32)}
+    records = [to_example({"audio": encode(clip), "id": name}) for name, clip in clips.items()]
+    with np.errstate(over="ignore"):
+        first, rejected, *others = converter.finish([converter.prepare(record, "") for record in records])
+    assert isinstance(rejected, Reject)
+    assert (rejected.reason, rejected.record_id) == ("converter_error", "loud")
+    assert "not finite" in rejected.detail
+    alone = [convert(converter, record, "") for record in (records[0], *records[2:])]
+    assert [first, *others] == alone
+    assert [len(conversion.features) for conversion in alone] == [1, 1, 3]
