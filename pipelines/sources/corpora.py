@@ -18,7 +18,7 @@ from melbeam.transforms.folder_layout import file_name, folder_prefix
 
 MLS_TABLE = "transcripts.txt"
 _AUDIO, _SPEAKER = "audio", "speaker"
-_MLS_ID = re.compile(r"(?P<speaker>[^_\s/]+)_(?P<book>[^_\s/]+)_[^_\s/]+")
+_MLS_ID = re.compile(r"(?P<speaker>\d+)_(?P<book>\d+)_\d+")
 
 
 class Corpus(NamedTuple):
@@ -47,6 +47,7 @@ _STM = Corpus(
 )
 _LABEL = re.compile(r"<[^>\s]*>")  # `<o,f0,male>`, `<NA>`
 _BEGINS_AS_STM = re.compile(r"\S+\s+\S+\s+\S+\s+[\d.]+\s+[\d.]+(\s|$)")
+_COMMENT = b";;"
 NOT_SCORED = "ignore_time_segment_in_scoring"
 
 
@@ -71,12 +72,18 @@ def fields_of_stm(row: str) -> list[str]:
 
 def leaves_out(columns: Iterable[str] | None, row: bytes) -> bool:
     """Whether a row of an STM is a comment, or a part of the recording that nobody transcribed."""
-    return is_stm(columns) and (row.startswith(b";;") or row.split()[-1].lower() == NOT_SCORED.encode())
+    return is_stm(columns) and (row.startswith(_COMMENT) or row.split()[-1].lower() == NOT_SCORED.encode())
+
+
+def first_row(path: str, lines: Iterable[bytes]) -> bytes:
+    """The first line of a table that is no blank one and, of an STM, no comment; b"" where there is none."""
+    comment = _COMMENT if _is_called_stm(path) else b"\n"  # which only a blank line begins with
+    return next((line for line in lines if line.strip() and not line.startswith(comment)), b"")
 
 
 def of_first_row(path: str, row: str) -> Corpus | None:
     """The corpus whose table begins with a row, where that names no columns; None for other tables."""
-    if path.endswith((STM_ENDING, f"{STM_ENDING}.gz")):
+    if _is_called_stm(path):
         return _STM if _BEGINS_AS_STM.match(row) else None
     fields = row.split("\t")
     if file_name(path) == MLS_TABLE and len(fields) == len(_MLS.columns) and _MLS_ID.fullmatch(fields[0]):
@@ -105,7 +112,11 @@ def is_of_talk(path: str) -> bool:
 
 def _of_file(path: str) -> Corpus | None:
     with open_text(path) as file:
-        return of_first_row(path, next(Lines(file), b"").decode("latin-1").rstrip("\r\n"))
+        return of_first_row(path, first_row(path, Lines(file)).decode("latin-1").rstrip("\r\n"))
+
+
+def _is_called_stm(path: str) -> bool:
+    return path.endswith((STM_ENDING, f"{STM_ENDING}.gz"))
 
 
 def mls_tables_above(clip: str) -> list[str]:

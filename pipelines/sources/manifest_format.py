@@ -144,7 +144,7 @@ def find_format(path: str, encoding: str) -> tuple[Format, int]:
         raise ValueError(f"{printable(path)} is UTF-16: convert it to UTF-8 first (iconv -f UTF-16 -t UTF-8)")
     with open_text(path) as file:
         lines = Lines(file)
-        head = next((line for line in lines if line.strip()), b"")
+        head = corpora.first_row(path, lines)
         if not head:
             raise ValueError(f"{printable(path)} is empty: a manifest has one row for each clip")
         if head.lstrip()[:1] == b"{":
@@ -172,7 +172,8 @@ def find_format(path: str, encoding: str) -> tuple[Format, int]:
     names = tuple(name.strip() for name in header)
     _check_header(path, names)
     if (corpus := corpora.of_header(names)) is not None:
-        return Format(names, delimiter, quoted=False, encoding=encoding, audio=corpus.audio[0]), end
+        # Theirs is a TSV of literal quotes; other programs write one with commas, and enclose what has some.
+        return Format(names, delimiter, delimiter != "\t", encoding, audio=corpus.audio[0]), end
     quoted = not is_common_voice(names) and (delimiter != "\t" or _quotes_enclose(path, end))
     return Format(names, delimiter, quoted, encoding, skips_spaces and quoted), end
 

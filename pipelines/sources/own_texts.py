@@ -7,6 +7,7 @@ its own.
 from __future__ import annotations
 
 import codecs
+import os
 import re
 from collections.abc import Iterable
 from glob import escape
@@ -101,7 +102,9 @@ def own_text(path: str, endings: Iterable[str], encoding: str) -> dict[str, byte
         of_timit = _TIMIT.fullmatch(text) if any(phones in endings for phones in _PHONES) else None
         found.setdefault(_OWN.get(ending, TEXT), text if of_timit is None else of_timit["text"])
         if of_timit is not None or ending == _VCTK:
-            found[SPEAKER] = printable(file_name(folder_of(path))).encode()
+            # Of a clip in the working directory the path may not name its folder.
+            full = os.path.abspath(path) if files.is_local(path) else path
+            found[SPEAKER] = printable(file_name(folder_of(full))).encode()
     return found
 
 

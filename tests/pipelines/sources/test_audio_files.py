@@ -331,6 +331,9 @@ def test_timits_texts_are_without_their_numbers(tmp_path, monkeypatch, read, ton
         {"text": b"She had 2 suits.", "speaker": case("fcjf0").encode()}
     ]
     assert not any("text" in line for line in found.told)
+    with monkeypatch.context() as inside:
+        inside.chdir(f"{folder}/{case('fcjf0')}")
+        assert read(".").clips[0].fields["speaker"] == case("fcjf0").encode()
     Path(f"{clip}{case('.txt')}").write_text("1 2 3, a text as any other.\n")
     assert read(pattern.format(folder)).clips[0].fields == {"text": b"1 2 3, a text as any other."}
 

@@ -148,6 +148,13 @@ def test_what_is_amiss_in_multilingual_librispeech_is_told(mls, read, tone):
     assert found.told == ["left out: 1 audio file that no row names: mls/train/audio/31/9/31_9_000001.flac"]
 
 
+def test_a_table_called_as_theirs_of_other_ids_is_not_multilingual_librispeechs(tmp_path, monkeypatch, read, tone):
+    monkeypatch.chdir(tmp_path)
+    tone("common_voice_1.wav")
+    write("transcripts.txt", "common_voice_1\thello\n")
+    assert [clip.id for clip in read(".").clips] == ["common_voice_1.wav"]
+
+
 @pytest.mark.parametrize("folder", ["audio/dev", "dev"])
 def test_fleurs(tmp_path, monkeypatch, read, tone, folder):
     monkeypatch.chdir(tmp_path)
@@ -175,6 +182,15 @@ def test_voxpopuli(tmp_path, monkeypatch, read, tone):
     assert clip.audio == Path("2009/20090112-0900-PLENARY-1-en.ogg").read_bytes()
     assert (clip.id, clip.fields["text"]) == ("20090112-0900-PLENARY-1-en", b'"Yes."')
     assert "asr_train.tsv takes clips and texts" in read(".").told[0]
+
+
+def test_voxpopuli_as_a_csv_has_quotes_that_enclose(tmp_path, monkeypatch, read, tone):
+    monkeypatch.chdir(tmp_path)
+    tone("2009/20090112-1-en.ogg", format="OGG")
+    header = "id,raw_text,normalized_text,speaker_id,split\n"
+    write("train.csv", f'{header}20090112-1-en,"Yes, ""I"" do.","yes",7,train\n')
+    (clip,) = read("train.csv").clips
+    assert (clip.fields["raw_text"], clip.fields["normalized_text"]) == (b'Yes, "I" do.', b"yes")
 
 
 @pytest.fixture
@@ -210,6 +226,16 @@ def test_tedliums_talks_are_cut_into_what_is_said(tedlium, read, pattern):
         f"{pattern}: 3 rows are comments or marked ignore_time_segment_in_scoring, and left out",
     ]
     assert read(pattern, shard_bytes=1).clips == found.clips
+
+
+def test_a_talks_table_may_begin_with_comments(tedlium, read):
+    for path in Path("ted").rglob("*.stm"):
+        path.write_text(f';; CATEGORY "0" "" ""\n\n;; LABEL "O" "Overall" ""\n{path.read_text()}')
+    found = read("ted/train")
+    assert {clip.id: clip.fields["text"] for clip in found.clips} == tedlium
+    assert found.told == [
+        "ted/train: 9 rows are comments or marked ignore_time_segment_in_scoring, and left out",
+    ]
 
 
 def test_what_is_amiss_in_a_talk_is_told(tedlium, read):
