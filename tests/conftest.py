@@ -89,3 +89,11 @@ def check_metrics():
         }
 
     return check
+
+
+@pytest.fixture
+def heeds_hangups():
+    """SIGHUP is not ignored, as it is where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)

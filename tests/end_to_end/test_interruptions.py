@@ -148,6 +148,7 @@ def seconds_done(path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("mode", MODES)
 def test_ctrl_c_in_the_middle_of_shards(tmp_path, mode, number):

@@ -88,6 +88,7 @@ def test_one_that_does_not_end_is_not_waited_for_for_ever():
     assert stop_all(0.05)
 
 
+@pytest.mark.usefixtures("heeds_hangups")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interruption_stops_attempts_and_the_next_job_may_begin(number):
     before = signal.getsignal(number)
