@@ -195,10 +195,8 @@ def main() -> None:
                 by_step.setdefault(step, []).append(milliseconds)
             by_step.setdefault("all else", []).append(total - sum(taken.values()))
     share = [100 * (1 - less / all_of) for all_of, less in zip(whole, bare, strict=True)]
-    timers = [
-        100 * sum(by_step[step][number] for step in OF_THE_REPORT) / whole[number]
-        for number in range(options.rounds)
-    ]
+    of_the_report = [sum(by_step[step][number] for step in OF_THE_REPORT) for number in range(options.rounds)]
+    timers = [100 * taken / all_of for taken, all_of in zip(of_the_report, whole, strict=True)]
     order = sorted(by_step, key=lambda step: -statistics.median(by_step[step]))
     of_decoding = []
     if alone:
@@ -211,8 +209,9 @@ def main() -> None:
         Claim("a warm shard, an hour of audio", "ms", whole, None if alone else 1000),
         *of_decoding,
         *(Claim(f"of it: {step}", "ms", by_step[step]) for step in order),
-        Claim("levels, constant bins, spread, distributions, index: with and without", "%", share, 3),
+        Claim("levels, constant bins, spread, distributions, index: with and without", "%", share),
         Claim("the same by timers, whose own cost is in it", "%", timers),
+        Claim("the same, an hour of audio", "ms", of_the_report),
     ]
     if options.dtype == "float32" and options.kind == "WAV":
         report("shard", claims, minutes=4, hours=corpus.hours)
