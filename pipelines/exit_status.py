@@ -8,6 +8,8 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
+from melbeam.pipelines import words
+
 EXIT_OK = 0  # all well; for a detached submission: it was accepted
 EXIT_FAILED = 1  # the job failed, or `verify` found a fault
 EXIT_REFUSED = 2  # the call was wrong, or the output folder was refused; `refusals` has the kinds
@@ -28,7 +30,7 @@ def leave_with(main: Callable[[], int]) -> NoReturn:
     try:
         status = main()
     except KeyboardInterrupt:  # before the job began, or once more while it ended
-        print("melbeam: interrupted", file=sys.stderr)
+        words.say("interrupted")
         status = EXIT_FAILED
     if status == EXIT_FAILED:
         sys.stdout.flush()

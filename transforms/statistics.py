@@ -214,19 +214,16 @@ def _changes(
         squares: likewise.
     """
     unit = np.array([[1 / (count * UNIT)] for count in frames])
-    means = sums * unit
-    means *= means  # few calls, in place: between two packs of a job the processor has forgotten NumPy's code
-    variances = squares * unit
-    variances -= means
+    squared_means = np.square(sums * unit)
+    variances = squares * unit - squared_means
     constants = np.full(sums.shape, np.nan)
     # The sums' rounding leaves a variance that is none: what may be one shows in the frames themselves.
-    for clip, number in zip(*(variances <= _ROUNDING * (means + 1)).nonzero(), strict=True):
+    for clip, number in zip(*(variances <= _ROUNDING * (squared_means + 1)).nonzero(), strict=True):
         first = clips[clip][0, number]
         if (clips[clip][:, number] == first).all():
             constants[clip, number] = first + 0.0  # -0.0 becomes 0.0, which equals it
             variances[clip, number] = 0.0
-        elif variances[clip, number] < 0:
-            variances[clip, number] = 0.0
+    np.maximum(variances, 0.0, out=variances)
     return constants, np.sqrt(np.add.reduce(variances, axis=1) / sums.shape[1]).tolist()
 
 

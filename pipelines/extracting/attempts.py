@@ -22,8 +22,8 @@ from melbeam.transforms.folder_layout import SplitFolder, TemporaryName
 # A clip of hours takes this long; an attempt that needs longer for one record ends with the process.
 STOP_SECONDS = 20.0
 
-# What ends a job besides Ctrl-C: a cluster or a container that is stopped; a terminal that is closed, or whose
-# connection is lost, where the system knows of those.
+# A job is interrupted by these as by Ctrl-C. A cluster or a container that is stopped sends the first, and a
+# terminal that is closed, or whose connection is lost, the second, which not every system has.
 _INTERRUPTING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 _stopping = threading.Event()
@@ -90,7 +90,7 @@ def stopped_by_interruption() -> Iterator[None]:
     _stopping.clear()
     ours = []
     if threading.current_thread() is threading.main_thread():
-        # What a caller handles, or ignores as nohup does, is left alone.
+        # A signal that a caller handles, or ignores as nohup does, is left alone.
         ours = [number for number in _INTERRUPTING if signal.getsignal(number) is signal.SIG_DFL]
     for number in ours:
         signal.signal(number, _interrupt)

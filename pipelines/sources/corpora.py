@@ -165,7 +165,7 @@ def _is_of_parts(template: str) -> bool:
 
 
 def _parts_of(values: Mapping[str, Any]) -> dict[str, str]:
-    """What the id of a clip of MLS's consists of."""
+    """This takes the id of a clip of MLS's apart: speaker and book."""
     parts = _MLS_ID.fullmatch(values["id"])
     if parts is None:
         raise ValueError(f"the id must be SPEAKER_BOOK_NUMBER, got {values['id']!r}")

@@ -172,7 +172,7 @@ def find_format(path: str, encoding: str) -> tuple[Format, int]:
     names = tuple(name.strip() for name in header)
     _check_header(path, names)
     if (corpus := corpora.of_header(names)) is not None:
-        # Theirs is a TSV of literal quotes; other programs write one with commas, and enclose what has some.
+        # VoxPopuli's own TSV has literal quotes; other programs write it with commas, and enclose what has some.
         return Format(names, delimiter, delimiter != "\t", encoding, audio=corpus.audio[0]), end
     quoted = not is_common_voice(names) and (delimiter != "\t" or _quotes_enclose(path, end))
     return Format(names, delimiter, quoted, encoding, skips_spaces and quoted), end

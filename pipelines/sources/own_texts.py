@@ -102,7 +102,7 @@ def own_text(path: str, endings: Iterable[str], encoding: str) -> dict[str, byte
         of_timit = _TIMIT.fullmatch(text) if any(phones in endings for phones in _PHONES) else None
         found.setdefault(_OWN.get(ending, TEXT), text if of_timit is None else of_timit["text"])
         if of_timit is not None or ending == _VCTK:
-            # Of a clip in the working directory the path may not name its folder.
+            # The path of a clip in the working directory may not name its folder.
             full = os.path.abspath(path) if files.is_local(path) else path
             found[SPEAKER] = printable(file_name(folder_of(full))).encode()
     return found
@@ -132,7 +132,7 @@ def _own_path(path: str, ending: str) -> str:
 
 
 def _path_of_vctk(path: str) -> str | None:
-    """Where the text of a clip of VCTK's lies; None for a clip that is not called as one."""
+    """This says where the text of a clip of VCTK's lies; None for a clip that is not called as one."""
     folder, speaker, name = ["", "", *path.rsplit("/", 2)][-3:]
     if not folder or not speaker or not name.startswith(f"{speaker}_"):
         return None

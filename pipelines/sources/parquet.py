@@ -149,7 +149,7 @@ def _plan_file(path: str, size: int, found: Found, options: SourceOptions, seen:
 
 
 def _metadata_and_schema(path: str) -> tuple[Any, Any]:
-    """What pyarrow says of a file.
+    """This asks pyarrow about a file.
 
     Raises:
         ValueError: it is no Parquet, or not all of one.

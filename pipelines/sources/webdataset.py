@@ -142,7 +142,7 @@ class _Part:
         nemo = NemoRows(self.details["manifest"], self.tar) if "manifest" in self.details else None
         numbers = count(self.unit.span.number)
         for sample in _samples(self.tar, self.max_record_bytes, self.start, self.end):
-            # What is wrong with another sample than that of the wanted row is a reject of its own.
+            # A fault of another sample than that of the wanted row is a reject of its own.
             if self.only is None or nemo is None or _is_of_member(sample, nemo.member_of(self.only)):
                 yield from self._of_sample(sample, nemo, numbers)
         if nemo is not None and self.start == 0 and self.end is None and self.only is None:

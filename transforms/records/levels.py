@@ -33,8 +33,7 @@ def levels(samples: np.ndarray, sampling_rate: int) -> dict[str, float]:
     block = _block(sampling_rate)
     whole = len(samples) // block * block
     blocks = samples[:whole].reshape(-1, block)
-    # Each block's product with itself: BLAS's, which is quicker than np.einsum. Few and plain calls, since between
-    # two clips of a job the processor has forgotten NumPy's code, and a call takes ten times its own time.
+    # Each block's product with itself: BLAS's, which is quicker than np.einsum.
     energies = np.matmul(blocks[:, np.newaxis], blocks[:, :, np.newaxis])
     energy = float(np.add.reduce(energies, axis=None))  # in pairs, so that float32 keeps six digits
     if whole < len(samples):
