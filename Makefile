@@ -92,6 +92,7 @@ bench-all: .venv/.installed-run
 	$(BIN)/python benchmarks/report.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/scaling.py
+	$(BIN)/python benchmarks/interpreter.py
 	-$(BIN)/python benchmarks/sources.py
 	$(BIN)/python scripts/performance_tables.py
 

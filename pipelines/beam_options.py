@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -12,11 +11,13 @@ from apache_beam.options.pipeline_options import PipelineOptions, StandardOption
 from melbeam.pipelines.command_line import option_hint
 from melbeam.pipelines.private_names import beam_options
 from melbeam.pipelines.refusals import Refusal, UsageError
+from melbeam.pipelines.this_machine import num_cores
 from melbeam.transforms.messages import nearest
 
 # FnApiRunner by name: "DirectRunner" would first try to download another runner.
 LOCAL_RUNNER = "FnApiRunner"
 _LOCAL_RUNNERS = (LOCAL_RUNNER, "DirectRunner", "BundleBasedDirectRunner")
+_MODE, _WORKERS = "--direct_running_mode", "--direct_num_workers"
 _REFUSED_RUNNERS = {
     "DaskRunner": "it loses data without an error (tagged outputs and finish_bundle output)",
 }
@@ -30,11 +31,15 @@ class RunnerChoice:
         options: Beam's, with what the local default adds.
         runner: its name in Beam's spelling, or its path.
         local: whether the workers are on this machine.
+        gives_mode: whether the command says how workers run on this machine; a named runner says so too.
+        gives_workers: whether it says how many.
     """
 
     options: PipelineOptions
     runner: str
     local: bool
+    gives_mode: bool = True
+    gives_workers: bool = True
 
     @property
     def detached(self) -> str | None:
@@ -50,7 +55,7 @@ class RunnerChoice:
 def choose_runner(beam_arguments: Sequence[str]) -> RunnerChoice:
     """Finds the runner, and the options that it runs with.
 
-    Without --runner it is Beam's local one, with a thread a core, which measured best here.
+    Without --runner it is Beam's local one, with a thread a core.
 
     Args:
         beam_arguments: what the job's own parser left over, checked.
@@ -61,16 +66,17 @@ def choose_runner(beam_arguments: Sequence[str]) -> RunnerChoice:
     options = PipelineOptions(list(beam_arguments))
     given_runner = options.get_all_options()["runner"]
     runner = _find_runner(str(given_runner or LOCAL_RUNNER))
-    if given_runner is None:
-        given = {argument.split("=")[0] for argument in beam_arguments}
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        extra = ["--runner=" + LOCAL_RUNNER]
-        if "--direct_running_mode" not in given:
-            extra.append("--direct_running_mode=multi_threading")
-        if "--direct_num_workers" not in given:
-            extra.append(f"--direct_num_workers={cores}")
-        options = PipelineOptions([*beam_arguments, *extra])
-    return RunnerChoice(options, runner, runner.rsplit(".", 1)[-1] in _LOCAL_RUNNERS)
+    is_local = runner.rsplit(".", 1)[-1] in _LOCAL_RUNNERS
+    if given_runner is not None:
+        return RunnerChoice(options, runner, is_local)
+    given = {argument.split("=")[0] for argument in beam_arguments}
+    extra = ["--runner=" + LOCAL_RUNNER]
+    if _MODE not in given:
+        extra.append(f"{_MODE}=multi_threading")
+    if _WORKERS not in given:
+        extra.append(f"{_WORKERS}={num_cores()}")
+    options = PipelineOptions([*beam_arguments, *extra])
+    return RunnerChoice(options, runner, is_local, gives_mode=_MODE in given, gives_workers=_WORKERS in given)
 
 
 def check_beam_arguments(arguments: Sequence[str], ours: Iterable[str] = ()) -> None:

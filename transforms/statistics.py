@@ -14,8 +14,8 @@ from dataclasses import astuple, dataclass, field
 import numpy as np
 
 UNIT = 2.0**32  # of the fixed point: a sum of x is kept as round(x * UNIT)
-# Values converted to float64 at a time: they stay in a cache of 1 MB until they are summed. Fewer would cost more, as
-# each operation of NumPy gives Python's lock away and waits for it where another thread computes.
+# Values converted to float64 at a time: they stay in a cache of 1 MB until they are summed. Fewer would cost more:
+# each operation of NumPy gives Python's lock away, and waits for it where another thread computes.
 _VALUES_AT_ONCE = 1 << 16
 # A variance below this, of 1 and the squared mean, may be that of a bin that never changes.
 _ROUNDING = 1e-6

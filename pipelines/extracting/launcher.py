@@ -13,6 +13,7 @@ from melbeam.pipelines import files, words
 from melbeam.pipelines.beam_options import RunnerChoice, choose_runner
 from melbeam.pipelines.command_line import check_split
 from melbeam.pipelines.exit_status import EXIT_OK
+from melbeam.pipelines.extracting.local_workers import set_local_workers
 from melbeam.pipelines.extracting.pipeline import ExtractDataset
 from melbeam.pipelines.extracting.progress import ProgressBar
 from melbeam.pipelines.front_ends import front_end_or_refusal
@@ -65,6 +66,7 @@ def run(arguments: argparse.Namespace, beam_arguments: list[str]) -> int:
         return EXIT_OK
     start = time.monotonic()
     with at_work([job], shards, choice, overwrite=arguments.overwrite) as (job_run, num_done):
+        set_local_workers(choice, job, shards, num_done)
         if not run_pipeline(job, shards, choice, job_run):
             return EXIT_OK
     summary = read_summary(job)

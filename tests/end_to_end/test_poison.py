@@ -131,6 +131,7 @@ HUNG = f"it hung the converter: not converted within {LIMIT} s"
         ("abort", "multi_threading", -6, KILLED),
         ("abort", "multi_processing", 1, KILLED),
         ("sleep", "multi_threading", 1, HUNG),
+        ("sleep", "multi_processing", 1, HUNG),
         ("hold the lock", "in_memory", 1, HUNG),
     ],
 )

@@ -10,6 +10,14 @@ from helpers import tree, write
 from melbeam.transforms.records.tf_example import to_example
 
 MODES = ["in_memory", "multi_threading", "multi_processing"]
+# Runs a job as on a machine of three cores, on which two threads are enough, and any input is worth processes.
+ON_MANY_CORES = """
+import sys
+from melbeam.pipelines.extracting import local_workers
+local_workers.num_cores, local_workers.MAX_THREADS, local_workers.WORTH_PROCESSES = lambda: 3, 2, 1
+from melbeam.pipelines.extract import main
+sys.exit(main())
+"""
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +36,9 @@ def default(source):
     return extracted(source, "default")
 
 
-def extracted(source, name, *arguments):
+def extracted(source, name, *arguments, program=("-m", "melbeam.pipelines.extract")):
     # A process of its own, since the running mode of Beam's worker processes is the process's.
-    command = [sys.executable, "-m", "melbeam.pipelines.extract", f"--input={source}/audio-*"]
+    command = [sys.executable, *program, f"--input={source}/audio-*"]
     command += [f"--output={source}/{name}", "--max_reject_fraction=1", *arguments]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr
@@ -53,8 +61,19 @@ def test_every_mode_gives_the_metrics(check_metrics, mode):
 
 
 @pytest.mark.slow
-def test_a_line_a_shard_and_none_a_record(source, default):
-    said = (source / "default.log").read_text().splitlines()
+def test_a_machine_of_many_cores_has_processes_by_itself(source, default):
+    assert extracted(source, "cores", program=("-c", ON_MANY_CORES)) == default
+    said = (source / "cores.log").read_text()
+    assert "melbeam: 3 processes: count 1.0 GiB of memory for each" in said
+    assert extracted(source, "cores", program=("-c", ON_MANY_CORES)) == default  # nothing is left to do
+    assert "processes: count" not in (source / "cores.log").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["default", "multi_processing"])
+def test_a_line_a_shard_and_none_a_record(source, default, name):
+    extracted(source, f"{name}-again", *[f"--direct_running_mode={name}"] * (name != "default"))
+    said = (source / f"{name}-again.log").read_text().splitlines()
     lines = [line for line in said if "melbeam" in line and "shard " in line]
     assert len(lines) == 4
     assert all(
