@@ -42,7 +42,7 @@ def sleeping(kernel: Any) -> Any:
     features = np.random.default_rng(1).standard_normal(features.shape).astype(np.float32)
     features.flags.writeable = False
 
-    def compute(_: Any, __: np.ndarray, frames: int) -> np.ndarray:
+    def compute(_: Any, __: np.ndarray, frames: int, **___: bool) -> np.ndarray:
         time.sleep(frames * seconds_a_frame)
         return features[:frames]
 

@@ -177,11 +177,11 @@ class TimedKernel:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._kernel, name)
 
-    def compute(self, rows: np.ndarray, frames: int) -> np.ndarray:
+    def compute(self, *arguments: Any, **named: Any) -> np.ndarray:
         """As of `FrameKernel`."""
         start = time.process_time()
         try:
-            return self._kernel.compute(rows, frames)
+            return self._kernel.compute(*arguments, **named)
         finally:
             self.seconds += time.process_time() - start
 
@@ -208,7 +208,7 @@ def add_packing(contest: Contest, oracle_errors: dict[str, float]) -> dict[str, 
         def kernel(packed: Any = packed, sizes: list[int] = sizes) -> None:
             for frames in sizes:
                 with packed._kernel.buffer() as rows:
-                    packed._kernel.compute(rows, frames)
+                    packed._kernel.compute(rows, frames, is_of_many=True)
 
         def copy(packed: Any = packed, groups: Any = groups) -> None:
             """Moves the samples from where they lie to where the kernel takes them, and does nothing else."""

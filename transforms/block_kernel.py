@@ -122,16 +122,22 @@ class FrameKernel:
         finally:
             self._buffers[dtype].append(buffer)
 
-    def compute(self, rows: np.ndarray, frames: int) -> np.ndarray:
+    def compute(self, rows: np.ndarray, frames: int, *, is_of_many: bool = False) -> np.ndarray:
         """The first `frames` frames, from 1 to `frames_at_once`, of the rows in a lent buffer.
+
+        Args:
+            rows: of a `buffer`.
+            frames: to compute.
+            is_of_many: whether it is one of many calls, most of which are full: the largest program then serves
+                all. To compile a smaller one takes longer than it spares in a thousand calls.
 
         Returns:
             float32 `[frames, num_mels]`, read-only, in memory that may be larger (`holds`), and is nobody else's.
         """
         if not self.is_compiled:
             return as_array(self._plain[rows.dtype](as_tensor(rows[: frames + self.rows_below])))
-        program = self._program(frames, rows.dtype)
-        return as_array(program(as_tensor(rows.reshape(-1)[: program.num_samples]), frames))[:frames]
+        program = self._programs[rows.dtype][-1] if is_of_many else self._program(frames, rows.dtype)
+        return program.first(rows, frames)
 
     def holds(self, frames: int) -> int:
         """The number of frames that the memory of a result of `compute` has room for."""
@@ -157,9 +163,12 @@ class FrameKernel:
     @functools.cached_property
     def silent_frame(self) -> np.ndarray:
         """What a frame of silence gives, wherever it stands: float32 `[num_mels]`."""
+        ready = (program for program in self._programs[_FLOAT32] if program.is_ready)
         with self.buffer() as rows:
             rows[: 1 + self.rows_below] = 0
-            return self.compute(rows, 1)[0].copy()
+            program = next(ready, None)  # whatever its size: to compile another is what takes time
+            features = self.compute(rows, 1) if program is None else program.first(rows, 1)
+            return features[0].copy()
 
     def of_padded(self, samples: np.ndarray) -> np.ndarray:
         """The whole frames of samples that are padded already: `[num_samples]` to float32 `[frames, num_mels]`."""
@@ -264,6 +273,15 @@ class _Program:
         self._function = tf.function(compute, input_signature=signature, autograph=False, jit_compile=True)
         self._hop, self._num_mels = hop, num_mels
         self._counts: dict[int, tf.Tensor] = {}  # kept, since to make one takes a twentieth of a short call
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is compiled, or is about to be."""
+        return "_traced" in self.__dict__
+
+    def first(self, rows: np.ndarray, frames: int) -> np.ndarray:
+        """The first `frames` frames of the rows in a buffer of at least as many as it takes, as of `compute`."""
+        return as_array(self(as_tensor(rows.reshape(-1)[: self.num_samples]), frames))[:frames]
 
     def __call__(self, samples: tf.Tensor, frames: int) -> tf.Tensor:
         """Outside a graph: its `[num_samples]` to features of which the first `frames` have a meaning."""

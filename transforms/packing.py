@@ -84,7 +84,7 @@ class PackedFeatures:
         """
         refuse_after_fork()
         works = [self._work(clip) for clip in clips]
-        self._compute(works)
+        self._compute(works, is_of_many=True)
         return [self._finished(work) for work in works]
 
     def of_clip(self, clip: np.ndarray) -> tf.Tensor:
@@ -157,10 +157,10 @@ class PackedFeatures:
         dtype = log_mel.exact_dtype(samples.dtype, self.precision)
         return _Work(samples, scale, dtype, front_end, frames, computed, is_simple)
 
-    def _compute(self, works: list[_Work]) -> None:
+    def _compute(self, works: list[_Work], *, is_of_many: bool = False) -> None:
         """Computes all frames that are to be computed, call by call."""
         for pieces in self._calls(works):
-            computed = self._call(pieces)
+            computed = self._call(pieces, is_of_many=is_of_many)
             for piece in pieces:
                 found = computed[piece.start : piece.start + piece.frames]
                 if piece.work.out is None or self._needs_whole_clip:
@@ -186,14 +186,15 @@ class PackedFeatures:
         if pieces:
             yield pieces
 
-    def _call(self, pieces: list[_Piece]) -> np.ndarray:
+    def _call(self, pieces: list[_Piece], *, is_of_many: bool = False) -> np.ndarray:
         below, hop = self._kernel.rows_below, self.front_end.hop_length
         dtype = "float32" if all(piece.work.dtype == "float32" for piece in pieces) else self.precision
         with self._kernel.buffer(dtype) as rows:
             for piece in pieces:
                 part = rows[piece.start : piece.start + piece.frames + below]
                 piece.work.write(part.reshape(-1), piece.first * hop)
-            return self._kernel.compute(rows, pieces[-1].start + pieces[-1].frames)
+            frames = pieces[-1].start + pieces[-1].frames
+            return self._kernel.compute(rows, frames, is_of_many=is_of_many)
 
     def _finished(self, work: _Work) -> np.ndarray:
         """The features of a clip whose frames are computed, `[frames, num_mels]`; in its `out`, if it has one."""

@@ -6,6 +6,7 @@ Every path is literal, whatever characters it has; only `match` and `find_input`
 from __future__ import annotations
 
 import json
+import os
 import uuid
 from contextlib import suppress
 from glob import escape
@@ -39,6 +40,11 @@ def check_scheme(path: str) -> None:
     """
     if not is_local(path):
         stores.check_scheme(path)
+
+
+def full_path(path: str) -> str:
+    """The path with all folders in it, that of the working directory too."""
+    return os.path.abspath(path) if is_local(path) else path
 
 
 def open_file(path: str) -> Any:

@@ -18,6 +18,7 @@ from melbeam.transforms.folder_layout import file_name, folder_prefix
 
 MLS_TABLE = "transcripts.txt"
 _AUDIO, _SPEAKER = "audio", "speaker"
+_CLIP_OF_MLS = re.compile(r"(?P<split>(?:.*/)?)audio/[^/]+/[^/]+/[^/]+")
 _MLS_ID = re.compile(r"(?P<speaker>\d+)_(?P<book>\d+)_\d+")
 
 
@@ -121,9 +122,10 @@ def _is_called_stm(path: str) -> bool:
 
 def mls_tables_above(clip: str) -> list[str]:
     """The table of MLS's whose clip a file may be, by where it lies; none where there is none."""
-    split = re.sub(r"audio/[^/]+/[^/]+/[^/]+$", "", clip)
-    path = f"{split}{MLS_TABLE}"
-    return [path] if split != clip and files.exists(path) and is_mls(path) else []
+    # The working directory may be one of the folders by which it is known.
+    found = _CLIP_OF_MLS.fullmatch(clip) or _CLIP_OF_MLS.fullmatch(files.full_path(clip))
+    path = f"{found['split'] if found else ''}{MLS_TABLE}"
+    return [path] if found and files.exists(path) and is_mls(path) else []
 
 
 def template_of(corpus: Corpus, path: str, row: str) -> str:

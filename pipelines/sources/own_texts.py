@@ -17,7 +17,7 @@ from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.endings import without_ending
 from melbeam.pipelines.sources.text_lines import open_text
 from melbeam.pipelines.sources.units import printable
-from melbeam.transforms.folder_layout import file_name, folder_of, folder_prefix, parent
+from melbeam.transforms.folder_layout import file_name, folder_of, parent
 from melbeam.transforms.records.schema import TEXT
 
 NORMALIZED, SPEAKER = "normalized_text", "speaker"
@@ -102,9 +102,7 @@ def own_text(path: str, endings: Iterable[str], encoding: str) -> dict[str, byte
         of_timit = _TIMIT.fullmatch(text) if any(phones in endings for phones in _PHONES) else None
         found.setdefault(_OWN.get(ending, TEXT), text if of_timit is None else of_timit["text"])
         if of_timit is not None or ending == _VCTK:
-            # The path of a clip in the working directory may not name its folder.
-            full = os.path.abspath(path) if files.is_local(path) else path
-            found[SPEAKER] = printable(file_name(folder_of(full))).encode()
+            found[SPEAKER] = printable(name_of_folder(folder_of(path))).encode()
     return found
 
 
@@ -133,11 +131,23 @@ def _own_path(path: str, ending: str) -> str:
 
 def _path_of_vctk(path: str) -> str | None:
     """This says where the text of a clip of VCTK's lies; None for a clip that is not called as one."""
-    folder, speaker, name = ["", "", *path.rsplit("/", 2)][-3:]
-    if not folder or not speaker or not name.startswith(f"{speaker}_"):
+    folder, name = folder_of(path), file_name(path)
+    speaker = name_of_folder(folder)
+    if not name.startswith(f"{speaker}_"):
         return None
+    above = folder_above(folder_above(folder))
     stem = _MICROPHONE.sub("", without_ending(name))
-    return f"{folder_prefix(folder)}txt/{speaker}/{stem}.txt"
+    return f"{'' if above == '.' else f'{above}/'}txt/{speaker}/{stem}.txt"
+
+
+def folder_above(folder: str) -> str:
+    """The folder that a folder lies in, which is outside the working directory where that is meant by `.`."""
+    return os.path.normpath(f"{folder}/..") if file_name(folder) in (".", "..") else folder_of(folder)
+
+
+def name_of_folder(folder: str) -> str:
+    """The name of a folder; of `.` too, the working directory."""
+    return file_name(files.full_path(folder))
 
 
 def _of_vctk(clips: list[tuple[str, int]], listed: set[str]) -> dict[str, list[str]]:

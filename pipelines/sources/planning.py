@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
@@ -136,7 +135,7 @@ def _merged(inputs: list[Found]) -> Found:
         by_place: dict[str, tuple[str, int]] = {}
         for found in inputs:
             for path, size in found.paths:
-                place = os.path.abspath(path) if files.is_local(path) else path
+                place = files.full_path(path)
                 by_place.setdefault(place, (path, size))
         paths = list(by_place.values())
     root = inputs[0].root

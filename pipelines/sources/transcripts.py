@@ -17,7 +17,7 @@ from melbeam.pipelines import files, words
 from melbeam.pipelines.sources import text_lines
 from melbeam.pipelines.sources.columns import SPELLINGS
 from melbeam.pipelines.sources.endings import without_ending
-from melbeam.pipelines.sources.own_texts import FOLDERS, NORMALIZED, SPEAKER, OwnTexts
+from melbeam.pipelines.sources.own_texts import FOLDERS, NORMALIZED, SPEAKER, OwnTexts, folder_above
 from melbeam.pipelines.sources.rows import is_absolute
 from melbeam.pipelines.sources.text_lines import Lines, open_text
 from melbeam.pipelines.sources.units import printable
@@ -62,7 +62,7 @@ class Transcripts:
         """Gives each folder LJSpeech's table of it, of the one that it lies in, or of any above in the input."""
         tables = dict.fromkeys(path for path in listed if is_ljspeech(path))
         for folder in folders:
-            near = (f"{folder}/{LJSPEECH}", f"{folder_of(folder)}/{LJSPEECH}")
+            near = (f"{folder}/{LJSPEECH}", f"{folder_above(folder)}/{LJSPEECH}")
             if not listed and len(folders) <= FOLDERS:
                 tables |= dict.fromkeys(path for path in near if files.exists(path) and is_ljspeech(path))
             for path in tables:
@@ -71,7 +71,10 @@ class Transcripts:
 
     def _note_aishell(self, folders: list[str]) -> None:
         """Gives each folder AISHELL's table where it is called as one of its folders."""
-        named = {folder: found for folder in folders if (found := _FOLDER_OF_AISHELL.fullmatch(folder))}
+        of_aishell = _FOLDER_OF_AISHELL.fullmatch
+        # The working directory may be one of the folders by which it is known.
+        called = {folder: of_aishell(folder) or of_aishell(files.full_path(folder)) for folder in folders}
+        named = {folder: found for folder, found in called.items() if found}
         tables = {folder: f"{found['above']}transcript/{AISHELL}" for folder, found in named.items()}
         paths = set(tables.values())
         there = {path for path in paths if files.exists(path)} if len(paths) <= FOLDERS else set()

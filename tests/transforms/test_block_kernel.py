@@ -193,13 +193,37 @@ for length in lengths[:100]:
 AudioConverter("gemma4")(audio[:9000])
 print(graph.experimental_get_tracing_count())
 """
-    environment = {"XLA_FLAGS": f"--xla_dump_to={tmp_path}", "PATH": ""}
+    said, num_programs = compiled_by(script, tmp_path)
+    assert said.split() == ["1"]
+    assert 4 <= num_programs <= 11
+
+
+def compiled_by(script, folder):
+    """What a script prints, and how many programs XLA compiles for it."""
+    environment = {"XLA_FLAGS": f"--xla_dump_to={folder}", "PATH": ""}
     ended = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
     )
-    assert ended.stdout.split() == ["1"]
-    programs = {re.search(r"module_\d+", path.name)[0] for path in tmp_path.iterdir()}
-    assert 4 <= len(programs) <= 11
+    return ended.stdout, len({re.search(r"module_\d+", path.name)[0] for path in folder.iterdir()})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gemma4", "whisper"])
+def test_one_program_serves_all_packs(tmp_path, name):
+    """A job compiled five, for what is left at the ends of shards; that took as long as hours of audio."""
+    needs_blocks("float64")
+    script = f"""
+import numpy as np
+from melbeam.transforms.front_end import FrontEnd
+from melbeam.transforms.packing import PackedFeatures
+packed = PackedFeatures(FrontEnd.load({name!r}))
+audio = np.random.default_rng(0).standard_normal(480_000).astype("float32")
+for length in (100, 20_000, 60_000, 150_000, 300_000, 480_000):
+    packed([audio[:length]])
+    packed([audio[:length], audio, audio, audio])
+"""
+    _, num_programs = compiled_by(script, tmp_path)
+    assert num_programs <= 2  # and the trial of the compiler
 
 
 @pytest.mark.slow

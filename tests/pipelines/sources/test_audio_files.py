@@ -140,12 +140,26 @@ def test_a_transcript_says_nothing_of_another_folders_clips(librispeech, read):
     assert found["85/7/84-121-0000.flac"] == {}
 
 
-@pytest.mark.parametrize("pattern", ["lj", "lj/**", "lj/wavs/*.wav"])
-def test_ljspeechs_layout(tmp_path, monkeypatch, read, tone, pattern):
+@pytest.mark.parametrize(
+    ("here", "pattern"),
+    [
+        (".", "lj"),
+        (".", "lj/**"),
+        (".", "lj/wavs/*.wav"),
+        ("lj", "."),
+        ("lj", "wavs"),
+        ("lj/wavs", "."),
+        ("lj/wavs", "*"),
+        ("lj/wavs", "./*.wav"),
+        ("lj/wavs", "../wavs"),
+    ],
+)
+def test_ljspeechs_layout(tmp_path, monkeypatch, read, tone, here, pattern):
     monkeypatch.chdir(tmp_path)
     tone("lj/wavs/LJ001-0001.wav")
     tone("lj/wavs/LJ001-0002.wav")
     Path("lj/metadata.csv").write_text('LJ001-0001|In 1950, "he"|in nineteen fifty, "he"\n')
+    monkeypatch.chdir(here)
     found = read(pattern, columns={"spoken": "normalized_text"})
     assert found.clips[0].id == "LJ001-0001"
     assert found.clips[0].fields == {"text": b'In 1950, "he"', "spoken": b'in nineteen fifty, "he"'}
@@ -375,8 +389,30 @@ def test_vctks_texts_lie_in_a_folder_of_their_own(tmp_path, monkeypatch, read, t
     assert found.told == (["left out: 1 .txt file: vctk/txt/p225/p225_003.txt"] if pattern == "vctk" else [])
 
 
-@pytest.mark.parametrize("pattern", ["aishell", "aishell/wav/train", "aishell/wav/train/S0002/*.wav"])
-def test_aishells_table_is_one_for_all_splits(tmp_path, monkeypatch, read, tone, pattern):
+@pytest.mark.parametrize("pattern", [".", "./**", "**/*.flac"])
+@pytest.mark.parametrize("here", ["vctk/wav48", "vctk/wav48/p225"])
+def test_vctks_texts_are_found_from_inside(tmp_path, monkeypatch, read, tone, here, pattern):
+    tone("vctk/wav48/p225/p225_001.flac")
+    (tmp_path / "vctk/txt/p225").mkdir(parents=True)
+    (tmp_path / "vctk/txt/p225/p225_001.txt").write_text("Please call.\n")
+    monkeypatch.chdir(tmp_path / here)
+    (clip,) = read(pattern).clips
+    assert clip.fields == {"text": b"Please call.", "speaker": b"p225"}
+
+
+@pytest.mark.parametrize(
+    ("here", "pattern"),
+    [
+        *[(".", "aishell"), (".", "aishell/wav/train"), (".", "aishell/wav/train/S0002/*.wav")],
+        *[
+            ("aishell", "."),
+            ("aishell/wav", "train"),
+            ("aishell/wav/train", "."),
+            ("aishell/wav/train/S0002", "*.wav"),
+        ],
+    ],
+)
+def test_aishells_table_is_one_for_all_splits(tmp_path, monkeypatch, read, tone, here, pattern):
     monkeypatch.chdir(tmp_path)
     texts = {"train/S0002/BAC009S0002W0122": "而 对", "dev/S0724/BAC009S0724W0121": "广州 市"}
     for clip in texts:
@@ -384,11 +420,12 @@ def test_aishells_table_is_one_for_all_splits(tmp_path, monkeypatch, read, tone,
     Path("aishell/transcript").mkdir()
     lines = (f"{clip[-16:]} {text}\n" for clip, text in texts.items())
     Path("aishell/transcript/aishell_transcript_v0.8.txt").write_text("".join(lines))
+    monkeypatch.chdir(here)
     found = {clip.id: clip.fields for clip in read(pattern).clips}
     expected = {
         clip[-16:]: {"text": text.encode(), "speaker": clip.split("/")[1].encode()}
         for clip, text in texts.items()
-        if pattern == "aishell" or clip.startswith("train")
+        if "aishell" in (here, pattern) or clip.startswith("train")
     }
     assert found == expected
 

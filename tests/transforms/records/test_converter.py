@@ -124,7 +124,9 @@ def test_what_one_call_of_the_kernel_takes_is_computed_in_one(monkeypatch):
         prepared.append(converter.prepare(record, f"here#{len(prepared)}"))
     calls = []
     compute = FrameKernel.compute
-    monkeypatch.setattr(FrameKernel, "compute", lambda *arguments: calls.append(1) or compute(*arguments))
+    monkeypatch.setattr(
+        FrameKernel, "compute", lambda *given, **named: calls.append(1) or compute(*given, **named)
+    )
     assert len(converter.finish(prepared[:-1])) == len(prepared) - 1
     assert len(calls) == 1
     converter.finish(prepared + prepared[:1])
