@@ -156,6 +156,9 @@ def main() -> None:
             ratio = [less / more for less, more in zip(ahead, in_turn, strict=True)]
             claims.append(Claim(f"{of}: an hour of audio, {unit}", "s", in_turn))
             claims.append(Claim(f"{of}: with a thread that reads ahead, {unit}, of without", "", ratio))
+    one, two = ([wall for wall, _ in taken[WAYS[0], number]] for number in (1, 2))
+    speeds = [alone / both for alone, both in zip(one, two, strict=True)]
+    claims.append(Claim("two processes over one, speed", "", speeds, 1.8, True))
     report("overlap", claims, minutes=4)
 
 
