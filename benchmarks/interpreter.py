@@ -2,9 +2,9 @@
 
     python benchmarks/interpreter.py          # at most 5 minutes
 
-Two threads are compared with one as they are, warm, on two cores. More need no more cores: the kernel, which lets go
-of the interpreter, sleeps for as long as it would compute, and what is left of a shard runs as it is. As long as
-fewer processors are busy than there are, it is the interpreter that threads wait for, and not a core.
+Two threads are compared with one as they are, warm, on two cores. More threads need no more cores here: the
+kernel, which lets go of the interpreter, sleeps for as long as it would compute, and what is left of a shard runs
+as it is. As long as fewer processors are busy than there are, threads wait for the interpreter, not for a core.
 """
 
 from __future__ import annotations
