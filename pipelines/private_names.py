@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -21,6 +23,10 @@ from melbeam.transforms.reading import storage
 from melbeam.transforms.reading.storage import is_of_a_store
 
 LOGGER_OF_LOCAL_WORKERS = "apache_beam.runners.portability.local_job_service"
+# What the local runner says of a worker process, before its status.
+_END_OF_WORKER = "Worker subprocess exited with return code"
+_ASKED_TO_END = {str(-number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+_LOG = logging.getLogger("melbeam")
 _OUR_FOLDERS = (*pipelines.__path__, *transforms.__path__)
 # Module, name in it, and the package and the release in whose source it was read.
 MADE_FOR = (
@@ -88,10 +94,38 @@ def _subclasses(cls: Any) -> list[Any]:
 
 
 def silence_local_workers() -> None:
-    """Keeps the local runner from printing a failed bundle's traceback: the job tells what went wrong itself."""
+    """Keeps the local runner from printing tracebacks: the job tells what went wrong itself.
+
+    They are those of failed bundles, and of the threads that wait for worker processes, which a terminal's Ctrl-C
+    ends with the job.
+    """
     from apache_beam.runners.worker import sdk_worker
 
     vars(sdk_worker)["print"] = lambda *_, **__: None
+    if not isinstance(threading.excepthook, _EndsOfWorkers):
+        threading.excepthook = _EndsOfWorkers(threading.excepthook)
+
+
+class _EndsOfWorkers:
+    """A hook for what threads raise: of a worker process that ends, it has a line, unless a signal asked for it.
+
+    Args:
+        hook: for all else.
+    """
+
+    def __init__(self, hook: Callable[[threading.ExceptHookArgs], Any]) -> None:
+        self._hook = hook
+
+    def __call__(self, raised: threading.ExceptHookArgs) -> None:
+        import grpc
+
+        message = str(raised.exc_value)
+        if issubclass(raised.exc_type, grpc.RpcError):  # its connection has ended too
+            return
+        if raised.exc_type is not RuntimeError or not message.startswith(_END_OF_WORKER):
+            self._hook(raised)
+        elif message.removeprefix(_END_OF_WORKER).strip() not in _ASKED_TO_END:
+            _LOG.warning("a worker process has ended: %s", message)
 
 
 def keep_elements_whole() -> None:

@@ -174,6 +174,7 @@ def test_ctrl_c_in_the_middle_of_shards(tmp_path, mode, number):
     assert process.returncode == 1, said
     assert "interrupted" in said
     assert "terminate called" not in said
+    assert "Traceback" not in said
     assert not (folder / "_melbeam/train/lock.json").exists()
     assert not list(progress.glob("*/*.progress"))
     again = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)

@@ -1,9 +1,12 @@
 """What the process is told before a pipeline runs."""
 
 import os
+import signal
+import threading
 import time
 
 import apache_beam as beam
+import grpc
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
@@ -22,6 +25,32 @@ def test_local_workers_are_not_asked_for_at_a_proxy(monkeypatch, given, expected
     monkeypatch.setenv("no_grpc_proxy", "")
     prepare_process(choose_runner(["--runner=FlinkRunner"]))
     assert os.environ[process_setup._GRPC_PROXY_EXCEPTIONS] == ""
+
+
+def test_a_worker_process_that_ends_has_a_line_and_no_traceback(monkeypatch, caplog):
+    others = []
+    monkeypatch.setattr(threading, "excepthook", others.append)
+    for _ in range(2):
+        prepare_process(choose_runner([]))
+
+    def thread(error):
+        def work():
+            raise error
+
+        started = threading.Thread(target=work)
+        started.start()
+        started.join()
+
+    for status in (-signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP, -signal.SIGKILL):
+        thread(RuntimeError(f"Worker subprocess exited with return code {status}"))
+    thread(grpc.RpcError())
+    assert not others
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
+        "a worker process has ended: Worker subprocess exited with return code -9"
+    ]
+    thread(RuntimeError("else"))
+    thread(ValueError("Worker subprocess exited with return code -9"))
+    assert [str(raised.exc_value) for raised in others] == ["else", "Worker subprocess exited with return code -9"]
 
 
 class SlowToWrite:
