@@ -13,14 +13,14 @@ import sys
 import time
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
 import soxr
 
 from melbeam.pipelines.tfrecord import Record, TFRecordWriter, read_tfrecord_file
-from melbeam.transforms.folder_layout import ShardName
+from melbeam.transforms.folder_layout import ShardName, SplitFolder
 from melbeam.transforms.records.decoding import decode_audio
 from melbeam.transforms.records.example_proto import Example
 from melbeam.transforms.records.tf_example import to_example
@@ -141,6 +141,13 @@ def _draw_clips(pool: list[np.ndarray], hours: float) -> list[int]:
         clips.append(int(rng.integers(POOL)))
         left -= len(pool[clips[-1]])
     return clips
+
+
+def shard_extractor(output: Path, converter: Any) -> Any:
+    """Makes a job's `ShardExtractor` with a `RecordConverter`, for a folder of features; no reject is taken."""
+    from melbeam.pipelines.extracting.shard_extractor import ShardExtractor  # with TensorFlow
+
+    return ShardExtractor(SplitFolder(str(output), "train"), converter, "0" * 64, max_reject_fraction=0)
 
 
 def run(command: list[str]) -> Spent:

@@ -22,7 +22,7 @@ from unittest import mock
 
 import numpy as np
 from claims import Claim, report
-from corpus import Corpus
+from corpus import Corpus, shard_extractor
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -31,7 +31,11 @@ SHARDS = 48
 
 
 def sleeping(kernel: Any) -> Any:
-    """What stands for `FrameKernel.compute` on every kernel: it takes this one's time, and no processor."""
+    """This makes what stands for `FrameKernel.compute` on every kernel: it takes one kernel's time, no processor.
+
+    Args:
+        kernel: whose full calls are timed.
+    """
     taken = []
     for _ in range(9):
         start = time.perf_counter()
@@ -60,11 +64,9 @@ def main() -> None:
     from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 
     prepare_tensorflow(gpu=False)
-    from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
     from melbeam.pipelines.sources.units import SourceOptions
     from melbeam.pipelines.split.plan import Shard, plan_shards
     from melbeam.transforms.block_kernel import FrameKernel, frame_kernel
-    from melbeam.transforms.folder_layout import SplitFolder
     from melbeam.transforms.front_end import FrontEnd
     from melbeam.transforms.records.converter import RecordConverter
     from melbeam.transforms.records.options import RecordOptions
@@ -80,8 +82,7 @@ def main() -> None:
 
         def extract(shard: Shard) -> int:
             output = Path(work) / f"features-{shard.index}"
-            folder = SplitFolder(str(output), "train")
-            attempt = ShardExtractor(folder, converter, "0" * 64, max_reject_fraction=0).extract(shard)
+            attempt = shard_extractor(output, converter).extract(shard)
             shutil.rmtree(output)
             return attempt.report.num_features
 

@@ -178,7 +178,7 @@ class TimedKernel:
         return getattr(self._kernel, name)
 
     def compute(self, *arguments: Any, **named: Any) -> np.ndarray:
-        """As of `FrameKernel`."""
+        """Computes as `FrameKernel.compute` does."""
         start = time.process_time()
         try:
             return self._kernel.compute(*arguments, **named)
@@ -222,7 +222,6 @@ def add_packing(contest: Contest, oracle_errors: dict[str, float]) -> dict[str, 
 
         timed, *_ = packed_of("gemma4", precision)
         timed._kernel = TimedKernel(packed._kernel)
-
         of_packing = shares[precision] = []
 
         def to_features(timed: Any = timed, groups: Any = groups, of: list[float] = of_packing) -> None:

@@ -8,10 +8,11 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from melbeam.pipelines.this_machine import num_cores
+
 
 def describe(packages: list[str]) -> dict[str, Any]:
     """The processor, the system, the versions of the packages that are installed, and how busy the machine was."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     versions = {}
     for package in packages:
         try:
@@ -20,7 +21,7 @@ def describe(packages: list[str]) -> dict[str, Any]:
             continue
     return {
         "processor": _processor(),
-        "cores": cores,
+        "cores": num_cores(),
         "system": f"{platform.system()} {platform.release().split('-')[0]}, {platform.machine()}",
         "python": platform.python_version(),
         "packages": versions,

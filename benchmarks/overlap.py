@@ -26,7 +26,7 @@ from typing import Any
 from unittest import mock
 
 from claims import Claim, report
-from corpus import Corpus
+from corpus import Corpus, shard_extractor
 
 AHEAD = 16  # records that wait at most, about two calls of the kernel
 WAYS = ("in turn", "ahead")
@@ -71,10 +71,8 @@ def serve(folder: str, way: str) -> None:
     from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 
     prepare_tensorflow(gpu=False)
-    from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
     from melbeam.pipelines.sources.units import SourceOptions
     from melbeam.pipelines.split.plan import plan_shards
-    from melbeam.transforms.folder_layout import SplitFolder
     from melbeam.transforms.front_end import FrontEnd
     from melbeam.transforms.records.converter import RecordConverter
     from melbeam.transforms.records.options import RecordOptions
@@ -85,9 +83,7 @@ def serve(folder: str, way: str) -> None:
     with tempfile.TemporaryDirectory(prefix="melbeam-bench-") as work:
         output = Path(work) / "features"
         for _ in sys.stdin:
-            extractor = ShardExtractor(
-                SplitFolder(str(output), "train"), converter, "0" * 64, max_reject_fraction=0
-            )
+            extractor = shard_extractor(output, converter)
             with reading_ahead() if way == "ahead" else contextlib.nullcontext():
                 before = time.process_time()
                 attempt = extractor.extract(shards[0])

@@ -26,7 +26,7 @@ from unittest import mock
 
 import numpy as np
 from claims import Claim, report
-from corpus import FORMATS, Corpus
+from corpus import FORMATS, Corpus, shard_extractor
 from pipeline import decoding
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -152,10 +152,8 @@ def main() -> None:
     from melbeam.pipelines.extracting.tensorflow_setup import prepare_tensorflow
 
     prepare_tensorflow(gpu=False)
-    from melbeam.pipelines.extracting.shard_extractor import ShardExtractor
     from melbeam.pipelines.sources.units import SourceOptions
     from melbeam.pipelines.split.plan import plan_shards
-    from melbeam.transforms.folder_layout import SplitFolder
     from melbeam.transforms.front_end import FrontEnd
     from melbeam.transforms.records.converter import RecordConverter
     from melbeam.transforms.records.options import RecordOptions
@@ -168,9 +166,7 @@ def main() -> None:
 
         def extract() -> float:
             """Milliseconds of the processor, an hour of audio."""
-            extractor = ShardExtractor(
-                SplitFolder(str(output), "train"), converter, "0" * 64, max_reject_fraction=0
-            )
+            extractor = shard_extractor(output, converter)
             before = time.process_time()
             extractor.extract(shards[0])
             taken = time.process_time() - before

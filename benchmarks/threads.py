@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from melbeam.pipelines.this_machine import num_cores
+
 RATE = 16000  # Hz
 CLIPS = 240  # a round of one process
 
@@ -63,7 +65,7 @@ def main() -> None:
     if options.setting:
         convert_all(*options.setting)
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = num_cores()
     settings = [(harness, intra) for harness in sorted({1, cores}) for intra in sorted({1, 2, cores})]
     taken: dict[tuple[int, int], list[tuple[float, float]]] = {setting: [] for setting in settings}
     features = set()

@@ -23,7 +23,7 @@ from melbeam.transforms.reading import storage
 from melbeam.transforms.reading.storage import is_of_a_store
 
 LOGGER_OF_LOCAL_WORKERS = "apache_beam.runners.portability.local_job_service"
-# What the local runner says of a worker process, before its status.
+# The local runner says this of a worker process, before its status.
 _END_OF_WORKER = "Worker subprocess exited with return code"
 _ASKED_TO_END = {str(-number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 _LOG = logging.getLogger("melbeam")
@@ -99,11 +99,12 @@ def silence_local_workers() -> None:
     They are those of failed bundles, and of the threads that wait for worker processes, which a terminal's Ctrl-C
     ends with the job.
     """
+    import grpc
     from apache_beam.runners.worker import sdk_worker
 
     vars(sdk_worker)["print"] = lambda *_, **__: None
     if not isinstance(threading.excepthook, _EndsOfWorkers):
-        threading.excepthook = _EndsOfWorkers(threading.excepthook)
+        threading.excepthook = _EndsOfWorkers(threading.excepthook, grpc.RpcError)
 
 
 class _EndsOfWorkers:
@@ -111,16 +112,15 @@ class _EndsOfWorkers:
 
     Args:
         hook: for all else.
+        lost: what is raised where the connection to such a process ends, of which nothing is said.
     """
 
-    def __init__(self, hook: Callable[[threading.ExceptHookArgs], Any]) -> None:
-        self._hook = hook
+    def __init__(self, hook: Callable[[threading.ExceptHookArgs], Any], lost: type[BaseException]) -> None:
+        self._hook, self._lost = hook, lost
 
     def __call__(self, raised: threading.ExceptHookArgs) -> None:
-        import grpc
-
         message = str(raised.exc_value)
-        if issubclass(raised.exc_type, grpc.RpcError):  # its connection has ended too
+        if issubclass(raised.exc_type, self._lost):
             return
         if raised.exc_type is not RuntimeError or not message.startswith(_END_OF_WORKER):
             self._hook(raised)

@@ -1,4 +1,4 @@
-"""What a process may use: of a machine, and of the container that it is in."""
+"""A process may use as many cores, and as much memory, as its machine and its container have."""
 
 import os
 

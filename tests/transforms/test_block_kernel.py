@@ -199,7 +199,7 @@ print(graph.experimental_get_tracing_count())
 
 
 def compiled_by(script, folder):
-    """What a script prints, and how many programs XLA compiles for it."""
+    """This runs a script; it gives what that prints, and how many programs XLA compiles for it."""
     environment = {"XLA_FLAGS": f"--xla_dump_to={folder}", "PATH": ""}
     ended = subprocess.run(
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
